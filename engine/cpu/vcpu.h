@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A virtual processor as the machine sees it: a thread that runs an accelerator's exec function, can be
+ * kicked, paused and given work. Nothing here knows an architecture. */
+#pragma once
+
+#include "engine/bus/device.h"
+
+typedef struct VmVcpu     VmVcpu;
+typedef struct VmVcpuSet  VmVcpuSet;
+typedef struct VmAccel    VmAccel;
+typedef struct VmAccelOps VmAccelOps;
+typedef void (*VmVcpuWork) (VmVcpu *vcpu, void *opaque);
+
+typedef enum VmVcpuExit {
+  VM_VCPU_EXIT_KICKED,   /* something to look at: work, pause, interrupt; run again afterwards */
+  VM_VCPU_EXIT_HALTED,   /* waits for an interrupt: sleep until kicked */
+  VM_VCPU_EXIT_SHUTDOWN, /* triple fault */
+  VM_VCPU_EXIT_DEBUG,    /* breakpoint, watchpoint or single step done */
+  VM_VCPU_EXIT_ERROR,    /* the accelerator cannot go on; it has reported why */
+} VmVcpuExit;
+
+struct VmVcpu {
+  VmDevice   parent;
+  VmVcpuSet *set;
+  VmAccel   *accel;
+  unsigned   index;
+  GThread   *thread;
+  uint32_t   thread_id;        /* of the host */
+  bool       created, stop_requested, stopped, unplugged; /* under set's mutex */
+  bool       halted;           /* last exec said HALTED and no kick came since */
+  uint32_t   kicks;            /* atomic */
+  GQueue     work;             /* under set's mutex */
+  bool       singlestep;       /* the debugger wants one instruction */
+  uint64_t   affinity_id;      /* APIC id */
+};
+
+/* One per accelerator type; the functions an accelerator supplies. Nobody includes its other headers. */
+struct VmAccelOps {
+  const char *name;            /* "tcg", "kvm", "qtest" */
+  const char *help;
+  /* NULL error: usable. Otherwise why not ("could not open /dev/kvm: ..."). Does not start anything. */
+  bool (*probe) (GError **error);
+  bool (*init) (VmAccel *accel, VmEnv *env, GError **error);
+  void (*finish) (VmAccel *accel);
+  /* On the vCPU's own thread, before and after its life. */
+  bool (*vcpu_begin) (VmVcpu *vcpu, GError **error);
+  void (*vcpu_end) (VmVcpu *vcpu);
+  /* Runs guest code without the machine lock until there is a reason to return. */
+  VmVcpuExit (*exec) (VmVcpu *vcpu);
+  void (*kick) (VmVcpu *vcpu); /* any thread: make exec return (or notice an interrupt) soon */
+  /* State of the vCPU in the architecture's struct is up to date / was changed by someone else. Called
+   * on its own thread or while it is stopped. */
+  void (*state_fetch) (VmVcpu *vcpu);
+  void (*state_store) (VmVcpu *vcpu);
+  bool (*has_work) (VmVcpu *vcpu); /* would a halted vCPU wake up now? */
+  bool one_thread_for_all;     /* filled by init: tcg thread=single */
+  const VmProp *props;         /* of -accel NAME,... in the accel's own struct */
+  size_t        size;          /* of that struct, which begins with VmAccel */
+};
+
+struct VmAccel {
+  VmObject          parent;
+  const VmAccelOps *ops;
+  VmEnv            *env;
+};
+
+VmVcpuSet *vm_vcpu_set_new (VmEnv *env, VmAccel *accel);
+void       vm_vcpu_set_free (VmVcpuSet *set);
+/* Adds a realized vCPU and starts its thread (stopped). */
+bool       vm_vcpu_set_add (VmVcpuSet *set, VmVcpu *vcpu, GError **error);
+unsigned   vm_vcpu_set_count (VmVcpuSet *set);
+VmVcpu    *vm_vcpu_set_get (VmVcpuSet *set, unsigned index);
+
+void vm_vcpu_set_resume (VmVcpuSet *set);
+/* Returns when all vCPUs have left exec. Not from a vCPU thread (there it only requests). */
+void vm_vcpu_set_pause (VmVcpuSet *set);
+
+void vm_vcpu_kick (VmVcpu *vcpu);   /* any thread; wakes a halted one too */
+VmVcpu *vm_vcpu_current (void);     /* of this thread, or NULL */
+/* FUNC runs on the vCPU's thread outside exec. _run waits for it, releasing the machine lock meanwhile. */
+void vm_vcpu_post (VmVcpu *vcpu, VmVcpuWork func, void *opaque);
+void vm_vcpu_run (VmVcpu *vcpu, VmVcpuWork func, void *opaque);
+/* FUNC runs on VCPU's thread while every other vCPU is outside exec. */
+void vm_vcpu_post_exclusive (VmVcpu *vcpu, VmVcpuWork func, void *opaque);
+
+/* Told on the engine loop. */
+typedef struct VmVcpuSetEvents {
+  void (*triple_fault) (void *opaque, VmVcpu *vcpu);
+  void (*debug) (void *opaque, VmVcpu *vcpu);
+  void (*failed) (void *opaque, VmVcpu *vcpu);
+} VmVcpuSetEvents;
+void vm_vcpu_set_events (VmVcpuSet *set, const VmVcpuSetEvents *events, void *opaque);
