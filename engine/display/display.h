@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Consoles: what a graphics device shows and what viewers see.
+ *
+ * A device publishes a surface (pixels in shared memory) and damages rectangles of it. Each viewer, the local
+ * window included, is a listener that PULLS on its own frame tick: it takes the damage since its last serial
+ * under the surface's short lock and copies just those rectangles. Slow viewers skip frames; none slows the
+ * guest. The device's refresh runs on the engine loop at the rate of the fastest visible listener and not at all
+ * when nobody looks. */
+#pragma once
+
+#include "engine/bus/device.h"
+
+typedef struct VmConsole  VmConsole;
+typedef struct VmSurface  VmSurface;
+typedef struct VmListener VmListener;
+
+typedef struct VmRect {
+  int x, y, width, height;
+} VmRect;
+
+/* --- surfaces ---------------------------------------------------------------------------------- */
+
+/* Pixel formats by their 32-bit little-endian word; viewers see only X8R8G8B8, devices convert. */
+typedef enum VmPixelFormat { VM_PIXEL_X8R8G8B8 } VmPixelFormat;
+
+struct VmSurface {
+  int      refs;          /* atomic */
+  int      width, height; /* pixels, 1..16384 */
+  int      stride;        /* bytes */
+  uint8_t *data;          /* of memory shared with nobody outside the process, or with FD */
+  size_t   size;
+  int      fd;            /* memfd for viewers in other processes; -1 */
+  bool     placeholder;   /* "guest has not initialised the display yet" text picture */
+};
+
+VmSurface *vm_surface_new (int width, int height); /* zeroed (black); NULL when out of bounds or memory */
+VmSurface *vm_surface_ref (VmSurface *surface);
+void       vm_surface_unref (VmSurface *surface);
+
+/* --- the device's side (engine loop or vCPU, machine lock held) ----------------------------------- */
+
+typedef struct VmUiInfo { /* what a viewer would like the output to be */
+  uint32_t width, height;       /* pixels; 0: output off */
+  uint16_t width_mm, height_mm; /* 0: not known */
+  int32_t  xoff, yoff;
+  uint32_t refresh_mhz;         /* millihertz */
+} VmUiInfo;
+
+typedef struct VmConsoleOps {
+  /* Bring the surface up to date: convert what the guest changed, damage it. Called before listeners' ticks. */
+  void (*refresh) (void *opaque);
+  /* Everything must be drawn again on the next refresh. */
+  void (*invalidate) (void *opaque);
+  /* A wish; the device may tell the guest (EDID, config interrupt). NULL: cannot. */
+  void (*ui_info) (void *opaque, const VmUiInfo *info);
+} VmConsoleOps;
+
+VmConsole *vm_console_new (VmDisplay *display, VmDevice *device, unsigned head, const VmConsoleOps *ops, void *opaque);
+void       vm_console_free (VmConsole *console);
+/* The console takes over the caller's reference; the old surface goes when its last viewer let go. */
+void       vm_console_set_surface (VmConsole *console, VmSurface *surface);
+VmSurface *vm_console_surface (VmConsole *console); /* borrowed; device's side only */
+void       vm_console_damage (VmConsole *console, int x, int y, int width, int height); /* clipped */
+/* Held by the device while it writes pixels, by a listener while it reads them. Short. */
+void       vm_console_lock (VmConsole *console);
+void       vm_console_unlock (VmConsole *console);
+
+/* A hardware cursor: premultiplied ARGB, or NULL for none. VISIBLE and place separately. */
+typedef struct VmCursor {
+  int      refs;
+  int      width, height, hot_x, hot_y;
+  uint32_t data[];
+} VmCursor;
+VmCursor *vm_cursor_new (int width, int height); /* at most 512 x 512; NULL otherwise */
+void      vm_cursor_unref (VmCursor *cursor);
+void      vm_console_set_cursor (VmConsole *console, VmCursor *cursor); /* takes the reference */
+void      vm_console_move_cursor (VmConsole *console, int x, int y, bool visible);
+
+/* --- the viewers' side (any thread) -------------------------------------------------------------- */
+
+VmDisplay  *vm_display_new (VmLoop *loop, VmClocks *clocks);
+void        vm_display_free (VmDisplay *display);
+unsigned    vm_display_n_consoles (VmDisplay *display);
+VmConsole  *vm_display_console (VmDisplay *display, unsigned index);  /* NULL past the end */
+VmConsole  *vm_display_find_console (VmDisplay *display, const char *device_id, unsigned head);
+const char *vm_console_name (VmConsole *console);   /* for tabs: the device's id or type name, ".head" when many */
+unsigned    vm_console_index (VmConsole *console);
+bool        vm_console_wants_ui_info (VmConsole *console);
+
+/* Told when there may be something to pull or a console came or went; called on the engine loop, must only
+ * post to its own. */
+typedef struct VmListenerOps {
+  void (*damaged) (VmListener *listener, VmConsole *console);        /* at most once until the next pull */
+  void (*cursor_changed) (VmListener *listener, VmConsole *console);
+  void (*consoles_changed) (VmListener *listener);
+} VmListenerOps;
+
+struct VmListener {
+  const VmListenerOps *ops;
+  VmConsole           *console;     /* NULL: hears of all consoles */
+  uint64_t             serial;      /* damage already taken */
+  uint64_t             cursor_serial;
+  uint32_t             interval_ms; /* wanted refresh: 16 for 60 Hz, 0: not visible */
+  bool                 notified;
+};
+
+void vm_listener_add (VmDisplay *display, VmListener *listener, VmConsole *console);
+void vm_listener_remove (VmDisplay *display, VmListener *listener);
+void vm_listener_set_interval (VmDisplay *display, VmListener *listener, uint32_t interval_ms);
+
+/* Takes the damage since the listener's last pull. Returns the present surface with a reference and fills RECTS
+ * (at most N, merged to fit) and *N_RECTS; *CHANGED: it is another surface than last time (draw all). Read pixels only
+ * between vm_console_lock and _unlock. NULL when the console has no surface. */
+VmSurface *vm_listener_pull (VmListener *listener, VmConsole *console, VmRect *rects, unsigned max_rects,
+                             unsigned *n_rects, bool *changed);
+/* The cursor now; *CHANGED since the listener's last call. Reference is the caller's; NULL: none. */
+VmCursor  *vm_listener_cursor (VmListener *listener, VmConsole *console, int *x, int *y, bool *visible, bool *changed);
+/* A viewer's wish for the output size; posted to the engine, the last of quick repeats wins after 200 ms. */
+void       vm_console_request_ui_info (VmConsole *console, const VmUiInfo *info);
+/* Refreshes once now and calls DONE on the engine loop: screenshots and tests. Engine loop only. */
+void       vm_console_refresh_now (VmConsole *console);
+
+/* Writes the present picture; FORMAT "ppm" or "png". Engine loop; the surface is copied first. */
+bool       vm_console_screendump (VmConsole *console, const char *path, const char *format, GError **error);
