@@ -82,7 +82,28 @@ typedef struct VmInsnRow {
   uint16_t      flags_read, flags_written, flags_undefined; /* VM_CF | VM_ZF ...; cc rows: see vm_insn_flags_read() */
   uint32_t      attrs;       /* VM_ATTR_*, generated */
   uint16_t      feature;     /* CPUID feature it needs, generated enum; 0: none */
+  /* How the form is encoded; the re-encoder of host-x86_64 builds host bytes from these. The last opcode
+   * byte is VmInsn.opcode, an opcode extension is in VmInsn.modrm. */
+  uint8_t       map;         /* 0: one byte, 1: 0F, 2: 0F 38, 3: 0F 3A */
+  uint8_t       prefix;      /* VM_PREFIX_*: the mandatory one; VEX: pp */
+  uint8_t       enc;         /* VM_ENC_* */
+  uint8_t       imm;         /* VM_IMM_* */
 } VmInsnRow;
+
+enum { VM_PREFIX_ANY, VM_PREFIX_NP, VM_PREFIX_66, VM_PREFIX_F3, VM_PREFIX_F2 };
+enum {
+  VM_ENC_MODRM    = 1 << 0,
+  VM_ENC_VEX      = 1 << 1,
+  VM_ENC_OPREG    = 1 << 2, /* VmInsn.reg is in the low three bits of the opcode */
+  VM_ENC_SIZED    = 1 << 3, /* an operand of size v, z or y: REX.W/VEX.W follow VmInsn.opsize */
+  VM_ENC_SIZED_66 = 1 << 4, /* an operand of size v or z: prefix 66 follows VmInsn.opsize */
+  VM_ENC_REG_BYTE = 1 << 5, /* VmInsn.reg names a byte register (G or Z, size b) */
+  VM_ENC_RM_BYTE  = 1 << 6, /* VmInsn.rm names a byte register (E, size b) */
+  VM_ENC_EXT      = 1 << 7, /* modrm.reg extends the opcode */
+};
+enum { VM_IMM_NONE, VM_IMM_B, VM_IMM_W, VM_IMM_Z, VM_IMM_V, VM_IMM_BB /* two bytes: imm, imm2 */,
+       VM_IMM_WB /* ENTER */, VM_IMM_IS4 /* the register byte is imm2 */, VM_IMM_MOFFS, VM_IMM_FAR,
+       VM_IMM_REL };
 
 extern const VmInsnRow vm_insn_rows[];
 extern const unsigned  vm_insn_n_rows;
