@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A machine: one board with its address spaces, clocks, processors and devices, and its life cycle.
+ *
+ * A VmMachine is the object "/machine". Each board family is a type whose parent is vm_machine_type and whose
+ * properties are those of "-machine NAME,help"; a VmBoard names one (versioned) member of the family. */
+#pragma once
+
+#include "engine/bus/device.h"
+#include "engine/cpu/vcpu.h"
+#include "engine/options/settings.h"
+
+typedef struct VmMachine VmMachine;
+
+typedef enum VmRunState { /* order and names are those of the QMP RunState enum */
+  VM_RUN_DEBUG,
+  VM_RUN_INMIGRATE,
+  VM_RUN_INTERNAL_ERROR,
+  VM_RUN_IO_ERROR,
+  VM_RUN_PAUSED,
+  VM_RUN_POSTMIGRATE,
+  VM_RUN_PRELAUNCH,
+  VM_RUN_FINISH_MIGRATE,
+  VM_RUN_RESTORE_VM,
+  VM_RUN_RUNNING,
+  VM_RUN_SAVE_VM,
+  VM_RUN_SHUTDOWN,
+  VM_RUN_SUSPENDED,
+  VM_RUN_WATCHDOG,
+  VM_RUN_GUEST_PANICKED,
+  VM_RUN_COLO,
+  VM_RUN_N,
+} VmRunState;
+extern const char *const vm_run_state_names[VM_RUN_N + 1]; /* "debug", "inmigrate", ... */
+
+typedef enum VmShutdownCause { /* names are those of the QMP ShutdownCause enum */
+  VM_CAUSE_NONE,
+  VM_CAUSE_HOST_ERROR,
+  VM_CAUSE_HOST_QMP_QUIT,
+  VM_CAUSE_HOST_QMP_SYSTEM_RESET,
+  VM_CAUSE_HOST_SIGNAL,
+  VM_CAUSE_HOST_UI,
+  VM_CAUSE_GUEST_SHUTDOWN,
+  VM_CAUSE_GUEST_RESET,
+  VM_CAUSE_GUEST_PANIC,
+  VM_CAUSE_SUBSYSTEM_RESET,
+  VM_CAUSE_SNAPSHOT_LOAD,
+  VM_CAUSE_N,
+} VmShutdownCause;
+extern const char *const vm_shutdown_cause_names[VM_CAUSE_N + 1];
+
+/* A default that a versioned board pins: TYPE may be abstract and covers its children. */
+typedef struct VmCompat {
+  const char *type, *property, *value;
+} VmCompat;
+
+typedef struct VmBoard {
+  const char   *name;         /* "pc-i440fx-9.1" */
+  const char   *alias;        /* "pc"; NULL: none */
+  const char   *desc;         /* "Standard PC (i440FX + PIIX, 1996)" */
+  const VmType *type;         /* the family; its instance is the VmMachine */
+  bool          is_default;
+  bool          deprecated;
+  bool          hotpluggable_cpus;
+  unsigned      max_cpus;
+  const char   *default_cpu;  /* "qemu64-x86_64-cpu"; NULL: without processors */
+  const char   *default_ram_id; /* "pc.ram" */
+  uint64_t      default_ram_size; /* 0: 128 MiB */
+  const char   *default_vga;  /* "std"; NULL: none */
+  const char   *default_nic;  /* "e1000" */
+  VmDriveIf     default_drive_if;
+  unsigned      drive_units[VM_IF_N]; /* units a bus of that interface has: ide 2, floppy 2; 0: none such */
+  bool          no_serial, no_parallel, no_floppy, no_cdrom; /* not among its default devices */
+  /* Tables from the newest to the oldest release this version must look like; each ends with { 0 }, the list
+   * with NULL. An older release's value wins. */
+  const VmCompat *const *compat;
+  /* Builds it: RAM regions, chips, processors, default devices. The settings are whole, back ends exist. */
+  bool (*init) (VmMachine *machine, GError **error);
+} VmBoard;
+
+/* Moments others may want to hear of; always on the engine loop (or start-up) with the machine lock held. */
+typedef enum VmMachineEvent {
+  VM_MACHINE_READY,     /* all devices of board and command line exist; firmware tables are made now */
+  VM_MACHINE_RESET,     /* after all devices and processors were reset */
+  VM_MACHINE_POWERDOWN, /* somebody pressed the power button */
+  VM_MACHINE_SUSPEND,   /* entered S3 */
+  VM_MACHINE_WAKEUP,    /* left S3; after the wake-up reset */
+  VM_MACHINE_STATE,     /* run state changed */
+  VM_MACHINE_EXIT,      /* before anything is torn down */
+  VM_MACHINE_EVENT_N,
+} VmMachineEvent;
+typedef void (*VmMachineFunc) (VmMachine *machine, void *opaque);
+
+/* What the machine tells the monitor: QMP events. DATA_JSON is an object's text or NULL. */
+typedef void (*VmEventSink) (void *opaque, const char *name, const char *data_json);
+
+struct VmMachine {
+  VmObject          parent;
+  VmEnv             env;       /* handed to every device; env.machine is this */
+  VmLock           *lock;
+  VmRegion          system_memory, system_io;
+  VmAddressSpace    memory_as, io_as;
+  const VmBoard    *board;
+  const VmSettings *settings;
+  const VmTypeList *types;
+  const VmBoard *const *boards; /* all there are; ends with NULL */
+  VmAccel          *accel;
+  VmVcpuSet        *vcpus;
+  VmRegion         *ram;       /* main memory, made before the board's init, not mapped; NULL when size is 0 */
+  uint64_t          ram_size;
+  VmObject         *peripheral, *peripheral_anon, *unattached, *objects, *chardevs; /* parts of the tree */
+  VmRunState        state;
+  GPtrArray        *cpus_to_reset; /* VmVcpu *, in order of arrival */
+
+  /* Set by the board. */
+  void (*inject_nmi) (VmMachine *machine);                /* NULL: cannot */
+  char *(*describe_irq) (VmMachine *machine, bool pic);   /* "info irq" and "info pic" */
+  bool (*set_boot_order) (VmMachine *machine, const char *order, GError **error);
+  void *board_data;
+  bool  wakeup_supported;
+
+  struct VmMachinePrivate *priv;
+};
+
+extern const VmType vm_machine_type; /* abstract: the properties every board has */
+#define VM_MACHINE(obj) ((VmMachine *) (obj))
+
+/* --- start-up, in this order (app) ----------------------------------------------------------------- */
+
+/* Settings are borrowed and must outlive the machine. The engine loop is not running yet. */
+VmMachine *vm_machine_new (const VmBoard *board, const VmSettings *settings, const VmTypeList *types,
+                           const VmBoard *const *boards, GError **error);
+/* Picks the first accelerator of the settings that works, out of a NULL-terminated list. */
+bool       vm_machine_init_accel (VmMachine *machine, const VmAccelOps *const *accels, GError **error);
+bool       vm_machine_create_ram (VmMachine *machine, GError **error);
+bool       vm_machine_init_board (VmMachine *machine, GError **error);
+/* -device in the order given, then READY, first reset. The state is prelaunch afterwards. */
+bool       vm_machine_create_devices (VmMachine *machine, GError **error);
+/* Turns the calling thread into the engine thread until the process should end; returns the exit status.
+ * Starts the processors unless -S was given. */
+int        vm_machine_run (VmMachine *machine);
+void       vm_machine_free (VmMachine *machine); /* unplugs all; nothing is left behind */
+
+/* --- for boards and devices ------------------------------------------------------------------------- */
+
+/* vm_device_new() with the board's compat values and -global applied: boards use this for every device. */
+VmDevice  *vm_machine_new_device (VmMachine *machine, const VmType *type);
+/* new, realize on BUS (NULL: none) and drop the reference; NULL with ERROR set on failure. */
+VmDevice  *vm_machine_add_device (VmMachine *machine, const VmType *type, VmBus *bus, GError **error);
+/* What -device and device_add do: type by name, bus by name or family, properties, realize. */
+VmDevice  *vm_machine_plug (VmMachine *machine, const VmDeviceSpec *spec, GError **error);
+/* Realizes the processor, adds it to the set and to those that are reset. */
+bool       vm_machine_add_cpu (VmMachine *machine, VmVcpu *vcpu, GError **error);
+
+void       vm_machine_watch (VmMachine *machine, VmMachineEvent event, VmMachineFunc func, void *opaque);
+void       vm_machine_unwatch (VmMachine *machine, VmMachineEvent event, VmMachineFunc func, void *opaque);
+
+/* A file of firmware or key maps: absolute or relative path as is, else along -L and the built-in folders.
+ * NULL: not found. */
+char      *vm_machine_find_file (VmMachine *machine, const char *name);
+/* Devices that can boot say so when realized; SUFFIX is the path below the device, "/disk@0". */
+bool       vm_machine_add_boot_device (VmMachine *machine, int bootindex, VmDevice *dev, const char *suffix,
+                                       GError **error);
+void       vm_machine_remove_boot_device (VmMachine *machine, VmDevice *dev);
+/* Lines of open-firmware style paths by rising index: the contents of fw_cfg "bootorder". */
+char      *vm_machine_boot_order (VmMachine *machine);
+
+/* --- life cycle (engine loop, lock held; requests also from devices on vCPU threads) ----------------- */
+
+bool vm_machine_is_running (const VmMachine *machine);
+void vm_machine_stop (VmMachine *machine, VmRunState state); /* VM_RUN_PAUSED for a person's "stop" */
+bool vm_machine_cont (VmMachine *machine, GError **error);
+void vm_machine_request_reset (VmMachine *machine, VmShutdownCause cause);
+void vm_machine_request_shutdown (VmMachine *machine, VmShutdownCause cause);
+void vm_machine_request_powerdown (VmMachine *machine);
+void vm_machine_request_wakeup (VmMachine *machine);
+void vm_machine_quit (VmMachine *machine, int status, VmShutdownCause cause); /* any thread */
+void vm_machine_watchdog_expired (VmMachine *machine);
+
+void vm_machine_set_event_sink (VmMachine *machine, VmEventSink sink, void *opaque);
+/* Sends a QMP event. FORMAT makes the JSON text of its data, NULL for none. Lock held. */
+void vm_machine_emit (VmMachine *machine, const char *name, const char *format, ...) G_GNUC_PRINTF (3, 4);
