@@ -109,6 +109,7 @@ struct VmMachine {
   uint64_t          ram_size;
   VmObject         *peripheral, *peripheral_anon, *unattached, *objects, *chardevs; /* parts of the tree */
   VmRunState        state;
+  GPtrArray        *serials, *parallels, *debugcons; /* char *: chardev ids in order; a NULL element: no port */
   GPtrArray        *cpus_to_reset; /* VmVcpu *, in order of arrival */
 
   /* Set by the board. */

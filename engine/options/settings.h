@@ -60,6 +60,17 @@ typedef enum VmPanicAction { VM_PANIC_PAUSE, VM_PANIC_SHUTDOWN, VM_PANIC_EXIT_FA
 typedef enum VmWatchdogAction { VM_WATCHDOG_RESET, VM_WATCHDOG_SHUTDOWN, VM_WATCHDOG_POWEROFF, VM_WATCHDOG_PAUSE,
                                 VM_WATCHDOG_DEBUG, VM_WATCHDOG_NONE, VM_WATCHDOG_INJECT_NMI } VmWatchdogAction;
 
+/* Who a character back end is for. Its text is the argument of -chardev, else a device string ("mon:stdio",
+ * "chardev:ID", "none") after section 9 of the option rules. */
+typedef enum VmCharUse { VM_CHAR_USE_ID, VM_CHAR_USE_SERIAL, VM_CHAR_USE_PARALLEL, VM_CHAR_USE_MONITOR,
+                         VM_CHAR_USE_QMP, VM_CHAR_USE_QMP_PRETTY, VM_CHAR_USE_DEBUGCON, VM_CHAR_USE_GDB,
+                         VM_CHAR_USE_QTEST } VmCharUse;
+typedef struct VmCharSpec {
+  VmCharUse use;
+  char     *text;
+  bool      is_default; /* not asked for by the user */
+} VmCharSpec;
+
 typedef struct VmMonSpec {
   char *chardev;
   bool  control; /* QMP, else the human monitor */
@@ -101,13 +112,9 @@ typedef struct VmSettings {
   GPtrArray *drives;          /* VmDriveSpec * */
   GPtrArray *devices;         /* VmDeviceSpec * */
   GPtrArray *objects;         /* VmDeviceSpec * */
-  GPtrArray *chardevs;        /* VmKeyVals *, each with "backend" and "id" */
-  GPtrArray *serials;         /* char *: chardev id, or NULL element for "none" */
-  GPtrArray *parallels;
-  GPtrArray *debugcons;       /* char *: chardev ids */
-  GPtrArray *monitors;        /* VmMonSpec * */
-  char      *gdb;             /* chardev id */
-  char      *qtest, *qtest_log; /* chardev id, file */
+  GPtrArray *char_specs;      /* VmCharSpec *: the machine makes back ends of them (VmMachine.serials ...) */
+  GPtrArray *monitors;        /* VmMonSpec *: those of -mon */
+  char      *qtest_log;       /* file; NULL: standard error, "none": nowhere */
   char      *vga;             /* "std", "cirrus", "none" ...; NULL: the board's default */
   bool       default_nic;     /* nothing was said about the network */
   bool       default_vga;     /* neither -vga nor a VGA device nor -nodefaults */
