@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Consoles and their listeners. The display's mutex guards the lists and the damage record; the console's
+ * pixel mutex is what vm_console_lock() takes. Order: machine lock, pixel mutex, display mutex. */
+#include "engine/display/display.h"
+#include "engine/display/damage.h"
+
+#define SLOWEST_TICK_MS 1000
+
+struct VmConsole {
+  VmDisplay          *display;
+  VmDevice           *device;
+  unsigned            head, index;
+  char               *name;
+  const VmConsoleOps *ops;
+  void               *opaque;
+  GMutex              pixels;
+
+  /* under display->mutex */
+  VmSurface *surface;
+  uint64_t   surface_serial; /* damage serial at which the surface was set */
+  VmDamage   damage;
+  VmCursor  *cursor;
+  uint64_t   cursor_serial;
+  int        cursor_x, cursor_y;
+  bool       cursor_visible;
+  VmUiInfo   ui_info;
+  bool       ui_info_waiting;
+  VmTimer    ui_info_timer;
+};
+
+struct VmDisplay {
+  VmLoop   *loop;
+  VmClocks *clocks;
+  GMutex    mutex;
+  GPtrArray *consoles;  /* VmConsole *, holes are NULL so that indices stay */
+  GPtrArray *listeners; /* VmListener * */
+  VmTimer   tick;
+  uint32_t  interval_ms; /* of the fastest visible listener; 0: nobody looks */
+};
+
+static void
+display_notify (VmDisplay *display, void (*call) (VmListener *listener, VmConsole *console), VmConsole *console)
+{
+  /* Listeners only post, so calling them under the mutex cannot come back here. */
+  for (unsigned i = 0; i < display->listeners->len; i++)
+    {
+      VmListener *listener = display->listeners->pdata[i];
+
+      if (!console || !listener->console || listener->console == console)
+        call (listener, console);
+    }
+}
+
+static void
+listener_consoles_changed (VmListener *listener, VmConsole *console)
+{
+  if (listener->ops->consoles_changed)
+    listener->ops->consoles_changed (listener);
+}
+
+static void
+listener_damaged (VmListener *listener, VmConsole *console)
+{
+  if (listener->notified || !listener->ops->damaged)
+    return;
+  listener->notified = true;
+  listener->ops->damaged (listener, console);
+}
+
+static void
+listener_cursor_changed (VmListener *listener, VmConsole *console)
+{
+  if (listener->ops->cursor_changed)
+    listener->ops->cursor_changed (listener, console);
+}
+
+/* --- refresh ----------------------------------------------------------------------------------- */
+
+static void
+display_tick (void *opaque)
+{
+  VmDisplay *display = opaque;
+
+  for (unsigned i = 0; i < display->consoles->len; i++)
+    {
+      VmConsole *console = display->consoles->pdata[i];
+
+      if (console && console->ops->refresh)
+        console->ops->refresh (console->opaque);
+    }
+  if (display->interval_ms)
+    vm_timer_set (&display->tick, vm_clock_now (display->clocks, VM_CLOCK_REALTIME)
+                                    + display->interval_ms * VM_NS_PER_MS);
+}
+
+/* On the engine loop: the rate may have changed. */
+static void
+display_retime (void *opaque)
+{
+  VmDisplay *display = opaque;
+  uint32_t fastest = 0;
+
+  g_mutex_lock (&display->mutex);
+  for (unsigned i = 0; i < display->listeners->len; i++)
+    {
+      VmListener *listener = display->listeners->pdata[i];
+      uint32_t wanted = MIN (listener->interval_ms, SLOWEST_TICK_MS);
+
+      if (wanted && (!fastest || wanted < fastest))
+        fastest = wanted;
+    }
+  g_mutex_unlock (&display->mutex);
+
+  if (fastest == display->interval_ms)
+    return;
+  display->interval_ms = fastest;
+  if (fastest)
+    display_tick (display);
+  else
+    vm_timer_cancel (&display->tick);
+}
+
+void
+vm_console_refresh_now (VmConsole *console)
+{
+  if (console->ops->refresh)
+    console->ops->refresh (console->opaque);
+}
+
+/* --- the display ------------------------------------------------------------------------------- */
+
+VmDisplay *
+vm_display_new (VmLoop *loop, VmClocks *clocks)
+{
+  VmDisplay *display = g_new0 (VmDisplay, 1);
+
+  display->loop = loop;
+  display->clocks = clocks;
+  g_mutex_init (&display->mutex);
+  display->consoles = g_ptr_array_new ();
+  display->listeners = g_ptr_array_new ();
+  vm_timer_init (&display->tick, clocks, VM_CLOCK_REALTIME, display_tick, display);
+  return display;
+}
+
+void
+vm_display_free (VmDisplay *display)
+{
+  vm_timer_cancel (&display->tick);
+  g_ptr_array_free (display->consoles, TRUE);
+  g_ptr_array_free (display->listeners, TRUE);
+  g_mutex_clear (&display->mutex);
+  g_free (display);
+}
+
+unsigned
+vm_display_n_consoles (VmDisplay *display)
+{
+  g_mutex_lock (&display->mutex);
+  unsigned n = display->consoles->len;
+  g_mutex_unlock (&display->mutex);
+  return n;
+}
+
+VmConsole *
+vm_display_console (VmDisplay *display, unsigned index)
+{
+  g_mutex_lock (&display->mutex);
+  VmConsole *console = index < display->consoles->len ? display->consoles->pdata[index] : NULL;
+  g_mutex_unlock (&display->mutex);
+  return console;
+}
+
+VmConsole *
+vm_display_find_console (VmDisplay *display, const char *device_id, unsigned head)
+{
+  for (unsigned i = 0; i < vm_display_n_consoles (display); i++)
+    {
+      VmConsole *console = vm_display_console (display, i);
+
+      if (console && console->device && console->head == head
+          && (!device_id || g_strcmp0 (console->device->parent.id, device_id) == 0))
+        return console;
+    }
+  return NULL;
+}
+
+/* --- consoles ---------------------------------------------------------------------------------- */
+
+static void
+console_send_ui_info (void *opaque)
+{
+  VmConsole *console = opaque;
+
+  g_mutex_lock (&console->display->mutex);
+  VmUiInfo info = console->ui_info;
+  bool waiting = console->ui_info_waiting;
+  console->ui_info_waiting = false;
+  g_mutex_unlock (&console->display->mutex);
+  if (waiting)
+    console->ops->ui_info (console->opaque, &info);
+}
+
+VmConsole *
+vm_console_new (VmDisplay *display, VmDevice *device, unsigned head, const VmConsoleOps *ops, void *opaque)
+{
+  VmConsole *console = g_new0 (VmConsole, 1);
+  const char *id = device ? device->parent.id : NULL;
+
+  console->display = display;
+  console->device = device;
+  console->head = head;
+  console->ops = ops;
+  console->opaque = opaque;
+  /* Board-made devices have generated ids ("VGA[0]"): the type name is what people know. */
+  if (device && (!id || strchr (id, '[')))
+    id = device->parent.type->name;
+  console->name = head ? g_strdup_printf ("%s.%u", id ? id : "vc", head) : g_strdup (id ? id : "vc");
+  g_mutex_init (&console->pixels);
+  vm_timer_init (&console->ui_info_timer, display->clocks, VM_CLOCK_REALTIME, console_send_ui_info, console);
+
+  g_mutex_lock (&display->mutex);
+  console->index = display->consoles->len;
+  g_ptr_array_add (display->consoles, console);
+  display_notify (display, listener_consoles_changed, NULL);
+  g_mutex_unlock (&display->mutex);
+  return console;
+}
+
+void
+vm_console_free (VmConsole *console)
+{
+  VmDisplay *display = console->display;
+
+  vm_timer_cancel (&console->ui_info_timer);
+  g_mutex_lock (&display->mutex);
+  display->consoles->pdata[console->index] = NULL;
+  for (unsigned i = 0; i < display->listeners->len; i++)
+    {
+      VmListener *listener = display->listeners->pdata[i];
+
+      if (listener->console == console)
+        listener->interval_ms = 0;
+    }
+  display_notify (display, listener_consoles_changed, NULL);
+  g_mutex_unlock (&display->mutex);
+
+  vm_surface_unref (console->surface);
+  vm_cursor_unref (console->cursor);
+  vm_damage_clear (&console->damage);
+  g_mutex_clear (&console->pixels);
+  g_free (console->name);
+  g_free (console);
+}
+
+const char *
+vm_console_name (VmConsole *console)
+{
+  return console->name;
+}
+
+unsigned
+vm_console_index (VmConsole *console)
+{
+  return console->index;
+}
+
+bool
+vm_console_wants_ui_info (VmConsole *console)
+{
+  return console->ops->ui_info != NULL;
+}
+
+void
+vm_console_lock (VmConsole *console)
+{
+  g_mutex_lock (&console->pixels);
+}
+
+void
+vm_console_unlock (VmConsole *console)
+{
+  g_mutex_unlock (&console->pixels);
+}
+
+void
+vm_console_set_surface (VmConsole *console, VmSurface *surface)
+{
+  VmDisplay *display = console->display;
+
+  g_mutex_lock (&display->mutex);
+  VmSurface *old = console->surface;
+  console->surface = surface;
+  if (surface)
+    {
+      vm_damage_resize (&console->damage, surface->width, surface->height);
+      console->surface_serial = console->damage.serial;
+      display_notify (display, listener_damaged, console);
+    }
+  g_mutex_unlock (&display->mutex);
+  vm_surface_unref (old);
+}
+
+VmSurface *
+vm_console_surface (VmConsole *console)
+{
+  return console->surface;
+}
+
+void
+vm_console_damage (VmConsole *console, int x, int y, int width, int height)
+{
+  VmDisplay *display = console->display;
+
+  g_mutex_lock (&display->mutex);
+  vm_damage_add (&console->damage, x, y, width, height);
+  display_notify (display, listener_damaged, console);
+  g_mutex_unlock (&display->mutex);
+}
+
+void
+vm_console_set_cursor (VmConsole *console, VmCursor *cursor)
+{
+  VmDisplay *display = console->display;
+
+  g_mutex_lock (&display->mutex);
+  VmCursor *old = console->cursor;
+  console->cursor = cursor;
+  console->cursor_serial++;
+  display_notify (display, listener_cursor_changed, console);
+  g_mutex_unlock (&display->mutex);
+  vm_cursor_unref (old);
+}
+
+void
+vm_console_move_cursor (VmConsole *console, int x, int y, bool visible)
+{
+  VmDisplay *display = console->display;
+
+  g_mutex_lock (&display->mutex);
+  console->cursor_x = x;
+  console->cursor_y = y;
+  console->cursor_visible = visible;
+  display_notify (display, listener_cursor_changed, console);
+  g_mutex_unlock (&display->mutex);
+}
+
+typedef struct UiInfoRequest {
+  VmConsole *console;
+  VmDisplay *display;
+  VmUiInfo   info;
+} UiInfoRequest;
+
+static void
+console_take_ui_info (void *opaque)
+{
+  g_autofree UiInfoRequest *request = opaque;
+  VmDisplay *display = request->display;
+  bool alive;
+
+  /* The device may have gone between the viewer's wish and now. */
+  g_mutex_lock (&display->mutex);
+  alive = g_ptr_array_find (display->consoles, request->console, NULL);
+  if (alive)
+    {
+      request->console->ui_info = request->info;
+      request->console->ui_info_waiting = true;
+    }
+  g_mutex_unlock (&display->mutex);
+  if (alive && request->console->ops->ui_info)
+    vm_timer_set (&request->console->ui_info_timer,
+                  vm_clock_now (display->clocks, VM_CLOCK_REALTIME) + 200 * VM_NS_PER_MS);
+}
+
+void
+vm_console_request_ui_info (VmConsole *console, const VmUiInfo *info)
+{
+  UiInfoRequest *request = g_new (UiInfoRequest, 1);
+
+  *request = (UiInfoRequest) { console, console->display, *info };
+  vm_loop_post (console->display->loop, console_take_ui_info, request);
+}
+
+/* --- listeners --------------------------------------------------------------------------------- */
+
+void
+vm_listener_add (VmDisplay *display, VmListener *listener, VmConsole *console)
+{
+  listener->console = console;
+  listener->serial = listener->cursor_serial = 0;
+  listener->notified = false;
+  g_mutex_lock (&display->mutex);
+  g_ptr_array_add (display->listeners, listener);
+  g_mutex_unlock (&display->mutex);
+  vm_loop_post (display->loop, display_retime, display);
+}
+
+void
+vm_listener_remove (VmDisplay *display, VmListener *listener)
+{
+  g_mutex_lock (&display->mutex);
+  g_ptr_array_remove (display->listeners, listener);
+  g_mutex_unlock (&display->mutex);
+  vm_loop_post (display->loop, display_retime, display);
+}
+
+void
+vm_listener_set_interval (VmDisplay *display, VmListener *listener, uint32_t interval_ms)
+{
+  g_mutex_lock (&display->mutex);
+  listener->interval_ms = interval_ms;
+  g_mutex_unlock (&display->mutex);
+  vm_loop_post (display->loop, display_retime, display);
+}
+
+VmSurface *
+vm_listener_pull (VmListener *listener, VmConsole *console, VmRect *rects, unsigned max_rects,
+                  unsigned *n_rects, bool *changed)
+{
+  VmDisplay *display = console->display;
+  VmSurface *surface = NULL;
+
+  *n_rects = 0;
+  *changed = false;
+  g_mutex_lock (&display->mutex);
+  listener->notified = false;
+  if (console->surface)
+    {
+      surface = vm_surface_ref (console->surface);
+      *changed = listener->serial < console->surface_serial;
+      *n_rects = vm_damage_since (&console->damage, listener->serial, rects, max_rects);
+      listener->serial = console->damage.serial;
+    }
+  g_mutex_unlock (&display->mutex);
+  return surface;
+}
+
+VmCursor *
+vm_listener_cursor (VmListener *listener, VmConsole *console, int *x, int *y, bool *visible, bool *changed)
+{
+  VmDisplay *display = console->display;
+
+  g_mutex_lock (&display->mutex);
+  VmCursor *cursor = console->cursor;
+  if (cursor)
+    g_atomic_int_inc (&cursor->refs);
+  *x = console->cursor_x;
+  *y = console->cursor_y;
+  *visible = console->cursor_visible;
+  *changed = listener->cursor_serial != console->cursor_serial;
+  listener->cursor_serial = console->cursor_serial;
+  g_mutex_unlock (&display->mutex);
+  return cursor;
+}
