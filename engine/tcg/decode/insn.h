@@ -115,6 +115,10 @@ extern const unsigned  vm_insn_n_rows;
 unsigned vm_insn_decode (const uint8_t *bytes, unsigned len, unsigned code_bits,
                          const uint64_t *features, VmInsn *insn);
 
+/* The exception that INSN makes in any state with mode word MODE (undefined, privileged, FPU or vector state not
+ * usable); -1 when there is none. #GP has error code 0. */
+int vm_insn_static_fault (const VmInsn *insn, uint32_t mode);
+
 /* EFLAGS bits read by this instance (conditions resolved). */
 uint32_t vm_insn_flags_read (const VmInsn *insn);
 /* One line of text for -d in_asm and the fuzzer's reports; static buffer of the caller. */
