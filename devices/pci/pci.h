@@ -59,7 +59,6 @@ struct VmPciDevice {
   uint32_t       config_size; /* 256 or 4096 */
   uint8_t        msi_cap, msix_cap; /* offset of the capability; 0: none */
   VmRegion       msix_table_region, msix_pba_region, msix_bar;
-  VmRegion      *msix_table_parent, *msix_pba_parent;
   void         (*msix_changed) (VmPciDevice *dev, unsigned vector, bool masked);
   uint32_t       msix_table_size, msix_pba_size; /* bytes */
   bool           has_rom, has_msix_bar;
