@@ -11,7 +11,7 @@ enum {
   MATCH_B0    = 1 << 3, /* REX.B must be clear */
   MATCH_CC    = 1 << 4, /* reads the flags of the condition in the opcode */
   MATCH_OPREG = 1 << 5, /* register in the opcode */
-  MATCH_P66   = 1 << 6, /* 66 selects the form and is no operand size */
+  MATCH_P66   = 1 << 6, /* 66 is no operand size: it selects the form, or sizes are 4 and 8 */
 };
 
 /* Immediates in the order they follow the operands. */

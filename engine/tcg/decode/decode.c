@@ -19,7 +19,6 @@ typedef struct Decoder {
   uint8_t        pp;        /* mask bit for VmRowMatch.pp */
   unsigned       map;
   const VmRowMatch *match;
-  uint8_t        vex_pp_map;
 } Decoder;
 
 /* Bytes are first counted, then read: a byte that is not there reads as 0 and the caller sees pos > len. */
@@ -146,10 +145,9 @@ decode_vex (Decoder *d, uint8_t byte)
   if (p2 & 4)
     insn->flags |= VM_INSN_VEX_L;
   insn->vvvv = ~(p2 >> 3) & 15;
-  /* vvvv[3] outside 64-bit mode: ignored by the register file of eight, but kept for the "must be 1111" test. */
   d->rex = rex;
   d->vex = true;
-  d->pp = 1 << ((const uint8_t[]) { 0, 1, 2, 3 })[p2 & 3];
+  d->pp = 1 << (p2 & 3);
   if (map < 1 || map > 3)
     {
       d->bad = true;
@@ -369,7 +367,7 @@ operand_size (const Decoder *d, const VmInsnRow *row)
 }
 
 static uint64_t
-decode_immediate (Decoder *d, unsigned kind, bool far_pointer_ok)
+decode_immediate (Decoder *d, unsigned kind)
 {
   VmInsn *insn = d->insn;
   unsigned size = insn->opsize;
@@ -417,9 +415,9 @@ decode_immediates (Decoder *d)
       return;
     }
   if (m->imm1)
-    insn->imm = decode_immediate (d, m->imm1, true);
+    insn->imm = decode_immediate (d, m->imm1);
   if (m->imm2)
-    insn->imm2 = decode_immediate (d, m->imm2, false);
+    insn->imm2 = decode_immediate (d, m->imm2);
 }
 
 /* Rules that make a form undefined although its opcode exists. */
@@ -494,10 +492,10 @@ vm_insn_decode (const uint8_t *bytes, unsigned len, unsigned code_bits, const ui
         insn->reg = insn->rm = (insn->opcode & 7) | (d.rex & 1 ? 8 : 0);
       decode_immediates (&d);
     }
-  if (insn->row)
-    check_legality (&d, row);
   if (d.vex && code_bits != 64)
     insn->vvvv &= 7;
+  if (insn->row)
+    check_legality (&d, row);
   finish (&d);
 
 incomplete:

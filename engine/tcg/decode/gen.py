@@ -186,11 +186,15 @@ def parse_attrs(r, where, words):
 
 
 def parse(path, rows):
+    default_fn = None
     for n, line in enumerate(open(path, encoding='ascii'), 1):
         line = line.split('#')[0].rstrip()
         if not line:
             continue
         where = '%s:%d' % (path, n)
+        if line.startswith('default fn='):
+            default_fn = line[11:]
+            continue
         cols = re.split(' {2,}', line.strip())
         if len(cols) not in (4, 5):
             fail(where, 'a row has four or five columns, separated by two spaces or more')
@@ -206,7 +210,7 @@ def parse(path, rows):
         r.class_ = cols[3]
         parse_attrs(r, where, cols[4].split() if len(cols) > 4 else [])
         r.op = ident(r.op or r.mnemonic.split('/')[0])
-        r.fn = r.fn or 'vm_op_' + r.op
+        r.fn = r.fn or default_fn or 'vm_op_' + r.op
         rows.append(r)
 
 
@@ -302,8 +306,8 @@ def match_c(r):
         f.append('MATCH_CC')
     if r.n_opcodes == 8:
         f.append('MATCH_OPREG')
-    pp = 2 if r.pp == 2 and not r.vex else 0
-    if pp:
+    sizes = {s for k, s, a in r.operands}
+    if r.pp == 2 and not r.vex or 'y' in sizes and not sizes & set('vz'):
         f.append('MATCH_P66')
     return ('  { %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, 0x%02x, %d, %s },' %
             (r.pp, r.w, r.l, r.mod, r.rm, r.reg, r.asize, r.mode, r.imm1, r.imm2, r.opcode,
