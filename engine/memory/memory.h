@@ -32,6 +32,9 @@ typedef struct VmMemAttrs {
 
 /* --- device registers -------------------------------------------------------------------------- */
 
+/* An access that is wider than valid.max or not aligned (without valid.unaligned) is cut into aligned parts
+ * like a bus cuts it; one that has a part below valid.min is refused whole. A read below impl.min reads the
+ * aligned impl.min bytes around it; a write below it has zeros in the other bytes. */
 typedef struct VmAccessRules {
   uint8_t min, max;  /* bytes; 0 means 1 and 8 (valid) or 1 and 4 (impl) */
   bool    unaligned;
@@ -143,7 +146,8 @@ typedef void (*VmCodeWrittenFunc) (void *opaque, VmRamBlock *block, uint64_t off
 void vm_memory_set_code_hook (VmMemory *m, VmCodeWrittenFunc func, void *opaque);
 
 /* Dirty logging of a RAM region for one client (VM_DIRTY_*). vm_region_take_dirty() fills BITMAP (a bit a
- * page, as many as the region has pages) with what was written since the last call; returns whether any. */
+ * page from the region's first; those of OFFSET..OFFSET+LEN are set or cleared) with what was written since
+ * the last call; returns whether any. */
 void vm_region_set_dirty_log (VmRegion *r, unsigned client, bool on);
 bool vm_region_take_dirty (VmRegion *r, unsigned client, uint64_t offset, uint64_t len, unsigned long *bitmap);
 
@@ -156,12 +160,18 @@ typedef struct VmFlatRange {
   uint8_t  *host;         /* address of START when reads are direct; else NULL */
   bool      readonly;     /* writes are not direct although reads are */
   uint8_t   dirty_clients;
+  VmRamBlock *block;      /* of RAM, ROM and ROM devices; the view keeps it alive */
 } VmFlatRange;
 
+/* The first range of each of 256 equal pieces of the low addresses (the whole space when it is small, 4 GiB
+ * when not), so that a look-up searches few ranges. */
+#define VM_FLAT_MAP 256
 struct VmFlatView {
   int          refs;
   size_t       n;
   VmFlatRange *ranges; /* sorted by start, no overlaps */
+  unsigned     map_shift;
+  uint32_t     map[VM_FLAT_MAP + 1];
 };
 
 struct VmAddressSpace {
@@ -170,6 +180,8 @@ struct VmAddressSpace {
   VmRegion   *root;
   VmFlatView *view;       /* current one; take it by vm_address_space_view() */
   unsigned    generation; /* atomic; grows with each new view */
+  GArray     *eventfds;   /* as the listeners know them */
+  GArray     *coalesced;
 };
 
 void        vm_address_space_init (VmAddressSpace *as, VmMemory *m, VmRegion *root, const char *name);
@@ -192,9 +204,21 @@ VmMemResult vm_as_store (VmAddressSpace *as, uint64_t addr, uint64_t value, unsi
 /* Writes even into ROM: loaders and debuggers. */
 VmMemResult vm_as_write_rom (VmAddressSpace *as, uint64_t addr, const void *buf, uint64_t len);
 
-/* One register access on a leaf found in a view: what a CPU does after its own look-up. Takes the lock. */
+/* One register access on a leaf found in a view: what a CPU does after its own look-up. Takes the lock. R must
+ * still be there: whoever kept it from an earlier look-up takes the machine lock, compares the address
+ * space's generation with the one of the look-up, and only then calls. */
 VmMemResult vm_region_read (VmRegion *r, uint64_t offset, uint64_t *value, unsigned size, VmMemAttrs attrs);
 VmMemResult vm_region_write (VmRegion *r, uint64_t offset, uint64_t value, unsigned size, VmMemAttrs attrs);
+
+/* A device's callback is running (dispatch says so itself; a bus does it around DMA that a device starts from
+ * a timer): until _leave, accesses by this thread to regions of OWNER are refused. Lock held. */
+typedef struct VmReentry {
+  const void       *owner;
+  GThread          *thread;
+  struct VmReentry *prev, *next;
+} VmReentry;
+void vm_memory_owner_enter (VmMemory *m, VmReentry *mark, const void *owner);
+void vm_memory_owner_leave (VmMemory *m, VmReentry *mark);
 
 /* Direct host access for bulk DMA: *LEN shrinks to what is contiguous. NULL when it is no RAM (use
  * vm_as_read/write then). Unmap tells how much was written. Holds the RAM alive in between. */
@@ -203,8 +227,8 @@ void  vm_as_unmap (VmAddressSpace *as, void *host, uint64_t written, VmRamBlock 
 
 /* --- listeners --------------------------------------------------------------------------------- */
 
-/* Told about each change of one address space, under the machine lock. On registration the whole present
- * view is announced with add. */
+/* Told about each change of one address space, under the machine lock: what goes first, then what comes. On
+ * registration the whole present view is announced with add, on removal it is taken back with del. */
 typedef struct VmMemoryListener {
   void (*begin) (struct VmMemoryListener *l);
   void (*add) (struct VmMemoryListener *l, const VmFlatRange *range);
@@ -213,7 +237,8 @@ typedef struct VmMemoryListener {
   void (*commit) (struct VmMemoryListener *l); /* a new view is in place */
   /* Pulls the accelerator's own dirty bits (KVM) into page_flags before they are read. */
   void (*sync_dirty) (struct VmMemoryListener *l, const VmFlatRange *range);
-  /* Bits of the client were cleared: direct writes to these pages must be caught again. */
+  /* Bits of a client were cleared: direct writes to these pages must be caught again. An accelerator that
+   * can do so only later calls vm_ram_written() for the pages it let through until then. */
   void (*dirty_cleared) (struct VmMemoryListener *l, VmRamBlock *block, uint64_t offset, uint64_t len);
   void (*eventfd_add) (struct VmMemoryListener *l, uint64_t addr, unsigned size, bool match, uint64_t data, int fd);
   void (*eventfd_del) (struct VmMemoryListener *l, uint64_t addr, unsigned size, bool match, uint64_t data, int fd);
@@ -231,6 +256,9 @@ void vm_region_del_eventfd (VmRegion *r, uint64_t offset, unsigned size, bool ma
 void vm_region_set_coalesced (VmRegion *r, bool on);
 /* Called before device registers that other code may have buffered writes for; set by KVM. */
 void vm_memory_set_flush_hook (VmMemory *m, void (*func) (void *opaque), void *opaque);
+
+/* Pulls the accelerators' dirty bits of R in, as vm_region_take_dirty() does. */
+void vm_region_sync_dirty (VmRegion *r);
 
 /* "info mtree": the trees and, with FLAT, the flat views. */
 char *vm_memory_describe (VmMemory *m, bool flat);
