@@ -98,3 +98,6 @@ bool vm_fail (GError **error, const char *format, ...) G_GNUC_PRINTF (2, 3);
 /* Parses a size ("64.5M", "0x1000", "4G") after section 5 of the option rules. DEFAULT_SUFFIX is the
  * unit of a bare number: 'B', 'K', 'M', ... Returns false with ERROR set on a malformed or too big number. */
 bool vm_parse_size (const char *text, char default_suffix, uint64_t *bytes, GError **error);
+/* The same for the parameter NAME, which errors mention (above it is "size"). */
+bool vm_parse_size_param (const char *name, const char *text, char default_suffix, uint64_t *bytes,
+                          GError **error);

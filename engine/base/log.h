@@ -24,6 +24,9 @@ typedef enum VmLogItem {
   VM_LOG_PLUGIN      = 1 << 15,
   VM_LOG_STRACE      = 1 << 16,
   VM_LOG_TID         = 1 << 17,
+  VM_LOG_OP_IND      = 1 << 18,
+  VM_LOG_OP_PLUGIN   = 1 << 19,
+  VM_LOG_VPU         = 1 << 20,
 } VmLogItem;
 
 /* The name errors begin with: argv[0] as typed, without its folder. Called once by main(). */
@@ -36,7 +39,8 @@ void vm_report_warning (const char *format, ...) G_GNUC_PRINTF (1, 2);
 void vm_report_info (const char *format, ...) G_GNUC_PRINTF (1, 2);
 
 void     vm_log_set_mask (uint32_t items);
-bool     vm_log_set_file (const char *path, GError **error); /* -D; %d is the process id */
+/* -D; "%d" is the process id, or with VM_LOG_TID set before, the thread's. NULL: stderr again. */
+bool     vm_log_set_file (const char *path, GError **error);
 /* "int,cpu_reset" or "all" -> items; unknown names fail. */
 bool     vm_log_parse_items (const char *list, uint32_t *items, GError **error);
 void     vm_log_print_items (void); /* -d help */

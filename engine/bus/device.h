@@ -72,10 +72,15 @@ extern const VmType vm_device_type;
 VmDevice *vm_device_new (const VmType *type);
 /* Puts DEV on BUS (NULL for system devices) and under its parent in the tree, runs bus_realize and realize,
  * parent type first. On failure DEV is taken off again. The tree owns it afterwards; the caller's reference
- * is its own to drop. */
+ * is its own to drop. One that is not in the tree yet goes to /machine/peripheral when it has an id
+ * (vm_object_set_id()), else to /machine/unattached. One that is hotplugged is reset at the end.
+ * A function that a type and its parent share runs once. */
 bool      vm_device_realize (VmDevice *dev, VmEnv *env, VmBus *bus, GError **error);
 void      vm_device_unrealize (VmDevice *dev); /* children buses first; takes it out of bus and tree */
 const char *vm_device_path (VmDevice *dev);    /* for messages; owned by the device's id or type name */
+const char *vm_device_user_id (VmDevice *dev); /* as given with -device; NULL when none was */
+/* Of the type's class or of the nearest parent's that says: may be NULL. */
+const char *vm_device_bus_type (const VmType *type);
 const VmDeviceClass *vm_device_class (const VmDevice *dev);
 
 struct VmBus {
@@ -92,16 +97,27 @@ struct VmBus {
   /* Asks the guest to let go (ACPI, PCIe button); NULL: unplug at once. */
   void (*request_unplug) (VmBus *bus, VmDevice *dev);
   char *(*device_path) (VmBus *bus, VmDevice *dev); /* "04.0": for bootorder and qtree */
+  /* What "info qtree" says beyond properties, in lines; NULL: nothing. */
+  char *(*describe) (VmBus *bus, VmDevice *dev);
 };
 
 /* BUS is embedded in the owner's struct (or allocated by it) and lives as long. NAME NULL: generated from
  * the family, "pci.0". */
 void   vm_bus_init (VmBus *bus, const char *type_name, VmDevice *owner, const char *name);
-void   vm_bus_destroy (VmBus *bus);
+void   vm_bus_destroy (VmBus *bus); /* left out, it happens after the owner's unrealize */
+extern const VmType vm_bus_type;
 /* By name, or the first with room of the family, in the whole machine. */
 VmBus *vm_bus_find (VmEnv *env, const char *name);
 VmBus *vm_bus_find_type (VmEnv *env, const char *type_name);
 
+/* Runs post_load of DEV's class and its parents'. */
+bool vm_device_post_load (VmDevice *dev, GError **error);
+
+/* Calls FUNC for each realized device below ROOT in the order they were made; stops when it returns false. */
+bool vm_device_foreach (VmObject *root, bool (*func) (VmDevice *dev, void *opaque), void *opaque);
+
+/* All of them, children first. */
+void vm_devices_reset (VmEnv *env, VmResetKind kind);
 /* Resets DEV and all that hangs off its buses, children first. */
 void vm_device_reset (VmDevice *dev, VmResetKind kind);
 void vm_bus_reset (VmBus *bus, VmResetKind kind);

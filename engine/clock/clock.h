@@ -29,6 +29,7 @@ typedef struct VmTimer {
   void       *opaque;
   int64_t     expire; /* ns on its clock, -1 when not pending */
   size_t      slot;   /* place in the clock's heap */
+  uint64_t    serial; /* of those that expire together, the one set first fires first */
   VmClockType type;
 } VmTimer;
 
@@ -40,6 +41,8 @@ void      vm_clocks_set_running (VmClocks *clocks, bool running);  /* virtual cl
 /* Tests and -accel qtest: virtual time advances only by these, firing timers on the way. */
 void      vm_clocks_set_manual (VmClocks *clocks, bool manual);
 int64_t   vm_clocks_advance_to (VmClocks *clocks, int64_t virtual_ns);
+/* Loading a saved machine: virtual time is this now, forward or back; nothing fires on the way. */
+void      vm_clocks_set_virtual (VmClocks *clocks, int64_t virtual_ns);
 int64_t   vm_clocks_next_deadline (VmClocks *clocks, VmClockType type); /* -1: none */
 
 /* The machine lock must be held for these (device code always has it). */

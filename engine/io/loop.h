@@ -13,7 +13,7 @@ VmLoop       *vm_loop_new (const char *name, VmLock *lock);
 void          vm_loop_free (VmLoop *loop);
 GMainContext *vm_loop_context (VmLoop *loop);
 VmLock       *vm_loop_lock (VmLoop *loop);
-/* Runs until vm_loop_quit(); the context becomes the thread's default. */
+/* Runs until vm_loop_quit(), and then what was posted before that; the context becomes the thread's default. */
 void          vm_loop_run (VmLoop *loop);
 void          vm_loop_quit (VmLoop *loop); /* any thread */
 /* One round: dispatches what is ready, waiting for it when MAY_BLOCK. For tests and nested start-up only. */
@@ -29,6 +29,8 @@ void vm_loop_call (VmLoop *loop, VmPostFunc func, void *opaque);
 /* The time source wake-up: EXPIRE_NS is CLOCK_MONOTONIC; INT64_MAX disarms. Loop thread or lock held. */
 typedef struct VmWakeup VmWakeup;
 VmWakeup *vm_wakeup_new (VmLoop *loop, VmPostFunc func, void *opaque); /* a timerfd */
+/* The same, by the wall clock: EXPIRE_NS is CLOCK_REALTIME. */
+VmWakeup *vm_wakeup_new_wall (VmLoop *loop, VmPostFunc func, void *opaque);
 void      vm_wakeup_free (VmWakeup *wakeup);
 void      vm_wakeup_arm (VmWakeup *wakeup, int64_t expire_ns);
 

@@ -176,9 +176,12 @@ struct VmObject {
   GPtrArray    *children; /* owned references, in creation order; NULL when none */
   int           refs;     /* atomic */
   bool          frozen;   /* properties that are not runtime can no longer be set */
+  bool          embedded; /* part of another struct: finalized, but not freed */
+  VmObject     *scope;    /* the root where links are looked up until it is in the tree; not owned */
 };
 
 extern const VmType vm_object_type;
+extern const VmType vm_container_type; /* a folder of the tree */
 
 /* The registry: one sorted list, handed over once by main() (generated from meson's list of types). */
 typedef struct VmTypeList VmTypeList;
@@ -192,11 +195,16 @@ bool          vm_type_is_a (const VmType *type, const VmType *ancestor);
 /* Nearest klass pointer on the way up from TYPE; NULL when none. */
 const void   *vm_type_klass (const VmType *type);
 /* Walks all properties, those of parents first, embedded tables flattened; stops when FUNC returns false.
- * OFFSET is the field's place in the instance. */
+ * OFFSET is the field's place in the instance. A type's property hides one of the same name of its parents:
+ * that is how a default is changed. */
 void          vm_type_foreach_prop (const VmType *type,
                                     bool (*func) (const VmProp *prop, uint32_t offset, void *opaque),
                                     void *opaque);
 const VmProp *vm_type_find_prop (const VmType *type, const char *name, uint32_t *offset);
+/* Those of TYPE's own table only, embedded tables flattened. */
+bool          vm_type_foreach_own_prop (const VmType *type,
+                                        bool (*func) (const VmProp *prop, uint32_t offset, void *opaque),
+                                        void *opaque);
 /* "bool", "uint32", "size", "str", "chardev", ... as help shows it. */
 const char   *vm_prop_type_name (const VmProp *prop);
 
@@ -206,11 +214,19 @@ const char   *vm_prop_type_name (const VmProp *prop);
 VmObject *vm_object_new (const VmType *type);
 VmObject *vm_object_ref (VmObject *obj);
 void      vm_object_unref (VmObject *obj);
+/* The same for a struct that is part of a bigger one and zeroed. The last unref finalizes it. */
+void      vm_object_init_embedded (VmObject *obj, const VmType *type);
 bool      vm_object_is_a (const VmObject *obj, const VmType *type);
 
 /* Tree. The parent takes a reference. An id of NULL makes "TYPE[n]". */
 void      vm_object_add_child (VmObject *parent, const char *id, VmObject *child);
 void      vm_object_remove_child (VmObject *child);
+/* The id it will have, before it is in the tree. */
+void      vm_object_set_id (VmObject *obj, const char *id);
+/* Top of the tree OBJ is in, or its scope; NULL when it has neither. */
+VmObject *vm_object_root (const VmObject *obj);
+/* The folder at PATH ("machine/peripheral") below ROOT, made when missing. */
+VmObject *vm_object_container (VmObject *root, const char *path);
 VmObject *vm_object_child (const VmObject *parent, const char *id);
 /* "/machine/peripheral/net0", or an id anywhere below ROOT when it names one object only. */
 VmObject *vm_object_resolve (VmObject *root, const char *path);
@@ -220,6 +236,10 @@ char     *vm_object_path (const VmObject *obj);
  * does not fit fails with the wording of the option rules: "Parameter 'x' expects ...". */
 bool  vm_object_set (VmObject *obj, const char *name, const char *value, GError **error);
 char *vm_object_get (VmObject *obj, const char *name, GError **error);
+/* Fails unless the property exists and is still settable: for callers with values of their own kind. */
+const VmProp *vm_object_settable_prop (VmObject *obj, const char *name, uint32_t *offset, GError **error);
+/* Value of a numeric, boolean, bit or enumerated property. */
+uint64_t vm_prop_number (const VmProp *prop, const void *field);
 /* Programmers' setters for code that builds machines: an unknown name is an assertion. */
 void  vm_object_set_uint (VmObject *obj, const char *name, uint64_t value);
 void  vm_object_set_str (VmObject *obj, const char *name, const char *value);

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Messages on stderr and the log of -d and -D. */
+#include "engine/base/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define GUEST_LINES_PER_SECOND 100
+
+typedef struct LogItemName {
+  uint32_t    item;
+  const char *name;
+  const char *help;
+} LogItemName;
+
+static const LogItemName item_names[] = {
+  { VM_LOG_OUT_ASM,     "out_asm",      "show the host code generated for each translated block" },
+  { VM_LOG_IN_ASM,      "in_asm",       "show the guest code of each translated block" },
+  { VM_LOG_OP,          "op",           "show the intermediate operations of each block" },
+  { VM_LOG_OP_OPT,      "op_opt",       "show the intermediate operations after optimisation" },
+  { VM_LOG_OP_IND,      "op_ind",       "show the operations before indirect lowering" },
+  { VM_LOG_OP_PLUGIN,   "op_plugin",    "show the operations before plugin injection" },
+  { VM_LOG_INT,         "int",          "show interrupts and exceptions in short form" },
+  { VM_LOG_EXEC,        "exec",         "show every executed block (lots of output)" },
+  { VM_LOG_CPU,         "cpu",          "show the registers before each block (lots of output)" },
+  { VM_LOG_FPU,         "fpu",          "add the FPU registers to what 'cpu' shows" },
+  { VM_LOG_VPU,         "vpu",          "add the vector registers to what 'cpu' shows" },
+  { VM_LOG_MMU,         "mmu",          "show memory management events" },
+  { VM_LOG_PCALL,       "pcall",        "show far transfers in protected mode (x86)" },
+  { VM_LOG_CPU_RESET,   "cpu_reset",    "show the CPU's state before it is reset" },
+  { VM_LOG_UNIMP,       "unimp",        "show uses of functionality that is not implemented" },
+  { VM_LOG_GUEST_ERROR, "guest_errors", "show invalid things the guest does, such as an access\n"
+                                        "to a register that does not exist" },
+  { VM_LOG_PAGE,        "page",         "show the memory pages of user-mode emulation" },
+  { VM_LOG_NOCHAIN,     "nochain",      "do not chain blocks, so that 'exec' and 'cpu' show\n"
+                                        "every one of them" },
+  { VM_LOG_PLUGIN,      "plugin",       "show what plugins print" },
+  { VM_LOG_STRACE,      "strace",       "show user-mode system calls" },
+  { VM_LOG_TID,         "tid",          "write a log file per thread; its name must hold '%d'" },
+};
+
+uint32_t vm_log_mask;
+
+static char *program;
+static GMutex file_mutex;     /* guards the three below */
+static FILE *file;            /* NULL: stderr */
+static char *file_template;   /* of the file per thread; NULL when there is one for all */
+static unsigned file_serial;  /* counts vm_log_set_file(), so that threads open theirs again */
+static GMutex guest_mutex;    /* guards the three below */
+static int64_t guest_second;
+static unsigned guest_lines;
+static unsigned guest_dropped;
+
+typedef struct ThreadFile {
+  FILE    *file;
+  unsigned serial;
+} ThreadFile;
+
+static void
+thread_file_free (gpointer data)
+{
+  ThreadFile *self = data;
+
+  if (self->file)
+    fclose (self->file);
+  g_free (self);
+}
+
+static GPrivate thread_file = G_PRIVATE_INIT (thread_file_free);
+
+void
+vm_log_set_program (const char *argv0)
+{
+  g_free (program);
+  program = g_path_get_basename (argv0 && *argv0 ? argv0 : "vitrine");
+}
+
+const char *
+vm_log_program (void)
+{
+  return program ? program : "vitrine";
+}
+
+static void
+report (const char *prefix, const char *format, va_list args)
+{
+  g_autofree char *message = g_strdup_vprintf (format, args);
+
+  fprintf (stderr, "%s: %s%s\n", vm_log_program (), prefix, message);
+}
+
+void
+vm_report_error (const char *format, ...)
+{
+  va_list args;
+
+  va_start (args, format);
+  report ("", format, args);
+  va_end (args);
+}
+
+void
+vm_report_warning (const char *format, ...)
+{
+  va_list args;
+
+  va_start (args, format);
+  report ("warning: ", format, args);
+  va_end (args);
+}
+
+void
+vm_report_info (const char *format, ...)
+{
+  va_list args;
+
+  va_start (args, format);
+  report ("info: ", format, args);
+  va_end (args);
+}
+
+void
+vm_log_set_mask (uint32_t items)
+{
+  __atomic_store_n (&vm_log_mask, items, __ATOMIC_RELAXED);
+}
+
+/* PATH with its "%d" replaced. */
+static char *
+file_name_of (const char *path, int number)
+{
+  const char *mark = strstr (path, "%d");
+
+  if (!mark)
+    return g_strdup (path);
+  return g_strdup_printf ("%.*s%d%s", (int) (mark - path), path, number, mark + 2);
+}
+
+static FILE *
+open_file (const char *path, int number, GError **error)
+{
+  g_autofree char *name = file_name_of (path, number);
+  FILE *opened = fopen (name, "we");
+
+  if (!opened)
+    vm_fail (error, "Error opening logfile %s: %s", name, g_strerror (errno));
+  else
+    setvbuf (opened, NULL, _IOLBF, 0);
+  return opened;
+}
+
+bool
+vm_log_set_file (const char *path, GError **error)
+{
+  bool per_thread = (vm_log_mask & VM_LOG_TID) != 0;
+  FILE *opened = NULL;
+
+  if (path)
+    {
+      const char *mark = strchr (path, '%');
+
+      if (mark && (mark[1] != 'd' || strchr (mark + 2, '%')))
+        return vm_fail (error, "Bad logfile template: %s", path);
+      if (per_thread && !mark)
+        return vm_fail (error, "Filename template with '%%d' needed for 'tid' log");
+      if (!per_thread && !(opened = open_file (path, getpid (), error)))
+        return false;
+    }
+  g_mutex_lock (&file_mutex);
+  if (file)
+    fclose (file);
+  file = opened;
+  g_free (file_template);
+  file_template = path && per_thread ? g_strdup (path) : NULL;
+  file_serial++;
+  g_mutex_unlock (&file_mutex);
+  return true;
+}
+
+/* The calling thread's own file, opened on first use; stderr when that fails. */
+static FILE *
+own_thread_file (void)
+{
+  ThreadFile *own = g_private_get (&thread_file);
+
+  if (!own)
+    {
+      own = g_new0 (ThreadFile, 1);
+      g_private_set (&thread_file, own);
+    }
+  if (!own->file || own->serial != file_serial)
+    {
+      g_clear_pointer (&own->file, fclose);
+      own->file = open_file (file_template, gettid (), NULL);
+      own->serial = file_serial;
+    }
+  return own->file ? own->file : stderr;
+}
+
+static void
+write_text (const char *text)
+{
+  g_mutex_lock (&file_mutex);
+  fputs (text, file_template ? own_thread_file () : file ? file : stderr);
+  g_mutex_unlock (&file_mutex);
+}
+
+bool
+vm_log_parse_items (const char *list, uint32_t *items, GError **error)
+{
+  g_auto (GStrv) names = g_strsplit (list, ",", -1);
+
+  *items = 0;
+  for (char **name = names; *name; name++)
+    {
+      uint32_t found = strcmp (*name, "all") == 0 ? ~0u & ~(uint32_t) VM_LOG_TID : 0;
+
+      for (size_t i = 0; i < G_N_ELEMENTS (item_names) && !found; i++)
+        if (strcmp (*name, item_names[i].name) == 0)
+          found = item_names[i].item;
+      if (!found)
+        return vm_fail (error, "Unknown log item '%s'", *name);
+      *items |= found;
+    }
+  return true;
+}
+
+void
+vm_log_print_items (void)
+{
+  printf ("Log items (comma separated):\n");
+  for (size_t i = 0; i < G_N_ELEMENTS (item_names); i++)
+    printf ("%-15s %s\n", item_names[i].name, item_names[i].help);
+}
+
+void
+vm_log_write (uint32_t item, const char *format, ...)
+{
+  g_autofree char *text = NULL;
+  va_list args;
+
+  if (!vm_log_enabled (item))
+    return;
+  va_start (args, format);
+  text = g_strdup_vprintf (format, args);
+  va_end (args);
+  write_text (text);
+}
+
+/* Whether this second still has room for a line; says how many were dropped before. */
+static bool
+guest_line_allowed (void)
+{
+  int64_t second = g_get_monotonic_time () / G_USEC_PER_SEC;
+  unsigned dropped = 0;
+
+  g_mutex_lock (&guest_mutex);
+  if (second != guest_second)
+    {
+      dropped = guest_dropped;
+      guest_second = second;
+      guest_lines = guest_dropped = 0;
+    }
+  bool allowed = guest_lines < GUEST_LINES_PER_SECOND;
+  if (allowed)
+    guest_lines++;
+  else
+    guest_dropped++;
+  g_mutex_unlock (&guest_mutex);
+  if (dropped)
+    {
+      g_autofree char *text = g_strdup_printf ("(%u more lines about the guest left out)\n", dropped);
+      write_text (text);
+    }
+  return allowed;
+}
+
+static void
+guest_line (const char *who, const char *what, const char *format, va_list args)
+{
+  if (!guest_line_allowed ())
+    return;
+  g_autofree char *message = g_strdup_vprintf (format, args);
+  g_autofree char *line = g_strdup_printf ("%s: %s%s\n", who, what, message);
+  write_text (line);
+}
+
+void
+vm_guest_error (const char *who, const char *format, ...)
+{
+  va_list args;
+
+  if (!vm_log_enabled (VM_LOG_GUEST_ERROR))
+    return;
+  va_start (args, format);
+  guest_line (who, "", format, args);
+  va_end (args);
+}
+
+void
+vm_guest_unimp (const char *who, const char *format, ...)
+{
+  va_list args;
+
+  if (!vm_log_enabled (VM_LOG_UNIMP))
+    return;
+  va_start (args, format);
+  guest_line (who, "not implemented: ", format, args);
+  va_end (args);
+}
