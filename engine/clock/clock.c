@@ -131,15 +131,28 @@ virtual_now (VmClocks *clocks)
     }
 }
 
+/* From here to virtual_end() readers try again. Host time is read in between only, so that none of them has
+ * seen a later one. */
 static void
-virtual_set (VmClocks *clocks, bool ticking, int64_t base)
+virtual_begin (VmClocks *clocks)
 {
-  uint32_t sequence = atomic_load_explicit (&clocks->sequence, memory_order_relaxed);
+  atomic_fetch_add_explicit (&clocks->sequence, 1, memory_order_seq_cst);
+}
 
-  atomic_store_explicit (&clocks->sequence, sequence + 1, memory_order_relaxed);
+static void
+virtual_end (VmClocks *clocks, bool ticking, int64_t base)
+{
   atomic_store_explicit (&clocks->ticking, ticking, memory_order_release);
   atomic_store_explicit (&clocks->base, base, memory_order_release);
-  atomic_store_explicit (&clocks->sequence, sequence + 2, memory_order_release);
+  atomic_fetch_add_explicit (&clocks->sequence, 1, memory_order_release);
+}
+
+/* For a clock that stands. */
+static void
+virtual_set (VmClocks *clocks, int64_t now)
+{
+  virtual_begin (clocks);
+  virtual_end (clocks, false, now);
 }
 
 int64_t
@@ -293,9 +306,9 @@ virtual_switch (VmClocks *clocks)
 
   if (ticking != clocks->ticking)
     {
-      int64_t now = virtual_now (clocks);
-
-      virtual_set (clocks, ticking, ticking ? now - host_time (CLOCK_MONOTONIC) : now);
+      virtual_begin (clocks);
+      int64_t host = host_time (CLOCK_MONOTONIC);
+      virtual_end (clocks, ticking, ticking ? clocks->base - host : clocks->base + host);
     }
   arm (clocks);
 }
@@ -336,21 +349,22 @@ vm_clocks_advance_to (VmClocks *clocks, int64_t virtual_ns)
     {
       if (first->expire > virtual_now (clocks))
         {
-          virtual_set (clocks, false, first->expire);
+          virtual_set (clocks, first->expire);
           firings = 0;
         }
       firings++;
       fire_timer (clocks, first);
     }
   if (virtual_ns > virtual_now (clocks))
-    virtual_set (clocks, false, virtual_ns);
+    virtual_set (clocks, virtual_ns);
   return virtual_now (clocks);
 }
 
 void
 vm_clocks_set_virtual (VmClocks *clocks, int64_t virtual_ns)
 {
-  virtual_set (clocks, clocks->ticking,
+  virtual_begin (clocks);
+  virtual_end (clocks, clocks->ticking,
                clocks->ticking ? virtual_ns - host_time (CLOCK_MONOTONIC) : virtual_ns);
   arm (clocks);
 }
