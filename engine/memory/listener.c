@@ -229,9 +229,9 @@ vm_address_space_update (VmAddressSpace *as, VmFlatView *view)
   for (unsigned i = 0; i < told->len; i++)
     tell_came (told->pdata[i], old, view);
 
-  g_mutex_lock (&m->view_mutex);
+  pthread_mutex_lock (&m->view_mutex);
   as->view = view;
-  g_mutex_unlock (&m->view_mutex);
+  pthread_mutex_unlock (&m->view_mutex);
   as->eventfds = eventfds;
   as->coalesced = coalesced;
   __atomic_fetch_add (&as->generation, 1, __ATOMIC_RELEASE);
@@ -327,8 +327,8 @@ vm_address_space_view (VmAddressSpace *as)
   /* Whoever holds the machine lock is the only one who could replace it. */
   if (vm_lock_held (as->memory->lock))
     return vm_flat_view_ref (as->view);
-  g_mutex_lock (&as->memory->view_mutex);
+  pthread_mutex_lock (&as->memory->view_mutex);
   view = vm_flat_view_ref (as->view);
-  g_mutex_unlock (&as->memory->view_mutex);
+  pthread_mutex_unlock (&as->memory->view_mutex);
   return view;
 }

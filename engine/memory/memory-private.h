@@ -4,9 +4,11 @@
 
 #include "engine/memory/memory.h"
 
+#include <pthread.h>
+
 struct VmMemory {
   VmLock     *lock;
-  GMutex      view_mutex; /* between taking as->view and referencing it, and replacing it; held briefly */
+  pthread_mutex_t view_mutex; /* between taking as->view and referencing it, and replacing it; held briefly */
   GPtrArray  *spaces;     /* VmAddressSpace *, by age */
   GPtrArray  *listeners;  /* VmMemoryListener *, by rising priority */
   unsigned    depth;      /* of transactions */

@@ -8,7 +8,7 @@ vm_memory_new (VmLock *machine_lock)
   VmMemory *m = g_new0 (VmMemory, 1);
 
   m->lock = machine_lock;
-  g_mutex_init (&m->view_mutex);
+  pthread_mutex_init (&m->view_mutex, NULL);
   m->spaces = g_ptr_array_new ();
   m->listeners = g_ptr_array_new ();
   m->active.prev = m->active.next = &m->active;
@@ -21,7 +21,7 @@ vm_memory_free (VmMemory *memory)
   g_assert (memory->spaces->len == 0 && memory->listeners->len == 0 && memory->depth == 0);
   g_ptr_array_free (memory->spaces, TRUE);
   g_ptr_array_free (memory->listeners, TRUE);
-  g_mutex_clear (&memory->view_mutex);
+  pthread_mutex_destroy (&memory->view_mutex);
   g_free (memory);
 }
 
