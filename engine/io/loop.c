@@ -90,7 +90,7 @@ posts_dispatch (GSource *source, GSourceFunc func, gpointer data)
   return G_SOURCE_CONTINUE;
 }
 
-static GSourceFuncs posts_funcs = {
+static const GSourceFuncs posts_funcs = {
   .prepare = posts_prepare,
   .check = posts_check,
   .dispatch = posts_dispatch,
@@ -108,7 +108,7 @@ vm_loop_new (const char *name, VmLock *lock)
   pthread_mutex_init (&loop->mutex, NULL);
   loop->n_fds = 8;
   loop->fds = g_new (GPollFD, loop->n_fds);
-  loop->posts = g_source_new (&posts_funcs, sizeof (PostSource));
+  loop->posts = g_source_new ((GSourceFuncs *) &posts_funcs, sizeof (PostSource));
   ((PostSource *) loop->posts)->loop = loop;
   g_source_set_name (loop->posts, "posts");
   g_source_attach (loop->posts, loop->context);
@@ -330,12 +330,12 @@ fd_dispatch (GSource *source, GSourceFunc func, gpointer data)
   return self->func (self->fd, g_source_query_unix_fd (source, self->tag), self->opaque);
 }
 
-static GSourceFuncs fd_funcs = { .check = fd_check, .dispatch = fd_dispatch };
+static const GSourceFuncs fd_funcs = { .check = fd_check, .dispatch = fd_dispatch };
 
 GSource *
 vm_loop_watch_fd (VmLoop *loop, int fd, GIOCondition condition, VmFdFunc func, void *opaque)
 {
-  GSource *source = g_source_new (&fd_funcs, sizeof (FdSource));
+  GSource *source = g_source_new ((GSourceFuncs *) &fd_funcs, sizeof (FdSource));
   FdSource *self = (FdSource *) source;
 
   self->fd = fd;
