@@ -16,9 +16,9 @@ typedef enum VmMedia { VM_MEDIA_DISK, VM_MEDIA_CDROM } VmMedia;
 
 typedef struct VmDriveSpec {
   char      *id;        /* given, or "ide0-hd0", "ide1-cd0", "floppy0", "pflash0" */
-  VmDriveIf  interface;
-  int        bus, unit; /* ide: bus 0..1, unit 0..1; floppy, pflash: bus 0 */
-  int        index;
+  VmDriveIf  interface; /* VM_IF_N as parsed: the board's default */
+  int        bus, unit; /* ide: bus 0..1, unit 0..1; floppy, pflash: bus 0. -1 as parsed: not given */
+  int        index;     /* -1: not given */
   VmMedia    media;
   char      *file;      /* NULL: an empty drive */
   char      *format;    /* NULL: probe */
@@ -26,6 +26,7 @@ typedef struct VmDriveSpec {
   bool       snapshot;  /* writes go to a temporary overlay */
   bool       is_default; /* not asked for by the user: the empty CD-ROM, the floppy drive */
   VmKeyVals *options;   /* the rest: cache.*, aio, throttling.*, werror ... */
+  char      *text;      /* "-hda FILE" as typed, for messages; NULL for defaults */
   bool       claimed;   /* a device took it */
 } VmDriveSpec;
 
@@ -68,11 +69,13 @@ typedef enum VmCharUse { VM_CHAR_USE_ID, VM_CHAR_USE_SERIAL, VM_CHAR_USE_PARALLE
 typedef struct VmCharSpec {
   VmCharUse use;
   char     *text;
+  char     *option;     /* "-serial TEXT" as typed, for messages; NULL for defaults */
   bool      is_default; /* not asked for by the user */
 } VmCharSpec;
 
 typedef struct VmMonSpec {
   char *chardev;
+  char *option;  /* as typed, for messages */
   bool  control; /* QMP, else the human monitor */
   bool  pretty;
 } VmMonSpec;
@@ -84,8 +87,8 @@ typedef struct VmSettings {
   GPtrArray *accels;          /* VmKeyVals *, each with "accel"; tried in order */
   bool       accel_given;
   char      *cpu;             /* -cpu as typed; NULL: the board's default */
-  VmSmp      smp;
-  bool       smp_given;
+  VmKeyVals *smp_props;       /* -smp, not yet checked against the board ... */
+  VmSmp      smp;             /* ... and the outcome */
   uint64_t   ram_size;        /* bytes; 0: the board's default */
   uint64_t   max_ram_size;
   unsigned   ram_slots;
@@ -149,6 +152,10 @@ typedef struct VmSettings {
   char      *log_file;
   char      *log_filter;      /* -dfilter */
   bool       msg_timestamp, msg_guest_name;
+
+  /* A list was asked for ("-machine help"): print it and exit. */
+  char      *help_topic;      /* option name: "machine", "cpu", "device" ... */
+  char      *help_argument;   /* "isa-serial" of "-device isa-serial,help" */
 } VmSettings;
 
 VmSettings *vm_settings_new (void); /* documented defaults */
@@ -158,6 +165,7 @@ VmDriveSpec *vm_settings_find_drive (const VmSettings *settings, VmDriveIf inter
 VmDriveSpec *vm_settings_find_drive_id (const VmSettings *settings, const char *id);
 extern const char *const vm_drive_if_names[VM_IF_N + 1];
 
+VmDeviceSpec *vm_device_spec_new (const VmKeyVals *list, const char *type_key, const char *text); /* takes id, bus out */
 void vm_drive_spec_free (VmDriveSpec *spec);
 void vm_device_spec_free (VmDeviceSpec *spec);
 

@@ -111,7 +111,7 @@ def types(schema, out):
         out.write(f'typedef enum {c_camel(name)} {{\n')
         for value in enum['values']:
             out.write(f'  {c_upper(name)}_{re.sub("[^A-Za-z0-9]", "_", value).upper()},\n')
-        out.write(f'  {c_upper(name)}_N\n}} {c_camel(name)};\n')
+        out.write(f'  {c_upper(name)}__COUNT\n}} {c_camel(name)};\n')
         out.write(f'extern const VmSchemaType vmq_type_{c_name(name)};\n\n')
     for name in schema.structs:
         out.write(f'typedef struct {c_camel(name)} {c_camel(name)};\n')

@@ -297,10 +297,11 @@ read_value (Reader *r, const VmSchemaType *type, json_object *json, void *field)
 }
 
 void *
-vm_schema_read (const VmSchemaType *type, json_object *json, VmSchemaSource source, GError **error)
+vm_schema_read (const VmSchemaType *type, json_object *json, VmSchemaSource source, const char *path,
+                GError **error)
 {
-  g_autoptr (GString) path = g_string_new (NULL);
-  Reader r = { source, path, error };
+  g_autoptr (GString) where = g_string_new (path);
+  Reader r = { source, where, error };
   void *value = NULL;
 
   g_assert (type->kind == VM_SCHEMA_STRUCT);

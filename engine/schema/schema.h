@@ -72,8 +72,10 @@ typedef enum VmSchemaSource {
   VM_SCHEMA_TEXT, /* every scalar is a string, as key=value lists give it */
 } VmSchemaSource;
 
-/* A new value of struct TYPE; NULL with ERROR set in the wording clients know ("Parameter 'x' is missing"). */
-void        *vm_schema_read (const VmSchemaType *type, json_object *json, VmSchemaSource source, GError **error);
+/* A new value of struct TYPE; NULL with ERROR set in the wording clients know ("Parameter 'x' is missing"). PATH
+ * goes before the names in messages ("smp": 'smp.cpus'); NULL: nothing. */
+void        *vm_schema_read (const VmSchemaType *type, json_object *json, VmSchemaSource source,
+                             const char *path, GError **error);
 /* Of any type; VALUE is what a member of TYPE would hold: a pointer to it. */
 json_object *vm_schema_write (const VmSchemaType *type, const void *value);
 void         vm_schema_free (const VmSchemaType *type, void *value); /* of a struct, list, string or any */
