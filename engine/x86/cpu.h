@@ -131,6 +131,7 @@ typedef struct VmX86Env {
   bool     a20_masked;     /* physical bit 20 forced to 0 */
   uint8_t  shadow;         /* 1: STI, 2: MOV SS; interrupts wait for one instruction */
   bool     ferr;           /* FERR# to the chipset: IRQ 13 */
+  bool     ignne;          /* IGNNE# from the chipset until the x87 error is cleared: port F0h */
   int32_t  exc_vector;     /* being delivered, for #DF rules; -1 */
   uint32_t exc_error;
   uint64_t exc_addr;       /* CR2 to be */
@@ -144,6 +145,7 @@ typedef struct VmX86Env {
   uint64_t misc_enable, feature_control, debugctl, smbase, spec_ctrl, virt_ssbd;
   uint64_t mcg_status, mcg_ctl, mc_banks[4 * 10];
   uint64_t bios_sign_id, platform_info, power_ctl;
+  uint64_t pdpte[4];       /* PAE page-directory-pointer registers, loaded with CR3 */
 
   /* The accelerator's own per-vCPU data (VmTcgCpu with its TLBs), at a fixed distance so that generated
    * code reaches it from the same base register. */
@@ -202,6 +204,7 @@ typedef struct VmX86Cpu {
   VmAddressSpace     *memory_as;     /* as seen outside SMM */
   VmAddressSpace     *smm_as;        /* with SMRAM open; NULL: same */
   uint64_t            phys_mask;     /* bits above MAXPHYADDR are reserved in page tables */
+  bool                has_1g_pages;
   uint64_t            tsc_frequency; /* Hz */
   void               *accel_state;   /* VmTcgCpu * or the KVM vcpu */
   VmX86Env            env __attribute__ ((aligned (64)));

@@ -5,6 +5,8 @@
  * hold guest values. What leaves this world (device access) goes through vm_tcg_leave_guest_fpu(). */
 #pragma once
 
+#include <setjmp.h>
+
 #include "engine/x86/cpu.h"
 
 typedef struct VmTcgCpu VmTcgCpu;
@@ -48,9 +50,44 @@ struct VmTcgCpu {
   VmFlatView          *smm_view;
   unsigned             view_generation, smm_view_generation;
   void                *interp;     /* of interp/ */
+  void                *fpu;        /* of fpu/: thunks */
   void                *code;       /* of code/: block caches */
   sigjmp_buf          *fault_env;  /* where vm_x86_raise() goes while the interpreter runs */
+  /* Grows whenever translations of code addresses may have changed: CR3, flushes, INVLPG, memory map. What
+   * is derived from vm_mmu_fetch_page() holds only while it stands still. */
+  uint64_t             fetch_epoch;
+  /* DR6 bits of data breakpoints hit by the present instruction; the exec loop and the interpreter call
+   * vm_sys_single_step_trap() when it is not 0 at the instruction's end. */
+  uint32_t             watch_hit;
+  uint32_t             delivery_ext; /* EXT bit of error codes while an event is delivered */
+  bool                 debug_hit;  /* a debugger's watchpoint was hit: leave exec with EXIT_DEBUG */
+  uint64_t             debug_hit_address;
+  const struct VmTlbWatch *debug_watches; /* of the debugger; array of n_debug_watches */
+  unsigned             n_debug_watches;
+  unsigned             n_watch_pages;     /* kept by vm_tlb_update_watches() */
+  uint64_t             watch_pages[24];
+  bool                 watch_all;         /* more pages than that: nothing is direct */
 };
+_Static_assert (sizeof (VmTcgCpu) <= VM_X86_ACCEL_AREA, "the translator's part fits its place");
+
+typedef struct VmTlbWatch {
+  uint64_t start, last; /* linear, inclusive */
+  bool     on_read, on_write;
+} VmTlbWatch;
+
+static inline VmTcgCpu *
+vm_tcg_cpu (VmX86Env *env)
+{
+  return (VmTcgCpu *) (void *) env->accel_area;
+}
+
+/* Life of the TLBs: called on the vCPU's thread by the accelerator's vcpu_begin and vcpu_end. */
+void vm_tlb_begin (VmX86Cpu *cpu);
+void vm_tlb_end (VmX86Cpu *cpu);
+/* Between blocks, and after device accesses: takes up a changed memory map (flushing). */
+void vm_tlb_safe_point (VmX86Env *env);
+/* After DR7 or the debugger's list changed; drops what they cover from the L1. */
+void vm_tlb_update_watches (VmX86Env *env);
 
 /* Exceptions. In the interpreter and its helpers: does not return. EFLAGS, RIP and GPRs must be those at the
  * start of the instruction (commit last). */
@@ -75,6 +112,11 @@ void     vm_mmu_load_bytes (VmX86Env *env, uint64_t linear, void *buf, unsigned 
 void     vm_mmu_store_bytes (VmX86Env *env, uint64_t linear, const void *buf, unsigned len, unsigned ctx);
 /* Raises what a write of LEN bytes would raise; read-modify-write and multi-part pushes begin with it. */
 void     vm_mmu_probe_write (VmX86Env *env, uint64_t linear, unsigned len, unsigned ctx);
+/* LOCK CMPXCHG of SIZE 1, 2, 4, 8 or 16 bytes at LINEAR, atomic on RAM of one page whatever the page is used for.
+ * EXPECTED is what the caller has loaded from there and receives the value found; elsewhere than in RAM DESIRED is
+ * simply stored. Both arrays have two elements when SIZE is 16. */
+bool     vm_mmu_cmpxchg (VmX86Env *env, uint64_t linear, uint64_t *expected, const uint64_t *desired,
+                         unsigned size, unsigned ctx);
 /* Host address good for LEN bytes within one page, or NULL when the access must go the slow way (registers,
  * crossing, code page). Raises on faults. String chunks and locked operations use it. Legal until the next
  * flush, mode change or helper. */
@@ -99,6 +141,14 @@ void vm_tlb_flush_page (VmX86Env *env, uint64_t linear);
 void vm_tlb_invpcid (VmX86Env *env, unsigned type, unsigned pcid, uint64_t linear);
 /* Write entries of a RAM page must be caught again: it became a code page or its dirty bit was taken. */
 void vm_tlb_protect_ram (VmX86Env *env, VmRamBlock *block, uint64_t offset, uint64_t len);
+
+/* Permissions changed in how they are judged (CR0.WP, CR4.SMEP/SMAP/PKE, PKRU), translations did not. */
+void vm_tlb_flush_l1 (VmX86Env *env);
+/* PAE: loads the four PDPTE registers from CR3. False: a reserved bit is set, registers unchanged (#GP). */
+bool vm_mmu_load_pdptrs (VmX86Env *env, uint64_t cr3);
+/* Physical memory as the processor sees it (A20, SMM): saved state maps, task segments under debuggers. */
+uint64_t vm_mmu_phys_load (VmX86Env *env, uint64_t phys, unsigned size);
+void     vm_mmu_phys_store (VmX86Env *env, uint64_t phys, uint64_t value, unsigned size);
 
 /* Before C code that may use vector or x87 registers: guest values are saved into env, host MXCSR set. */
 void vm_tcg_leave_guest_fpu (VmX86Env *env);
