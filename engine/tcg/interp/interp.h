@@ -21,3 +21,13 @@ uint64_t vm_insn_offset (const VmX86Env *env, const VmInsn *insn);
 void vm_interp_insn (VmX86Env *env, const VmInsn *insn);
 /* Fetches and decodes the instruction at CS:RIP (uncached); raises #PF, #GP; #UD comes from executing it. */
 void vm_interp_fetch (VmX86Env *env, VmInsn *insn);
+
+/* VmTcgCpu.interp: what the vCPU's model has, by VM_FEATURE_*. NULL there means everything. */
+typedef struct VmInterp {
+  uint64_t features[4];
+} VmInterp;
+
+/* HAS_FEATURE is asked for each name of vm_feature_names[]: CPUID features, and "amd-insns", "intel-insns" and
+ * "amd-branch" (66 on near branches is honoured) by vendor. */
+VmInterp *vm_interp_new (bool (*has_feature) (void *opaque, const char *name), void *opaque);
+void      vm_interp_free (VmInterp *interp);
