@@ -56,7 +56,7 @@ struct VmProp {
   VmPropKind          kind;
   uint8_t             flags;
   uint8_t             bit;       /* VM_PROP_BIT */
-  uint8_t             width;     /* bytes of the field */
+  uint32_t            width;     /* bytes of the field */
   uint32_t            offset;    /* of the field from the start of the struct */
   uint64_t            def;       /* default: number, or address of a string literal */
   const char *const  *names;     /* VM_PROP_ENUM: NULL-terminated */
@@ -117,6 +117,7 @@ struct VmField {
   const char    *name;
   VmFieldKind    kind;
   uint8_t        since;   /* version of the type that introduced it; 0 and 1 mean from the start */
+  bool           boolean; /* a number that is a bool: anything but 0 and 1 is refused */
   uint32_t       offset;
   uint32_t       size;    /* of one element */
   uint32_t       count;   /* elements; 1 for a scalar */
@@ -127,16 +128,18 @@ struct VmField {
 #define VM_FIELD_CHECK_NUMBER(type, field)                                                       \
   _Generic (((type *) 0)->field, bool: 1, uint8_t: 1, uint16_t: 1, uint32_t: 1, uint64_t: 1,     \
             int8_t: 1, int16_t: 1, int32_t: 1, int64_t: 1)
+#define VM_FIELD_IS_BOOL(field) _Generic ((field), bool: true, default: false)
 /* A number, bool or enum held in a fixed-width integer. */
 #define VM_FIELD(type, field) VM_FIELD_SINCE (type, field, 1)
 #define VM_FIELD_SINCE(type, field, version)                                                     \
   { .name = #field, .kind = VM_FIELD_CHECK_NUMBER (type, field) ? VM_FIELD_NUMBER : 0,           \
     .since = (version), .offset = offsetof (type, field), .size = sizeof (((type *) 0)->field),  \
-    .count = 1 }
+    .count = 1, .boolean = VM_FIELD_IS_BOOL (((type *) 0)->field) }
 /* An array of numbers (or of bytes) with fixed length. */
 #define VM_FIELD_ARRAY(type, field)                                                              \
   { .name = #field, .kind = VM_FIELD_NUMBER, .offset = offsetof (type, field),                   \
-    .size = sizeof (((type *) 0)->field[0]), .count = G_N_ELEMENTS (((type *) 0)->field) }
+    .size = sizeof (((type *) 0)->field[0]), .count = G_N_ELEMENTS (((type *) 0)->field),        \
+    .boolean = VM_FIELD_IS_BOOL (((type *) 0)->field[0]) }
 /* One embedded struct, or an array of them, with a table of its own. */
 #define VM_FIELD_EMBED(type, field, table)                                                       \
   { .name = #field, .kind = VM_FIELD_STRUCT, .offset = offsetof (type, field),                   \
