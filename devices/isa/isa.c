@@ -196,7 +196,12 @@ isa_bus_unrealize (VmDevice *dev)
   if (!self->owned)
     return;
   for (guint i = 0; i < self->mapped->len; i++)
-    vm_region_destroy (g_ptr_array_index (self->mapped, i));
+    {
+      VmRegion *region = g_ptr_array_index (self->mapped, i);
+
+      if (region->memory) /* unless the device has done it already */
+        vm_region_destroy (region);
+    }
   for (guint i = 0; i < self->owned->len; i++)
     g_free (g_ptr_array_index (self->owned, i));
   g_clear_pointer (&self->owned, g_ptr_array_unref);
