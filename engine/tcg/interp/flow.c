@@ -41,22 +41,6 @@ vm_op_push (VmX86Env *env, const VmInsn *insn)
   vm_push (env, operand_read (env, insn, &row_of (insn)->operand[0], insn->opsize), insn->opsize);
 }
 
-/* A 32-bit push of a segment register writes its low half only, as processors since the Pentium do. */
-void
-vm_op_push_seg (VmX86Env *env, const VmInsn *insn)
-{
-  unsigned seg = row_of (insn)->operand[0].kind - VM_OPND_ES + VM_ES;
-  uint64_t selector = env->seg[seg].selector, sp = vm_stack_pointer (env) - insn->opsize;
-
-  if (insn->opsize != 4)
-    {
-      vm_push (env, selector, insn->opsize);
-      return;
-    }
-  stack_store (env, sp, selector, 2);
-  vm_set_stack_pointer (env, sp);
-}
-
 void
 vm_op_pop (VmX86Env *env, const VmInsn *insn)
 {

@@ -224,7 +224,7 @@ void
 vm_op_clzero (VmX86Env *env, const VmInsn *insn)
 {
   static const uint8_t zeros[CACHE_LINE];
-  uint64_t offset = (env->gpr[VM_RAX] & size_mask (insn->addrsize)) & ~UINT64_C (CACHE_LINE - 1);
+  uint64_t offset = (env->gpr[VM_RAX] & size_mask (insn->addrsize)) & ~(uint64_t) (CACHE_LINE - 1);
   uint64_t linear = vm_seg_linear (env, insn->seg, offset, CACHE_LINE, VM_ACCESS_WRITE);
 
   vm_mmu_store_bytes (env, linear, zeros, CACHE_LINE, vm_tlb_context (env));

@@ -2,6 +2,10 @@
 /* Locked operations where the inline path does not reach: code pages, logged pages, pages that are not RAM. */
 #include "engine/tcg/softmmu/softmmu-private.h"
 
+typedef uint16_t U16 __attribute__ ((aligned (1), may_alias));
+typedef uint32_t U32 __attribute__ ((aligned (1), may_alias));
+typedef uint64_t U64 __attribute__ ((aligned (1), may_alias));
+
 static uint64_t
 size_mask (unsigned size)
 {
@@ -10,7 +14,7 @@ size_mask (unsigned size)
 
 #define CMPXCHG(suffix, operand, type)                                                           \
   __asm__ volatile ("lock cmpxchg" suffix " %" operand "3, %1"                                   \
-                    : "=@ccz" (done), "+m" (*(type __attribute__ ((aligned (1), may_alias)) *) p), "+a" (e[0]) \
+                    : "=@ccz" (done), "+m" (*(type *) p), "+a" (e[0]) \
                     : "r" (desired[0]) : "memory")
 
 static bool
@@ -21,9 +25,9 @@ host_cmpxchg (void *p, uint64_t *e, const uint64_t *desired, unsigned size)
   switch (size)
     {
     case 1: CMPXCHG ("b", "b", uint8_t); break;
-    case 2: CMPXCHG ("w", "w", uint16_t); break;
-    case 4: CMPXCHG ("l", "k", uint32_t); break;
-    case 8: CMPXCHG ("q", "q", uint64_t); break;
+    case 2: CMPXCHG ("w", "w", U16); break;
+    case 4: CMPXCHG ("l", "k", U32); break;
+    case 8: CMPXCHG ("q", "q", U64); break;
     default:
       __asm__ volatile ("lock cmpxchg16b (%5)" : "=@ccz" (done), "+a" (e[0]), "+d" (e[1])
                         : "b" (desired[0]), "c" (desired[1]), "r" (p) : "memory");
