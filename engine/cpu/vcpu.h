@@ -5,6 +5,7 @@
 
 #include "engine/bus/device.h"
 
+typedef struct VmKeyVals  VmKeyVals;
 typedef struct VmVcpu     VmVcpu;
 typedef struct VmVcpuSet  VmVcpuSet;
 typedef struct VmAccel    VmAccel;
@@ -32,6 +33,11 @@ struct VmVcpu {
   GQueue     work;             /* under set's mutex */
   bool       singlestep;       /* the debugger wants one instruction */
   uint64_t   affinity_id;      /* APIC id */
+  /* engine/cpu's own, under set's mutex */
+  struct VmVcpuRunner *runner; /* the thread, with all vCPUs that share it */
+  bool       in_exec;
+  bool       ended;
+  GError    *begin_error;
 };
 
 /* One per accelerator type; the functions an accelerator supplies. Nobody includes its other headers. */
@@ -47,12 +53,14 @@ struct VmAccelOps {
   void (*vcpu_end) (VmVcpu *vcpu);
   /* Runs guest code without the machine lock until there is a reason to return. */
   VmVcpuExit (*exec) (VmVcpu *vcpu);
-  void (*kick) (VmVcpu *vcpu); /* any thread: make exec return (or notice an interrupt) soon */
+  /* Any thread: make exec return (or notice an interrupt) soon. It may come when exec has been entered but
+   * not yet begun, so it must stick until exec returns. Set's mutex is held: takes no locks. */
+  void (*kick) (VmVcpu *vcpu);
   /* State of the vCPU in the architecture's struct is up to date / was changed by someone else. Called
    * on its own thread or while it is stopped. */
   void (*state_fetch) (VmVcpu *vcpu);
   void (*state_store) (VmVcpu *vcpu);
-  bool (*has_work) (VmVcpu *vcpu); /* would a halted vCPU wake up now? */
+  bool (*has_work) (VmVcpu *vcpu); /* would a halted vCPU wake up now? Set's mutex is held: takes no locks */
   bool one_thread_for_all;     /* filled by init: tcg thread=single */
   const VmProp *props;         /* of -accel NAME,... in the accel's own struct */
   size_t        size;          /* of that struct, which begins with VmAccel */
@@ -62,12 +70,26 @@ struct VmAccel {
   VmObject          parent;
   const VmAccelOps *ops;
   VmEnv            *env;
+  VmType           *own_type; /* made from ops: "tcg-accel" */
 };
+
+/* One use of -accel: its name (or several, "kvm:tcg") and its other settings (may be NULL). */
+typedef struct VmAccelChoice {
+  const char      *name;
+  const VmKeyVals *props; /* "accel" in it is not looked at */
+} VmAccelChoice;
+/* The first of the CHOICES that works, out of the NULL-terminated TABLE; says on stderr why one before it did
+ * not. An unknown name is skipped when another follows; a wrong setting ends the search. */
+VmAccel *vm_accel_choose (const VmAccelOps *const *table, const VmAccelChoice *choices, size_t n, VmEnv *env,
+                          GError **error);
+void     vm_accel_free (VmAccel *accel); /* finish, and the last reference; no vCPU uses it any more */
 
 VmVcpuSet *vm_vcpu_set_new (VmEnv *env, VmAccel *accel);
 void       vm_vcpu_set_free (VmVcpuSet *set);
 /* Adds a realized vCPU and starts its thread (stopped). */
 bool       vm_vcpu_set_add (VmVcpuSet *set, VmVcpu *vcpu, GError **error);
+/* Ends its thread and forgets it. Not from a vCPU thread. */
+void       vm_vcpu_set_remove (VmVcpuSet *set, VmVcpu *vcpu);
 unsigned   vm_vcpu_set_count (VmVcpuSet *set);
 VmVcpu    *vm_vcpu_set_get (VmVcpuSet *set, unsigned index);
 
@@ -77,7 +99,8 @@ void vm_vcpu_set_pause (VmVcpuSet *set);
 
 void vm_vcpu_kick (VmVcpu *vcpu);   /* any thread; wakes a halted one too */
 VmVcpu *vm_vcpu_current (void);     /* of this thread, or NULL */
-/* FUNC runs on the vCPU's thread outside exec. _run waits for it, releasing the machine lock meanwhile. */
+/* FUNC runs on the vCPU's thread outside exec, without locks. _run waits for it, releasing the machine lock
+ * meanwhile; not from the thread of another vCPU (two could wait for each other): post there. */
 void vm_vcpu_post (VmVcpu *vcpu, VmVcpuWork func, void *opaque);
 void vm_vcpu_run (VmVcpu *vcpu, VmVcpuWork func, void *opaque);
 /* FUNC runs on VCPU's thread while every other vCPU is outside exec. */
