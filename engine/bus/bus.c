@@ -25,9 +25,9 @@ bus_matches (const VmBus *bus, const Search *search)
   return !search->with_room || !bus->max_devices || bus->devices->len < bus->max_devices;
 }
 
-/* Depth first, in the order things were made: the bus nearest to the root comes before those of bridges
- * on it only because bridges are made later. Buses are found as children of their owners, so that those of
- * a device that is being realized count too. */
+/* Depth first, in the order things were made: the bus nearest to the root comes before those of
+ * bridges on it only because bridges are made later. Buses are found as children of their
+ * owners, so that those of a device that is being realized count too. */
 static bool
 search_bus (VmObject *root, Search *search)
 {
@@ -67,7 +67,8 @@ vm_bus_find_type (VmEnv *env, const char *type_name)
   return search.found;
 }
 
-/* "net0.1" below a device with an id; else the family with the lowest number that is free, "ide.1". */
+/* "net0.1" below a device with an id; else the family with the lowest number that is free,
+ * "ide.1". */
 static char *
 make_name (const char *type_name, VmDevice *owner)
 {

@@ -52,7 +52,7 @@ vm_device_path (VmDevice *dev)
   return id ? id : dev->parent.type->name;
 }
 
-/* --- what classes say, from the base type to the leaf ------------------------------------------- */
+/* --- what classes say, from the base type to the leaf ----------------------------------------- */
 
 typedef struct Chain {
   const VmDeviceClass *klass[16];
@@ -129,7 +129,7 @@ destroy_buses (VmDevice *dev)
   g_clear_pointer (&dev->buses, g_ptr_array_unref);
 }
 
-/* --- realize ----------------------------------------------------------------------------------- */
+/* --- realize ---------------------------------------------------------------------------------- */
 
 static bool
 join_bus (VmDevice *dev, VmBus *bus, GError **error)
@@ -260,7 +260,7 @@ vm_device_post_load (VmDevice *dev, GError **error)
   return true;
 }
 
-/* --- all of them ------------------------------------------------------------------------------- */
+/* --- all of them ------------------------------------------------------------------------------ */
 
 bool
 vm_device_foreach (VmObject *root, bool (*func) (VmDevice *dev, void *opaque), void *opaque)

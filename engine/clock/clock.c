@@ -5,8 +5,8 @@
 #include <stdatomic.h>
 #include <time.h>
 
-/* Firings at one instant of manual time before the rest of the way is skipped: a guest may have programmed a
- * period of zero. */
+/* Firings at one instant of manual time before the rest of the way is skipped: a guest may have
+ * programmed a period of zero. */
 #define MAX_FIRINGS_PER_INSTANT 10000
 
 typedef struct Heap {
@@ -28,7 +28,7 @@ struct VmClocks {
   _Atomic int64_t      base;   /* ticking: to be added to host time; standing: the time itself */
 };
 
-/* --- heap -------------------------------------------------------------------------------------- */
+/* --- heap ------------------------------------------------------------------------------------- */
 
 static bool
 earlier (const VmTimer *a, const VmTimer *b)
@@ -103,7 +103,7 @@ heap_first (const Heap *heap)
   return heap->n ? heap->timers[0] : NULL;
 }
 
-/* --- reading ----------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static int64_t
 host_time (clockid_t clock)
@@ -131,8 +131,8 @@ virtual_now (VmClocks *clocks)
     }
 }
 
-/* From here to virtual_end() readers try again. Host time is read in between only, so that none of them has
- * seen a later one. */
+/* From here to virtual_end() readers try again. Host time is read in between only, so that none
+ * of them has seen a later one. */
 static void
 virtual_begin (VmClocks *clocks)
 {
@@ -166,7 +166,7 @@ vm_clock_now (VmClocks *clocks, VmClockType type)
     }
 }
 
-/* --- firing ------------------------------------------------------------------------------------ */
+/* --- firing ----------------------------------------------------------------------------------- */
 
 static bool
 is_virtual (VmClockType type)
@@ -201,8 +201,8 @@ next_monotonic (VmClocks *clocks)
   return next;
 }
 
-/* A wake-up set too early costs one round; setting it later each time a timer moves would cost a system
- * call each. So it is only ever moved forward, until it fires. */
+/* A wake-up set too early costs one round; setting it later each time a timer moves would cost a
+ * system call each. So it is only ever moved forward, until it fires. */
 static void
 arm (VmClocks *clocks)
 {
@@ -265,7 +265,7 @@ wall_wakeup_fired (void *opaque)
   fire_round (clocks);
 }
 
-/* --- life -------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 VmClocks *
 vm_clocks_new (VmLoop *loop)
@@ -377,7 +377,7 @@ vm_clocks_next_deadline (VmClocks *clocks, VmClockType type)
   return first ? first->expire : -1;
 }
 
-/* --- timers ------------------------------------------------------------------------------------ */
+/* --- timers ----------------------------------------------------------------------------------- */
 
 void
 vm_timer_init (VmTimer *timer, VmClocks *clocks, VmClockType type, VmTimerFunc func, void *opaque)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The machine lock. Taking it free is one compare-and-swap; whoever finds it taken queues up.
  *
- * Fairness: a thread that has just left may take the lock again before the one it woke gets there (vCPUs
- * do, and forbidding it would cost a context switch per access). It may do so once: a waiter that was woken
- * in vain is handed the lock by the next who leaves, without letting go of it in between. */
+ * Fairness: a thread that has just left may take the lock again before the one it woke gets
+ * there (vCPUs do, and forbidding it would cost a context switch per access). It may do so once:
+ * a waiter that was woken in vain is handed the lock by the next who leaves, without letting go
+ * of it in between. */
 #include "engine/io/lock.h"
 
 #include <pthread.h>
@@ -230,7 +231,8 @@ vm_lock_wait (VmLock *lock, GCond *cond)
   g_assert (vm_lock_held (lock));
   queue_lock (lock);
   atomic_store_explicit (&lock->owner, 0, memory_order_relaxed);
-  /* Whoever signals COND holds the lock; the gate keeps it out until this thread is truly waiting. */
+  /* Whoever signals COND holds the lock; the gate keeps it out until this thread is truly
+   * waiting. */
   pass_on (lock, GATED);
   queue_wait (lock, cond);
   queue_unlock (lock);

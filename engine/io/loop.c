@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The event loop: a GMainContext taken through its phases by hand, so that the lock is held only while
- * dispatching, and a queue of functions other threads want run here. */
+/* The event loop: a GMainContext taken through its phases by hand, so that the lock is held only
+ * while dispatching, and a queue of functions other threads want run here. */
 #include "engine/io/loop.h"
 
 #include <poll.h>

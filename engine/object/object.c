@@ -7,8 +7,8 @@
 
 #define OBJECT_ALIGN 64
 
-/* Memory that big objects have not touched stays unmapped: this relies on calloc() mapping big blocks
- * fresh, and keeps the address to free in the word before the object. */
+/* Memory that big objects have not touched stays unmapped: this relies on calloc() mapping big
+ * blocks fresh, and keeps the address to free in the word before the object. */
 static void *
 object_alloc (size_t size)
 {
@@ -107,7 +107,7 @@ vm_object_is_a (const VmObject *obj, const VmType *type)
   return obj && vm_type_is_a (obj->type, type);
 }
 
-/* --- tree -------------------------------------------------------------------------------------- */
+/* --- tree ------------------------------------------------------------------------------------- */
 
 VmObject *
 vm_object_child (const VmObject *parent, const char *id)

@@ -67,7 +67,7 @@ put_number (const VmProp *prop, void *field, uint64_t value)
     store_number (field, prop->width, value);
 }
 
-/* --- life -------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 void
 vm_prop_set_default (VmObject *obj, const VmProp *prop, void *field)
@@ -105,7 +105,7 @@ vm_prop_clear (VmObject *obj, const VmProp *prop, void *field)
     prop->custom->clear (obj, field);
 }
 
-/* --- from text --------------------------------------------------------------------------------- */
+/* --- from text -------------------------------------------------------------------------------- */
 
 static bool
 parse_bool (const char *name, const char *text, uint64_t *value, GError **error)
@@ -156,7 +156,8 @@ parse_number (const VmProp *prop, const char *text, uint64_t *value, GError **er
   else
     fits = magnitude <= VM_MASK (bits - 1, 0);
   if (!fits)
-    return vm_fail (error, "Parameter '%s' expects %s%u_t", prop->name, is_signed ? "int" : "uint", bits);
+    return vm_fail (error, "Parameter '%s' expects %s%u_t", prop->name,
+                    is_signed ? "int" : "uint", bits);
   *value = negative ? -magnitude : magnitude;
   return true;
 }
@@ -193,8 +194,10 @@ set_link (VmObject *obj, const VmProp *prop, VmObject **field, const char *text,
     {
       target = vm_object_resolve (vm_object_root (obj), text);
       if (!target)
-        return g_set_error (error, VM_ERROR, VM_ERROR_DEVICE_NOT_FOUND, "Device '%s' not found", text),
-               false;
+        {
+          g_set_error (error, VM_ERROR, VM_ERROR_DEVICE_NOT_FOUND, "Device '%s' not found", text);
+          return false;
+        }
       if (prop->link_type && !vm_object_is_a (target, prop->link_type))
         return vm_fail (error, "Invalid parameter type for '%s', expected: %s", prop->name,
                         prop->link_type->name);
@@ -315,7 +318,7 @@ vm_object_set_str (VmObject *obj, const char *name, const char *value)
   tell_changed (obj, prop);
 }
 
-/* --- to text ----------------------------------------------------------------------------------- */
+/* --- to text ---------------------------------------------------------------------------------- */
 
 static char *
 enum_text (const char *const *names, int64_t value)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Reading a stream: everything is checked and kept aside first, then exchanged with what is in place. */
+/* Reading a stream: everything is checked and kept aside first, then exchanged with what is in
+ * place. */
 #include "engine/state/state.h"
 #include "engine/state/state-private.h"
 
@@ -88,7 +89,7 @@ damaged (const char *where, GError **error)
   return vm_fail (error, "%s: saved state is damaged", where);
 }
 
-/* --- fields ------------------------------------------------------------------------------------ */
+/* --- fields ----------------------------------------------------------------------------------- */
 
 /* Where a table is being loaded, for messages. */
 typedef struct Where {
@@ -243,7 +244,7 @@ vm_state_load_table (VmStateLoad *load, const VmStateSection *section, void *bas
          load_fields (load, &where, base, fields, piece, error);
 }
 
-/* --- objects ----------------------------------------------------------------------------------- */
+/* --- objects ---------------------------------------------------------------------------------- */
 
 /* The part of TYPE and, before it, those of its parents. */
 static bool
@@ -323,7 +324,7 @@ check_all_loaded (const VmStateLoad *load, VmObject *obj, GError **error)
 static bool
 load_clock (VmStateLoad *load, const VmStateSection *section, GError **error)
 {
-  if (section->size != 8 || load->virtual_now >= 0)
+  if (strcmp (section->name, "virtual") != 0 || section->size != 8 || load->virtual_now >= 0)
     return damaged (KIND_CLOCK, error);
   load->virtual_now = (int64_t) vm_load_le64 (section->data);
   if (load->virtual_now < 0 || load->virtual_now > INT64_MAX / 2)
@@ -331,7 +332,7 @@ load_clock (VmStateLoad *load, const VmStateSection *section, GError **error)
   return true;
 }
 
-/* --- putting in place -------------------------------------------------------------------------- */
+/* --- putting in place ------------------------------------------------------------------------- */
 
 static void
 exchange_bytes (uint8_t *a, uint8_t *b, size_t size)
@@ -410,7 +411,7 @@ commit (VmStateLoad *load, GError **error)
   return false;
 }
 
-/* --- stream ------------------------------------------------------------------------------------ */
+/* --- stream ----------------------------------------------------------------------------------- */
 
 typedef struct Reader {
   VmStateReadFunc read;

@@ -96,7 +96,7 @@ put_object (GByteArray *out, VmObject *obj, const VmType *type)
   end_block (out, begin);
 }
 
-/* --- sections ---------------------------------------------------------------------------------- */
+/* --- sections --------------------------------------------------------------------------------- */
 
 bool
 vm_state_write_header (const VmStateWriter *writer, GError **error)

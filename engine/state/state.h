@@ -22,7 +22,7 @@ typedef bool (*VmStateWriteFunc) (void *opaque, const void *data, size_t size, G
 /* Reads exactly SIZE bytes; an early end is an error. */
 typedef bool (*VmStateReadFunc) (void *opaque, void *data, size_t size, GError **error);
 
-/* --- saving: the machine must be stopped and its lock held ------------------------------------- */
+/* --- saving: the machine must be stopped and its lock held ------------------------------------ */
 
 typedef struct VmStateWriter {
   VmStateWriteFunc write;
@@ -39,7 +39,7 @@ bool vm_state_write_table (const VmStateWriter *writer, const char *kind, const 
 bool vm_state_write_objects (const VmStateWriter *writer, const VmEnv *env, GError **error);
 bool vm_state_write_end (const VmStateWriter *writer, GError **error);
 
-/* --- loading: into a stopped machine built the same way, lock held ----------------------------- */
+/* --- loading: into a stopped machine built the same way, lock held ---------------------------- */
 
 typedef struct VmStateLoad VmStateLoad; /* what has been read and is not yet in place */
 
@@ -49,19 +49,20 @@ typedef struct VmStateSection {
   size_t         size;
 } VmStateSection;
 
-/* Sections of kinds that vm_state_load() does not know, as they come. What it puts in place itself cannot
- * be taken back (RAM); tables are best given to vm_state_load_table(). */
+/* Sections of kinds that vm_state_load() does not know, as they come. What it puts in place
+ * itself cannot be taken back (RAM); tables are best given to vm_state_load_table(). */
 typedef bool (*VmStateSectionFunc) (VmStateLoad *load, const VmStateSection *section, void *opaque,
                                     GError **error);
 
 /* Reads a whole stream. OTHER may be NULL: then such sections are an error. */
 bool vm_state_load (VmStateReadFunc read, void *read_opaque, const VmEnv *env, VmStateSectionFunc other,
                     void *other_opaque, GError **error);
-/* The counterpart of vm_state_write_table(), for OTHER; VERSION is the newest that FIELDS describe. */
+/* The counterpart of vm_state_write_table(), for OTHER; VERSION is the newest that FIELDS
+ * describe. */
 bool vm_state_load_table (VmStateLoad *load, const VmStateSection *section, void *base,
                           const VmField *fields, uint8_t version, GError **error);
 
-/* --- streams in memory ------------------------------------------------------------------------- */
+/* --- streams in memory ------------------------------------------------------------------------ */
 
 bool vm_state_write_array (void *array, const void *data, size_t size, GError **error); /* GByteArray */
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Fuzz target: loading a stream. Built plain it reads the files named as arguments, or makes streams of its
- * own by damaging a good one when there are none; clang's -fsanitize=fuzzer with -DVM_LIBFUZZER drives it. */
+/* Fuzz target: loading a stream. Built plain it reads the files named as arguments, or makes
+ * streams of its own by damaging a good one when there are none; clang's -fsanitize=fuzzer with
+ * -DVM_LIBFUZZER drives it. */
 #include "tests/engine/state-machine.h"
 
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);

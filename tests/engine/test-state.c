@@ -164,8 +164,8 @@ test_field_values (void)
   WITH ("\4mode\1\0\0\0\7", "\4mode\1\0\0\0\xf0", "mode 240 does not exist");
   WITH ("\5timer\10\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff", "\5timer\10\0\0\0\xfe\xff\xff\xff\xff\xff\xff\xff",
         "/machine/peripheral/a: saved timer 'timer' has an impossible value");
-  WITH ("\7virtual\10\0\0\0\0", "\7virtual\7\0\0\0\0", NULL);
-  WITH ("\7virtual", "\7virtuax", NULL);
+  WITH ("virtual\10\0\0\0", "virtual\7\0\0\0", NULL);
+  WITH ("virtual", "virtuax", "clock: saved state is damaged");
 #undef WITH
   g_assert_cmpuint (machine.a->derived, ==, 16);
   /* A heap of another size. */
@@ -226,6 +226,9 @@ test_damage (void)
         copy[i] ^= 1u << bit;
         if (!small_machine_load (&machine, copy, stream->len, NULL))
           check_same (&machine, before);
+        /* What is left of these shrinks while we compare. */
+        vm_timer_cancel (&machine.a->real_timer);
+        vm_timer_cancel (&machine.b->real_timer);
       }
   g_assert_true (small_machine_load (&machine, stream->data, stream->len, NULL));
   check_same (&machine, stream);
