@@ -110,7 +110,12 @@ struct VmMachine {
   VmObject         *peripheral, *peripheral_anon, *unattached, *objects, *chardevs; /* parts of the tree */
   VmRunState        state;
   GPtrArray        *serials, *parallels, *debugcons; /* char *: chardev ids in order; a NULL element: no port */
+  GPtrArray        *monitors;  /* VmMonSpec *: those to open, from all options */
+  char             *qtest_chardev; /* id; NULL: none */
+  GPtrArray        *texts;     /* char *: ids of "vc" back ends in order */
   GPtrArray        *cpus_to_reset; /* VmVcpu *, in order of arrival */
+  bool              dump_guest_core, mem_merge; /* properties every board has */
+  char             *memory_backend;
 
   /* Set by the board. */
   void (*inject_nmi) (VmMachine *machine);                /* NULL: cannot */
@@ -127,11 +132,19 @@ extern const VmType vm_machine_type; /* abstract: the properties every board has
 
 /* --- start-up, in this order (app) ----------------------------------------------------------------- */
 
+/* By name or alias; NULL: the default one. */
+const VmBoard *vm_board_find (const VmBoard *const *boards, const char *name);
+/* What depends on the board: topology, places of drives, default drives, the VGA card. */
+bool       vm_settings_complete (VmSettings *settings, const VmBoard *board, const VmTypeList *types,
+                                 GError **error);
+
 /* Settings are borrowed and must outlive the machine. The engine loop is not running yet. */
 VmMachine *vm_machine_new (const VmBoard *board, const VmSettings *settings, const VmTypeList *types,
                            const VmBoard *const *boards, GError **error);
 /* Picks the first accelerator of the settings that works, out of a NULL-terminated list. */
 bool       vm_machine_init_accel (VmMachine *machine, const VmAccelOps *const *accels, GError **error);
+/* -object and then the character back ends. */
+bool       vm_machine_create_backends (VmMachine *machine, GError **error);
 bool       vm_machine_create_ram (VmMachine *machine, GError **error);
 bool       vm_machine_init_board (VmMachine *machine, GError **error);
 /* -device in the order given, then READY, first reset. The state is prelaunch afterwards. */
@@ -176,6 +189,12 @@ void vm_machine_request_powerdown (VmMachine *machine);
 void vm_machine_request_wakeup (VmMachine *machine);
 void vm_machine_quit (VmMachine *machine, int status, VmShutdownCause cause); /* any thread */
 void vm_machine_watchdog_expired (VmMachine *machine);
+VmWatchdogAction vm_machine_watchdog_action (const VmMachine *machine);
+/* What guest events lead to, from now on. NULL members stay as they are. */
+void vm_machine_set_actions (VmMachine *machine, const VmRebootAction *reboot, const VmShutdownAction *shutdown,
+                             const VmPanicAction *panic, const VmWatchdogAction *watchdog);
+struct VmCharEnv;
+struct VmCharEnv *vm_machine_char_env (VmMachine *machine);
 
 void vm_machine_set_event_sink (VmMachine *machine, VmEventSink sink, void *opaque);
 /* Sends a QMP event. FORMAT makes the JSON text of its data, NULL for none. Lock held. */

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Character back ends of the command line: whom each is for, and the machine's answers to what they ask. */
+#include "engine/machine/machine-private.h"
+
+#include "engine/base/log.h"
+
+static void
+on_quit (void *opaque)
+{
+  vm_report_info ("terminated by the console's escape key");
+  vm_machine_quit (opaque, 0, VM_CAUSE_HOST_UI);
+}
+
+static void
+on_exit_status (void *opaque, int status)
+{
+  vm_machine_quit (opaque, status, VM_CAUSE_GUEST_SHUTDOWN);
+}
+
+static void
+on_vc_added (void *opaque, VmChardev *chr, const VmCharOptions *options)
+{
+  VmMachine *m = opaque;
+
+  g_ptr_array_add (m->texts, g_strdup (vm_chardev_id (chr)));
+}
+
+struct VmCharEnv *
+vm_machine_char_env (VmMachine *m)
+{
+  return &m->priv->chars;
+}
+
+static void
+add_monitor (VmMachine *m, const char *chardev, const VmCharSpec *spec)
+{
+  VmMonSpec *mon = g_new0 (VmMonSpec, 1);
+
+  *mon = (VmMonSpec) {
+    .chardev = g_strdup (chardev), .option = g_strdup (spec->option ? spec->option : spec->text),
+    .control = spec->use == VM_CHAR_USE_QMP || spec->use == VM_CHAR_USE_QMP_PRETTY,
+    .pretty = spec->use == VM_CHAR_USE_QMP_PRETTY,
+  };
+  g_ptr_array_add (m->monitors, mon);
+}
+
+/* An id no back end has yet. */
+static char *
+fresh_id (VmMachine *m, VmCharUse use, unsigned n)
+{
+  static const char *const names[] = {
+    [VM_CHAR_USE_SERIAL] = "serial%u",         [VM_CHAR_USE_PARALLEL] = "parallel%u",
+    [VM_CHAR_USE_MONITOR] = "compat_monitor%u", [VM_CHAR_USE_QMP] = "compat_monitor%u",
+    [VM_CHAR_USE_QMP_PRETTY] = "compat_monitor%u", [VM_CHAR_USE_DEBUGCON] = "debugcon%u",
+    [VM_CHAR_USE_GDB] = "gdb%u",               [VM_CHAR_USE_QTEST] = "qtest%u",
+  };
+  const char *format = names[use];
+  g_autofree char *stem = g_strndup (format, strlen (format) - 2);
+
+  for (;; n++) {
+    char *id = g_strdup_printf ("%s%u", stem, n);
+    if (!vm_chardev_find (m->env.root, id))
+      return id;
+    g_free (id);
+  }
+}
+
+static void
+hand_out (VmMachine *m, const VmCharSpec *spec, const char *id)
+{
+  switch (spec->use) {
+  case VM_CHAR_USE_SERIAL:
+    g_ptr_array_add (m->serials, g_strdup (id));
+    break;
+  case VM_CHAR_USE_PARALLEL:
+    g_ptr_array_add (m->parallels, g_strdup (id));
+    break;
+  case VM_CHAR_USE_DEBUGCON:
+    g_ptr_array_add (m->debugcons, g_strdup (id));
+    break;
+  case VM_CHAR_USE_MONITOR:
+  case VM_CHAR_USE_QMP:
+  case VM_CHAR_USE_QMP_PRETTY:
+    add_monitor (m, id, spec);
+    break;
+  case VM_CHAR_USE_QTEST:
+    g_free (m->qtest_chardev);
+    m->qtest_chardev = g_strdup (id);
+    break;
+  case VM_CHAR_USE_ID:
+  case VM_CHAR_USE_GDB:
+    break;
+  }
+}
+
+/* A device string of -serial and its kin; "none" makes a gap among serial and parallel ports. */
+static bool
+create_legacy (VmMachine *m, const VmCharSpec *spec, unsigned n, GError **error)
+{
+  VmCharLegacy legacy = { 0 };
+  bool mon_ok = spec->use == VM_CHAR_USE_SERIAL || spec->use == VM_CHAR_USE_PARALLEL
+                || spec->use == VM_CHAR_USE_DEBUGCON;
+  g_autofree char *id = NULL;
+  bool ok = vm_chardev_parse_legacy (spec->text, mon_ok, &legacy, error);
+
+  if (ok && legacy.reuse) {
+    id = g_strdup (legacy.reuse);
+    ok = vm_chardev_find (m->env.root, id) || vm_fail (error, "chardev \"%s\" not found", id);
+  } else if (ok && legacy.options) {
+    id = fresh_id (m, spec->use, n);
+    vm_char_options_set_id (legacy.options, id);
+    VmChardev *chr = vm_chardev_new (&m->priv->chars, legacy.options, error);
+    ok = chr && vm_chardev_wait (chr, error);
+  }
+  bool port = spec->use == VM_CHAR_USE_SERIAL || spec->use == VM_CHAR_USE_PARALLEL;
+  if (ok && (id || port))
+    hand_out (m, spec, id);
+  if (ok && legacy.monitor)
+    add_monitor (m, id, spec);
+  vm_char_legacy_clear (&legacy);
+  return ok;
+}
+
+static bool
+create_named (VmMachine *m, const VmCharSpec *spec, GError **error)
+{
+  g_autoptr (VmCharOptions) options = vm_char_options_parse (spec->text, error);
+
+  if (!options)
+    return false;
+  const char *id = vm_char_options_id (options);
+  if (id && vm_chardev_find (m->env.root, id))
+    return vm_fail (error, "Duplicate ID '%s' for chardev", id);
+  VmChardev *chr = vm_chardev_new (&m->priv->chars, options, error);
+  return chr && vm_chardev_wait (chr, error);
+}
+
+static bool
+open_monitors (VmMachine *m, GError **error)
+{
+  for (guint i = 0; i < m->settings->monitors->len; i++) {
+    const VmMonSpec *spec = g_ptr_array_index (m->settings->monitors, i);
+    if (!vm_chardev_find (m->env.root, spec->chardev))
+      return vm_fail (error, "%s: chardev \"%s\" not found", spec->option, spec->chardev);
+    VmMonSpec *copy = g_new0 (VmMonSpec, 1);
+    *copy = *spec;
+    copy->chardev = g_strdup (spec->chardev);
+    copy->option = g_strdup (spec->option);
+    g_ptr_array_add (m->monitors, copy);
+  }
+  return true;
+}
+
+bool
+vm_machine_create_chars (VmMachine *m, GError **error)
+{
+  const GPtrArray *specs = m->settings->char_specs;
+  unsigned counts[VM_CHAR_USE_QTEST + 1] = { 0 };
+
+  m->priv->chars = (VmCharEnv) {
+    .loop = m->env.loop, .clocks = m->env.clocks, .root = m->env.root, .escape = m->settings->escape_char,
+    .opaque = m, .quit = on_quit, .exit = on_exit_status, .vc_added = on_vc_added,
+  };
+  /* Those with an id first: the others may name them. */
+  for (int named = 1; named >= 0; named--)
+    for (guint i = 0; i < specs->len; i++) {
+      const VmCharSpec *spec = g_ptr_array_index (specs, i);
+      if ((spec->use == VM_CHAR_USE_ID) != (named == 1))
+        continue;
+      bool ok = named ? create_named (m, spec, error) : create_legacy (m, spec, counts[spec->use], error);
+      if (!ok) {
+        if (spec->option)
+          g_prefix_error (error, "%s: ", spec->option);
+        return false;
+      }
+      counts[spec->use]++;
+    }
+  return open_monitors (m, error);
+}

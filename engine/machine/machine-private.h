@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the files of this folder share. */
+#pragma once
+
+#include "engine/char/char.h"
+#include "engine/machine/machine.h"
+
+typedef struct VmWatch {
+  VmMachineEvent event;
+  VmMachineFunc  func;
+  void          *opaque;
+  bool           gone; /* removed while being called */
+} VmWatch;
+
+typedef struct VmBootDevice {
+  int       index;
+  VmDevice *dev;
+  char     *suffix;
+} VmBootDevice;
+
+typedef enum VmRequest {
+  VM_REQUEST_RESET     = 1 << 0,
+  VM_REQUEST_SHUTDOWN  = 1 << 1,
+  VM_REQUEST_SUSPEND   = 1 << 2,
+  VM_REQUEST_WAKEUP    = 1 << 3,
+  VM_REQUEST_POWERDOWN = 1 << 4,
+  VM_REQUEST_PANIC     = 1 << 5,
+  VM_REQUEST_DEBUG     = 1 << 6,
+  VM_REQUEST_ERROR     = 1 << 7,
+} VmRequest;
+
+typedef struct VmMachinePrivate {
+  GPtrArray       *watches;       /* VmWatch * */
+  GPtrArray       *boot_devices;  /* VmBootDevice *, by index */
+  GPtrArray       *globals_bad;   /* char *: -global that a type refused */
+  VmType          *accel_type;
+  VmRegion         ram;
+  bool             ram_made;
+  bool             devices_made;
+  VmCharEnv        chars;
+  VmEventSink      sink;
+  void            *sink_opaque;
+  /* Requests from devices, handled on the loop. */
+  unsigned         requests;      /* VM_REQUEST_* */
+  bool             posted;
+  VmResetKind      reset_kind;
+  VmShutdownCause  reset_cause, shutdown_cause;
+  bool             panic_crashload;
+  int              exit_status;
+  bool             quitting;
+  VmRebootAction   on_reboot;
+  VmShutdownAction on_shutdown;
+  VmPanicAction    on_panic;
+  VmWatchdogAction on_watchdog;
+  GSource         *sigint, *sigterm, *sighup;
+} VmMachinePrivate;
+
+void vm_machine_tell (VmMachine *machine, VmMachineEvent event);
+void vm_machine_init_env (VmMachine *machine);
+void vm_machine_apply_defaults (VmMachine *machine, VmObject *obj);
+bool vm_machine_create_objects (VmMachine *machine, GError **error);
+bool vm_machine_create_chars (VmMachine *machine, GError **error);
+void vm_machine_reset_now (VmMachine *machine, VmResetKind kind);

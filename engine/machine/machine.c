@@ -1,0 +1,548 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The machine object: what it is made of, and the order in which start-up makes it. */
+#include "engine/machine/machine-private.h"
+#include "engine/machine/user-object.h"
+
+#include "engine/base/log.h"
+#include "engine/display/display.h"
+#include "engine/input/input.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+const char *const vm_run_state_names[VM_RUN_N + 1] = {
+  "debug", "inmigrate", "internal-error", "io-error", "paused", "postmigrate", "prelaunch", "finish-migrate",
+  "restore-vm", "running", "save-vm", "shutdown", "suspended", "watchdog", "guest-panicked", "colo", NULL,
+};
+const char *const vm_shutdown_cause_names[VM_CAUSE_N + 1] = {
+  "none", "host-error", "host-qmp-quit", "host-qmp-system-reset", "host-signal", "host-ui", "guest-shutdown",
+  "guest-reset", "guest-panic", "subsystem-reset", "snapshot-load", NULL,
+};
+
+static const VmProp machine_props[] = {
+  VM_PROP ("dump-guest-core", VmMachine, dump_guest_core, true, "guest RAM is part of core dumps of the host"),
+  VM_PROP ("mem-merge", VmMachine, mem_merge, true, "the host may merge equal pages of guest RAM"),
+  VM_PROP_STRING ("memory-backend", VmMachine, memory_backend, NULL, "id of the memory object that is main RAM"),
+  { 0 }
+};
+
+
+static const VmType accel_base_type = {
+  .name = "accel",
+  .parent = &vm_object_type,
+  .size = sizeof (VmAccel),
+  .help = "what runs the guest's instructions",
+  .abstract = true,
+};
+
+const VmBoard *
+vm_board_find (const VmBoard *const *boards, const char *name)
+{
+  for (; *boards; boards++)
+    if (name ? !strcmp ((*boards)->name, name) || !g_strcmp0 ((*boards)->alias, name) : (*boards)->is_default)
+      return *boards;
+  return NULL;
+}
+
+static void
+watch_free (gpointer data)
+{
+  g_free (data);
+}
+
+static void
+boot_device_free (gpointer data)
+{
+  g_free (((VmBootDevice *) data)->suffix);
+  g_free (data);
+}
+
+static void
+mon_spec_free (gpointer data)
+{
+  VmMonSpec *spec = data;
+
+  g_free (spec->chardev);
+  g_free (spec->option);
+  g_free (spec);
+}
+
+static VmMachinePrivate *
+private_new (const VmSettings *settings)
+{
+  VmMachinePrivate *priv = g_new0 (VmMachinePrivate, 1);
+
+  priv->watches = g_ptr_array_new_with_free_func (watch_free);
+  priv->boot_devices = g_ptr_array_new_with_free_func (boot_device_free);
+  priv->globals_bad = g_ptr_array_new_with_free_func (g_free);
+  priv->on_reboot = settings->on_reboot;
+  priv->on_shutdown = settings->on_shutdown;
+  priv->on_panic = settings->on_panic;
+  priv->on_watchdog = settings->on_watchdog;
+  return priv;
+}
+
+static VmObject *
+new_folder (VmObject *parent, const char *id)
+{
+  VmObject *folder = vm_object_new (&vm_object_type);
+
+  vm_object_add_child (parent, id, folder);
+  vm_object_unref (folder); /* the tree keeps it */
+  return folder;
+}
+
+/* The memory, clocks and tree that devices find in their env. */
+static void
+make_env (VmMachine *m)
+{
+  VmEnv *env = &m->env;
+
+  m->lock = vm_lock_new ();
+  env->loop = vm_loop_new ("engine", m->lock);
+  env->clocks = vm_clocks_new (env->loop);
+  env->memory = vm_memory_new (m->lock);
+  vm_region_init (&m->system_memory, env->memory, "system", 0);
+  vm_region_init (&m->system_io, env->memory, "io", 65536);
+  vm_address_space_init (&m->memory_as, env->memory, &m->system_memory, "memory");
+  vm_address_space_init (&m->io_as, env->memory, &m->system_io, "I/O");
+  env->system_memory = &m->system_memory;
+  env->system_io = &m->system_io;
+  env->memory_as = &m->memory_as;
+  env->io_as = &m->io_as;
+  env->display = vm_display_new (env->loop, env->clocks);
+  env->input = vm_input_new (env->loop);
+  env->root = vm_object_new (&vm_object_type);
+  env->machine = m;
+  vm_machine_init_env (m);
+  m->chardevs = new_folder (env->root, "chardevs");
+  m->objects = new_folder (env->root, "objects");
+  vm_object_add_child (env->root, "machine", &m->parent);
+  m->peripheral = new_folder (&m->parent, "peripheral");
+  m->peripheral_anon = new_folder (&m->parent, "peripheral-anon");
+  m->unattached = new_folder (&m->parent, "unattached");
+}
+
+static bool
+set_machine_props (VmMachine *m, GError **error)
+{
+  const VmKeyVals *props = m->settings->machine_props;
+
+  for (guint i = 0; i < props->pairs->len; i++) {
+    const VmKeyValue *pair = g_ptr_array_index (props->pairs, i);
+    if (!vm_type_find_prop (m->parent.type, pair->key, NULL))
+      return vm_fail (error, "Property '%s-machine.%s' not found", m->board->name, pair->key);
+    if (!vm_object_set (&m->parent, pair->key, pair->value, error))
+      return false;
+  }
+  return true;
+}
+
+VmMachine *
+vm_machine_new (const VmBoard *board, const VmSettings *settings, const VmTypeList *types,
+                const VmBoard *const *boards, GError **error)
+{
+  VmMachine *m = VM_MACHINE (vm_object_new (board->type));
+
+  m->board = board;
+  m->settings = settings;
+  m->types = types;
+  m->boards = boards;
+  m->priv = private_new (settings);
+  m->serials = g_ptr_array_new_with_free_func (g_free);
+  m->parallels = g_ptr_array_new_with_free_func (g_free);
+  m->debugcons = g_ptr_array_new_with_free_func (g_free);
+  m->texts = g_ptr_array_new_with_free_func (g_free);
+  m->monitors = g_ptr_array_new_with_free_func (mon_spec_free);
+  m->cpus_to_reset = g_ptr_array_new ();
+  m->state = VM_RUN_PRELAUNCH;
+  m->ram_size = settings->ram_size;
+  bool taken;
+  make_env (m);
+  taken = vm_lock_enter (m->lock);
+  vm_machine_apply_defaults (m, &m->parent);
+  bool ok = set_machine_props (m, error);
+  vm_lock_leave (m->lock, taken);
+  if (!ok)
+    g_clear_pointer (&m, vm_machine_free);
+  return m;
+}
+
+/* --- accelerators --- */
+
+static const VmAccelOps *
+find_accel (const VmAccelOps *const *accels, const char *name)
+{
+  for (; *accels; accels++)
+    if (!strcmp ((*accels)->name, name))
+      return *accels;
+  return NULL;
+}
+
+static VmAccel *
+new_accel (VmMachine *m, const VmAccelOps *ops)
+{
+  VmType *type = g_new0 (VmType, 1);
+
+  *type = (VmType) {
+    .name = g_strdup_printf ("%s-accel", ops->name), .parent = &accel_base_type,
+    .size = MAX (ops->size, sizeof (VmAccel)), .help = ops->help, .props = ops->props,
+  };
+  m->priv->accel_type = type;
+  VmAccel *accel = (VmAccel *) vm_object_new (type);
+  accel->ops = ops;
+  accel->env = &m->env;
+  return accel;
+}
+
+static void
+drop_accel (VmMachine *m)
+{
+  g_clear_pointer ((VmObject **) &m->accel, vm_object_unref);
+  if (m->priv->accel_type)
+    g_free ((char *) m->priv->accel_type->name);
+  g_clear_pointer (&m->priv->accel_type, g_free);
+}
+
+static bool
+set_accel_props (VmAccel *accel, const VmKeyVals *list, GError **error)
+{
+  for (guint i = 0; i < list->pairs->len; i++) {
+    const VmKeyValue *pair = g_ptr_array_index (list->pairs, i);
+    if (strcmp (pair->key, "accel") != 0 && !vm_object_set (&accel->parent, pair->key, pair->value, error))
+      return false;
+  }
+  return true;
+}
+
+/* False with ERROR: cannot be meant at all. False without: does not work here; WHY tells. */
+static bool
+try_accel (VmMachine *m, const VmAccelOps *const *accels, const VmKeyVals *list, GError **why, GError **error)
+{
+  const char *name = vm_keyvals_get (list, "accel");
+  const VmAccelOps *ops = find_accel (accels, name);
+  static const char *const elsewhere[] = { "kvm", "xen", "hvf", "nvmm", "whpx", NULL };
+
+  if (!ops && g_strv_contains (elsewhere, name)) {
+    g_set_error (why, VM_ERROR, VM_ERROR_NOT_AVAILABLE, "-accel %s: not available in this build", name);
+    return false;
+  }
+  if (!ops)
+    return vm_fail (error, "%sinvalid accelerator %s", m->settings->accel_given ? "-accel " : "", name);
+  m->accel = new_accel (m, ops);
+  g_autofree char *text = vm_keyvals_to_string (list);
+  if (!set_accel_props (m->accel, list, error)) {
+    g_prefix_error (error, "-accel %s: ", text + strlen ("accel="));
+    drop_accel (m);
+    return false;
+  }
+  if ((!ops->probe || ops->probe (why)) && (!ops->init || ops->init (m->accel, &m->env, why))) {
+    vm_object_add_child (m->env.root, "accel", &m->accel->parent);
+    return true;
+  }
+  g_prefix_error (why, "failed to initialize %s: ", name);
+  drop_accel (m);
+  return false;
+}
+
+static void
+on_triple_fault (void *opaque, VmVcpu *vcpu)
+{
+  vm_machine_request_reset (opaque, VM_CAUSE_GUEST_RESET);
+}
+
+static void
+on_debug (void *opaque, VmVcpu *vcpu)
+{
+  vm_machine_stop (opaque, VM_RUN_DEBUG);
+}
+
+static void
+on_failed (void *opaque, VmVcpu *vcpu)
+{
+  vm_machine_stop (opaque, VM_RUN_INTERNAL_ERROR);
+}
+
+static const VmVcpuSetEvents vcpu_events = { on_triple_fault, on_debug, on_failed };
+
+bool
+vm_machine_init_accel (VmMachine *m, const VmAccelOps *const *accels, GError **error)
+{
+  g_autoptr (VmKeyVals) fallback = vm_keyvals_new ();
+  GPtrArray *wanted = m->settings->accels;
+  bool taken = vm_lock_enter (m->lock), ok = false;
+
+  vm_keyvals_add (fallback, "accel", "tcg");
+  for (guint i = 0; i < MAX (wanted->len, 1) && !ok; i++) {
+    const VmKeyVals *list = wanted->len ? g_ptr_array_index (wanted, i) : fallback;
+    g_autoptr (GError) why = NULL, fatal = NULL;
+    ok = try_accel (m, accels, list, &why, &fatal);
+    if (fatal) {
+      g_propagate_error (error, g_steal_pointer (&fatal));
+      break;
+    }
+    if (ok && i > 0)
+      vm_report_error ("falling back to %s", m->accel->ops->name);
+    if (!ok && i + 1 < wanted->len)
+      vm_report_error ("%s", why->message);
+    else if (!ok)
+      g_propagate_error (error, g_steal_pointer (&why));
+  }
+  if (ok) {
+    m->vcpus = vm_vcpu_set_new (&m->env, m->accel);
+    vm_vcpu_set_events (m->vcpus, &vcpu_events, m);
+    if (!strcmp (m->accel->ops->name, "qtest"))
+      vm_clocks_set_manual (m->env.clocks, true);
+  }
+  vm_lock_leave (m->lock, taken);
+  return ok;
+}
+
+/* --- memory, board, devices --- */
+
+bool
+vm_machine_create_backends (VmMachine *m, GError **error)
+{
+  bool taken = vm_lock_enter (m->lock);
+  bool ok = vm_machine_create_objects (m, error) && vm_machine_create_chars (m, error);
+
+  vm_lock_leave (m->lock, taken);
+  return ok;
+}
+
+static bool
+make_ram (VmMachine *m, GError **error)
+{
+  VmMachinePrivate *priv = m->priv;
+  const char *name = m->board->default_ram_id ? m->board->default_ram_id : "ram";
+  const VmSettings *s = m->settings;
+
+  if (m->memory_backend) {
+    VmMemoryBackend *backend = vm_memory_backend_claim (m, m->memory_backend, error);
+    if (!backend)
+      return false;
+    m->ram_size = backend->size;
+    vm_region_init_ram_block (&priv->ram, m->env.memory, name, backend->block);
+  } else if (s->mem_path) {
+    VmKeyVals *list = vm_keyvals_new ();
+    g_autofree char *size = g_strdup_printf ("%" G_GUINT64_FORMAT, m->ram_size);
+    vm_keyvals_add (list, "qom-type", "memory-backend-file");
+    vm_keyvals_add (list, "id", name);
+    vm_keyvals_add (list, "size", size);
+    vm_keyvals_add (list, "mem-path", s->mem_path);
+    vm_keyvals_add (list, "prealloc", s->mem_prealloc ? "on" : "off");
+    VmDeviceSpec *spec = vm_device_spec_new (list, "qom-type", NULL);
+    VmObject *obj = vm_machine_add_object (m, spec, error);
+    vm_device_spec_free (spec);
+    vm_keyvals_free (list);
+    VmMemoryBackend *backend = obj ? vm_memory_backend_claim (m, name, error) : NULL;
+    if (!backend)
+      return false;
+    vm_region_init_ram_block (&priv->ram, m->env.memory, name, backend->block);
+  } else if (!vm_region_init_ram (&priv->ram, m->env.memory, name, m->ram_size, error)) {
+    g_prefix_error (error, "cannot set up guest memory '%s': ", name);
+    return false;
+  }
+  return true;
+}
+
+bool
+vm_machine_create_ram (VmMachine *m, GError **error)
+{
+  if (!m->ram_size && !m->memory_backend)
+    return true;
+  bool taken = vm_lock_enter (m->lock);
+  bool ok = make_ram (m, error);
+  if (ok) {
+    void *host = vm_region_ram_ptr (&m->priv->ram);
+    m->ram = &m->priv->ram;
+    m->priv->ram_made = true;
+    /* Wishes: a host that cannot fulfil them goes on without. */
+    if (!m->dump_guest_core)
+      (void) madvise (host, m->ram_size, MADV_DONTDUMP);
+    if (m->mem_merge)
+      (void) madvise (host, m->ram_size, MADV_MERGEABLE);
+  }
+  vm_lock_leave (m->lock, taken);
+  return ok;
+}
+
+/* Something the user wanted on an interface that the board does not have. */
+static bool
+check_drives_taken (VmMachine *m, GError **error)
+{
+  for (guint i = 0; i < m->settings->drives->len; i++) {
+    const VmDriveSpec *d = g_ptr_array_index (m->settings->drives, i);
+    if (!d->claimed && !d->is_default && d->interface != VM_IF_NONE)
+      return vm_fail (error, "%s: machine type does not support if=%s,bus=%d,unit=%d", d->text,
+                      vm_drive_if_names[d->interface], d->bus, d->unit);
+  }
+  return true;
+}
+
+static bool
+check_globals (VmMachine *m, GError **error)
+{
+  if (m->priv->globals_bad->len)
+    return vm_fail (error, "%s", (char *) g_ptr_array_index (m->priv->globals_bad, 0));
+  return true;
+}
+
+bool
+vm_machine_init_board (VmMachine *m, GError **error)
+{
+  bool taken = vm_lock_enter (m->lock);
+
+  vm_memory_begin (m->env.memory);
+  bool ok = m->board->init (m, error);
+  vm_memory_commit (m->env.memory);
+  ok = ok && check_globals (m, error) && check_drives_taken (m, error);
+  m->parent.frozen = true;
+  vm_lock_leave (m->lock, taken);
+  return ok;
+}
+
+/* A user creatable device may sit on a bus that a later one provides only if it names it; order is kept. */
+static bool
+plug_all (VmMachine *m, GError **error)
+{
+  for (guint i = 0; i < m->settings->devices->len; i++) {
+    const VmDeviceSpec *spec = g_ptr_array_index (m->settings->devices, i);
+    if (!vm_machine_plug (m, spec, error)) {
+      g_prefix_error (error, "%s: ", spec->text);
+      return false;
+    }
+  }
+  return check_globals (m, error);
+}
+
+static void
+warn_of_unused_globals (VmMachine *m)
+{
+  for (guint i = 0; i < m->settings->globals->len; i++) {
+    const VmGlobal *g = g_ptr_array_index (m->settings->globals, i);
+    if (g->used)
+      continue;
+    if (!vm_type_find (m->types, g->driver))
+      vm_report_warning ("global %s.%s has invalid class name", g->driver, g->property);
+    else
+      vm_report_warning ("global %s.%s=%s not used", g->driver, g->property, g->value);
+  }
+}
+
+bool
+vm_machine_create_devices (VmMachine *m, GError **error)
+{
+  bool taken = vm_lock_enter (m->lock);
+  bool ok = plug_all (m, error);
+
+  if (ok) {
+    warn_of_unused_globals (m);
+    vm_machine_tell (m, VM_MACHINE_READY);
+    m->priv->devices_made = true;
+    vm_machine_reset_now (m, VM_RESET_COLD);
+  }
+  vm_lock_leave (m->lock, taken);
+  return ok;
+}
+
+/* --- the end --- */
+
+/* Devices made later may sit on those made earlier: the last goes first. */
+static bool
+collect_device (VmDevice *dev, void *opaque)
+{
+  if (!dev->bus)
+    g_ptr_array_add (opaque, dev);
+  return true;
+}
+
+static void
+unrealize_all (VmMachine *m)
+{
+  g_autoptr (GPtrArray) devices = g_ptr_array_new ();
+
+  vm_device_foreach (m->env.root, collect_device, devices);
+  for (guint i = devices->len; i-- > 0;)
+    vm_object_ref (g_ptr_array_index (devices, i));
+  for (guint i = devices->len; i-- > 0;) {
+    VmDevice *dev = g_ptr_array_index (devices, i);
+    vm_device_unrealize (dev);
+    vm_object_unref (&dev->parent);
+  }
+}
+
+static void
+free_private (VmMachinePrivate *priv)
+{
+  vm_source_clear (&priv->sigint);
+  vm_source_clear (&priv->sigterm);
+  vm_source_clear (&priv->sighup);
+  g_ptr_array_unref (priv->watches);
+  g_ptr_array_unref (priv->boot_devices);
+  g_ptr_array_unref (priv->globals_bad);
+  g_free (priv);
+}
+
+static void
+machine_finalize (VmObject *obj)
+{
+  VmMachine *m = VM_MACHINE (obj);
+
+  if (!m->priv)
+    return; /* made only to look at its defaults */
+  if (m->priv->ram_made)
+    vm_region_destroy (&m->priv->ram);
+  vm_address_space_destroy (&m->io_as);
+  vm_address_space_destroy (&m->memory_as);
+  vm_region_destroy (&m->system_io);
+  vm_region_destroy (&m->system_memory);
+  g_ptr_array_unref (m->serials);
+  g_ptr_array_unref (m->parallels);
+  g_ptr_array_unref (m->debugcons);
+  g_ptr_array_unref (m->texts);
+  g_ptr_array_unref (m->monitors);
+  g_ptr_array_unref (m->cpus_to_reset);
+  g_free (m->qtest_chardev);
+  free_private (m->priv);
+}
+
+const VmType vm_machine_type = {
+  .name = "machine",
+  .parent = &vm_object_type,
+  .size = sizeof (VmMachine),
+  .help = "a machine: one board and all on it",
+  .abstract = true,
+  .props = machine_props,
+  .finalize = machine_finalize,
+};
+
+void
+vm_machine_free (VmMachine *m)
+{
+  VmEnv env = m->env;
+  VmLock *lock = m->lock;
+  bool taken = vm_lock_enter (lock);
+
+  vm_machine_tell (m, VM_MACHINE_EXIT);
+  vm_lock_leave (lock, taken);
+  g_clear_pointer (&m->vcpus, vm_vcpu_set_free); /* joins the threads: the lock must be free */
+  taken = vm_lock_enter (lock);
+  unrealize_all (m);
+  vm_chardev_remove_all (&m->priv->chars);
+  if (m->accel) {
+    if (m->accel->ops->finish)
+      m->accel->ops->finish (m->accel);
+    vm_object_remove_child (&m->accel->parent);
+  }
+  drop_accel (m);
+  vm_object_unref (env.root);   /* drops all but the caller's reference to the machine */
+  vm_object_unref (&m->parent); /* the board's regions go first, then those they were in */
+  vm_display_free (env.display);
+  vm_input_free (env.input);
+  vm_memory_free (env.memory);
+  vm_clocks_free (env.clocks);
+  vm_lock_leave (lock, taken);
+  vm_loop_free (env.loop);
+  vm_lock_free (lock);
+}
