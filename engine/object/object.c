@@ -156,7 +156,8 @@ vm_object_remove_child (VmObject *child)
 
   if (!parent)
     return;
-  child->scope = vm_object_root (parent);
+  /* A parent that is being freed may be the root itself. */
+  child->scope = parent->refs > 0 ? vm_object_root (parent) : NULL;
   child->parent = NULL;
   g_ptr_array_remove (parent->children, child);
   vm_object_unref (child);
