@@ -106,6 +106,20 @@ vm_xsave_init (VmX86Env *env, uint64_t mask, unsigned n_vectors)
 }
 
 void
+vm_x87_set_top (VmX86Fx *fx, unsigned top)
+{
+  unsigned old = fx->fsw >> 11 & 7;
+  uint8_t st[8][16];
+
+  if (old == top)
+    return;
+  for (unsigned i = 0; i < 8; i++)
+    memcpy (st[(i + old - top) & 7], fx->st[i], 16);
+  memcpy (fx->st, st, sizeof st);
+  fx->fsw = (fx->fsw & ~(7 << 11)) | top << 11;
+}
+
+void
 vm_x87_update_summary (VmX86Fx *fx)
 {
   bool error = fx->fsw & ~fx->fcw & 0x3f;

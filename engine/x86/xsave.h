@@ -33,6 +33,8 @@ void     vm_xsave_init (VmX86Env *env, uint64_t mask, unsigned n_vectors);
 void vm_fxsave_store (const VmX86Env *env, uint8_t *image, bool wide, unsigned n_vectors);
 void vm_fxsave_load_x87 (VmX86Env *env, const uint8_t *image, bool wide);
 void vm_fxsave_load_xmm (VmX86Env *env, const uint8_t *image, unsigned n_vectors);
+/* Moves the top of the stack: the image holds registers in stack order, the physical ones stay. */
+void vm_x87_set_top (VmX86Fx *fx, unsigned top);
 /* FSW.ES and B from flags and masks, as loads of FCW or FSW set them. */
 void vm_x87_update_summary (VmX86Fx *fx);
 

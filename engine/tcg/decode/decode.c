@@ -410,7 +410,7 @@ decode_immediates (Decoder *d)
 
   if (m->imm1 == IMM_IS4)
     {
-      insn->imm2 = next (d);
+      insn->imm2 = next (d) & (d->bits == 64 ? 0xff : 0x7f);
       insn->imm = insn->imm2 & 15;
       return;
     }

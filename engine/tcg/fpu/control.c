@@ -80,6 +80,7 @@ initialize (VmX86Env *env)
 {
   VmX86Fx *fx = &env->fx;
 
+  vm_x87_set_top (fx, 0);
   fx->fcw = 0x37f;
   fx->fsw = fx->fop = 0;
   fx->ftw = 0;
@@ -138,7 +139,7 @@ get_environment (VmX86Env *env, const VmInsn *insn, const uint8_t *buf)
 {
   VmX86Fx *fx = &env->fx;
   bool real = is_real_format (env);
-  uint16_t tags;
+  uint16_t tags, fsw;
 
   if (insn->opsize == 2)
     {
@@ -146,7 +147,7 @@ get_environment (VmX86Env *env, const VmInsn *insn, const uint8_t *buf)
 
       memcpy (w, buf, 14);
       fx->fcw = w[0];
-      fx->fsw = w[1];
+      fsw = w[1];
       tags = w[2];
       fx->fip = w[3] | (real ? (w[4] & 0xf000u) << 4 : 0);
       fx->fop = real ? w[4] & 0x7ff : 0;
@@ -158,12 +159,14 @@ get_environment (VmX86Env *env, const VmInsn *insn, const uint8_t *buf)
 
       memcpy (d, buf, 28);
       fx->fcw = d[0];
-      fx->fsw = d[1];
+      fsw = d[1];
       tags = d[2];
       fx->fip = real ? (d[3] & 0xffff) | (d[4] & 0x0ffff000) << 4 : d[3];
       fx->fop = (real ? d[4] : d[4] >> 16) & 0x7ff;
       fx->fdp = real ? (d[5] & 0xffff) | (d[6] & 0x0ffff000) << 4 : d[5];
     }
+  vm_x87_set_top (fx, fsw >> FSW_TOP_SHIFT & 7);
+  fx->fsw = fsw;
   fx->ftw = vm_x87_abridged_tags (tags);
   set_control_word (env, fx->fcw);
 }

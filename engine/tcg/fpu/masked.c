@@ -4,6 +4,7 @@
 #include "config.h"
 
 #include "engine/tcg/fpu/fpu-private.h"
+#include "engine/x86/xsave.h"
 
 static uint64_t
 truncate_offset (const VmInsn *insn, uint64_t offset)
@@ -93,14 +94,15 @@ vm_op_maskmovq (VmX86Env *env, const VmInsn *insn)
 
   vm_fpu_check_pending (env);
   vm_fpu_load_mmx (env, mm);
+  vm_fpu_commit_mmx (env, mm, VM_REG_NONE); /* before a fault, too */
   store_by_byte_mask (env, insn, (uint8_t *) &mm[insn->reg & 7], (uint8_t *) &mm[insn->rm & 7], 8);
-  vm_fpu_commit_mmx (env, mm, VM_REG_NONE);
 }
 
 void
 vm_op_emms (VmX86Env *env, const VmInsn *insn)
 {
   vm_fpu_check_pending (env);
+  vm_x87_set_top (&env->fx, 0);
   env->fx.ftw = 0;
 }
 
@@ -123,17 +125,16 @@ vm_fpu_gather (VmX86Env *env, const VmInsn *insn)
   base.index = VM_REG_NONE;
   offset = vm_insn_offset (env, &base);
   for (unsigned i = 0; i < n; i++)
-    memset (mask->b + i * data_size, mask->b[(i + 1) * data_size - 1] & 0x80 ? 0xff : 0, data_size);
-  for (unsigned i = 0; i < n; i++)
     {
       int64_t element = index_size == 8 ? (int64_t) index.q[i] : (int32_t) index.d[i];
       uint64_t linear;
 
-      if (!mask->b[i * data_size])
-        continue;
-      linear = vm_seg_linear (env, insn->seg, truncate_offset (insn, offset + element * insn->scale), data_size,
-                              VM_ACCESS_READ);
-      vm_mmu_load_bytes (env, linear, dest->b + i * data_size, data_size, vm_tlb_context (env));
+      if (mask->b[(i + 1) * data_size - 1] & 0x80)
+        {
+          linear = vm_seg_linear (env, insn->seg, truncate_offset (insn, offset + element * insn->scale),
+                                  data_size, VM_ACCESS_READ);
+          vm_mmu_load_bytes (env, linear, dest->b + i * data_size, data_size, vm_tlb_context (env));
+        }
       memset (mask->b + i * data_size, 0, data_size);
     }
   memset (dest->b + n * data_size, 0, 32 - n * data_size);

@@ -4,6 +4,7 @@
 #include "config.h"
 
 #include "engine/tcg/fpu/fpu-private.h"
+#include "engine/x86/xsave.h"
 
 unsigned
 vm_fpu_operand_size (const VmInsn *insn, const VmOperandSpec *spec)
@@ -52,7 +53,9 @@ vm_fpu_linear (VmX86Env *env, const VmInsn *insn, unsigned len, unsigned access)
 /* What the operands of an instruction need. */
 typedef struct Plan {
   const VmOperandSpec *mem;
-  bool    mmx, vector;
+  bool    mmx;            /* MMX registers take part */
+  bool    to_mmx;         /* the x87 state becomes an MMX one */
+  bool    vector;
   uint8_t gpr;            /* general register operand: env->gpr number or VM_REG_NONE */
   bool    gpr_written;
   uint8_t mm_written;     /* MMX register or VM_REG_NONE */
@@ -99,6 +102,8 @@ plan_operands (const VmInsn *insn, const VmInsnRow *row, VmHostOperands *ops)
       plan.mmx |= spec->kind == VM_OPND_P || spec->kind == VM_OPND_Q || spec->kind == VM_OPND_N;
       plan.vector |= spec->kind == VM_OPND_V || spec->kind == VM_OPND_W || spec->kind == VM_OPND_U;
     }
+  /* CVTPI2PS and CVTPI2PD from memory touch no MMX register. */
+  plan.to_mmx = plan.mmx && !(plan.vector && insn->flags & VM_INSN_MEM && plan.mm_written == VM_REG_NONE);
   return plan;
 }
 
@@ -115,24 +120,24 @@ vm_fpu_load_mmx (const VmX86Env *env, uint64_t mm[8])
 void
 vm_fpu_commit_mmx (VmX86Env *env, const uint64_t mm[8], uint8_t written)
 {
-  uint8_t st[8][16];
-  unsigned top = fpu_top (env);
-
+  vm_x87_set_top (&env->fx, 0);
   for (unsigned i = 0; i < 8; i++)
-    {
-      memcpy (st[i], env->fx.st[(i - top) & 7], 16);
-      vm_store_le64 (st[i], mm[i]);
-    }
+    vm_store_le64 (env->fx.st[i], mm[i]);
   if (written != VM_REG_NONE)
-    vm_store_le16 (st[written] + 8, 0xffff);
-  memcpy (env->fx.st, st, sizeof st);
-  env->fx.fsw &= ~FSW_TOP;
+    vm_store_le16 (env->fx.st[written] + 8, 0xffff);
   env->fx.ftw = 0xff;
 }
 
 G_NORETURN static void
-raise_simd (VmX86Env *env, uint32_t flags)
+raise_simd (VmX86Env *env, bool to_mmx, uint32_t flags)
 {
+  uint64_t mm[8];
+
+  if (to_mmx)
+    {
+      vm_fpu_load_mmx (env, mm);
+      vm_fpu_commit_mmx (env, mm, VM_REG_NONE);
+    }
   env->fx.mxcsr |= flags;
   vm_x86_raise (env, env->cr4 & VM_CR4_OSXMMEXCPT ? VM_EXC_XM : VM_EXC_UD);
 }
@@ -150,7 +155,7 @@ run_vector (VmFpuCall *call)
  * (invalid, denormal, divide by zero), when unmasked, keep those found after it from being noticed; unmasked
  * underflow is noticed for exact tiny results too, which flush-to-zero shows. */
 static void
-run_unmasked (VmX86Env *env, VmFpuCall *call, void (*run) (VmFpuCall *), unsigned mem_len)
+run_unmasked (VmX86Env *env, VmFpuCall *call, void (*run) (VmFpuCall *), unsigned mem_len, bool to_mmx)
 {
   enum { PRE = 7 };
   VmX86Vec ymm[16];
@@ -180,9 +185,9 @@ run_unmasked (VmX86Env *env, VmFpuCall *call, void (*run) (VmFpuCall *), unsigne
     }
   hit = raised & enabled;
   if (hit & PRE)
-    raise_simd (env, raised & PRE);
+    raise_simd (env, to_mmx, raised & PRE);
   if (hit)
-    raise_simd (env, raised);
+    raise_simd (env, to_mmx, raised);
   memcpy (env->ymm, ymm, sizeof ymm);
   call->mxcsr = guest | raised;
 }
@@ -211,7 +216,7 @@ vm_fpu_vector (VmX86Env *env, const VmInsn *insn)
 
   vm_host_operands_init (&ops, insn);
   plan = plan_operands (insn, row, &ops);
-  if (plan.mmx)
+  if (plan.to_mmx)
     {
       vm_fpu_check_pending (env);
       vm_fpu_load_mmx (env, call.mm);
@@ -232,15 +237,17 @@ vm_fpu_vector (VmX86Env *env, const VmInsn *insn)
   call.code = vm_fpu_thunk (env, bytes, vm_emit_insn (bytes, insn, &ops));
 
   run = plan.mmx && !plan.vector ? vm_fpu_run_mmx : plan.mmx ? vm_fpu_run_mmx_sse : run_vector;
+  if ((call.mxcsr & MXCSR_MASKS) != MXCSR_MASKS && plan.mem && plan.mem->access & 2)
+    vm_mmu_probe_write (env, linear, mem_len, vm_tlb_context (env));
   if ((call.mxcsr & MXCSR_MASKS) != MXCSR_MASKS && plan.vector)
-    run_unmasked (env, &call, run, mem_len);
+    run_unmasked (env, &call, run, mem_len, plan.to_mmx);
   else
     run (&call);
 
   if (plan.mem && plan.mem->access & 2)
     vm_mmu_store_bytes (env, linear, buffer, mem_len, vm_tlb_context (env));
   env->fx.mxcsr = call.mxcsr;
-  if (plan.mmx)
+  if (plan.to_mmx)
     vm_fpu_commit_mmx (env, call.mm, plan.mm_written);
   if (plan.gpr != VM_REG_NONE && plan.gpr_written)
     env->gpr[plan.gpr] = call.rax;

@@ -105,8 +105,13 @@ vm_fpu_x87 (VmX86Env *env, const VmInsn *insn)
 
   fsw = vm_load_le16 (image + 2);
   /* An unmasked error other than precision keeps a store from happening. */
-  if (mem && mem->access & 2 && !(fsw & ~in->fcw & (FSW_IE | FSW_DE | FSW_OE | FSW_UE)))
-    vm_mmu_store_bytes (env, linear, buffer, len, vm_tlb_context (env));
+  if (mem && mem->access & 2)
+    {
+      if (fsw & ~in->fcw & (FSW_IE | FSW_DE | FSW_OE | FSW_UE))
+        vm_mmu_probe_write (env, linear, len, vm_tlb_context (env));
+      else
+        vm_mmu_store_bytes (env, linear, buffer, len, vm_tlb_context (env));
+    }
   in->fsw = fsw | sticky;
   in->ftw = image[4];
   memcpy (in->st, image + 32, sizeof in->st);
