@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the registry of one vCPU and the table they share know of each other. */
+#pragma once
+
+#include "engine/tcg/code/code.h"
+
+/* Other vCPUs that were asked to catch writes to a page and did not yet. */
+struct CodeWait {
+  int refs, remaining; /* atomic */
+};
+
+struct VmCode {
+  VmCodeShared    *shared;
+  VmX86Cpu        *cpu;
+  const uint64_t  *features;
+  GHashTable      *pages;   /* number of the RAM page -> VmCodePage */
+  GHashTable      *blocks;  /* key -> VmBlock, live */
+  GPtrArray       *views;   /* by id */
+  size_t           memory;  /* bytes of decoded instructions */
+  uint32_t         kills;
+  const VmCodeOps *ops;
+  void            *opaque;
+};
+
+void code_wait_unref (CodeWait *wait);
+void code_shared_join (VmCodeShared *shared, VmCode *code);
+void code_shared_leave (VmCodeShared *shared, VmCode *code);
+/* LINES of PAGE are about to be looked at. */
+void code_shared_claim (VmCode *code, VmCodePage *page, uint64_t lines);

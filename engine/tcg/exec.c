@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The exec loop: events, exceptions, tier 0 runs over cached instructions, and the way into generated code. */
+#include "engine/tcg/exec.h"
+
+#include "engine/base/log.h"
+#include "engine/tcg/decode/table.h"
+#include "engine/tcg/host-x86_64/jit.h"
+#include "engine/tcg/interp/interp.h"
+#include "engine/tcg/sys/sys.h"
+
+/* Mode bits that generated code does not know about: such code runs on tier 0. */
+#define TIER0_MODES (VM_MODE_TF | VM_MODE_RF | VM_MODE_AC_CHECK | VM_MODE_BP | VM_MODE_ICOUNT)
+
+/* --- code look-up ------------------------------------------------------------------------------- */
+
+static void
+clear_itlb (VmTcgExec *x, unsigned ctx)
+{
+  if (x->itlb_n_used[ctx] > G_N_ELEMENTS (x->itlb_used[ctx]))
+    for (unsigned i = 0; i < VM_ITLB_SIZE; i++)
+      x->itlb[ctx][i].tag = VM_TLB_INVALID;
+  else
+    for (unsigned i = 0; i < x->itlb_n_used[ctx]; i++)
+      x->itlb[ctx][x->itlb_used[ctx][i]].tag = VM_TLB_INVALID;
+  x->itlb_n_used[ctx] = 0;
+}
+
+static void
+check_itlb_key (VmX86Env *env, VmTcgExec *x, unsigned ctx)
+{
+  VmItlbKey *key = &x->itlb_key[ctx];
+  const VmX86Seg *cs = &env->seg[VM_CS];
+  uint64_t epoch = vm_tcg_cpu (env)->fetch_epoch;
+  bool is_64 = env->mode & VM_MODE_CS64;
+  uint64_t base = is_64 ? 0 : cs->base;
+  uint32_t limit = is_64 ? UINT32_MAX : cs->limit;
+
+  if (G_LIKELY (key->epoch == epoch && key->mode == env->mode && key->cs_base == base && key->cs_limit == limit))
+    return;
+  clear_itlb (x, ctx);
+  *key = (VmItlbKey) { .epoch = epoch, .mode = env->mode, .cs_base = base, .cs_limit = limit };
+}
+
+/* Is all of the linear page inside CS, and reached without wrapping? */
+static bool
+page_inside_cs (const VmX86Env *env, uint64_t page)
+{
+  const VmX86Seg *cs = &env->seg[VM_CS];
+  uint64_t first;
+
+  if (env->mode & VM_MODE_CS64)
+    return (uint64_t) ((int64_t) (page << 16) >> 16) == page;
+  first = (uint32_t) (page - cs->base);
+  return first + VM_PAGE_SIZE - 1 <= (env->mode & VM_MODE_CS32 ? cs->limit : MIN (cs->limit, 0xffff));
+}
+
+VmCodeView *
+vm_tcg_lookup_code (VmX86Env *env, uint64_t pc, bool *direct)
+{
+  VmTcgExec *x = vm_tcg_exec_part (env);
+  VmCode *code = vm_tcg_cpu (env)->code;
+  unsigned ctx = vm_tlb_context (env), index = (pc >> VM_PAGE_SHIFT) & (VM_ITLB_SIZE - 1);
+  VmItlbEntry *entry = &x->itlb[ctx][index];
+  uint64_t linear = pc & VM_PAGE_MASK, offset, phys;
+  const uint8_t *host;
+  VmRamBlock *ram;
+  VmCodePage *page;
+  VmCodeView *view;
+
+  *direct = true;
+  check_itlb_key (env, x, ctx);
+  if (G_LIKELY (entry->tag == linear))
+    return vm_code_view_by_id (code, entry->id >> VM_PAGE_SHIFT);
+  host = vm_mmu_fetch_page (env, linear, &ram, &offset, &phys);
+  if (host == NULL)
+    return NULL;
+  page = vm_code_page (code, ram, offset, host);
+  if (!vm_code_page_ready (page))
+    return NULL;
+  view = vm_code_view (code, page, env->mode);
+  if (view == NULL)
+    return NULL;
+  *direct = page_inside_cs (env, linear);
+  if (*direct)
+    {
+      if (entry->tag == VM_TLB_INVALID && x->itlb_n_used[ctx]++ < G_N_ELEMENTS (x->itlb_used[ctx]))
+        x->itlb_used[ctx][x->itlb_n_used[ctx] - 1] = index;
+      entry->tag = linear;
+      entry->id = (uint64_t) view->id << VM_PAGE_SHIFT;
+    }
+  return view;
+}
+
+/* --- tier 0 ------------------------------------------------------------------------------------- */
+
+static void
+step_uncached (VmX86Env *env)
+{
+  VmInsn insn;
+
+  vm_interp_fetch (env, &insn);
+  vm_interp_insn (env, &insn);
+}
+
+static inline bool
+ends_run (const VmInsn *insn)
+{
+  const VmInsnRow *row = &vm_insn_rows[insn->row];
+
+  return row->class_ == VM_CLASS_X || row->attrs & VM_ATTR_IP;
+}
+
+static inline bool
+has_event (const VmX86Env *env)
+{
+  return (__atomic_load_n (&env->poll, __ATOMIC_RELAXED) | __atomic_load_n (&env->request, __ATOMIC_RELAXED)) != 0;
+}
+
+/* Instructions of one page, up to the first that may go elsewhere. */
+static void
+run_tier0 (VmX86Env *env, VmCodeView *view, uint64_t pc)
+{
+  VmTcgCpu *tcg = vm_tcg_cpu (env);
+  VmCode *code = tcg->code;
+  VmCodePage *page = view->page;
+  uint64_t epoch = tcg->fetch_epoch, limit = env->seg[VM_CS].limit;
+  bool check_limit = !(env->mode & (VM_MODE_CS64 | VM_MODE_FLAT_CS));
+  unsigned offset = pc & ~VM_PAGE_MASK;
+  VmInsn insn;
+
+  for (unsigned n = 0; n < 256; n++)
+    {
+      uint64_t next;
+
+      if (!vm_code_insn (code, page, offset, view->mode, &insn) ||
+          (check_limit && env->rip + insn.len - 1 > limit))
+        {
+          step_uncached (env);
+          return;
+        }
+      next = env->rip + insn.len;
+      vm_interp_insn (env, &insn);
+      offset += insn.len;
+      if (ends_run (&insn) || env->rip != next || has_event (env) || env->mode != view->mode ||
+          tcg->fetch_epoch != epoch || offset >= VM_PAGE_SIZE || tcg->debug_hit)
+        return;
+    }
+}
+
+/* --- one turn ----------------------------------------------------------------------------------- */
+
+static void
+run (VmX86Env *env, VmTcgExec *x)
+{
+  uint64_t pc = vm_tcg_pc (env);
+  bool direct;
+  VmCodeView *view;
+
+  if (env->mode & VM_MODE_BP)
+    vm_sys_check_code_breakpoint (env, pc);
+  if (G_UNLIKELY (env->mode & TIER0_MODES || env->shadow || x->vcpu->singlestep))
+    {
+      step_uncached (env);
+      return;
+    }
+  view = vm_tcg_lookup_code (env, pc, &direct);
+  if (G_UNLIKELY (view == NULL))
+    step_uncached (env);
+  else if (x->jit == NULL || !direct || !vm_jit_run (x->jit, view, pc))
+    run_tier0 (env, view, pc);
+}
+
+/* Takes what others asked for. True: leave exec. */
+static bool
+attend (VmX86Env *env)
+{
+  uint32_t poll = __atomic_exchange_n (&env->poll, 0, __ATOMIC_ACQ_REL);
+
+  vm_tlb_safe_point (env);
+  if (vm_code_is_full (vm_tcg_cpu (env)->code))
+    vm_code_reset (vm_tcg_cpu (env)->code);
+  return poll & VM_POLL_KICK;
+}
+
+static bool
+leave_for_debugger (VmX86Env *env, VmTcgExec *x)
+{
+  VmTcgCpu *tcg = vm_tcg_cpu (env);
+  bool leave = tcg->debug_hit || x->vcpu->singlestep;
+
+  tcg->debug_hit = false;
+  return leave;
+}
+
+static VmVcpuExit
+loop (VmX86Env *env, VmTcgExec *x)
+{
+  for (;;)
+    {
+      if (G_UNLIKELY (__atomic_load_n (&env->poll, __ATOMIC_RELAXED)) && attend (env))
+        return VM_VCPU_EXIT_KICKED;
+      if (G_UNLIKELY (__atomic_load_n (&env->request, __ATOMIC_RELAXED)) && !env->shadow)
+        vm_sys_take_events (env);
+      if (G_UNLIKELY (env->shutdown))
+        return VM_VCPU_EXIT_SHUTDOWN;
+      if (G_UNLIKELY (env->halted || env->wait_for_sipi))
+        return VM_VCPU_EXIT_HALTED;
+      run (env, x);
+      if (G_UNLIKELY (x->vcpu->singlestep || vm_tcg_cpu (env)->debug_hit) && leave_for_debugger (env, x))
+        return VM_VCPU_EXIT_DEBUG;
+    }
+}
+
+VmVcpuExit
+vm_tcg_exec (VmVcpu *vcpu)
+{
+  VmX86Env *env = &((VmX86Cpu *) vcpu)->env;
+  VmTcgCpu *tcg = vm_tcg_cpu (env);
+  VmTcgExec *x = vm_tcg_exec_part (env);
+  sigjmp_buf fault_env;
+  VmVcpuExit why;
+
+  tcg->fault_env = &fault_env;
+  /* Comes back here with the exception in env->exc_*; delivering it may raise the next one. */
+  if (sigsetjmp (fault_env, 0) != 0)
+    {
+      if (!vm_sys_deliver_exception (env))
+        {
+          tcg->fault_env = NULL;
+          return VM_VCPU_EXIT_SHUTDOWN;
+        }
+      if (vcpu->singlestep)
+        {
+          tcg->fault_env = NULL;
+          return VM_VCPU_EXIT_DEBUG;
+        }
+    }
+  why = loop (env, x);
+  tcg->fault_env = NULL;
+  return why;
+}
+
+/* --- life --------------------------------------------------------------------------------------- */
+
+bool
+vm_tcg_exec_begin (VmVcpu *vcpu, GError **error)
+{
+  VmX86Cpu *cpu = (VmX86Cpu *) vcpu;
+  VmTcgCpu *tcg = vm_tcg_cpu (&cpu->env);
+  VmTcgExec *x = vm_tcg_exec_part (&cpu->env);
+  VmTcgAccel *accel = (VmTcgAccel *) vcpu->accel;
+
+  memset (x, 0, sizeof *x);
+  x->accel = accel;
+  x->vcpu = vcpu;
+  for (unsigned ctx = 0; ctx < VM_TLB_CONTEXTS; ctx++)
+    {
+      x->itlb_n_used[ctx] = UINT32_MAX;
+      clear_itlb (x, ctx);
+    }
+  vm_tlb_begin (cpu);
+  tcg->code = vm_code_new (accel->shared, cpu, tcg->interp ? ((VmInterp *) tcg->interp)->features : NULL);
+  if (!accel->interpret)
+    {
+      x->jit = vm_jit_new (&cpu->env, accel, error);
+      if (x->jit == NULL)
+        {
+          vm_tcg_exec_end (vcpu);
+          return false;
+        }
+    }
+  cpu->accel_state = tcg;
+  return true;
+}
+
+void
+vm_tcg_exec_end (VmVcpu *vcpu)
+{
+  VmX86Cpu *cpu = (VmX86Cpu *) vcpu;
+  VmTcgCpu *tcg = vm_tcg_cpu (&cpu->env);
+  VmTcgExec *x = vm_tcg_exec_part (&cpu->env);
+
+  if (tcg->code)
+    vm_code_free (tcg->code);
+  tcg->code = NULL;
+  g_clear_pointer (&x->jit, vm_jit_free);
+  vm_tlb_end (cpu);
+}

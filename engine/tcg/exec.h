@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The exec loop's part of a vCPU, behind VmTcgCpu in the accelerator's area, and the accelerator object. */
+#pragma once
+
+#include "engine/tcg/code/code.h"
+
+#define VM_ITLB_BITS 10
+#define VM_ITLB_SIZE (1u << VM_ITLB_BITS)
+
+/* Linear page -> view. Generated code compares both: an entry exists only when the page may be executed in
+ * the mode of its table and lies wholly inside the code segment. */
+typedef struct VmItlbEntry {
+  uint64_t tag;   /* VM_TLB_INVALID: none */
+  uint64_t id;    /* of the view, << VM_PAGE_SHIFT */
+} VmItlbEntry;
+
+/* Who the code of a table runs as; when one differs the table is cleared. */
+typedef struct VmItlbKey {
+  uint64_t epoch;
+  uint64_t cs_base;
+  uint32_t cs_limit, mode;
+} VmItlbKey;
+
+typedef struct VmJit VmJit; /* host-x86_64/jit.h */
+
+typedef struct VmTcgAccel {
+  VmAccel       parent;
+  int           thread;
+  uint32_t      tb_size;       /* MiB; 0: the engine chooses */
+  bool          one_insn_per_tb;
+  bool          split_wx;
+  bool          lockstep;      /* compare tier 1 with tier 0, block by block */
+  bool          interpret;     /* no tier 1 */
+  VmCodeShared *shared;
+} VmTcgAccel;
+
+typedef struct VmTcgExec {
+  VmItlbEntry itlb[VM_TLB_CONTEXTS][VM_ITLB_SIZE];
+  VmItlbKey   itlb_key[VM_TLB_CONTEXTS];
+  uint16_t    itlb_used[VM_TLB_CONTEXTS][64];
+  unsigned    itlb_n_used[VM_TLB_CONTEXTS]; /* above 64: all */
+  uint64_t    seg_end[VM_SEG_N][2]; /* first invalid offset for reads and writes; 0: ask the slow path */
+  uint8_t     vector_live, x87_live;  /* host registers hold the guest's; adjacent */
+  bool        has_avx;
+  uint64_t    host_sp;         /* of the frame that entered generated code */
+  uint64_t    return_limit;    /* lowest host stack address for paired calls */
+  VmTcgAccel *accel;
+  VmJit      *jit;
+  VmVcpu     *vcpu;
+  uint64_t    blocks_run;
+} VmTcgExec;
+
+#define VM_TCG_EXEC_OFFSET ((sizeof (VmTcgCpu) + 63) & ~(size_t) 63)
+_Static_assert (VM_TCG_EXEC_OFFSET + sizeof (VmTcgExec) <= VM_X86_ACCEL_AREA, "both parts fit");
+
+static inline VmTcgExec *
+vm_tcg_exec_part (VmX86Env *env)
+{
+  return (VmTcgExec *) (void *) (env->accel_area + VM_TCG_EXEC_OFFSET);
+}
+
+/* Linear address of CS:RIP. */
+static inline uint64_t
+vm_tcg_pc (const VmX86Env *env)
+{
+  if (env->mode & VM_MODE_CS64)
+    return env->rip;
+  return (uint32_t) (env->seg[VM_CS].base + env->rip);
+}
+
+/* The view of the page at PC, filled into the table when generated code may use it (*DIRECT). Raises #PF; NULL:
+ * the page is no RAM, or not wholly inside the code segment, or must not be cached yet. */
+VmCodeView *vm_tcg_lookup_code (VmX86Env *env, uint64_t pc, bool *direct);
+
+VmVcpuExit vm_tcg_exec (VmVcpu *vcpu);
+bool       vm_tcg_exec_begin (VmVcpu *vcpu, GError **error);
+void       vm_tcg_exec_end (VmVcpu *vcpu);
+
+extern const VmAccelOps vm_tcg_accel_ops;

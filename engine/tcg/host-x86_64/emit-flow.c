@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Near jumps, calls and returns. */
+#include "engine/tcg/host-x86_64/translate.h"
+
+static bool
+same_page (int32_t target)
+{
+  return target >= 0 && target < VM_PAGE_SIZE;
+}
+
+bool
+tr_is_flow (const Tr *tr, const VmInsn *insn)
+{
+  unsigned width = IS64 (tr) ? 8 : tr->mode & VM_MODE_CS32 ? 4 : 2;
+
+  switch (tr_row (insn)->op)
+    {
+    case VM_OP_JCC: case VM_OP_JMP: case VM_OP_CALL: case VM_OP_RET: case VM_OP_JMP_IND: case VM_OP_CALL_IND:
+    case VM_OP_LOOP: case VM_OP_JCXZ:
+      /* An operand size that is not the segment's cuts RIP: rare. */
+      return insn->opsize == width && !(insn->addrsize == 2 && tr_row (insn)->op == VM_OP_JCXZ && IS64 (tr));
+    default:
+      return false;
+    }
+}
+
+/* --- to another page ----------------------------------------------------------------------------- */
+
+/* Goes on at LINK's target when the page there is the one it was linked to. Flags are in the slot. */
+void
+tr_cross_check (Tr *tr, Asm *a, VmBlockLink *link, uint8_t *miss[2])
+{
+  int32_t itlb = EXEC_OFF (itlb) + tr->ctx * sizeof (VmItlbEntry) * VM_ITLB_SIZE;
+  int32_t page = link->target & ~0xfff;
+  bool is_64 = IS64 (tr), with_base = !is_64 && !(tr->mode & VM_MODE_FLAT_CS);
+  unsigned linear = with_base ? T2 : T0;
+
+  asm_load (a, is_64 ? 8 : 4, T0, ENV, SLOT_PC_BASE);
+  asm_lea (a, is_64 ? 8 : 4, T0, T0, page);
+  if (with_base)
+    {
+      asm_load (a, 4, T2, ENV, ENV_SEG (VM_CS, base));
+      asm_lea_index (a, 4, T2, T0, T2, 0, 0);
+    }
+  asm_mov (a, 4, T1, linear);
+  asm_shift (a, SHIFT_SHR, 4, T1, VM_PAGE_SHIFT - 4);
+  asm_alu_imm (a, ALU_AND, 4, T1, (VM_ITLB_SIZE - 1) << 4);
+  asm_op_mem (a, 8, 0x3b, linear, ENV, T1, 0, itlb);
+  miss[0] = asm_jcc (a, CC_NE);
+  asm_op_mem (a, 4, 0x81, ALU_CMP, ENV, T1, 0, itlb + offsetof (VmItlbEntry, id));
+  asm_32 (a, 0);
+  link->patch_id = a->p - 4;
+  miss[1] = asm_jcc (a, CC_NE);
+  asm_store (a, 8, T0, ENV, SLOT_PC_BASE);
+  link->patch = asm_jmp (a);
+  link->patch_pc = asm_pc (a);
+}
+
+/* --- direct jumps -------------------------------------------------------------------------------- */
+
+static bool
+wraps_16 (const Tr *tr)
+{
+  return !(tr->mode & (VM_MODE_CS64 | VM_MODE_CS32));
+}
+
+static VmBlockLink *
+new_link (Tr *tr, int32_t target)
+{
+  VmBlockLink *link = tr_link (tr, target);
+
+  link->wraps_16 = wraps_16 (tr);
+  return link;
+}
+
+/* The flags where a linked block will look for them. */
+static void
+settle_flags (Tr *tr, bool into_slot)
+{
+  if (into_slot)
+    tr_flags_to_slot (tr);
+  else if (!tr->flags.host && !tr->flags.slot)
+    tr_need_flags (tr, VM_ARITH_FLAGS);
+}
+
+static void
+emit_poll (Tr *tr, VmBlockLink *link)
+{
+  asm_alu_mem_imm (&tr->a, ALU_CMP, 4, ENV, ENV_OFF (poll), 0);
+  tr_cold (tr, COLD_EXIT, asm_jcc (&tr->a, CC_NE))->link = link;
+}
+
+void
+tr_jump (Tr *tr, int32_t target, bool backward)
+{
+  Asm *a = &tr->a;
+  VmBlockLink *link = new_link (tr, target);
+  bool dead = tr_flags_dead_at (tr, target);
+
+  if (same_page (target))
+    {
+      if (backward && !dead)
+        settle_flags (tr, true);
+      else if (!dead)
+        settle_flags (tr, false);
+      link->flags_saved = dead ? false : backward ? true : !tr->flags.host;
+      if (dead && !tr->flags.host && tr->flags.slot)
+        link->flags_saved = true;
+      if (backward)
+        emit_poll (tr, link);
+      link->patch = asm_jmp (a);
+      link->patch_pc = asm_pc (a);
+      tr_cold (tr, COLD_EXIT, NULL)->link = link;
+    }
+  else
+    {
+      uint8_t *miss[2];
+
+      settle_flags (tr, true);
+      link->flags_saved = true;
+      if (backward)
+        emit_poll (tr, link);
+      tr_cross_check (tr, a, link, miss);
+      tr_cold (tr, COLD_EXIT, miss[0])->link = link;
+      tr_cold (tr, COLD_EXIT, miss[1])->link = link;
+    }
+}
+
+/* Jumps to TARGET when the condition holds; flags are in the host register. */
+static void
+jump_if (Tr *tr, unsigned cc, int32_t target, bool backward)
+{
+  Asm *a = &tr->a;
+  VmBlockLink *link = new_link (tr, target);
+  bool dead = tr_flags_dead_at (tr, target);
+
+  if (!same_page (target))
+    {
+      Cold *cold;
+
+      if (backward)
+        {
+          uint8_t *over = asm_jcc (a, cc ^ 1);
+          TrFlags before = tr->flags;
+          uint8_t *miss[2];
+
+          settle_flags (tr, true);
+          link->flags_saved = true;
+          emit_poll (tr, link);
+          tr_cross_check (tr, a, link, miss);
+          tr_cold (tr, COLD_EXIT, miss[0])->link = link;
+          tr_cold (tr, COLD_EXIT, miss[1])->link = link;
+          asm_bind (a, over);
+          tr->flags = before;
+          return;
+        }
+      link->flags_saved = true;
+      cold = tr_cold (tr, COLD_CROSS, asm_jcc (a, cc));
+      cold->link = link;
+      cold->flags_dead = dead;
+      return;
+    }
+  if (!backward)
+    {
+      link->patch = asm_jcc (a, cc);
+      link->patch_pc = asm_pc (a);
+      tr_cold (tr, COLD_EXIT, NULL)->link = link;
+      return;
+    }
+  {
+    uint8_t *over = asm_jcc_short (a, cc ^ 1);
+    TrFlags before = tr->flags;
+
+    if (!dead)
+      {
+        settle_flags (tr, true);
+        link->flags_saved = true;
+      }
+    asm_alu_mem_imm (a, ALU_CMP, 4, ENV, ENV_OFF (poll), 0);
+    link->patch = asm_jcc (a, CC_E);
+    link->patch_pc = asm_pc (a);
+    tr_cold (tr, COLD_EXIT, asm_jmp (a))->link = link;
+    asm_bind_short (a, over);
+    tr->flags = before;
+  }
+}
+
+static int32_t
+target_of (const TrInsn *t)
+{
+  return (int32_t) t->offset + t->insn.len + (int32_t) t->insn.imm;
+}
+
+/* LOOP, JCXZ: their tests spoil the flags, so those are saved. */
+static void
+emit_counter (Tr *tr, TrInsn *t, bool decrement)
+{
+  Asm *a = &tr->a;
+  unsigned size = t->insn.addrsize;
+  int32_t target = target_of (t);
+  VmBlockLink *link;
+  uint8_t *over, *miss[2];
+  TrFlags before;
+
+  tr_flags_to_slot (tr);
+  if (decrement)
+    asm_alu_imm (a, ALU_SUB, size, RCX, 1);
+  else
+    asm_op_reg (a, size, 0x85, RCX, RCX);
+  tr->flags = (TrFlags) { .slot = true };
+  over = asm_jcc (a, decrement ? CC_E : CC_NE);
+  before = tr->flags;
+  link = new_link (tr, target);
+  link->flags_saved = true;
+  emit_poll (tr, link);
+  if (same_page (target))
+    {
+      link->patch = asm_jmp (a);
+      link->patch_pc = asm_pc (a);
+      tr_cold (tr, COLD_EXIT, NULL)->link = link;
+    }
+  else
+    {
+      tr_cross_check (tr, a, link, miss);
+      tr_cold (tr, COLD_EXIT, miss[0])->link = link;
+      tr_cold (tr, COLD_EXIT, miss[1])->link = link;
+    }
+  asm_bind (a, over);
+  tr->flags = before;
+}
+
+/* --- calls, returns, indirect jumps --------------------------------------------------------------- */
+
+/* RIP behind the present instruction into REG. */
+static void
+next_rip (Tr *tr, unsigned reg)
+{
+  const TrInsn *t = &tr->insn[tr->at];
+
+  asm_load (&tr->a, 8, reg, ENV, SLOT_PC_BASE);
+  asm_lea (&tr->a, IS64 (tr) ? 8 : 4, reg, reg, t->offset + t->insn.len);
+}
+
+/* T0 is the target. */
+static void
+indirect (Tr *tr)
+{
+  bool with_base = !IS64 (tr) && !(tr->mode & VM_MODE_FLAT_CS);
+
+  asm_jmp_to (&tr->a, tr->jit->stubs.indirect[tr->variant][with_base][tr->ctx]);
+}
+
+/* The operand of an indirect jump or call in T0. */
+static void
+load_target (Tr *tr, const VmInsn *insn)
+{
+  unsigned size = insn->opsize;
+
+  if (insn->flags & VM_INSN_MEM)
+    {
+      tr_address (tr, insn, size, VM_ACCESS_READ);
+      tr_probe (tr, size, VM_ACCESS_READ);
+      asm_load_zx (&tr->a, size, T0, T0, 0);
+      return;
+    }
+  tr_get (tr, T0, insn->rm);
+  if (size < 8)
+    asm_movzx (&tr->a, size, T0, T0);
+}
+
+static void
+push_return (Tr *tr, unsigned size)
+{
+  tr_stack_address (tr, -(int) size, size, VM_ACCESS_WRITE);
+  next_rip (tr, T1);
+  asm_store (&tr->a, size, T1, T0, 0);
+  tr_stack_adjust (tr, -(int) size);
+}
+
+static void
+emit_ret (Tr *tr, const VmInsn *insn)
+{
+  unsigned size = insn->opsize, extra = insn->opcode == 0xc2 ? (uint16_t) insn->imm : 0;
+
+  tr_stack_address (tr, 0, size, VM_ACCESS_READ);
+  asm_load_zx (&tr->a, size, T0, T0, 0);
+  tr_stack_adjust (tr, size + extra);
+  indirect (tr);
+}
+
+bool
+tr_flow (Tr *tr, TrInsn *t)
+{
+  const VmInsn *insn = &t->insn;
+  int32_t target = target_of (t);
+  bool backward = target <= t->offset;
+  unsigned size = insn->opsize;
+
+  switch (tr_row (insn)->op)
+    {
+    case VM_OP_JCC:
+      tr_need_flags (tr, VM_ARITH_FLAGS);
+      tr->flags.host = true;
+      jump_if (tr, insn->opcode & 15, target, backward);
+      return true;
+    case VM_OP_LOOP:
+      emit_counter (tr, t, true);
+      return true;
+    case VM_OP_JCXZ:
+      emit_counter (tr, t, false);
+      return true;
+    case VM_OP_JMP:
+      tr_jump (tr, target, backward);
+      return false;
+    case VM_OP_CALL:
+      tr_flags_to_slot (tr);
+      push_return (tr, size);
+      tr_jump (tr, target, backward);
+      return false;
+    case VM_OP_RET:
+      tr_flags_to_slot (tr);
+      emit_ret (tr, insn);
+      return false;
+    case VM_OP_JMP_IND:
+      tr_flags_to_slot (tr);
+      load_target (tr, insn);
+      indirect (tr);
+      return false;
+    case VM_OP_CALL_IND:
+      tr_flags_to_slot (tr);
+      load_target (tr, insn);
+      asm_store (&tr->a, 8, T0, ENV, SLOT_VALUE);
+      push_return (tr, size);
+      asm_load (&tr->a, 8, T0, ENV, SLOT_VALUE);
+      indirect (tr);
+      return false;
+    default:
+      g_assert_not_reached ();
+    }
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The "tcg" accelerator: interpreter and translator behind VmAccelOps. */
+#include "engine/tcg/exec.h"
+
+#include "engine/tcg/sys/sys.h"
+
+enum { THREAD_AUTO, THREAD_SINGLE, THREAD_MULTI };
+
+static const char *const thread_names[] = { "auto", "single", "multi", NULL };
+
+static const VmProp tcg_props[] = {
+  VM_PROP_ENUMERATED ("thread", VmTcgAccel, thread, THREAD_AUTO, thread_names,
+                      "one host thread per vCPU (multi) or one for all (single)"),
+  VM_PROP ("tb-size", VmTcgAccel, tb_size, 0, "translation cache size in MiB"),
+  VM_PROP ("one-insn-per-tb", VmTcgAccel, one_insn_per_tb, false, "one guest instruction per translated block"),
+  VM_PROP ("split-wx", VmTcgAccel, split_wx, true, "separate writable and executable code mappings"),
+  { .name = "x-lockstep", .help = "compare generated code with the interpreter, block by block",
+    .kind = VM_PROP_BOOL, .flags = VM_PROP_HIDDEN, VM_PROP_COMMON (VmTcgAccel, lockstep) },
+  { .name = "x-interpret", .help = "interpret all guest code", .kind = VM_PROP_BOOL, .flags = VM_PROP_HIDDEN,
+    VM_PROP_COMMON (VmTcgAccel, interpret) },
+  { 0 }
+};
+
+static const VmAccelOps tcg_single_ops;
+
+static bool
+tcg_probe (GError **error)
+{
+  return true;
+}
+
+static bool
+tcg_init (VmAccel *base, VmEnv *env, GError **error)
+{
+  VmTcgAccel *accel = (VmTcgAccel *) base;
+
+  if (accel->thread == THREAD_SINGLE)
+    base->ops = &tcg_single_ops;
+  accel->shared = vm_code_shared_new (env->memory);
+  return true;
+}
+
+static void
+tcg_finish (VmAccel *base)
+{
+  g_clear_pointer (&((VmTcgAccel *) base)->shared, vm_code_shared_free);
+}
+
+static void
+tcg_kick (VmVcpu *vcpu)
+{
+  __atomic_fetch_or (&((VmX86Cpu *) vcpu)->env.poll, VM_POLL_KICK, __ATOMIC_SEQ_CST);
+}
+
+/* The state is always in the struct outside exec. */
+static void
+tcg_state_fetch (VmVcpu *vcpu)
+{
+}
+
+static void
+tcg_state_store (VmVcpu *vcpu)
+{
+  VmX86Env *env = &((VmX86Cpu *) vcpu)->env;
+
+  vm_x86_update_mode (env);
+  vm_tlb_flush_all (env);
+}
+
+static bool
+tcg_has_work (VmVcpu *vcpu)
+{
+  return vm_sys_has_wakeup (&((VmX86Cpu *) vcpu)->env);
+}
+
+#define TCG_OPS                                                                                  \
+  .name = "tcg", .help = "translates guest code", .probe = tcg_probe, .init = tcg_init,          \
+  .finish = tcg_finish, .vcpu_begin = vm_tcg_exec_begin, .vcpu_end = vm_tcg_exec_end,            \
+  .exec = vm_tcg_exec, .kick = tcg_kick, .state_fetch = tcg_state_fetch,                         \
+  .state_store = tcg_state_store, .has_work = tcg_has_work, .props = tcg_props,                  \
+  .size = sizeof (VmTcgAccel)
+
+const VmAccelOps vm_tcg_accel_ops = { TCG_OPS };
+static const VmAccelOps tcg_single_ops = { TCG_OPS, .one_thread_for_all = true };
