@@ -121,7 +121,7 @@ vm_fixture_run (VmFixture *f, unsigned limit)
 {
   VmTcgCpu *tcg = vm_tcg_cpu (f->env);
   sigjmp_buf jump;
-  int vector = -1;
+  volatile int vector = -1;
 
   f->env->exc_vector = -1;
   tcg->fault_env = &jump;

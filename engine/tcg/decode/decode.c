@@ -6,6 +6,7 @@
 #include "engine/tcg/decode/decode-private.h"
 
 #define MAX_LEN 15
+#define VALID_CR 0x11d /* CR0, 2, 3, 4, 8 */
 
 typedef struct Decoder {
   const uint8_t *bytes;
@@ -346,7 +347,7 @@ operand_size (const Decoder *d, const VmInsnRow *row)
     return d->rex & 8 && d->bits == 64 ? 8 : 4;
   if (d->bits != 64)
     {
-      if (row->attrs & VM_ATTR_O8)
+      if (row->attrs & VM_ATTR_O8 || m->flags & MATCH_P66)
         return 4;
       return (d->bits == 32) != osize ? 4 : 2;
     }
@@ -431,6 +432,10 @@ check_legality (Decoder *d, const VmInsnRow *row)
   /* LOCK needs a memory destination: "add r, m" shares the operation with "add m, r". */
   if (d->vex && !(d->match->flags & MATCH_VVVV) && insn->vvvv != 0)
     d->bad = true;
+  for (unsigned i = 0; i < row->n_operands; i++)
+    if ((row->operand[i].kind == VM_OPND_C && !(VALID_CR >> insn->reg & 1)) ||
+        (row->operand[i].kind == VM_OPND_D && insn->reg > 7))
+      d->bad = true;
   if (row->attrs & VM_ATTR_VSIB)
     {
       if ((insn->modrm & 7) != 4 || insn->addrsize == 2)

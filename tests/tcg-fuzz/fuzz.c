@@ -1,0 +1,634 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Differential fuzzing of an engine against the host's processor: random instructions of every form in the decode
+ * table, in 64-, 32- and 16-bit code, with biased random state; registers, flags, memory, vector and x87 state and
+ * exceptions are compared.
+ *
+ *     tcg-fuzz [--seconds N] [--seed N] [--engine NAME] [--count N] [--only MNEMONIC] [--bits N] [--integer]
+ */
+#include "config.h"
+
+#include "engine/tcg/decode/decode-private.h"
+#include "tests/tcg-fuzz/engine.h"
+#include "tests/tcg-fuzz/generate.h"
+
+#include <stdio.h>
+
+#define PHYS_DATA 0x100000u
+#define PHYS_HIGH 0x120000u
+#define PHYS_CODE 0x130000u
+#define HLT       0xf4
+#define MAX_INSNS 8
+
+typedef struct Test {
+  unsigned bits, n_insns;
+  bool     step;
+  unsigned offset, len; /* in the code */
+  uint8_t  bytes[MAX_INSNS * 16];
+  VmInsn   insn[MAX_INSNS];
+  FuzzState state;
+  bool     repeats;
+} Test;
+
+typedef struct Fuzz {
+  VmFixture  *f;
+  const FuzzEngine *engine;
+  FuzzRandom  random;
+  const uint64_t *features;
+  uint32_t   *covered[3];  /* by row */
+  char       *only;
+  unsigned    only_bits;
+  bool        integer_only, strict, trace;
+  uint64_t    tests, mismatches, undefined, unsupported;
+} Fuzz;
+
+/* The write callback of fuzz_aim() has no argument of ours. */
+static VmFixture *fixture;
+
+static const char *const skipped[] = {
+  /* they leave the test, read the machine, or load segments that the host process needs */
+  "int", "int3", "int1", "into", "syscall", "sysenter", "sysexit", "sysret", "cpuid", "rdtsc", "rdtscp", "rdpmc",
+  "rdpid", "rdrand", "rdseed", "xgetbv", "les", "lds", "lss", "lfs", "lgs", "callf", "jmpf", "retf", "iret/iretd/iretq",
+  "sgdt", "sidt", "sldt", "str", "smsw", "lar", "lsl", "verr", "verw", "rdfsbase", "rdgsbase", "wrfsbase", "wrgsbase",
+  "monitor", "mwait", "vmcall", "vmmcall", "rdpkru", "wrpkru", "xsetbv", "rsm", "arpl", "pause", "clzero",
+  /* their images hold instruction pointers or areas a signal frame does not show */
+  "fnstenv", "fnsave", "fldenv", "frstor", "fxsave", "fxsave64", "fxrstor", "fxrstor64", "xsave", "xsave64",
+  "xsavec", "xsavec64", "xsaveopt", "xsaveopt64", "xsaves", "xsaves64", "xrstor", "xrstor64", "xrstors", "xrstors64",
+};
+static const unsigned skipped_ops[] = { VM_OP_MOV_TO_SREG, VM_OP_MOV_FROM_SREG, VM_OP_PUSH_SREG, VM_OP_POP_SREG };
+
+static bool
+is_skipped (const Fuzz *z, unsigned row)
+{
+  const VmInsnRow *r = &vm_insn_rows[row];
+
+  for (unsigned i = 0; i < G_N_ELEMENTS (skipped); i++)
+    if (strcmp (r->mnemonic, skipped[i]) == 0)
+      return true;
+  for (unsigned i = 0; i < G_N_ELEMENTS (skipped_ops); i++)
+    if (r->op == skipped_ops[i])
+      return true;
+  return z->integer_only &&
+         r->attrs & (VM_ATTR_STATE_X87 | VM_ATTR_STATE_MMX | VM_ATTR_STATE_SSE | VM_ATTR_STATE_AVX);
+}
+
+/* --- memory of both sides ------------------------------------------------------------------------ */
+
+static uint8_t *
+guest_memory (uint64_t linear, unsigned len)
+{
+  if (linear >= FUZZ_DATA && linear + len <= FUZZ_DATA + FUZZ_READ_ONLY)
+    return fixture->ram + PHYS_DATA + (linear - FUZZ_DATA);
+  if (linear >= FUZZ_HIGH && linear + len <= FUZZ_HIGH + FUZZ_HIGH_SIZE)
+    return fixture->ram + PHYS_HIGH + (linear - FUZZ_HIGH);
+  return NULL;
+}
+
+static void
+write_both (uint64_t linear, const void *data, unsigned len)
+{
+  uint8_t *guest = guest_memory (linear, len);
+
+  if (guest)
+    {
+      memcpy (guest, data, len);
+      memcpy ((void *) (uintptr_t) linear, data, len);
+    }
+}
+
+static void
+randomize_memory (Fuzz *z)
+{
+  for (unsigned i = 0; i < 64; i++)
+    {
+      uint64_t v = fuzz_value (&z->random);
+      uint64_t at = fuzz_chance (&z->random, 80) ? FUZZ_DATA + fuzz_below (&z->random, FUZZ_READ_ONLY)
+                                                 : FUZZ_HIGH + fuzz_below (&z->random, FUZZ_HIGH_SIZE);
+
+      write_both (at, &v, 8);
+    }
+}
+
+typedef struct Area {
+  uint64_t linear, phys;
+  unsigned size;
+} Area;
+static const Area areas[] = {
+  { FUZZ_DATA, PHYS_DATA, FUZZ_HOLE },
+  { FUZZ_DATA + FUZZ_HOLE + VM_PAGE_SIZE, PHYS_DATA + FUZZ_HOLE + VM_PAGE_SIZE,
+    FUZZ_DATA_SIZE - FUZZ_HOLE - VM_PAGE_SIZE },
+  { FUZZ_HIGH, PHYS_HIGH, FUZZ_HIGH_SIZE },
+};
+
+static bool
+memory_differs (VmFixture *f, uint64_t *where)
+{
+  for (unsigned i = 0; i < G_N_ELEMENTS (areas); i++)
+    {
+      const uint8_t *host = (const uint8_t *) (uintptr_t) areas[i].linear, *guest = f->ram + areas[i].phys;
+
+      if (memcmp (host, guest, areas[i].size) == 0)
+        continue;
+      for (*where = 0; host[*where] == guest[*where]; ++*where)
+        ;
+      *where += areas[i].linear;
+      return true;
+    }
+  return false;
+}
+
+static void
+equalize_memory (VmFixture *f)
+{
+  for (unsigned i = 0; i < G_N_ELEMENTS (areas); i++)
+    memcpy (f->ram + areas[i].phys, (const void *) (uintptr_t) areas[i].linear, areas[i].size);
+}
+
+static void
+put_code (Fuzz *z, unsigned offset, const uint8_t *bytes, unsigned len)
+{
+  len = MIN (len, FUZZ_CODE_SIZE - offset);
+  if (bytes)
+    memcpy (native_code () + offset, bytes, len);
+  else
+    memset (native_code () + offset, HLT, len);
+  vm_fixture_write (z->f, PHYS_CODE + offset, native_code () + offset, len);
+}
+
+/* --- the guest's side ---------------------------------------------------------------------------- */
+
+static void
+load_guest (Fuzz *z, const Test *t)
+{
+  VmX86Env *env = z->f->env;
+
+  vm_fixture_set_mode (z->f, t->bits, 3, FUZZ_CODE, FUZZ_DATA);
+  memcpy (env->gpr, t->state.gpr, sizeof env->gpr);
+  env->rip = t->state.rip;
+  env->eflags = t->state.eflags | (t->step ? VM_TF : 0);
+  memcpy (&env->fx, t->state.xsave, 24);
+  vm_store_le32 (&env->fx.mxcsr, vm_load_le32 (t->state.xsave + 24));
+  memcpy (env->fx.st, t->state.xsave + 32, 128);
+  for (unsigned i = 0; i < 16; i++)
+    {
+      memcpy (&env->ymm[i].q[0], t->state.xsave + 160 + 16 * i, 16);
+      memcpy (&env->ymm[i].q[2], t->state.xsave + 576 + 16 * i, 16);
+    }
+  vm_x86_update_mode (env);
+}
+
+static void
+store_guest (Fuzz *z, FuzzOutcome *out)
+{
+  const VmX86Env *env = z->f->env;
+
+  memcpy (out->state.gpr, env->gpr, sizeof env->gpr);
+  out->state.rip = env->rip;
+  out->state.eflags = env->eflags;
+  memset (out->state.xsave, 0, FUZZ_XSAVE);
+  memcpy (out->state.xsave, &env->fx, 160);
+  for (unsigned i = 0; i < 16; i++)
+    {
+      memcpy (out->state.xsave + 160 + 16 * i, &env->ymm[i].q[0], 16);
+      memcpy (out->state.xsave + 576 + 16 * i, &env->ymm[i].q[2], 16);
+    }
+  out->state.xsave[512] = 7;
+}
+
+static void
+run_guest (Fuzz *z, const Test *t, unsigned limit, FuzzOutcome *out)
+{
+  VmX86Env *env = z->f->env;
+
+  load_guest (z, t);
+  if (t->step)
+    do
+      {
+        out->vector = z->engine->run (z->f, 1);
+        if (out->vector == VM_EXC_DB)
+          out->vector = -1;
+      }
+    while (out->vector < 0 && env->rip == t->state.rip && --limit);
+  else
+    out->vector = z->engine->run (z->f, limit);
+  out->error = env->exc_error;
+  out->address = env->exc_addr;
+  store_guest (z, out);
+}
+
+/* --- comparison ---------------------------------------------------------------------------------- */
+
+/* Parts of an XSAVE image that are in their initial state may hold anything. */
+static void
+normalize_xsave (uint8_t *x)
+{
+  uint8_t present = x[512];
+
+  if (!(present & 1))
+    {
+      memset (x, 0, 24);
+      memset (x + 32, 0, 128);
+      vm_store_le16 (x, 0x37f);
+    }
+  if (!(present & 2))
+    memset (x + 160, 0, 256);
+  if (!(present & 4))
+    memset (x + 576, 0, 256);
+  for (unsigned i = 0; i < 8; i++)
+    memset (x + 32 + 16 * i + 10, 0, 6);
+  memset (x + 5, 0, 19);  /* opcode and pointers */
+  memset (x + 28, 0, 4);  /* MXCSR mask */
+}
+
+static void
+describe (GString *text, const Test *t, const FuzzOutcome *host, const FuzzOutcome *guest)
+{
+  static const char *const names[16] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+                                         "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15" };
+
+  for (unsigned i = 0; i < (t->bits == 64 ? 16 : 8); i++)
+    g_string_append_printf (text, "  %s %016" G_GINT64_MODIFIER "x -> host %016" G_GINT64_MODIFIER "x%s\n", names[i],
+                            t->state.gpr[i], host->state.gpr[i],
+                            host->state.gpr[i] == guest->state.gpr[i]
+                              ? "" : g_strdup_printf (" guest %016" G_GINT64_MODIFIER "x  <==", guest->state.gpr[i]));
+  g_string_append_printf (text, "  flags %05x -> host %05x guest %05x%s\n", (unsigned) t->state.eflags,
+                          (unsigned) host->state.eflags, (unsigned) guest->state.eflags,
+                          host->state.eflags == guest->state.eflags ? "" : "  <==");
+  g_string_append_printf (text, "  rip %" G_GINT64_MODIFIER "x -> host %" G_GINT64_MODIFIER "x guest %" G_GINT64_MODIFIER "x\n",
+                          t->state.rip, host->state.rip, guest->state.rip);
+  g_string_append_printf (text, "  exception host %d (%x, %" G_GINT64_MODIFIER "x) guest %d (%x, %" G_GINT64_MODIFIER "x)\n",
+                          host->vector, host->error, host->address, guest->vector, guest->error, guest->address);
+  for (unsigned i = 0; i < FUZZ_XSAVE; i += 8)
+    if (memcmp (host->state.xsave + i, guest->state.xsave + i, 8))
+      g_string_append_printf (text, "  xsave+%u: %016" G_GINT64_MODIFIER "x -> host %016" G_GINT64_MODIFIER "x guest %016" G_GINT64_MODIFIER "x\n",
+                              i, vm_load_le64 (t->state.xsave + i), vm_load_le64 (host->state.xsave + i),
+                              vm_load_le64 (guest->state.xsave + i));
+}
+
+static void
+report (Fuzz *z, const Test *t, const char *what, const FuzzOutcome *host, const FuzzOutcome *guest)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+  unsigned at = 0;
+
+  g_string_append_printf (text, "# MISMATCH in %s, %u-bit code%s:", what, t->bits, t->step ? "" : " (run)");
+  for (unsigned i = 0; i < t->len; i++)
+    g_string_append_printf (text, " %02x", t->bytes[i]);
+  g_string_append_c (text, '\n');
+  for (unsigned i = 0; i < t->n_insns; i++)
+    {
+      char line[160];
+
+      vm_insn_format (&t->insn[i], t->state.rip + at, line, sizeof line);
+      at += t->insn[i].len;
+      g_string_append_printf (text, "  %s\n", line);
+    }
+  describe (text, t, host, guest);
+  fputs (text->str, stdout);
+  fflush (stdout);
+}
+
+static uint32_t
+undefined_flags (const Test *t)
+{
+  uint32_t flags = 0;
+
+  for (unsigned i = 0; i < t->n_insns; i++)
+    {
+      const VmInsnRow *row = &vm_insn_rows[t->insn[i].row];
+
+      flags |= row->flags_undefined;
+      /* An undefined flag that a later instruction takes up may turn any. */
+      if (i && flags & vm_insn_flags_read (&t->insn[i]))
+        flags |= VM_ARITH_FLAGS;
+    }
+  return flags;
+}
+
+static void
+compare (Fuzz *z, const Test *t, FuzzOutcome *host, FuzzOutcome *guest)
+{
+  uint32_t differ;
+  uint64_t where;
+  bool fault;
+
+  for (unsigned i = 0; t->bits != 64 && i < 16; i++)
+    {
+      host->state.gpr[i] = i < 8 ? (uint32_t) host->state.gpr[i] : 0;
+      guest->state.gpr[i] = i < 8 ? (uint32_t) guest->state.gpr[i] : 0;
+    }
+  normalize_xsave (host->state.xsave);
+  normalize_xsave (guest->state.xsave);
+  memset (host->state.xsave + 464, 0, 576 - 464);
+  memset (guest->state.xsave + 464, 0, 576 - 464);
+  host->state.eflags &= ~(uint64_t) (VM_RF | VM_TF);
+  guest->state.eflags &= ~(uint64_t) (VM_RF | VM_TF);
+  fault = host->vector != guest->vector ||
+          (host->vector == VM_EXC_PF && (host->address != guest->address ||
+             (host->error ^ guest->error) & (host->address >> 47 ? VM_PF_W : VM_PF_W | VM_PF_P | VM_PF_U))) ||
+          ((host->vector == VM_EXC_GP || host->vector == VM_EXC_SS) && host->error != guest->error);
+  differ = host->state.eflags ^ guest->state.eflags;
+  if (fault)
+    report (z, t, "exception", host, guest);
+  else if (host->state.rip != guest->state.rip)
+    report (z, t, "rip", host, guest);
+  else if (memcmp (host->state.gpr, guest->state.gpr, sizeof host->state.gpr))
+    report (z, t, "registers", host, guest);
+  else if (memcmp (host->state.xsave, guest->state.xsave, FUZZ_XSAVE))
+    report (z, t, "vector or x87 state", host, guest);
+  else if (differ & ~undefined_flags (t))
+    report (z, t, "flags", host, guest);
+  else if (memory_differs (z->f, &where))
+    {
+      char text[80];
+
+      g_snprintf (text, sizeof text, "memory at %" G_GINT64_MODIFIER "x", where);
+      report (z, t, text, host, guest);
+    }
+  else
+    {
+      if (differ)
+        {
+          z->undefined++;
+          if (z->strict)
+            report (z, t, "undefined flags", host, guest);
+        }
+      return;
+    }
+  z->mismatches++;
+  equalize_memory (z->f);
+}
+
+/* --- one test ------------------------------------------------------------------------------------ */
+
+/* In a free run nothing may come back to where it was. */
+static bool
+may_run_free (const VmInsn *insn)
+{
+  const VmInsnRow *row = &vm_insn_rows[insn->row];
+
+  if (row->class_ != VM_CLASS_X && !((row->attrs & VM_ATTR_IP) && !(row->attrs & VM_ATTR_REP)))
+    return true;
+  return insn->flags & VM_INSN_UD;
+}
+
+static bool
+append_insn (Fuzz *z, Test *t, unsigned row)
+{
+  uint8_t buf[16] = { 0 };
+  VmInsn *insn = &t->insn[t->n_insns];
+  unsigned len;
+
+  if (row)
+    len = fuzz_make_insn (&z->random, row, t->bits, buf);
+  else
+    {
+      vm_store_le64 (buf, fuzz_random (&z->random));
+      vm_store_le64 (buf + 8, fuzz_random (&z->random));
+      len = 15;
+    }
+  if (len == 0)
+    return false;
+  vm_insn_decode (buf, 15, t->bits, z->features, insn);
+  if (insn->row && is_skipped (z, insn->row))
+    return false;
+  if (!t->step && !may_run_free (insn))
+    return false;
+  /* Segments that the host process has set up otherwise. */
+  if (insn->seg >= VM_FS && (insn->flags & VM_INSN_SEGOV))
+    return false;
+  memcpy (t->bytes + t->len, buf, insn->len);
+  fuzz_aim (&z->random, insn, t->bits, t->bytes + t->len, &t->state, t->step, write_both);
+  vm_insn_decode (t->bytes + t->len, insn->len, t->bits, z->features, insn);
+  t->len += insn->len;
+  t->n_insns++;
+  return true;
+}
+
+static void
+choose_place (Fuzz *z, Test *t)
+{
+  unsigned kind = fuzz_below (&z->random, 100);
+
+  if (kind < 80 || !t->step)
+    t->offset = 0x40 + fuzz_below (&z->random, 0x800);
+  else if (kind < 97)
+    t->offset = VM_PAGE_SIZE - fuzz_below (&z->random, 16);
+  else
+    t->offset = FUZZ_CODE_SIZE - 1 - fuzz_below (&z->random, 15);
+  t->state.rip = (t->bits == 16 ? 0 : FUZZ_CODE) + t->offset;
+}
+
+static void
+run_test (Fuzz *z, unsigned row, unsigned bits)
+{
+  Test t = { .bits = bits };
+  FuzzOutcome host = { 0 }, guest = { 0 };
+  unsigned want;
+
+  t.step = z->engine->steps && fuzz_chance (&z->random, 70);
+  want = t.step ? 1 : 1 + fuzz_below (&z->random, MAX_INSNS);
+  fuzz_make_state (&z->random, bits, &t.state);
+  if (!t.step)
+    t.state.eflags &= ~(uint64_t) VM_AC;
+  choose_place (z, &t);
+  if (!append_insn (z, &t, row))
+    return;
+  for (unsigned tries = 0; t.n_insns < want && tries < 20; tries++)
+    append_insn (z, &t, 1 + fuzz_below (&z->random, vm_insn_n_rows - 1));
+
+  put_code (z, t.offset, t.bytes, t.len);
+  run_guest (z, &t, t.step ? 100 : 200000, &guest);
+  native_run (bits, &t.state, t.step, 100, &host);
+  put_code (z, t.offset, NULL, t.len);
+  if (z->trace)
+    report (z, &t, "trace", &host, &guest);
+  compare (z, &t, &host, &guest);
+  z->tests++;
+  for (unsigned i = 0; i < t.n_insns; i++)
+    if (!(t.insn[i].flags & VM_INSN_UD))
+      z->covered[bits >> 5][t.insn[i].row]++;
+}
+
+/* --- the program --------------------------------------------------------------------------------- */
+
+typedef struct HostFeatures {
+  char **flags;
+  bool   amd;
+} HostFeatures;
+
+static bool
+host_has (void *opaque, const char *name)
+{
+  const HostFeatures *h = opaque;
+  static const char *const renamed[][2] = { { "sse4.1", "sse4_1" }, { "sse4.2", "sse4_2" }, { "sha-ni", "sha_ni" },
+                                            { "lahf-lm", "lahf_lm" }, { "avx-vnni", "avx_vnni" },
+                                            { "clflush", "clflush" } };
+
+  if (strncmp (name, "amd-", 4) == 0)
+    return h->amd;
+  if (strcmp (name, "intel-insns") == 0)
+    return !h->amd;
+  for (unsigned i = 0; i < G_N_ELEMENTS (renamed); i++)
+    if (strcmp (name, renamed[i][0]) == 0)
+      name = renamed[i][1];
+  return g_strv_contains ((const char *const *) h->flags, name);
+}
+
+static VmInterp *
+host_features (void)
+{
+  g_autofree char *text = NULL;
+  HostFeatures h = { 0 };
+  VmInterp *interp;
+  char *line;
+
+  if (!g_file_get_contents ("/proc/cpuinfo", &text, NULL, NULL) || !(line = strstr (text, "\nflags")))
+    g_error ("/proc/cpuinfo is not readable");
+  h.amd = strstr (text, "AuthenticAMD") || strstr (text, "HygonGenuine");
+  h.flags = g_strsplit_set (strchr (line, ':') + 2, " \n", -1);
+  interp = vm_interp_new (host_has, &h);
+  g_strfreev (h.flags);
+  return interp;
+}
+
+static VmFixture *
+make_fixture (void)
+{
+  VmFixture *f = vm_fixture_new (4 * VM_MIB);
+
+  vm_fixture_map (f, FUZZ_DATA, PHYS_DATA, FUZZ_READ_ONLY, true);
+  vm_fixture_map (f, FUZZ_DATA + FUZZ_READ_ONLY, PHYS_DATA + FUZZ_READ_ONLY, VM_PAGE_SIZE, false);
+  vm_fixture_map (f, FUZZ_DATA + FUZZ_HOLE + VM_PAGE_SIZE, PHYS_DATA + FUZZ_HOLE + VM_PAGE_SIZE,
+                  FUZZ_DATA_SIZE - FUZZ_HOLE - VM_PAGE_SIZE, true);
+  vm_fixture_map (f, FUZZ_HIGH, PHYS_HIGH, FUZZ_HIGH_SIZE, true);
+  vm_fixture_map (f, FUZZ_CODE, PHYS_CODE, FUZZ_CODE_SIZE, false);
+  return f;
+}
+
+static void
+print_coverage (const Fuzz *z)
+{
+  unsigned possible[3] = { 0 }, covered[3] = { 0 };
+
+  for (unsigned row = 1; row < vm_insn_n_rows; row++)
+    for (unsigned mode = 0; mode < 3; mode++)
+      {
+        const VmInsnRow *r = &vm_insn_rows[row];
+        uint8_t not_there = mode == 2 ? 1 : 2;
+
+        if (vm_row_match[row].mode == not_there || is_skipped (z, row) ||
+            !(r->feature == VM_FEATURE_NONE || z->features[r->feature / 64] >> (r->feature % 64) & 1))
+          continue;
+        possible[mode]++;
+        if (z->covered[mode][row])
+          covered[mode]++;
+        else if (!z->only && (z->tests > 200000 || z->trace))
+          printf ("# not covered in %u-bit code: %s (row %u)\n", 16u << mode, r->mnemonic, row);
+      }
+  printf ("# %" G_GUINT64_FORMAT " tests, %" G_GUINT64_FORMAT " mismatches, %" G_GUINT64_FORMAT
+          " differences in undefined flags\n", z->tests, z->mismatches, z->undefined);
+  printf ("# forms covered: %u of %u in 16-bit, %u of %u in 32-bit, %u of %u in 64-bit code\n", covered[0], possible[0],
+          covered[1], possible[1], covered[2], possible[2]);
+}
+
+static void
+fuzz_loop (Fuzz *z, int64_t seconds, int64_t count)
+{
+  int64_t end = g_get_monotonic_time () + seconds * G_USEC_PER_SEC;
+  uint64_t rounds = 0;
+
+  while (z->mismatches < 20 && (count == 0 || z->tests < (uint64_t) count) &&
+         (count || g_get_monotonic_time () < end))
+    {
+      unsigned bits = z->only_bits ? z->only_bits : 16 << fuzz_below (&z->random, 3);
+      unsigned row = fuzz_chance (&z->random, 8) ? 0 : 1 + fuzz_below (&z->random, vm_insn_n_rows - 1);
+
+      if (z->only)
+        {
+          do
+            row = 1 + fuzz_below (&z->random, vm_insn_n_rows - 1);
+          while (strcmp (vm_insn_rows[row].mnemonic, z->only) != 0);
+        }
+      if (row && is_skipped (z, row))
+        continue;
+      if (++rounds % 64 == 0)
+        randomize_memory (z);
+      run_test (z, row, bits);
+    }
+}
+
+int
+main (int argc, char **argv)
+{
+  int64_t seconds = 10, seed = 0, count = 0;
+  int bits = 0;
+  g_autofree char *engine = NULL;
+  Fuzz z = { .engine = fuzz_engines[0] };
+  gboolean integer_only = false, strict = false, trace = false;
+  const GOptionEntry options[] = {
+    { "seconds", 0, 0, G_OPTION_ARG_INT64, &seconds, "how long", "N" },
+    { "count", 0, 0, G_OPTION_ARG_INT64, &count, "how many tests, instead", "N" },
+    { "seed", 0, 0, G_OPTION_ARG_INT64, &seed, "of the random numbers; 0: the time", "N" },
+    { "engine", 0, 0, G_OPTION_ARG_STRING, &engine, "interp or compiler", "NAME" },
+    { "only", 0, 0, G_OPTION_ARG_STRING, &z.only, "forms of one mnemonic", "MNEMONIC" },
+    { "bits", 0, 0, G_OPTION_ARG_INT, &bits, "16, 32 or 64", "N" },
+    { "integer", 0, 0, G_OPTION_ARG_NONE, &integer_only, "no vector and x87 forms", NULL },
+    { "strict", 0, 0, G_OPTION_ARG_NONE, &strict, "show differences in undefined flags", NULL },
+    { "trace", 0, 0, G_OPTION_ARG_NONE, &trace, "show every test", NULL },
+    { NULL }
+  };
+  g_autoptr (GOptionContext) context = g_option_context_new (NULL);
+  g_autoptr (GError) error = NULL;
+  VmInterp *interp;
+
+  g_option_context_add_main_entries (context, options, NULL);
+  if (!g_option_context_parse (context, &argc, &argv, &error))
+    {
+      fprintf (stderr, "%s\n", error->message);
+      return 2;
+    }
+  for (unsigned i = 0; engine && fuzz_engines[i]; i++)
+    if (strcmp (fuzz_engines[i]->name, engine) == 0)
+      z.engine = fuzz_engines[i];
+  if (engine && strcmp (z.engine->name, engine) != 0)
+    {
+      fprintf (stderr, "there is no engine \"%s\"\n", engine);
+      return 2;
+    }
+  if (!native_begin (&error))
+    {
+      /* Not every host or build can: 77 means skipped. */
+      printf ("# skipped: %s\n", error->message);
+      return 77;
+    }
+  if (seed == 0)
+    seed = g_get_real_time ();
+  printf ("# engine %s, seed %" G_GINT64_FORMAT "\n", z.engine->name, seed);
+  fuzz_random_seed (&z.random, seed);
+  z.only_bits = bits;
+  z.integer_only = integer_only;
+  z.strict = strict;
+  z.trace = trace;
+  interp = host_features ();
+  z.features = interp->features;
+  z.f = fixture = make_fixture ();
+  vm_tcg_cpu (z.f->env)->interp = interp;
+  for (unsigned i = 0; i < 3; i++)
+    z.covered[i] = g_new0 (uint32_t, vm_insn_n_rows);
+  if (z.engine->begin && !z.engine->begin (z.f, &error))
+    {
+      fprintf (stderr, "%s\n", error->message);
+      return 2;
+    }
+  put_code (&z, 0, NULL, FUZZ_CODE_SIZE);
+  fuzz_loop (&z, seconds, count);
+  print_coverage (&z);
+  if (z.engine->end)
+    z.engine->end (z.f);
+  for (unsigned i = 0; i < 3; i++)
+    g_free (z.covered[i]);
+  vm_fixture_free (z.f);
+  vm_interp_free (interp);
+  g_free (z.only);
+  return z.mismatches ? 1 : 0;
+}
