@@ -246,7 +246,22 @@ rtc_update_irq (VmMc146818 *self)
     self->cmos[RTC_C] |= C_IRQF;
   else
     self->cmos[RTC_C] &= (uint8_t) ~C_IRQF;
-  vm_irq_set (&self->irq_line, asking != 0);
+  vm_irq_set (&self->irq_line, asking && !self->irq_disabled);
+}
+
+static void
+rtc_set_irq_disabled (void *opaque, int n, int level)
+{
+  VmMc146818 *self = opaque;
+
+  self->irq_disabled = level != 0;
+  rtc_update_irq (self);
+}
+
+VmIrq
+vm_mc146818_irq_disable (VmMc146818 *rtc)
+{
+  return (VmIrq) { .func = rtc_set_irq_disabled, .opaque = rtc };
 }
 
 /* Sets what has happened since it was last looked at. */
@@ -537,6 +552,7 @@ rtc_reset (VmDevice *dev, VmResetKind kind)
   self->cmos[RTC_B] &= (uint8_t) ~(B_PIE | B_AIE | B_UIE | B_SQUARE);
   self->cmos[RTC_C] = 0;
   self->lost_ticks = 0;
+  self->irq_disabled = false;
   rtc_update_halt (self, old_a);
   rtc_arm_periodic (self);
   rtc_refresh (self);
@@ -636,7 +652,7 @@ static const VmField rtc_state[] = {
   VM_FIELD_ARRAY (VmMc146818, cmos), VM_FIELD (VmMc146818, index), VM_FIELD (VmMc146818, offset),
   VM_FIELD (VmMc146818, frozen_ns), VM_FIELD (VmMc146818, frozen), VM_FIELD (VmMc146818, last_second),
   VM_FIELD (VmMc146818, periodic_start), VM_FIELD (VmMc146818, periodic_seen),
-  VM_FIELD (VmMc146818, lost_ticks),
+  VM_FIELD (VmMc146818, lost_ticks), VM_FIELD (VmMc146818, irq_disabled),
   VM_FIELD_TIMER_OF (VmMc146818, update_timer), VM_FIELD_TIMER_OF (VmMc146818, periodic_timer),
   { 0 }
 };

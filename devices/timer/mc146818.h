@@ -29,6 +29,7 @@ typedef struct VmMc146818 {
   int64_t  periodic_start; /* virtual ns: phase of the periodic interrupt */
   int64_t  periodic_seen; /* ns up to which the periodic flag is made up */
   uint32_t lost_ticks;
+  bool     irq_disabled;  /* the HPET has taken its line */
   VmTimer  update_timer, periodic_timer;
 } VmMc146818;
 
@@ -37,5 +38,7 @@ extern const VmType vm_mc146818_type;
 /* CMOS bytes for boards and firmware; the clock's own registers are not for this. */
 void    vm_mc146818_set_cmos (VmMc146818 *rtc, unsigned addr, uint8_t value);
 uint8_t vm_mc146818_get_cmos (const VmMc146818 *rtc, unsigned addr);
+/* HPET legacy replacement: a high level keeps the clock from interrupting. */
+VmIrq   vm_mc146818_irq_disable (VmMc146818 *rtc);
 /* Seconds since 1970 as the guest's clock says (its wall time, whatever zone that is). */
 int64_t vm_mc146818_time (VmMc146818 *rtc);
