@@ -4,7 +4,7 @@
 #include "engine/tcg/host-x86_64/translate.h"
 
 unsigned
-tr_operand_bytes (const VmInsn *insn, unsigned size)
+jit_operand_bytes (const VmInsn *insn, unsigned size)
 {
   unsigned vector = insn->flags & VM_INSN_VEX_L ? 32 : 16;
 
@@ -218,7 +218,7 @@ pass (Tr *tr, const TrInsn *t, const VmInsn *insn)
   if (ops.mem)
     {
       memory = memory_operand (row);
-      size = memory ? tr_operand_bytes (insn, memory->size) : 0;
+      size = memory ? jit_operand_bytes (insn, memory->size) : 0;
       if (size == 0)
         return false;
     }

@@ -120,6 +120,7 @@ struct VmJit {
   unsigned          variant;        /* to go on with */
   bool              has_avx, single_cpu, eager;
   void             *alt_stack;
+  unsigned          n_differences;
   uint64_t          n_translated, n_insns;
 };
 
@@ -139,6 +140,11 @@ VmBlock *jit_translate (VmJit *jit, VmCodeView *view, unsigned offset, unsigned 
 void jit_enter (VmJit *jit, const uint8_t *entry, unsigned variant);
 /* Compares ENTRY's block with tier 0, for one block. False: not possible here, run it as usual. */
 bool jit_lockstep (VmJit *jit, VmCodeView *view, uint64_t pc, const uint8_t *entry, unsigned variant);
+
+/* May a block have INSN when it is to be run twice? */
+bool jit_lockstep_undoes (const VmInsn *insn);
+/* Bytes of an operand of size VM_SIZE_*; 0: not plain. */
+unsigned jit_operand_bytes (const VmInsn *insn, unsigned size);
 
 /* Called by stubs. */
 uint8_t *jit_callout (VmX86Env *env, JitSite *site);

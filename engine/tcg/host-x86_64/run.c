@@ -162,7 +162,7 @@ join (VmJit *jit, VmCodeView *view, unsigned offset, VmBlock *block)
 {
   VmBlockLink *link = jit->pending;
 
-  if (link == NULL || link->to == block || (link->target & ~VM_PAGE_MASK) != offset ||
+  if (link == NULL || link->to == block || jit->accel->lockstep || (link->target & ~VM_PAGE_MASK) != offset ||
       link->from->view->mode != view->mode || link->variant != block->key >> 32 ||
       (link->patch_id == NULL && link->from->view != view) || jit->pending_rip != jit->env->rip)
     return;
@@ -178,15 +178,16 @@ vm_jit_run (VmJit *jit, VmCodeView *view, uint64_t pc)
   unsigned variant = jit->variant;
   uint64_t key = vm_block_key (view, offset, variant);
   JumpEntry *e = &jit->jump_hash[jump_hash (key)];
+  const uint8_t *entry;
 
-  if (jit->pending || e->key != key)
+  if (jit->pending || e->key != key || jit->accel->lockstep)
     {
       VmBlock *block = find_block (jit, view, offset, variant);
 
       if (block)
         {
           join (jit, view, offset, block);
-          e->key = key;
+          e->key = jit->accel->lockstep ? 0 : key;
           e->entry = block->entry_saved;
         }
       jit->pending = NULL;
@@ -196,10 +197,11 @@ vm_jit_run (VmJit *jit, VmCodeView *view, uint64_t pc)
           return false;
         }
     }
-  if (G_UNLIKELY (jit->accel->lockstep) && jit_lockstep (jit, view, pc, e->entry, variant))
-    return true;
+  entry = e->entry;
+  if (G_UNLIKELY (jit->accel->lockstep))
+    return jit_lockstep (jit, view, pc, entry, variant);
   jit->variant = 0;
-  jit_enter (jit, e->entry, variant);
+  jit_enter (jit, entry, variant);
   return true;
 }
 

@@ -5,11 +5,23 @@
 
 #define MXCSR_DEFAULT 0x1f80u
 
+static bool
+is_canonical (const VmX86Env *env, uint64_t linear)
+{
+  unsigned unused = env->cr4 & VM_CR4_LA57 ? 7 : 16;
+
+  return (uint64_t) ((int64_t) (linear << unused) >> unused) == linear;
+}
+
 void *
 jit_fill (VmX86Env *env, uint64_t linear, uint32_t info)
 {
-  void *host = vm_mmu_try_host (env, linear, info & 0xff, info >> 8 & 0xff, info >> 16);
+  void *host;
 
+  /* The table of pages knows only translations: this check belongs to the segment. */
+  if (!is_canonical (env, linear))
+    return NULL;
+  host = vm_mmu_try_host (env, linear, info & 0xff, info >> 8 & 0xff, info >> 16);
   env->exc_vector = -1; /* the interpreter meets the fault again, with the whole instruction */
   return host;
 }

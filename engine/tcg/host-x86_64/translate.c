@@ -270,7 +270,7 @@ tr_flags_dead_at (Tr *tr, int32_t target)
 {
   uint32_t wanted = VM_ARITH_FLAGS;
 
-  if (target < 0 || target >= VM_PAGE_SIZE)
+  if (target < 0 || target >= VM_PAGE_SIZE || tr->jit->accel->lockstep)
     return false;
   for (unsigned n = 0; n < 8 && target < VM_PAGE_SIZE; n++)
     {
@@ -326,6 +326,8 @@ choose (Tr *tr, unsigned offset)
       t->offset = offset;
       t->stop = must_stop (tr, &t->insn);
       if (t->stop && tr->n_insns == 0)
+        break;
+      if (tr->jit->accel->lockstep && (t->stop || !jit_lockstep_undoes (&t->insn)))
         break;
       tr->n_insns++;
       offset += t->insn.len;

@@ -115,7 +115,6 @@ void tr_put_sized (Tr *tr, unsigned guest, unsigned host, unsigned size);
 
 /* False: tier 0 has to do it. */
 bool     tr_insn (Tr *tr, TrInsn *t);
-unsigned tr_operand_bytes (const VmInsn *insn, unsigned size);
 
 /* --- emit-flow.c --- */
 
