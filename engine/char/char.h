@@ -7,17 +7,17 @@
 #include "engine/clock/clock.h"
 #include "engine/io/loop.h"
 #include "engine/object/object.h"
+#include "engine/options/keyvals.h"
 
-typedef struct VmChardev     VmChardev;
-typedef struct VmCharFe      VmCharFe;
-typedef struct VmCharOptions VmCharOptions;
+typedef struct VmChardev VmChardev;
+typedef struct VmCharFe  VmCharFe;
 
 typedef enum VmCharEvent {
-  VM_CHAR_OPENED,  /* somebody is at the other end; told on attaching too when it is so already */
+  VM_CHAR_OPENED,  /* somebody is at the other end; told soon after attaching too when it is so already */
   VM_CHAR_CLOSED,
   VM_CHAR_BREAK,   /* a break condition arrived */
   VM_CHAR_MUX_IN,  /* the multiplexer gives this front end the keyboard ... */
-  VM_CHAR_MUX_OUT, /* ... and takes it away */
+  VM_CHAR_MUX_OUT, /* ... and takes it away. One of the two comes first of all after attaching */
 } VmCharEvent;
 
 /* --- front ends -------------------------------------------------------------------------------- */
@@ -39,7 +39,8 @@ struct VmCharFe {
   const VmCharFeOps *ops;
   void              *opaque;
   unsigned           slot;  /* place among the front ends of a multiplexer */
-  bool               blocked; /* a write was short: writable is owed */
+  bool               blocked;  /* a write was short: writable is owed */
+  bool               announce; /* the present state is yet to be told */
 };
 
 /* The property kind "chardev": names a back end by id. The field is a VmCharFe. The device's realize calls
@@ -101,8 +102,10 @@ bool vm_char_fe_parport (VmCharFe *fe, VmCharParport op, uint8_t *value);
 
 /* --- options ----------------------------------------------------------------------------------- */
 
-/* A back end to be made: its kind, its id and the key=value settings of "-chardev", as text. The schema's
- * chardev-add and the shorthands fill the same thing. */
+/* A back end to be made: the key=value settings of "-chardev" as text, its kind and id under the keys
+ * "backend" and "id". The schema's chardev-add and the shorthands fill the same thing. */
+typedef struct VmKeyVals VmCharOptions;
+
 VmCharOptions *vm_char_options_new (const char *backend, const char *id);
 void           vm_char_options_free (VmCharOptions *options);
 void           vm_char_options_set (VmCharOptions *options, const char *key, const char *value);
