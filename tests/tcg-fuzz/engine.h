@@ -14,6 +14,6 @@ typedef struct FuzzEngine {
   int       (*run) (VmFixture *f, unsigned limit);
 } FuzzEngine;
 
-extern const FuzzEngine fuzz_engine_interp;
+extern const FuzzEngine fuzz_engine_interp, fuzz_engine_compiler;
 /* Ends with NULL. */
 extern const FuzzEngine *const fuzz_engines[];

@@ -6,4 +6,4 @@
 
 const FuzzEngine fuzz_engine_interp = { .name = "interp", .steps = true, .run = vm_fixture_run };
 
-const FuzzEngine *const fuzz_engines[] = { &fuzz_engine_interp, NULL };
+const FuzzEngine *const fuzz_engines[] = { &fuzz_engine_interp, &fuzz_engine_compiler, NULL };

@@ -84,8 +84,8 @@ on_signal (int number, siginfo_t *info, void *context)
   ucontext_t *u = context;
   greg_t *g = u->uc_mcontext.gregs;
 
-  /* AC would make unaligned accesses here fault, and NT would stay set for the next test. */
-  __asm__ volatile ("pushfq\n\tandl $~0x44000, (%%rsp)\n\tpopfq" : : : "cc", "memory");
+  /* AC would make unaligned accesses here fault, and NT and ID would stay set for the next test. */
+  __asm__ volatile ("pushfq\n\tandl $~0x244000, (%%rsp)\n\tpopfq" : : : "cc", "memory");
   if (run.phase == ENTER)
     swap_in (u);
   else if (run.phase == RUNNING)

@@ -427,6 +427,14 @@ check_legality (Decoder *d, const VmInsnRow *row)
 {
   VmInsn *insn = d->insn;
 
+  /* AMD: LOCK MOV CR0 is CR8, outside 64-bit mode too. */
+  if ((insn->flags & VM_INSN_LOCK) && insn->reg == 0 && d->features && has_feature (d, VM_FEATURE_CR8LEGACY) &&
+      (row->op == VM_OP_MOV_TO_CR || row->op == VM_OP_MOV_FROM_CR))
+    {
+      insn->flags &= ~VM_INSN_LOCK;
+      insn->reg = 8;
+    }
+
   if ((insn->flags & VM_INSN_LOCK) && (!(row->attrs & VM_ATTR_LOCK) || !(insn->flags & VM_INSN_MEM)))
     d->bad = true;
   /* LOCK needs a memory destination: "add r, m" shares the operation with "add m, r". */

@@ -10,7 +10,7 @@ fpu tsc msr cx8 sep cmov clflush mmx fxsr sse sse2 pni ssse3 sse4.1 sse4.2 sse4a
 fma f16c fma4 xop bmi1 bmi2 abm popcnt movbe adx rdrand rdseed xsave xsaveopt xsavec xsaves xgetbv1 fsgsbase
 rdtscp rdpid clflushopt clwb clzero cldemote wbnoinvd smap syscall lm lahf-lm cx16 monitor invpcid pku 3dnow
 3dnowext mmxext 3dnowprefetch gfni vaes vpclmulqdq movdiri movdir64b svm vmx rtm mpx serialize tbm lwp
-avx-vnni waitpkg amd-insns intel-insns amd-branch
+avx-vnni waitpkg cr8legacy amd-insns intel-insns amd-branch
 '''.split()
 FEATURE_ALIASES = {'x87': 'fpu', 'amd': 'amd-insns', 'intel': 'intel-insns', 'sse3': 'pni'}
 STATE_OF = dict.fromkeys('sse sse2 pni ssse3 sse4.1 sse4.2 sse4a aes pclmulqdq sha-ni gfni'.split(), 'sse')

@@ -246,6 +246,34 @@ vm_op_xchg (VmX86Env *env, const VmInsn *insn)
   gpr_write (env, insn, other, t.old, size);
 }
 
+/* Whether a failing comparison clears the upper half of a 32-bit register is the host's business. */
+static void
+cmpxchg_registers (VmX86Env *env, const VmInsn *insn)
+{
+  uint64_t a = env->gpr[VM_RAX], b = gpr_read (env, insn, insn->reg, insn->opsize);
+  uint64_t v = insn->opsize == 1 ? gpr_read (env, insn, insn->rm, 1) : env->gpr[insn->rm];
+
+#define CMPXCHG(sfx, m)                                                                          \
+  __asm__ ("cmpxchg" sfx " %" m "2, %" m "0" : "+&r" (v), "+&a" (a) : "r" (b) : "cc")
+  uint64_t old = a, compared = v & size_mask (insn->opsize);
+
+  switch (insn->opsize)
+    {
+    case 1: CMPXCHG ("b", "b"); break;
+    case 2: CMPXCHG ("w", "w"); break;
+    case 4: CMPXCHG ("l", "k"); break;
+    default: CMPXCHG ("q", "q"); break;
+    }
+#undef CMPXCHG
+  vm_interp_compare (env, old & size_mask (insn->opsize), compared, insn->opsize);
+  if (insn->opsize == 1)
+    gpr_write (env, insn, insn->rm, v, 1);
+  else
+    env->gpr[insn->rm] = v;
+  if ((old & size_mask (insn->opsize)) != compared)
+    env->gpr[VM_RAX] = a;
+}
+
 void
 vm_op_cmpxchg (VmX86Env *env, const VmInsn *insn)
 {
@@ -254,6 +282,11 @@ vm_op_cmpxchg (VmX86Env *env, const VmInsn *insn)
   bool equal;
   Target t;
 
+  if (!(insn->flags & VM_INSN_MEM))
+    {
+      cmpxchg_registers (env, insn);
+      return;
+    }
   target_open (env, insn, &row_of (insn)->operand[0], size, &t);
   do
     equal = t.old == a;
@@ -286,15 +319,17 @@ vm_op_cmpxchg8b (VmX86Env *env, const VmInsn *insn)
 void
 vm_op_cmpxchg16b (VmX86Env *env, const VmInsn *insn)
 {
-  uint64_t linear = vm_insn_linear (env, insn, 16, VM_ACCESS_WRITE);
+  uint64_t base = insn->seg >= VM_FS ? env->seg[insn->seg].base : 0, linear;
   const uint64_t wanted[2] = { env->gpr[VM_RAX], env->gpr[VM_RDX] };
   const uint64_t replacement[2] = { env->gpr[VM_RBX], env->gpr[VM_RCX] };
   unsigned ctx = vm_tlb_context (env);
   uint64_t found[2];
   bool equal;
 
-  if (linear & 15)
+  /* Alignment comes before everything else about the address. */
+  if ((vm_insn_offset (env, insn) + base) & 15)
     vm_x86_raise_error (env, VM_EXC_GP, 0);
+  linear = vm_insn_linear (env, insn, 16, VM_ACCESS_WRITE);
   vm_mmu_probe_write (env, linear, 16, ctx);
   vm_mmu_load_bytes (env, linear, found, 16, ctx);
   do

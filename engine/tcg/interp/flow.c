@@ -106,7 +106,8 @@ vm_op_enter (VmX86Env *env, const VmInsn *insn)
 
   sp -= size;
   stack_store (env, sp, bp & size_mask (size), size);
-  frame = sp;
+  /* Of a 16-bit stack pointer's register the upper half comes along. */
+  frame = (env->gpr[VM_RSP] & ~size_mask (stack_size (env))) | (sp & size_mask (stack_size (env)));
   for (unsigned i = 1; i < level; i++)
     {
       bp -= size;
@@ -293,14 +294,23 @@ vm_op_int1 (VmX86Env *env, const VmInsn *insn)
   vm_sys_deliver (env, VM_EVENT_ICEBP, VM_EXC_DB, 0, next_rip (env, insn));
 }
 
+static int64_t
+bound_at (VmX86Env *env, const VmInsn *insn, unsigned at)
+{
+  uint64_t offset = (vm_insn_offset (env, insn) + at) & size_mask (insn->addrsize);
+  uint64_t linear = vm_seg_linear (env, insn->seg, offset, insn->opsize, VM_ACCESS_READ);
+
+  if ((env->mode & VM_MODE_AC_CHECK) && (linear & (insn->opsize - 1)))
+    vm_x86_raise_error (env, VM_EXC_AC, 0);
+  return sign_extend (vm_mmu_load (env, linear, insn->opsize, vm_tlb_context (env)), insn->opsize);
+}
+
 void
 vm_op_bound (VmX86Env *env, const VmInsn *insn)
 {
-  unsigned size = insn->opsize, ctx = vm_tlb_context (env);
-  uint64_t linear = vm_insn_linear (env, insn, 2 * size, VM_ACCESS_READ);
+  unsigned size = insn->opsize;
   int64_t index = sign_extend (gpr_read (env, insn, insn->reg, size), size);
-  int64_t lower = sign_extend (vm_mmu_load (env, linear, size, ctx), size);
-  int64_t upper = sign_extend (vm_mmu_load (env, (uint32_t) (linear + size), size, ctx), size);
+  int64_t lower = bound_at (env, insn, 0), upper = bound_at (env, insn, size);
 
   if (index < lower || index > upper)
     vm_x86_raise (env, VM_EXC_BR);

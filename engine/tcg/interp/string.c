@@ -128,19 +128,20 @@ vm_op_movs (VmX86Env *env, const VmInsn *insn)
   String s;
   Operand from = { .seg = insn->seg, .reg = VM_RSI, .access = VM_ACCESS_READ };
   Operand to = { .seg = VM_ES, .reg = VM_RDI, .access = VM_ACCESS_WRITE };
-  uint64_t n, m;
+  uint64_t n, m, v = 0;
 
   if (!begin (&s, env, insn))
     return;
   do
     {
       n = open_operand (&s, &from, chunk_limit (&s));
+      if (n == 0)
+        v = vm_mmu_load (env, from.linear, s.size, s.ctx); /* its fault comes before the target's */
       m = open_operand (&s, &to, n ? n : 1);
-      n = n ? m : 0;
-      if (n)
+      if (n && m)
         {
           void *source = from.host, *target = to.host;
-          uint64_t count = n;
+          uint64_t count = n = m;
 
           switch (s.size)
             {
@@ -152,8 +153,10 @@ vm_op_movs (VmX86Env *env, const VmInsn *insn)
         }
       else
         {
+          if (n)
+            v = vm_mmu_load (env, from.linear, s.size, s.ctx);
           n = 1;
-          vm_mmu_store (env, to.linear, vm_mmu_load (env, from.linear, s.size, s.ctx), s.size, s.ctx);
+          vm_mmu_store (env, to.linear, v, s.size, s.ctx);
         }
       advance (&s, &from, n);
       advance (&s, &to, n);
