@@ -164,7 +164,7 @@ typedef struct VmX86ApicOps {
   void     (*set_deadline) (void *apic, uint64_t tsc);
 } VmX86ApicOps;
 
-typedef struct VmX86Model VmX86Model; /* CPUID leaves and feature words after all +f -f: model.h */
+typedef struct VmX86Model VmX86Model;
 
 /* Block key and everything a decoder or translator may specialise on. */
 enum {
@@ -195,9 +195,35 @@ enum {
 };
 #define VM_MODE_CPL_SHIFT 6
 
+#define VM_X86_FEATURE_WORDS 32
+
+/* A processor's identity and what it offers; properties of the CPU types set it, realize settles it. model.h
+ * has the names of the words. */
+struct VmX86Model {
+  const struct VmX86ModelDef *def;
+  uint32_t words[VM_X86_FEATURE_WORDS]; /* requested; after realize what the guest has */
+  char    *vendor, *model_id;
+  uint32_t family, model, stepping;
+  uint32_t level, xlevel;       /* UINT32_MAX: by what is offered */
+  uint32_t min_level, min_xlevel;
+  uint32_t phys_bits;           /* 0: by the model */
+  uint32_t apic_id, socket_id, die_id, core_id, thread_id; /* UINT32_MAX: the board's choice */
+  uint32_t threads, cores, dies; /* of a package, each of the one above; 0: one */
+  uint64_t tsc_frequency;       /* 0: the default */
+  uint64_t ucode_rev;
+  bool     check, enforce, host_phys_bits, has_tcg_leaf, l3_cache, has_cpuid_0xb, start_powered_off;
+  bool     ignored_bool;        /* accepted for other accelerators' sake */
+  uint64_t ignored_number;
+  char    *ignored_text;
+  uint64_t insn_features[4];    /* by the decoder's numbers; the translator fills it */
+};
+
 typedef struct VmX86Cpu {
   VmVcpu              parent;
-  VmX86Model         *model;
+  VmX86Model         *model;         /* &model_data */
+  VmX86Model          model_data;
+  const uint32_t     *supported;     /* words the accelerator can offer; NULL: the translator's */
+  const char         *supporter;     /* its name in warnings: "TCG", "host" */
   const VmX86ApicOps *apic_ops;
   void               *apic;
   VmIrq               ferr_irq;
@@ -234,6 +260,9 @@ void vm_x86_unrequest (VmX86Cpu *cpu, uint32_t bits);
 void vm_x86_send_sipi (VmX86Cpu *cpu, uint8_t vector);
 void vm_x86_set_a20 (VmX86Cpu *cpu, bool enabled);
 uint64_t vm_x86_read_tsc (VmX86Cpu *cpu);
+void     vm_x86_write_tsc (VmX86Cpu *cpu, uint64_t value); /* moves TSC_ADJUST as well */
+/* When the TSC will be TSC, as VM_CLOCK_VIRTUAL has it; the past gives a time in the past. */
+int64_t  vm_x86_tsc_to_ns (VmX86Cpu *cpu, uint64_t tsc);
 
 /* CPUID as the guest sees it; depends on CR4.OSXSAVE, XCR0, APIC id. */
 void vm_x86_cpuid (VmX86Cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);

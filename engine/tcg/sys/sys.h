@@ -32,6 +32,12 @@ typedef enum VmEventKind {
 /* Delivers through the IVT or IDT (gates, stack switches, IST, tasks, VM86 and its redirection). May raise: the
  * caller applies the double-fault rules by calling vm_sys_deliver_exception() for what was raised. */
 void vm_sys_deliver (VmX86Env *env, VmEventKind kind, unsigned vector, uint32_t error, uint64_t return_rip);
+/* INT n (CD): IOPL and redirection in virtual-8086 mode, then vm_sys_deliver(). INT3 and INTO go to
+ * vm_sys_deliver() at once. Sets RIP. */
+void vm_sys_int_n (VmX86Env *env, unsigned vector, uint64_t return_rip);
+/* PUSHF's image and POPF's effect: IOPL, VME. SIZE 2, 4, 8; they raise, and do not touch the stack. */
+uint64_t vm_sys_pushf_image (VmX86Env *env, unsigned size);
+void vm_sys_popf_image (VmX86Env *env, uint64_t image, unsigned size);
 /* Takes the exception noted in env->exc_* after a raise: #DF and triple fault rules, CR2, RF, DR6. Returns false
  * on a triple fault (env->shutdown is set). */
 bool vm_sys_deliver_exception (VmX86Env *env);
@@ -50,3 +56,5 @@ void vm_sys_write_eflags (VmX86Env *env, uint32_t value, uint32_t mask);
 void vm_sys_write_cr0 (VmX86Env *env, uint64_t value);
 void vm_sys_write_cr3 (VmX86Env *env, uint64_t value);
 void vm_sys_write_cr4 (VmX86Env *env, uint64_t value);
+/* #DB with these DR6 bits. */
+G_NORETURN void vm_sys_raise_debug (VmX86Env *env, uint32_t dr6_bits);
