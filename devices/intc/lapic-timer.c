@@ -100,8 +100,6 @@ lapic_timer_mode_changed (VmLapic *self, uint32_t old_lvt)
 void
 lapic_timer_set_deadline (VmLapic *self, uint64_t tsc)
 {
-  uint64_t frequency = MAX (self->cpu->tsc_frequency, 1), now_tsc, wait;
-
   if (lapic_timer_mode (self) != LVT_TIMER_DEADLINE)
     return; /* the MSR does nothing outside its mode */
   self->cpu->env.tsc_deadline = tsc;
@@ -110,13 +108,7 @@ lapic_timer_set_deadline (VmLapic *self, uint64_t tsc)
       vm_timer_cancel (&self->timer);
       return;
     }
-  now_tsc = vm_x86_read_tsc (self->cpu);
-  wait = tsc > now_tsc ? tsc - now_tsc : 0;
-  if (wait / frequency > 100u * 365 * 86400)
-    wait = UINT64_C (100) * 365 * 86400 * VM_NS_PER_SEC;
-  else
-    wait = (uint64_t) (((unsigned __int128) wait * VM_NS_PER_SEC + frequency - 1) / frequency);
-  vm_timer_set (&self->timer, lapic_now (self) + (int64_t) wait);
+  vm_timer_set (&self->timer, MAX (vm_x86_tsc_to_ns (self->cpu, tsc), lapic_now (self)));
 }
 
 static void

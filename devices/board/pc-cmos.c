@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What firmware finds in CMOS RAM: memory sizes, drives, boot order. The bytes are those of the PC/AT and, from
+ * 30h on, those that SeaBIOS documents. */
+#include "devices/board/pc.h"
+
+enum {
+  CMOS_SHUTDOWN = 0x0f, CMOS_FLOPPY_TYPES = 0x10, CMOS_EQUIPMENT = 0x14, CMOS_BASE_MEMORY = 0x15,
+  CMOS_EXTENDED_MEMORY = 0x17, CMOS_EXTENDED_MEMORY_POST = 0x30, CMOS_MEMORY_ABOVE_16M = 0x34,
+  CMOS_BOOT_FLAGS = 0x38, CMOS_BOOT_ORDER = 0x3d, CMOS_MEMORY_ABOVE_4G = 0x5b, CMOS_CPUS = 0x5f,
+};
+enum { EQUIPMENT_FLOPPY = 1 << 0, EQUIPMENT_FPU = 1 << 1, EQUIPMENT_MOUSE = 1 << 2 };
+#define SHUTDOWN_RESUME 0xfe
+
+static void
+cmos_set (VmPc *pc, unsigned at, uint64_t value, unsigned size)
+{
+  for (unsigned i = 0; i < size; i++)
+    vm_mc146818_set_cmos (pc->rtc, at + i, (uint8_t) (value >> i * 8));
+}
+
+/* --- boot order ------------------------------------------------------------------------------------------ */
+
+static int
+boot_device_code (char letter)
+{
+  switch (letter)
+    {
+    case 'a':
+    case 'b':
+      return 1;
+    case 'c':
+      return 2;
+    case 'd':
+      return 3;
+    case 'n':
+      return 4;
+    default:
+      return 0;
+    }
+}
+
+bool
+vm_pc_set_boot_order (VmMachine *machine, const char *order, GError **error)
+{
+  VmPc *pc = VM_PC (machine);
+  uint8_t code[3] = { 0 };
+  size_t n = strlen (order);
+
+  if (n > G_N_ELEMENTS (code))
+    return vm_fail (error, "Too many boot devices for PC");
+  for (size_t i = 0; i < n; i++)
+    {
+      code[i] = (uint8_t) boot_device_code (order[i]);
+      if (code[i] == 0)
+        return vm_fail (error, "Invalid boot device for PC: '%c'", order[i]);
+    }
+  cmos_set (pc, CMOS_BOOT_ORDER, (uint8_t) (code[1] << 4 | code[0]), 1);
+  cmos_set (pc, CMOS_BOOT_FLAGS, (uint8_t) (code[2] << 4 | (pc->fd_bootchk ? 0 : 1)), 1);
+  return true;
+}
+
+static const char *
+normal_order (const VmMachine *machine)
+{
+  return machine->settings->boot_order ? machine->settings->boot_order : "cad";
+}
+
+/* The first reset starts the machine; "once" is over at the second. */
+static void
+pc_on_reset (VmMachine *machine, void *opaque)
+{
+  VmPc *pc = VM_PC (machine);
+
+  if (++pc->resets == 2 && machine->settings->boot_once)
+    vm_pc_set_boot_order (machine, normal_order (machine), NULL); /* it was checked at start-up */
+}
+
+/* Firmware tells a resume from a start by the shutdown byte. */
+static void
+pc_on_suspend (VmMachine *machine, void *opaque)
+{
+  cmos_set (VM_PC (machine), CMOS_SHUTDOWN, SHUTDOWN_RESUME, 1);
+}
+
+void
+vm_pc_watch_resets (VmPc *pc)
+{
+  vm_machine_watch (&pc->parent, VM_MACHINE_RESET, pc_on_reset, NULL);
+  vm_machine_watch (&pc->parent, VM_MACHINE_SUSPEND, pc_on_suspend, NULL);
+}
+
+/* --- sizes and drives --------------------------------------------------------------------------------------- */
+
+/* Drive types of the AT BIOS; every drive here takes 2.88 MB media and what is below. */
+static uint8_t
+floppy_types (const VmPc *pc)
+{
+  const VmSettings *s = pc->parent.settings;
+
+  return (uint8_t) ((vm_settings_find_drive (s, VM_IF_FLOPPY, 0, 0) ? 5 << 4 : 0)
+                    | (vm_settings_find_drive (s, VM_IF_FLOPPY, 0, 1) ? 5 : 0));
+}
+
+void
+vm_pc_fill_cmos (VmPc *pc)
+{
+  const VmSettings *s = pc->parent.settings;
+  uint64_t below = pc->below_4g, extended = below > VM_MIB ? (below - VM_MIB) / VM_KIB : 0;
+  uint8_t equipment = EQUIPMENT_FPU | EQUIPMENT_MOUSE, types = floppy_types (pc);
+  unsigned floppies = (types >> 4 ? 1 : 0) + (types & 15 ? 1 : 0);
+
+  cmos_set (pc, CMOS_BASE_MEMORY, MIN (below / VM_KIB, 640), 2);
+  cmos_set (pc, CMOS_EXTENDED_MEMORY, MIN (extended, 65535), 2);
+  cmos_set (pc, CMOS_EXTENDED_MEMORY_POST, MIN (extended, 65535), 2);
+  cmos_set (pc, CMOS_MEMORY_ABOVE_16M, below > 16 * VM_MIB ? MIN ((below - 16 * VM_MIB) / 65536, 65535) : 0, 2);
+  cmos_set (pc, CMOS_MEMORY_ABOVE_4G, pc->above_4g / 65536, 3);
+  cmos_set (pc, CMOS_CPUS, MIN (s->smp.cpus - 1, 255), 1);
+  cmos_set (pc, CMOS_FLOPPY_TYPES, types, 1);
+  if (floppies > 0)
+    equipment |= (uint8_t) (EQUIPMENT_FLOPPY | (floppies - 1) << 6);
+  cmos_set (pc, CMOS_EQUIPMENT, equipment, 1);
+}
