@@ -11,6 +11,7 @@ compiler_begin (VmFixture *f, GError **error)
   VmTcgAccel *accel = g_new0 (VmTcgAccel, 1);
 
   accel->shared = vm_code_shared_new (f->memory);
+  accel->precise_flags = true;
   f->cpu->parent.accel = &accel->parent;
   vm_tlb_end (f->cpu); /* exec begins it anew */
   return vm_tcg_exec_begin (&f->cpu->parent, error);
