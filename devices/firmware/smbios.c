@@ -111,12 +111,10 @@ end (Builder *b)
 static void
 write_bios (Builder *b)
 {
-  unsigned major = 0, minor = 0;
   const char *release = smbios_value (b, 0, "release", "0.0"), *uefi = smbios_value (b, 0, "uefi", "off");
 
   if (!smbios_options (b, 0, 0))
     return;
-  sscanf (release, "%u.%u", &major, &minor);
   begin (b, 0, 0x0000);
   put_value (b, 0, "vendor", NULL);
   put_value (b, 0, "version", NULL);
@@ -126,8 +124,8 @@ write_bios (Builder *b)
   put (b, 0x08, 8);         /* characteristics not supported */
   put (b, 0, 1);
   put (b, 0x14 | (strcmp (uefi, "on") == 0 ? 0x08 : 0), 1); /* virtual machine, targeted content */
-  put (b, major, 1);
-  put (b, minor, 1);
+  put (b, strtoul (release, NULL, 10), 1);
+  put (b, strchr (release, '.') ? strtoul (strchr (release, '.') + 1, NULL, 10) : 0, 1);
   put (b, 0xff, 1);
   put (b, 0xff, 1);
   end (b);
