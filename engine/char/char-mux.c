@@ -85,12 +85,13 @@ mux_switch (Mux *m, int focus)
     mux_accept_input (&m->parent);
 }
 
+/* To the front end that comes after place FROM. */
 static void
-mux_next (Mux *m)
+mux_next (Mux *m, int from)
 {
   for (int i = 1; i <= MUX_FES; i++)
     {
-      int slot = (MAX (m->focus, 0) + i) % MUX_FES;
+      int slot = (from + i) % MUX_FES;
       if (m->fes[slot])
         {
           mux_switch (m, slot);
@@ -161,11 +162,12 @@ mux_key (Mux *m, uint8_t key)
         env->commit (env->opaque);
       break;
     case 'b':
+      mux_flush (m); /* what was typed before it comes before it */
       if (m->focus >= 0)
         fe_event (m->fes[m->focus], VM_CHAR_BREAK);
       break;
     case 'c':
-      mux_next (m);
+      mux_next (m, MAX (m->focus, 0));
       break;
     case 't':
       m->timestamps = !m->timestamps;
@@ -310,7 +312,7 @@ vm_char_mux_detach (VmChardev *chr, VmCharFe *fe)
   if (m->focus != (int) fe->slot)
     return;
   m->focus = -1;
-  mux_next (m);
+  mux_next (m, (int) fe->slot);
 }
 
 void

@@ -79,6 +79,7 @@ typedef struct VmCharStream {
   /* Instead of the plain system calls. */
   ssize_t  (*read) (VmChardev *chr, int fd, void *buf, size_t len);
   void     (*data) (VmChardev *chr, const uint8_t *buf, size_t len); /* NULL: to the front end */
+  void     (*flush) (VmChardev *chr); /* output is possible again, before the core's queue */
   void     (*eof) (VmChardev *chr); /* end of input or an error; the stream is still open. NULL: input ends */
 } VmCharStream;
 

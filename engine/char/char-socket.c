@@ -113,6 +113,12 @@ telnet_flush (SocketChar *s)
 }
 
 static void
+telnet_writable (VmChardev *chr)
+{
+  telnet_flush ((SocketChar *) chr);
+}
+
+static void
 telnet_data (VmChardev *chr, const uint8_t *buf, size_t len)
 {
   SocketChar *s = (SocketChar *) chr;
@@ -238,8 +244,12 @@ connection_begin (SocketChar *s, int fd)
   vm_source_clear (&s->listen_source); /* one at a time: the next waits in the backlog */
   name_connected (s, fd);
   s->complained = false;
-  s->stream = (VmCharStream) { .is_socket = true, .read = socket_read, .data = s->telnet ? telnet_data : NULL,
-                               .eof = socket_gone };
+  s->stream = (VmCharStream) { .is_socket = true, .read = socket_read, .eof = socket_gone };
+  if (s->telnet)
+    {
+      s->stream.data = telnet_data;
+      s->stream.flush = telnet_writable;
+    }
   vm_char_stream_open (&s->stream, chr, fd, fd);
   if (s->telnet)
     telnet_begin (s);

@@ -106,6 +106,8 @@ stream_out (int fd, GIOCondition condition, void *opaque)
 
   vm_source_clear (&s->out_source);
   vm_object_ref (&chr->parent);
+  if (s->flush)
+    s->flush (chr);
   vm_chardev_writable (chr);
   vm_object_unref (&chr->parent);
   return true;

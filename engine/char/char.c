@@ -273,11 +273,12 @@ check_keys (const VmCharOptions *options, GError **error)
 
 /* Opened, not in the tree. */
 static VmChardev *
-chardev_make (VmCharEnv *env, const VmType *type, const VmCharOptions *options, GError **error)
+chardev_make (VmCharEnv *env, const VmType *type, const char *id, const VmCharOptions *options, GError **error)
 {
   VmChardev *chr = (VmChardev *) vm_object_new (type);
 
   chr->env = env;
+  vm_object_set_id (&chr->parent, id);
   if (!open_log (chr, options, error) || !vm_chardev_class (chr)->open (chr, options, error))
     {
       vm_object_unref (&chr->parent);
@@ -287,8 +288,10 @@ chardev_make (VmCharEnv *env, const VmType *type, const VmCharOptions *options, 
 }
 
 static VmChardev *
-chardev_add (VmCharEnv *env, const char *id, VmChardev *chr)
+chardev_add (VmCharEnv *env, VmChardev *chr)
 {
+  g_autofree char *id = g_strdup (chr->parent.id);
+
   vm_object_add_child (chardevs_folder (env->root), id, &chr->parent);
   vm_object_unref (&chr->parent);
   return chr;
@@ -338,10 +341,10 @@ vm_chardev_new (VmCharEnv *env, const VmCharOptions *options, GError **error)
   if (!type || (mux && !check_id (env, base_id, error)))
     return NULL;
 
-  VmChardev *chr = chardev_make (env, type, options, error);
+  VmChardev *chr = chardev_make (env, type, mux ? base_id : id, options, error);
   if (!chr)
     return NULL;
-  chardev_add (env, mux ? base_id : id, chr);
+  chardev_add (env, chr);
   const char *pty = chr->parent.type == &vm_chardev_pty_type ? chr->filename + strlen ("pty:") : NULL;
   if (pty) /* on standard output, where scripts look for it */
     {
@@ -353,9 +356,10 @@ vm_chardev_new (VmCharEnv *env, const VmCharOptions *options, GError **error)
 
   VmChardev *top = (VmChardev *) vm_object_new (&vm_chardev_mux_type);
   top->env = env;
+  vm_object_set_id (&top->parent, id);
   if (!vm_char_mux_open (top, chr, error)) /* the base is ours alone: it cannot be in use */
     g_assert_not_reached ();
-  return chardev_add (env, id, top);
+  return chardev_add (env, top);
 }
 
 VmChardev *
@@ -367,9 +371,9 @@ vm_chardev_new_sink (VmCharEnv *env, const char *id, const char *filename, GErro
     vm_object_container (env->root, "/chardevs");
   if (!check_id (env, id, error))
     return NULL;
-  VmChardev *chr = chardev_make (env, &vm_chardev_sink_type, options, error);
+  VmChardev *chr = chardev_make (env, &vm_chardev_sink_type, id, options, error);
   vm_chardev_set_filename (chr, "%s", filename);
-  return chardev_add (env, id, chr);
+  return chardev_add (env, chr);
 }
 
 void
@@ -453,11 +457,10 @@ vm_chardev_change (VmCharEnv *env, VmChardev *chr, const VmCharOptions *options,
       vm_fail (error, "Mux device hotswap is not supported");
       return NULL;
     }
-  VmChardev *fresh = chardev_make (env, type, options, error);
+  VmChardev *fresh = chardev_make (env, type, chr->parent.id, options, error);
   if (!fresh)
     return NULL;
 
-  g_autofree char *id = g_strdup (chr->parent.id);
   const VmCharFeOps *ops = fe ? fe->ops : NULL;
   void *opaque = fe ? fe->opaque : NULL;
   if (fe)
@@ -467,7 +470,7 @@ vm_chardev_change (VmCharEnv *env, VmChardev *chr, const VmCharOptions *options,
       vm_char_fe_detach (fe);
     }
   chardev_drop (chr);
-  chardev_add (env, id, fresh);
+  chardev_add (env, fresh);
   if (fe)
     vm_char_fe_attach_to (fe, fresh, ops, opaque, NULL); /* new: nobody else has it */
   return fresh;
