@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Floppy drives: the medium's geometry is guessed from its size. */
+#include "devices/storage/fdc.h"
+
+static const char *const kind_names[] = { "auto", "144", "288", "120", "none", NULL };
+
+static const struct { /* formats in use, most common first */
+  uint8_t kind, tracks, heads, sectors;
+} formats[] = {
+  { VM_FLOPPY_144, 80, 2, 18 }, { VM_FLOPPY_288, 80, 2, 36 }, { VM_FLOPPY_144, 80, 2, 20 }, { VM_FLOPPY_144, 80, 2, 21 },
+  { VM_FLOPPY_144, 82, 2, 21 }, { VM_FLOPPY_144, 83, 2, 21 }, { VM_FLOPPY_144, 80, 2, 22 }, { VM_FLOPPY_144, 80, 2, 23 },
+  { VM_FLOPPY_144, 80, 2, 24 }, { VM_FLOPPY_288, 80, 2, 39 }, { VM_FLOPPY_288, 80, 2, 40 }, { VM_FLOPPY_288, 80, 2, 44 },
+  { VM_FLOPPY_288, 80, 2, 48 }, { VM_FLOPPY_144, 80, 2, 9 },  { VM_FLOPPY_144, 80, 2, 10 }, { VM_FLOPPY_144, 82, 2, 10 },
+  { VM_FLOPPY_144, 83, 2, 10 }, { VM_FLOPPY_144, 80, 2, 13 }, { VM_FLOPPY_144, 80, 2, 14 }, { VM_FLOPPY_120, 80, 2, 15 },
+  { VM_FLOPPY_120, 80, 2, 18 }, { VM_FLOPPY_120, 40, 2, 9 },  { VM_FLOPPY_120, 40, 1, 9 },  { VM_FLOPPY_120, 40, 2, 8 },
+  { VM_FLOPPY_120, 40, 1, 8 },
+};
+
+/* The format of the medium's exact size; any other size is read with the drive's usual geometry. */
+static void
+floppy_find_geometry (VmFloppy *f)
+{
+  uint64_t sectors;
+
+  f->tracks = f->heads = f->sectors = 0;
+  if (!f->drive || !f->drive->block)
+    return;
+  sectors = vm_block_size (f->drive->block) / 512;
+  for (size_t i = 0; i < G_N_ELEMENTS (formats); i++)
+    if (sectors == (uint64_t) formats[i].tracks * formats[i].heads * formats[i].sectors
+        && (f->kind == VM_FLOPPY_AUTO || f->kind == formats[i].kind || f->kind == VM_FLOPPY_288))
+      {
+        f->tracks = formats[i].tracks;
+        f->heads = formats[i].heads;
+        f->sectors = formats[i].sectors;
+        return;
+      }
+  f->tracks = 80;
+  f->heads = 2;
+  f->sectors = f->kind == VM_FLOPPY_120 ? 15 : f->kind == VM_FLOPPY_144 ? 18 : 36;
+}
+
+static void
+floppy_medium_changed (void *opaque)
+{
+  VmFloppy *f = opaque;
+
+  f->changed = true;
+  floppy_find_geometry (f);
+}
+
+static bool
+floppy_realize (VmDevice *dev, GError **error)
+{
+  VmFloppy *f = (VmFloppy *) dev;
+
+  if (f->drive && !vm_drive_claim (f->drive, f, floppy_medium_changed, error))
+    return false;
+  if (f->logical_block_size && f->logical_block_size != 512)
+    {
+      if (f->drive)
+        vm_drive_release (f->drive);
+      return vm_fail (error, "Physical and logical block size must be 512 for floppy");
+    }
+  floppy_find_geometry (f);
+  f->changed = true;
+  return true;
+}
+
+static void
+floppy_unrealize (VmDevice *dev)
+{
+  VmFloppy *f = (VmFloppy *) dev;
+
+  if (f->drive)
+    vm_drive_release (f->drive);
+}
+
+static void
+floppy_reset (VmDevice *dev, VmResetKind kind)
+{
+  ((VmFloppy *) dev)->track = 0;
+}
+
+static const VmProp floppy_props[] = {
+  VM_PROP_CUSTOM_KIND ("drive", VmFloppy, drive, &vm_prop_drive, NULL, "id of the drive"),
+  VM_PROP ("unit", VmFloppy, unit, UINT32_MAX, "0 for A:, 1 for B:"),
+  VM_PROP_ENUMERATED ("drive-type", VmFloppy, kind, VM_FLOPPY_AUTO, kind_names, "3.5 inch 1.44M or 2.88M, 5.25 inch 1.2M"),
+  VM_PROP_BYTES ("logical_block_size", VmFloppy, logical_block_size, 0, "must be 512"),
+  VM_PROP_BYTES ("physical_block_size", VmFloppy, physical_block_size, 0, "must be 512"),
+  VM_PROP_BYTES ("min_io_size", VmFloppy, min_io_size, 0, "not reported on this interface"),
+  VM_PROP_BYTES ("opt_io_size", VmFloppy, opt_io_size, 0, "not reported on this interface"),
+  VM_PROP_BYTES ("discard_granularity", VmFloppy, discard_granularity, UINT32_MAX, "not reported on this interface"),
+  VM_PROP_AUTO ("write-cache", VmFloppy, write_cache, VM_ONOFFAUTO_AUTO, "volatile write cache"),
+  VM_PROP_AUTO ("backend_defaults", VmFloppy, backend_defaults, VM_ONOFFAUTO_AUTO, "take limits of the host"),
+  VM_PROP_AUTO ("account-invalid", VmFloppy, account_invalid, VM_ONOFFAUTO_AUTO, "count invalid requests"),
+  VM_PROP_AUTO ("account-failed", VmFloppy, account_failed, VM_ONOFFAUTO_AUTO, "count failed requests"),
+  VM_PROP ("share-rw", VmFloppy, share_rw, false, "others may write the image too"),
+  { 0 },
+};
+
+static const VmField floppy_state[] = {
+  VM_FIELD (VmFloppy, track),
+  VM_FIELD (VmFloppy, changed),
+  { 0 },
+};
+
+static const VmDeviceClass floppy_class = {
+  .realize = floppy_realize,
+  .unrealize = floppy_unrealize,
+  .reset = floppy_reset,
+  .bus_type = VM_FLOPPY_BUS_TYPE,
+  .category = "Storage",
+  .user_creatable = true,
+};
+
+const VmType vm_floppy_type = {
+  .name = "floppy",
+  .parent = &vm_device_type,
+  .size = sizeof (VmFloppy),
+  .help = "virtual floppy drive",
+  .props = floppy_props,
+  .state = floppy_state,
+  .klass = &floppy_class,
+};
