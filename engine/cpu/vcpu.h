@@ -10,6 +10,7 @@ typedef struct VmVcpu     VmVcpu;
 typedef struct VmVcpuSet  VmVcpuSet;
 typedef struct VmAccel    VmAccel;
 typedef struct VmAccelOps VmAccelOps;
+typedef struct VmIrqchipOps VmIrqchipOps;
 typedef void (*VmVcpuWork) (VmVcpu *vcpu, void *opaque);
 
 typedef enum VmVcpuExit {
@@ -62,6 +63,7 @@ struct VmAccelOps {
   void (*state_store) (VmVcpu *vcpu);
   bool (*has_work) (VmVcpu *vcpu); /* would a halted vCPU wake up now? Set's mutex is held: takes no locks */
   bool one_thread_for_all;     /* filled by init: tcg thread=single */
+  const VmIrqchipOps *irqchip; /* interrupt controllers it can take over (irqchip.h); NULL: none */
   const VmProp *props;         /* of -accel NAME,... in the accel's own struct */
   size_t        size;          /* of that struct, which begins with VmAccel */
 };

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The processor model's CPUID, less what this host's KVM cannot do (KVM API, sections 4.20 and 4.46). */
+#include "config.h"
+
+#include "engine/kvm/kvm-private.h"
+
+#include <errno.h>
+#include <sys/ioctl.h>
+
+#define MAX_ENTRIES 256u
+
+typedef struct Table {
+  struct kvm_cpuid2 head;
+  struct kvm_cpuid_entry2 entry[MAX_ENTRIES];
+} Table;
+
+static const struct kvm_cpuid_entry2 *
+find (const Table *t, uint32_t leaf, uint32_t subleaf)
+{
+  for (unsigned i = 0; i < t->head.nent; i++)
+    if (t->entry[i].function == leaf &&
+        (t->entry[i].index == subleaf || !(t->entry[i].flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX)))
+      return &t->entry[i];
+  return NULL;
+}
+
+/* Feature words: keep what the kernel supports as well. Bits that the kernel itself switches are always kept. */
+static void
+filter (const KvmAccel *accel, const Table *supported, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+  enum { X2APIC = 1 << 21, TSC_DEADLINE = 1 << 24, OSXSAVE = 1 << 27, HYPERVISOR = 1u << 31 };
+  const struct kvm_cpuid_entry2 *s = find (supported, leaf, subleaf);
+  static const struct kvm_cpuid_entry2 none;
+
+  if (!s)
+    s = &none;
+  if (leaf == 1)
+    {
+      uint32_t extra = OSXSAVE | HYPERVISOR | (accel->irqchip == VM_IRQCHIP_OFF ? 0 : X2APIC | TSC_DEADLINE);
+
+      out[2] &= (s->ecx & ~(uint32_t) (X2APIC | TSC_DEADLINE)) | extra;
+      out[3] &= s->edx;
+    }
+  else if (leaf == 7 || leaf == 0x80000001)
+    {
+      if (leaf == 7 && subleaf)
+        out[0] &= s->eax;
+      out[1] &= s->ebx | (leaf == 7 ? 0 : ~0u);
+      out[2] &= s->ecx;
+      out[3] &= s->edx;
+    }
+  else if (leaf == 13 && subleaf == 1)
+    out[0] &= s->eax;
+}
+
+static bool
+add (const KvmAccel *accel, VmX86Cpu *cpu, Table *t, const Table *supported, uint32_t leaf, uint32_t subleaf,
+     bool indexed, uint32_t out[4])
+{
+  struct kvm_cpuid_entry2 *e = &t->entry[t->head.nent];
+
+  if (t->head.nent == MAX_ENTRIES)
+    return false;
+  vm_x86_cpuid (cpu, leaf, subleaf, out);
+  filter (accel, supported, leaf, subleaf, out);
+  *e = (struct kvm_cpuid_entry2) {
+    .function = leaf, .index = subleaf, .flags = indexed ? KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0,
+    .eax = out[0], .ebx = out[1], .ecx = out[2], .edx = out[3],
+  };
+  t->head.nent++;
+  return true;
+}
+
+/* Subleaves of the leaves that have them; which is the last differs. */
+static void
+add_leaf (const KvmAccel *accel, VmX86Cpu *cpu, Table *t, const Table *supported, uint32_t leaf)
+{
+  uint32_t out[4] = { 0 }, last = 0;
+
+  switch (leaf)
+    {
+    case 4: case 0x8000001d:
+      for (uint32_t i = 0; i < 8; i++)
+        if (!add (accel, cpu, t, supported, leaf, i, true, out) || (out[0] & 31) == 0)
+          break;
+      break;
+    case 0xb: case 0x1f:
+      for (uint32_t i = 0; i < 8; i++)
+        if (!add (accel, cpu, t, supported, leaf, i, true, out) || (out[2] >> 8 & 0xff) == 0)
+          break;
+      break;
+    case 7: case 0x14: case 0x1d:
+      add (accel, cpu, t, supported, leaf, 0, true, out);
+      last = MIN (out[0], 8);
+      for (uint32_t i = 1; i <= last; i++)
+        add (accel, cpu, t, supported, leaf, i, true, out);
+      break;
+    case 0xd:
+      for (uint32_t i = 0; i < 63; i++)
+        {
+          vm_x86_cpuid (cpu, leaf, i, out);
+          if (i < 2 || out[0])
+            add (accel, cpu, t, supported, leaf, i, true, out);
+        }
+      break;
+    default:
+      add (accel, cpu, t, supported, leaf, 0, false, out);
+      break;
+    }
+}
+
+static void
+add_range (const KvmAccel *accel, VmX86Cpu *cpu, Table *t, const Table *supported, uint32_t first)
+{
+  uint32_t out[4] = { 0 };
+
+  vm_x86_cpuid (cpu, first, 0, out);
+  if (out[0] < first || out[0] > first + 0x100)
+    return;
+  for (uint32_t leaf = first, last = out[0]; leaf <= last; leaf++)
+    add_leaf (accel, cpu, t, supported, leaf);
+}
+
+bool
+kvm_cpuid_set (KvmVcpu *v, GError **error)
+{
+  g_autofree Table *table = g_new0 (Table, 1), *supported = g_new0 (Table, 1);
+  uint32_t out[4] = { 0 };
+
+  supported->head.nent = MAX_ENTRIES;
+  if (ioctl (v->accel->fd, KVM_GET_SUPPORTED_CPUID, &supported->head) < 0)
+    return vm_fail (error, "kvm: could not ask for the host's features: %s", g_strerror (errno));
+  add_range (v->accel, v->cpu, table, supported, 0);
+  vm_x86_cpuid (v->cpu, 1, 0, out);
+  if (out[2] >> 31)
+    add_range (v->accel, v->cpu, table, supported, 0x40000000);
+  add_range (v->accel, v->cpu, table, supported, 0x80000000);
+  if (ioctl (v->fd, KVM_SET_CPUID2, &table->head) < 0)
+    return vm_fail (error, "kvm: could not set the processor's features: %s", g_strerror (errno));
+  return true;
+}
