@@ -7,6 +7,7 @@
 #include "engine/tcg/host-x86_64/jit.h"
 #include "engine/tcg/interp/interp.h"
 #include "engine/tcg/sys/sys.h"
+#include "engine/x86/model.h"
 
 /* Mode bits that generated code does not know about: such code runs on tier 0. */
 #define TIER0_MODES (VM_MODE_TF | VM_MODE_RF | VM_MODE_AC_CHECK | VM_MODE_BP | VM_MODE_ICOUNT)
@@ -240,6 +241,28 @@ vm_tcg_exec (VmVcpu *vcpu)
   return why;
 }
 
+int
+vm_tcg_exec_trial (VmVcpu *vcpu, unsigned limit, bool eager)
+{
+  VmX86Env *env = &((VmX86Cpu *) vcpu)->env;
+  VmTcgCpu *tcg = vm_tcg_cpu (env);
+  VmTcgExec *x = vm_tcg_exec_part (env);
+  volatile int vector = -1;
+  sigjmp_buf fault_env;
+
+  env->exc_vector = -1;
+  if (x->jit)
+    vm_jit_set_eager (x->jit, eager);
+  tcg->fault_env = &fault_env;
+  if (sigsetjmp (fault_env, 0) == 0)
+    for (volatile unsigned i = 0; i < limit && !env->halted; i++)
+      run (env, x);
+  else
+    vector = env->exc_vector;
+  tcg->fault_env = NULL;
+  return vector;
+}
+
 /* --- life --------------------------------------------------------------------------------------- */
 
 bool
@@ -259,6 +282,8 @@ vm_tcg_exec_begin (VmVcpu *vcpu, GError **error)
       clear_itlb (x, ctx);
     }
   vm_tlb_begin (cpu);
+  if (cpu->model)
+    tcg->interp = vm_interp_new (vm_x86_model_has_name, cpu->model);
   tcg->code = vm_code_new (accel->shared, cpu, tcg->interp ? ((VmInterp *) tcg->interp)->features : NULL);
   if (!accel->interpret)
     {
@@ -284,5 +309,7 @@ vm_tcg_exec_end (VmVcpu *vcpu)
     vm_code_free (tcg->code);
   tcg->code = NULL;
   g_clear_pointer (&x->jit, vm_jit_free);
+  if (cpu->model)
+    g_clear_pointer ((VmInterp **) &tcg->interp, vm_interp_free);
   vm_tlb_end (cpu);
 }

@@ -31,6 +31,7 @@ typedef struct VmTcgAccel {
   bool          split_wx;
   bool          lockstep;      /* compare tier 1 with tier 0, block by block */
   bool          interpret;     /* no tier 1 */
+  bool          precise_flags; /* faults show arithmetic flags that nobody would read */
   VmCodeShared *shared;
 } VmTcgAccel;
 
@@ -75,5 +76,8 @@ VmCodeView *vm_tcg_lookup_code (VmX86Env *env, uint64_t pc, bool *direct);
 VmVcpuExit vm_tcg_exec (VmVcpu *vcpu);
 bool       vm_tcg_exec_begin (VmVcpu *vcpu, GError **error);
 void       vm_tcg_exec_end (VmVcpu *vcpu);
+/* For tests: at most LIMIT turns of the loop without events. Returns the vector that was raised, undelivered, or -1.
+ * EAGER translates at first sight. */
+int        vm_tcg_exec_trial (VmVcpu *vcpu, unsigned limit, bool eager);
 
 extern const VmAccelOps vm_tcg_accel_ops;

@@ -18,6 +18,8 @@ static const VmProp tcg_props[] = {
     .kind = VM_PROP_BOOL, .flags = VM_PROP_HIDDEN, VM_PROP_COMMON (VmTcgAccel, lockstep) },
   { .name = "x-interpret", .help = "interpret all guest code", .kind = VM_PROP_BOOL, .flags = VM_PROP_HIDDEN,
     VM_PROP_COMMON (VmTcgAccel, interpret) },
+  { .name = "x-precise-flags", .help = "keep arithmetic flags that only an exception would show",
+    .kind = VM_PROP_BOOL, .flags = VM_PROP_HIDDEN, VM_PROP_COMMON (VmTcgAccel, precise_flags) },
   { 0 }
 };
 

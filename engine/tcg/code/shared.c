@@ -115,7 +115,10 @@ post_others (VmCodeShared *shared, VmCode *self, VmVcpuWork func, VmRamBlock *ra
       Work *work = work_new (code, ram, offset, len);
 
       work->wait = wait;
-      vm_vcpu_post (&code->cpu->parent, func, work);
+      if (code->cpu->parent.set)
+        vm_vcpu_post (&code->cpu->parent, func, work);
+      else
+        func (&code->cpu->parent, work); /* no thread of its own: a test's */
     }
   return n;
 }

@@ -208,10 +208,8 @@ pass (Tr *tr, const TrInsn *t, const VmInsn *insn)
   unsigned size = 0;
 
   vm_host_operands_init (&ops, insn);
-  if (row->attrs & VM_ATTR_FCOND)
-    wanted |= written;
   if (written)
-    wanted |= t->live_out & ~written;
+    wanted |= t->live_out & ~tr_flags_killed (insn);
   wanted &= t->live_in;
   if (row->attrs & VM_ATTR_VSIB)
     return false;
@@ -500,7 +498,7 @@ emit_bit_string (Tr *tr, const TrInsn *t)
   tr_probe (tr, size, access);
   tr_get (tr, T2, insn->reg);
   asm_alu_imm (a, ALU_AND, 4, T2, size * 8 - 1);
-  tr_need_flags (tr, t->live_out & ~(uint32_t) VM_CF & ~(tr_row (insn)->flags_undefined));
+  tr_need_flags (tr, t->live_out & ~(uint32_t) VM_CF);
   if (keeps_lock (tr, insn))
     asm_8 (a, 0xf0);
   asm_op_mem (a, size, 0x0f00 | insn->opcode, T2, T0, -1, 0, 0);

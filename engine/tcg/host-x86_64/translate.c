@@ -257,12 +257,23 @@ flags_read (const VmInsn *insn)
   return read & VM_ARITH_FLAGS;
 }
 
-static uint32_t
-flags_killed (const VmInsn *insn)
+uint32_t
+tr_flags_killed (const VmInsn *insn)
 {
   const VmInsnRow *row = tr_row (insn);
+  uint32_t killed = row->flags_written | row->flags_undefined;
 
-  return (row->flags_written | row->flags_undefined) & VM_ARITH_FLAGS & ~flags_read (insn);
+  /* Processors leave alone what these have undefined, and there is code that counts on it. */
+  switch (row->op)
+    {
+    case VM_OP_BSF: case VM_OP_BSR: case VM_OP_MUL: case VM_OP_IMUL: case VM_OP_IMUL_WIDE: case VM_OP_DIV:
+    case VM_OP_IDIV: case VM_OP_BT: case VM_OP_BTS: case VM_OP_BTR: case VM_OP_BTC:
+      killed = row->flags_written;
+      break;
+    default:
+      break;
+    }
+  return killed & VM_ARITH_FLAGS & ~flags_read (insn);
 }
 
 bool
@@ -270,7 +281,8 @@ tr_flags_dead_at (Tr *tr, int32_t target)
 {
   uint32_t wanted = VM_ARITH_FLAGS;
 
-  if (target < 0 || target >= VM_PAGE_SIZE || tr->jit->accel->lockstep)
+  if (target < 0 || target >= VM_PAGE_SIZE || tr->jit->accel->lockstep ||
+      tr->jit->accel->precise_flags)
     return false;
   for (unsigned n = 0; n < 8 && target < VM_PAGE_SIZE; n++)
     {
@@ -281,7 +293,7 @@ tr_flags_dead_at (Tr *tr, int32_t target)
       tr->depends |= vm_code_lines (target, insn.len);
       if (flags_read (&insn) & wanted || tr_row (&insn)->class_ == VM_CLASS_X)
         return false;
-      wanted &= ~flags_killed (&insn);
+      wanted &= ~tr_flags_killed (&insn);
       if (wanted == 0)
         return true;
       target += insn.len;
@@ -337,9 +349,17 @@ choose (Tr *tr, unsigned offset)
   tr->end = offset;
 }
 
+static bool
+may_fault (const VmInsn *insn)
+{
+  return insn->flags & VM_INSN_MEM || tr_row (insn)->class_ > VM_CLASS_M ||
+         tr_row (insn)->attrs & (VM_ATTR_STATE_X87 | VM_ATTR_STATE_MMX | VM_ATTR_STATE_SSE | VM_ATTR_STATE_AVX);
+}
+
 static void
 find_liveness (Tr *tr)
 {
+  bool precise = tr->jit->accel->precise_flags;
   uint32_t live = VM_ARITH_FLAGS;
 
   for (unsigned i = tr->n_insns; i-- > 0;)
@@ -349,7 +369,9 @@ find_liveness (Tr *tr)
       if (tr_row (&t->insn)->class_ == VM_CLASS_X)
         live = VM_ARITH_FLAGS;
       t->live_out = live;
-      live = (live & ~flags_killed (&t->insn)) | flags_read (&t->insn);
+      live = (live & ~tr_flags_killed (&t->insn)) | flags_read (&t->insn);
+      if (t->stop || (precise && may_fault (&t->insn)))
+        live = VM_ARITH_FLAGS;
       t->live_in = live;
     }
 }

@@ -74,6 +74,9 @@ tr_row (const VmInsn *insn)
 
 /* --- translate.c: flags, sites, links --- */
 
+/* Arithmetic flags that come out of INSN whatever they were before. */
+uint32_t tr_flags_killed (const VmInsn *insn);
+
 /* The host's flags are about to be lost: those wanted are saved first. Uses T1. */
 void     tr_clobber_flags (Tr *tr);
 /* Makes WANTED flags right in the host register. Uses T1. */
