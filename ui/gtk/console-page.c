@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A console as a tab's page. */
+#include "config.h"
+
+#include "ui/gtk/console-page.h"
+
+#include <glib/gi18n-lib.h>
+
+#define EMPTY_WIDTH  640 /* of a page without a picture */
+#define EMPTY_HEIGHT 400
+
+struct _VmConsolePage {
+  GtkOverlay         parent_instance;
+  VmConsole         *console;
+  char              *title;
+  VmDisplayWidget   *display;
+  VmInputController *input;
+  GtkWidget         *empty, *scrolled, *notice;
+};
+
+G_DEFINE_TYPE (VmConsolePage, vm_console_page, GTK_TYPE_OVERLAY)
+
+static void
+page_show_picture (VmConsolePage *self)
+{
+  bool picture = self->display && vm_display_widget_has_picture (self->display);
+
+  /* The display stays mapped below: it is who learns that a picture came. */
+  gtk_widget_set_visible (self->empty, !picture);
+}
+
+static void
+page_dispose (GObject *object)
+{
+  VmConsolePage *self = VM_CONSOLE_PAGE (object);
+
+  /* Before the widget it watches. */
+  g_clear_object (&self->input);
+  self->display = NULL;
+  G_OBJECT_CLASS (vm_console_page_parent_class)->dispose (object);
+}
+
+static void
+page_finalize (GObject *object)
+{
+  g_free (VM_CONSOLE_PAGE (object)->title);
+  G_OBJECT_CLASS (vm_console_page_parent_class)->finalize (object);
+}
+
+static void
+vm_console_page_class_init (VmConsolePageClass *klass)
+{
+  G_OBJECT_CLASS (klass)->dispose = page_dispose;
+  G_OBJECT_CLASS (klass)->finalize = page_finalize;
+}
+
+static GtkWidget *
+page_add_label (VmConsolePage *self, const char *name)
+{
+  GtkWidget *label = gtk_label_new (NULL);
+
+  gtk_widget_set_name (label, name);
+  gtk_label_set_line_wrap (GTK_LABEL (label), TRUE);
+  gtk_label_set_justify (GTK_LABEL (label), GTK_JUSTIFY_CENTER);
+  gtk_widget_set_halign (label, GTK_ALIGN_CENTER);
+  gtk_widget_set_valign (label, GTK_ALIGN_CENTER);
+  gtk_widget_set_no_show_all (label, TRUE);
+  gtk_overlay_add_overlay (GTK_OVERLAY (self), label);
+  gtk_overlay_set_overlay_pass_through (GTK_OVERLAY (self), label, TRUE);
+  return label;
+}
+
+static void
+vm_console_page_init (VmConsolePage *self)
+{
+  self->scrolled = gtk_scrolled_window_new (NULL, NULL);
+  gtk_scrolled_window_set_overlay_scrolling (GTK_SCROLLED_WINDOW (self->scrolled), FALSE);
+  gtk_container_add (GTK_CONTAINER (self), self->scrolled);
+  self->empty = page_add_label (self, "empty");
+  gtk_label_set_text (GTK_LABEL (self->empty), _("Guest has not initialized the display (yet)."));
+  self->notice = page_add_label (self, "notice");
+  gtk_widget_show (self->scrolled);
+}
+
+GtkWidget *
+vm_console_page_new (VmSession *session, VmConsole *console, const VmUiOptions *options)
+{
+  VmConsolePage *self = g_object_new (VM_TYPE_CONSOLE_PAGE, NULL);
+
+  self->console = console;
+  self->title = g_strdup (console ? vm_console_name (console) : "");
+  if (console)
+    {
+      self->display = VM_DISPLAY_WIDGET (vm_display_widget_new (session, console, options));
+      self->input = vm_input_controller_new (self->display, options);
+      gtk_container_add (GTK_CONTAINER (self->scrolled), GTK_WIDGET (self->display));
+      g_signal_connect_object (self->display, "resized", G_CALLBACK (page_show_picture), self, G_CONNECT_SWAPPED);
+    }
+  else
+    {
+      gtk_label_set_text (GTK_LABEL (self->empty), _("This machine has no display."));
+    }
+  gtk_widget_show_all (GTK_WIDGET (self));
+  page_show_picture (self);
+  return GTK_WIDGET (self);
+}
+
+VmConsole *
+vm_console_page_console (VmConsolePage *self)
+{
+  return self->console;
+}
+
+VmDisplayWidget *
+vm_console_page_display (VmConsolePage *self)
+{
+  return self->display;
+}
+
+VmInputController *
+vm_console_page_input (VmConsolePage *self)
+{
+  return self->input;
+}
+
+const char *
+vm_console_page_title (VmConsolePage *self)
+{
+  return self->title;
+}
+
+void
+vm_console_page_set_zoom (VmConsolePage *self, bool fit, unsigned percent)
+{
+  GtkPolicyType policy = fit ? GTK_POLICY_NEVER : GTK_POLICY_AUTOMATIC;
+
+  gtk_scrolled_window_set_policy (GTK_SCROLLED_WINDOW (self->scrolled), policy, policy);
+  if (self->display)
+    vm_display_widget_set_zoom (self->display, fit, percent);
+}
+
+void
+vm_console_page_set_notice (VmConsolePage *self, const char *text)
+{
+  gtk_label_set_text (GTK_LABEL (self->notice), text ? text : "");
+  gtk_widget_set_visible (self->notice, text != NULL);
+  if (self->display)
+    vm_display_widget_set_dimmed (self->display, text != NULL);
+}
+
+void
+vm_console_page_wanted_size (VmConsolePage *self, int *width, int *height)
+{
+  *width = EMPTY_WIDTH;
+  *height = EMPTY_HEIGHT;
+  if (!self->display || !vm_display_widget_has_picture (self->display))
+    return;
+  gtk_widget_get_size_request (GTK_WIDGET (self->display), width, height);
+  if (*width < 0)
+    {
+      /* Fit asks for nothing: the picture at 100 %. */
+      int scale = gtk_widget_get_scale_factor (GTK_WIDGET (self));
+
+      vm_display_widget_guest_size (self->display, width, height);
+      *width = (*width + scale - 1) / scale;
+      *height = (*height + scale - 1) / scale;
+    }
+}

@@ -1,0 +1,504 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Keyboard and mouse of the guest. Key codes are evdev's (linux/input-event-codes.h): X11 and Wayland both deliver
+ * them plus 8. */
+#include "config.h"
+
+#include "ui/gtk/input-controller.h"
+
+#include <math.h>
+#ifdef GDK_WINDOWING_WAYLAND
+#include <gdk/gdkwayland.h>
+#endif
+
+#include "ui/gtk/waker.h"
+
+#define KEYS      768
+#define EVDEV_OF(keycode) ((keycode) - 8)
+#define MAX_STALE 8  /* events from before the pointer was put back, at most */
+#define MIN_WARP  40 /* logical pixels from the centre at which a captured pointer is put back */
+
+struct _VmInputController {
+  GObject          parent_instance;
+  VmDisplayWidget *widget;
+  VmInput         *input;
+  VmConsole       *console;
+  GSource         *waker;
+  bool             show_cursor, hover;
+
+  bool grabbed;         /* by the user */
+  bool pointer_grabbed; /* the pointer too */
+  bool hover_grabbed;   /* the keyboard, by hovering */
+
+  /* What the guest believes to be down: releases go only to keys whose press went there. */
+  bool     keys[KEYS];
+  uint32_t buttons;
+
+  /* Captured pointer: where it was, and what less than a guest pixel is left over. */
+  double   last_x, last_y;
+  double   rest_x, rest_y;
+  unsigned warp_wait; /* events until the pointer should have arrived at the centre; 0: it has */
+  double   wheel_x, wheel_y;
+};
+
+G_DEFINE_TYPE (VmInputController, vm_input_controller, G_TYPE_OBJECT)
+
+enum { CHANGED, N_SIGNALS };
+static guint signals[N_SIGNALS];
+
+static bool
+controller_is_absolute (VmInputController *self)
+{
+  return vm_input_is_absolute (self->input, self->console);
+}
+
+/* --- grabs ----------------------------------------------------------------------------------------- */
+
+static GdkWindow *
+controller_window (VmInputController *self)
+{
+  return gtk_widget_get_window (GTK_WIDGET (self->widget));
+}
+
+static GdkSeat *
+controller_seat (VmInputController *self)
+{
+  return gdk_display_get_default_seat (gtk_widget_get_display (GTK_WIDGET (self->widget)));
+}
+
+static void
+controller_centre (VmInputController *self, double *x, double *y)
+{
+  *x = gtk_widget_get_allocated_width (GTK_WIDGET (self->widget)) / 2;
+  *y = gtk_widget_get_allocated_height (GTK_WIDGET (self->widget)) / 2;
+}
+
+static void
+controller_warp (VmInputController *self, GdkDevice *pointer)
+{
+  GdkWindow *window = controller_window (self);
+  double x, y;
+  int root_x, root_y;
+
+#ifdef GDK_WINDOWING_WAYLAND
+  if (GDK_IS_WAYLAND_DISPLAY (gdk_window_get_display (window)))
+    return; /* it has no such thing */
+#endif
+  controller_centre (self, &x, &y);
+  gdk_window_get_root_coords (window, x, y, &root_x, &root_y);
+  gdk_device_warp (pointer, gdk_window_get_screen (window), root_x, root_y);
+  self->warp_wait = MAX_STALE;
+}
+
+static void
+controller_show_pointer (VmInputController *self)
+{
+  VmPointerLook look = VM_POINTER_HOST;
+
+  if (self->pointer_grabbed)
+    look = self->show_cursor ? VM_POINTER_HOST : VM_POINTER_DRAWN;
+  else if (controller_is_absolute (self))
+    look = VM_POINTER_GUEST;
+  vm_display_widget_set_pointer (self->widget, look);
+}
+
+/* Makes the seat's grab what the flags say it should be. */
+static void
+controller_apply_grab (VmInputController *self)
+{
+  GdkSeat *seat = controller_seat (self);
+  GdkWindow *window = controller_window (self);
+
+  controller_show_pointer (self);
+  if (!window)
+    return;
+  if (!self->grabbed && !self->hover_grabbed)
+    {
+      gdk_seat_ungrab (seat);
+      return;
+    }
+  /* Wayland hands over the host's shortcuts only when the keyboard alone is asked for: widen afterwards. */
+  if (gdk_seat_grab (seat, window, GDK_SEAT_CAPABILITY_KEYBOARD, TRUE, NULL, NULL, NULL, NULL) != GDK_GRAB_SUCCESS)
+    self->grabbed = self->hover_grabbed = self->pointer_grabbed = false;
+  else if (self->pointer_grabbed
+           && gdk_seat_grab (seat, window, GDK_SEAT_CAPABILITY_KEYBOARD | GDK_SEAT_CAPABILITY_ALL_POINTING, FALSE,
+                             gdk_window_get_cursor (window), NULL, NULL, NULL)
+                != GDK_GRAB_SUCCESS)
+    self->pointer_grabbed = false;
+  GdkDevice *pointer = gdk_seat_get_pointer (seat);
+  if (self->pointer_grabbed && pointer)
+    {
+      gdk_window_get_device_position_double (window, pointer, &self->last_x, &self->last_y, NULL);
+      self->rest_x = self->rest_y = 0;
+      controller_warp (self, pointer);
+    }
+}
+
+void
+vm_input_controller_release_keys (VmInputController *self)
+{
+  for (unsigned key = 0; key < KEYS; key++)
+    if (self->keys[key])
+      {
+        self->keys[key] = false;
+        vm_input_key (self->input, self->console, key, false);
+      }
+  for (unsigned button = 0; button < VM_BUTTON_N; button++)
+    if (self->buttons & 1u << button)
+      vm_input_button (self->input, self->console, button, false);
+  self->buttons = 0;
+}
+
+void
+vm_input_controller_set_grab (VmInputController *self, bool grab)
+{
+  if (self->grabbed == grab)
+    return;
+  vm_input_controller_release_keys (self);
+  self->grabbed = grab;
+  self->pointer_grabbed = grab && !controller_is_absolute (self);
+  if (!grab)
+    self->hover_grabbed = false;
+  controller_apply_grab (self);
+  g_signal_emit (self, signals[CHANGED], 0);
+}
+
+bool
+vm_input_controller_has_grab (VmInputController *self)
+{
+  return self->grabbed;
+}
+
+bool
+vm_input_controller_has_pointer (VmInputController *self)
+{
+  return self->pointer_grabbed;
+}
+
+static void
+controller_hover (VmInputController *self, bool inside)
+{
+  if (self->grabbed || self->hover_grabbed == inside)
+    return;
+  self->hover_grabbed = inside;
+  if (!inside)
+    vm_input_controller_release_keys (self);
+  controller_apply_grab (self);
+}
+
+void
+vm_input_controller_set_grab_on_hover (VmInputController *self, bool grab)
+{
+  self->hover = grab;
+  if (!grab)
+    controller_hover (self, false);
+}
+
+/* The engine said that the guest's pointer changed its kind. */
+static gboolean
+controller_pointer_changed (gpointer user_data)
+{
+  VmInputController *self = user_data;
+
+  if (self->grabbed && self->pointer_grabbed == controller_is_absolute (self))
+    {
+      self->pointer_grabbed = !self->pointer_grabbed;
+      gdk_seat_ungrab (controller_seat (self));
+      controller_apply_grab (self);
+      g_signal_emit (self, signals[CHANGED], 0);
+    }
+  controller_show_pointer (self);
+  return G_SOURCE_CONTINUE;
+}
+
+static void
+controller_input_changed (void *opaque)
+{
+  VmInputController *self = opaque;
+
+  vm_waker_poke (self->waker);
+}
+
+/* --- keyboard -------------------------------------------------------------------------------------- */
+
+static gboolean
+controller_key (GtkWidget *widget, GdkEventKey *event, VmInputController *self)
+{
+  unsigned key = EVDEV_OF (event->hardware_keycode);
+  bool down = event->type == GDK_KEY_PRESS;
+
+  if (event->hardware_keycode < 8 || key == 0 || key >= KEYS || (!down && !self->keys[key]))
+    return TRUE;
+  self->keys[key] = down;
+  vm_input_key (self->input, self->console, key, down);
+  return TRUE;
+}
+
+static gboolean
+controller_focus_out (GtkWidget *widget, GdkEventFocus *event, VmInputController *self)
+{
+  vm_input_controller_release_keys (self);
+  return FALSE;
+}
+
+static void
+controller_unmap (GtkWidget *widget, VmInputController *self)
+{
+  vm_input_controller_set_grab (self, false);
+  controller_hover (self, false);
+  vm_input_controller_release_keys (self);
+}
+
+/* Somebody else took the keyboard or the pointer. */
+static gboolean
+controller_grab_broken (GtkWidget *widget, GdkEventGrabBroken *event, VmInputController *self)
+{
+  if (event->grab_window == controller_window (self))
+    return FALSE; /* our own grab, widened */
+  self->hover_grabbed = false;
+  vm_input_controller_set_grab (self, false);
+  return FALSE;
+}
+
+/* --- buttons and wheel ----------------------------------------------------------------------------- */
+
+static int
+controller_button_of (guint button)
+{
+  switch (button)
+    {
+    case GDK_BUTTON_PRIMARY:
+      return VM_BUTTON_LEFT;
+    case GDK_BUTTON_MIDDLE:
+      return VM_BUTTON_MIDDLE;
+    case GDK_BUTTON_SECONDARY:
+      return VM_BUTTON_RIGHT;
+    case 8:
+      return VM_BUTTON_SIDE;
+    case 9:
+      return VM_BUTTON_EXTRA;
+    default:
+      return -1;
+    }
+}
+
+/* Sends where the pointer is; false when that is outside the picture. */
+static bool
+controller_send_position (VmInputController *self, double x, double y)
+{
+  int guest_x, guest_y, width, height;
+  bool inside = vm_display_widget_to_guest (self->widget, x, y, &guest_x, &guest_y);
+
+  vm_display_widget_guest_size (self->widget, &width, &height);
+  /* A drag goes on outside, along the edge. */
+  if (width && (inside || self->buttons))
+    vm_input_position (self->input, self->console, guest_x, guest_y, width, height);
+  return inside;
+}
+
+static gboolean
+controller_button (GtkWidget *widget, GdkEventButton *event, VmInputController *self)
+{
+  int button = controller_button_of (event->button);
+  bool down = event->type == GDK_BUTTON_PRESS;
+
+  if (event->type != GDK_BUTTON_PRESS && event->type != GDK_BUTTON_RELEASE)
+    return TRUE; /* double clicks are the guest's to find */
+  if (down)
+    gtk_widget_grab_focus (widget);
+  if (button < 0 || (!down && !(self->buttons & 1u << button)))
+    return TRUE;
+
+  if (controller_is_absolute (self))
+    {
+      bool inside = controller_send_position (self, event->x, event->y);
+      if (down && !inside)
+        return TRUE;
+    }
+  else if (!self->pointer_grabbed)
+    {
+      /* This click only captures the pointer. */
+      if (down && button == VM_BUTTON_LEFT)
+        {
+          self->grabbed = false;
+          vm_input_controller_set_grab (self, true);
+        }
+      return TRUE;
+    }
+  self->buttons = down ? self->buttons | 1u << button : self->buttons & ~(1u << button);
+  vm_input_button (self->input, self->console, button, down);
+  return TRUE;
+}
+
+static void
+controller_wheel (VmInputController *self, double *sum, double delta, VmButton less, VmButton more)
+{
+  /* Turning back starts afresh. */
+  if (*sum * delta < 0)
+    *sum = 0;
+  *sum += delta;
+  for (; fabs (*sum) >= 1; *sum -= copysign (1, *sum))
+    {
+      VmButton button = *sum < 0 ? less : more;
+
+      vm_input_button (self->input, self->console, button, true);
+      vm_input_button (self->input, self->console, button, false);
+    }
+}
+
+static gboolean
+controller_scroll (GtkWidget *widget, GdkEventScroll *event, VmInputController *self)
+{
+  double dx = 0, dy = 0;
+
+  if (!controller_is_absolute (self) && !self->pointer_grabbed)
+    return FALSE; /* scrolls the window when the picture is bigger */
+  switch (event->direction)
+    {
+    case GDK_SCROLL_UP:
+      dy = -1;
+      break;
+    case GDK_SCROLL_DOWN:
+      dy = 1;
+      break;
+    case GDK_SCROLL_LEFT:
+      dx = -1;
+      break;
+    case GDK_SCROLL_RIGHT:
+      dx = 1;
+      break;
+    case GDK_SCROLL_SMOOTH:
+      /* A bad driver must not keep us in the loop above. */
+      dx = CLAMP (event->delta_x, -32, 32);
+      dy = CLAMP (event->delta_y, -32, 32);
+      break;
+    }
+  controller_wheel (self, &self->wheel_y, dy, VM_BUTTON_WHEEL_UP, VM_BUTTON_WHEEL_DOWN);
+  controller_wheel (self, &self->wheel_x, dx, VM_BUTTON_WHEEL_LEFT, VM_BUTTON_WHEEL_RIGHT);
+  return TRUE;
+}
+
+/* --- motion ---------------------------------------------------------------------------------------- */
+
+static void
+controller_send_motion (VmInputController *self, double dx, double dy)
+{
+  double ratio = vm_display_widget_pixel_ratio (self->widget);
+
+  self->rest_x += dx * ratio;
+  self->rest_y += dy * ratio;
+  int whole_x = trunc (self->rest_x), whole_y = trunc (self->rest_y);
+  self->rest_x -= whole_x;
+  self->rest_y -= whole_y;
+  if (whole_x || whole_y)
+    vm_input_motion (self->input, self->console, whole_x, whole_y);
+}
+
+/* The captured pointer is put back to the centre whenever it is far from there. Until that shows, events from before
+ * may still arrive: each is counted from whichever of its last place and the centre is nearer. */
+static void
+controller_relative_motion (VmInputController *self, GdkDevice *pointer, double x, double y)
+{
+  double centre_x, centre_y;
+
+  controller_centre (self, &centre_x, &centre_y);
+  if (self->warp_wait && hypot (x - centre_x, y - centre_y) < hypot (x - self->last_x, y - self->last_y))
+    {
+      self->last_x = centre_x;
+      self->last_y = centre_y;
+      self->warp_wait = 0;
+    }
+  double dx = x - self->last_x, dy = y - self->last_y;
+  self->last_x = x;
+  self->last_y = y;
+  controller_send_motion (self, dx, dy);
+  if (self->warp_wait)
+    self->warp_wait--;
+  else if (fabs (x - centre_x) > MAX (MIN_WARP, centre_x / 2) || fabs (y - centre_y) > MAX (MIN_WARP, centre_y / 2))
+    controller_warp (self, pointer);
+}
+
+static gboolean
+controller_motion (GtkWidget *widget, GdkEventMotion *event, VmInputController *self)
+{
+  if (self->pointer_grabbed)
+    controller_relative_motion (self, event->device, event->x, event->y);
+  else if (controller_is_absolute (self))
+    controller_send_position (self, event->x, event->y);
+  return TRUE;
+}
+
+static gboolean
+controller_crossing (GtkWidget *widget, GdkEventCrossing *event, VmInputController *self)
+{
+  if (self->hover && event->mode == GDK_CROSSING_NORMAL)
+    {
+      if (event->type == GDK_ENTER_NOTIFY)
+        gtk_widget_grab_focus (widget);
+      controller_hover (self, event->type == GDK_ENTER_NOTIFY);
+    }
+  return FALSE;
+}
+
+/* --- object ---------------------------------------------------------------------------------------- */
+
+static void
+controller_dispose (GObject *object)
+{
+  VmInputController *self = VM_INPUT_CONTROLLER (object);
+
+  if (self->waker)
+    {
+      vm_input_controller_set_grab (self, false);
+      controller_hover (self, false);
+      vm_input_controller_release_keys (self);
+      vm_input_unwatch (self->input, controller_input_changed, self);
+      g_clear_pointer (&self->waker, vm_waker_free);
+      g_signal_handlers_disconnect_by_data (self->widget, self);
+    }
+  G_OBJECT_CLASS (vm_input_controller_parent_class)->dispose (object);
+}
+
+static void
+vm_input_controller_class_init (VmInputControllerClass *klass)
+{
+  G_OBJECT_CLASS (klass)->dispose = controller_dispose;
+  signals[CHANGED] = g_signal_new ("changed", VM_TYPE_INPUT_CONTROLLER, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                                   G_TYPE_NONE, 0);
+}
+
+static void
+vm_input_controller_init (VmInputController *self)
+{
+}
+
+VmInputController *
+vm_input_controller_new (VmDisplayWidget *widget, const VmUiOptions *options)
+{
+  VmInputController *self = g_object_new (VM_TYPE_INPUT_CONTROLLER, NULL);
+
+  self->widget = widget;
+  self->input = vm_session_input (vm_display_widget_session (widget));
+  self->console = vm_display_widget_console (widget);
+  self->show_cursor = options->show_cursor;
+  self->hover = options->grab_on_hover;
+  self->waker = vm_waker_new (controller_pointer_changed, self);
+  vm_input_watch (self->input, controller_input_changed, self);
+
+  gtk_widget_add_events (GTK_WIDGET (widget),
+                         GDK_KEY_PRESS_MASK | GDK_KEY_RELEASE_MASK | GDK_FOCUS_CHANGE_MASK | GDK_BUTTON_PRESS_MASK
+                           | GDK_BUTTON_RELEASE_MASK | GDK_SCROLL_MASK | GDK_SMOOTH_SCROLL_MASK
+                           | GDK_POINTER_MOTION_MASK | GDK_ENTER_NOTIFY_MASK | GDK_LEAVE_NOTIFY_MASK);
+  g_signal_connect (widget, "key-press-event", G_CALLBACK (controller_key), self);
+  g_signal_connect (widget, "key-release-event", G_CALLBACK (controller_key), self);
+  g_signal_connect (widget, "focus-out-event", G_CALLBACK (controller_focus_out), self);
+  g_signal_connect (widget, "button-press-event", G_CALLBACK (controller_button), self);
+  g_signal_connect (widget, "button-release-event", G_CALLBACK (controller_button), self);
+  g_signal_connect (widget, "scroll-event", G_CALLBACK (controller_scroll), self);
+  g_signal_connect (widget, "motion-notify-event", G_CALLBACK (controller_motion), self);
+  g_signal_connect (widget, "enter-notify-event", G_CALLBACK (controller_crossing), self);
+  g_signal_connect (widget, "leave-notify-event", G_CALLBACK (controller_crossing), self);
+  g_signal_connect (widget, "grab-broken-event", G_CALLBACK (controller_grab_broken), self);
+  g_signal_connect (widget, "unmap", G_CALLBACK (controller_unmap), self);
+  controller_show_pointer (self);
+  return self;
+}

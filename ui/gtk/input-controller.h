@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Turns what the user does on a display widget into the guest's input: keys by their place on the keyboard, buttons,
+ * wheel, motion by position or relative; grabs of keyboard and pointer. */
+#pragma once
+
+#include "ui/gtk/display-widget.h"
+
+#define VM_TYPE_INPUT_CONTROLLER (vm_input_controller_get_type ())
+G_DECLARE_FINAL_TYPE (VmInputController, vm_input_controller, VM, INPUT_CONTROLLER, GObject)
+
+/* Lives as long as the caller's reference; WIDGET must outlive it. */
+VmInputController *vm_input_controller_new (VmDisplayWidget *widget, const VmUiOptions *options);
+/* The user's grab: keyboard, and the pointer unless the guest takes positions. Signal "changed" tells of it. */
+void vm_input_controller_set_grab (VmInputController *self, bool grab);
+bool vm_input_controller_has_grab (VmInputController *self);
+bool vm_input_controller_has_pointer (VmInputController *self); /* the pointer is captured */
+/* The keyboard is grabbed while the pointer is over the picture. */
+void vm_input_controller_set_grab_on_hover (VmInputController *self, bool grab);
+/* Lifts what is held down: nothing may stick when the guest stops listening. */
+void vm_input_controller_release_keys (VmInputController *self);

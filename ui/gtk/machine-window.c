@@ -1,0 +1,748 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The machine's window. Menu, keys and names are those that users of the command line know. */
+#include "config.h"
+
+#include "ui/gtk/machine-window.h"
+
+#include <glib/gi18n-lib.h>
+
+#include "ui/gtk/console-page.h"
+#include "ui/gtk/notice.h"
+#include "ui/gtk/screenshot.h"
+#include "ui/gtk/shortcuts.h"
+
+struct _VmMachineWindow {
+  GtkWindow           parent_instance;
+  VmSession          *session;
+  VmUiOptions         options;
+  GSimpleActionGroup *actions;
+  GtkWidget          *menubar, *notebook;
+  GMenu              *consoles_menu;
+  GPtrArray          *pages;     /* VmConsolePage *, in the notebook or in windows of their own */
+  char               *notice;    /* why the machine stopped; NULL: it has not */
+  bool                fit;
+  unsigned            zoom;      /* per cent, when not fit */
+  bool                fullscreen, show_menubar;
+  guint               follow;    /* frame tick; 0: none */
+  unsigned            follow_ticks;
+};
+
+G_DEFINE_TYPE (VmMachineWindow, vm_machine_window, GTK_TYPE_WINDOW)
+
+/* --- pages ----------------------------------------------------------------------------------------- */
+
+static bool
+window_is_detached (VmMachineWindow *self, VmConsolePage *page)
+{
+  return gtk_widget_get_parent (GTK_WIDGET (page)) != self->notebook;
+}
+
+/* The page that keys go to: that of an active detached window, else the tab in front. */
+static VmConsolePage *
+window_current_page (VmMachineWindow *self)
+{
+  for (unsigned i = 0; i < self->pages->len; i++)
+    {
+      VmConsolePage *page = self->pages->pdata[i];
+      GtkWidget *top = gtk_widget_get_toplevel (GTK_WIDGET (page));
+
+      if (window_is_detached (self, page) && GTK_IS_WINDOW (top) && gtk_window_is_active (GTK_WINDOW (top)))
+        return page;
+    }
+  int current = gtk_notebook_get_current_page (GTK_NOTEBOOK (self->notebook));
+  GtkWidget *page = gtk_notebook_get_nth_page (GTK_NOTEBOOK (self->notebook), current);
+  return page ? VM_CONSOLE_PAGE (page) : NULL;
+}
+
+static VmInputController *
+window_current_input (VmMachineWindow *self)
+{
+  VmConsolePage *page = window_current_page (self);
+
+  return page ? vm_console_page_input (page) : NULL;
+}
+
+static void
+window_release_all (VmMachineWindow *self)
+{
+  for (unsigned i = 0; i < self->pages->len; i++)
+    {
+      VmInputController *input = vm_console_page_input (self->pages->pdata[i]);
+
+      if (!input)
+        continue;
+      vm_input_controller_set_grab (input, false);
+      vm_input_controller_release_keys (input);
+    }
+}
+
+static void
+window_focus_display (VmConsolePage *page)
+{
+  if (vm_console_page_display (page))
+    gtk_widget_grab_focus (GTK_WIDGET (vm_console_page_display (page)));
+}
+
+/* --- title and states ------------------------------------------------------------------------------ */
+
+static char *
+window_machine_title (VmMachineWindow *self)
+{
+  const char *name = vm_session_name (self->session);
+
+  /* Translators: %s is the machine's name. */
+  return name ? g_strdup_printf (_("Vitrine (%s)"), name) : g_strdup (_("Vitrine"));
+}
+
+static void
+window_update_page (VmMachineWindow *self, VmConsolePage *page)
+{
+  VmInputController *input = vm_console_page_input (page);
+  bool grab = input && vm_input_controller_has_grab (input);
+
+  if (vm_console_page_display (page))
+    {
+      const char *state = vm_session_is_running (self->session)
+                            ? (grab ? _("running, input grabbed") : _("running"))
+                            : (self->notice ? self->notice : _("paused"));
+      vm_display_widget_describe (vm_console_page_display (page), state);
+    }
+  if (window_is_detached (self, page))
+    {
+      g_autofree char *machine = window_machine_title (self);
+      g_autofree char *title
+        = g_strdup_printf ("%s: %s%s%s", machine, vm_console_page_title (page), grab ? " +kbd" : "",
+                           input && vm_input_controller_has_pointer (input) ? " +ptr" : "");
+      gtk_window_set_title (GTK_WINDOW (gtk_widget_get_toplevel (GTK_WIDGET (page))), title);
+    }
+}
+
+static void
+window_set_state (VmMachineWindow *self, const char *action, GVariant *state)
+{
+  GAction *found = g_action_map_lookup_action (G_ACTION_MAP (self->actions), action);
+
+  g_simple_action_set_state (G_SIMPLE_ACTION (found), state);
+}
+
+static void
+window_set_enabled (VmMachineWindow *self, const char *action, bool enabled)
+{
+  GAction *found = g_action_map_lookup_action (G_ACTION_MAP (self->actions), action);
+
+  g_simple_action_set_enabled (G_SIMPLE_ACTION (found), enabled);
+}
+
+/* Title, check marks and descriptions after anything changed. */
+static void
+window_update (VmMachineWindow *self)
+{
+  VmConsolePage *current = window_current_page (self);
+  VmInputController *input = window_current_input (self);
+  bool running = vm_session_is_running (self->session);
+  bool grabbed = false;
+
+  for (unsigned i = 0; i < self->pages->len; i++)
+    {
+      VmConsolePage *page = self->pages->pdata[i];
+
+      window_update_page (self, page);
+      if (vm_console_page_input (page) && !window_is_detached (self, page))
+        grabbed |= vm_input_controller_has_grab (vm_console_page_input (page));
+    }
+
+  g_autofree char *machine = window_machine_title (self);
+  g_autofree char *title = g_strconcat (machine, running ? "" : _(" [Paused]"),
+                                        grabbed ? _(" - Press Ctrl+Alt+G to release grab") : "", NULL);
+  gtk_window_set_title (GTK_WINDOW (self), title);
+
+  window_set_state (self, "pause", g_variant_new_boolean (!running));
+  window_set_state (self, "grab-input", g_variant_new_boolean (input && vm_input_controller_has_grab (input)));
+  window_set_enabled (self, "grab-input", input != NULL);
+  window_set_enabled (self, "screenshot", input != NULL);
+  window_set_enabled (self, "detach-tab", current && vm_console_page_console (current));
+  for (unsigned i = 0; i < self->pages->len; i++)
+    if (self->pages->pdata[i] == current)
+      window_set_state (self, "console", g_variant_new_int32 (i));
+}
+
+/* --- size ------------------------------------------------------------------------------------------ */
+
+static bool
+window_is_free_to_size (VmMachineWindow *self)
+{
+  GdkWindow *window = gtk_widget_get_window (GTK_WIDGET (self));
+  GdkWindowState fixed = GDK_WINDOW_STATE_FULLSCREEN | GDK_WINDOW_STATE_MAXIMIZED | GDK_WINDOW_STATE_TILED;
+
+  return !self->fullscreen && !(window && gdk_window_get_state (window) & fixed);
+}
+
+/* The biggest size that leaves the window and its frame on the screen. */
+static void
+window_clamp_to_work_area (VmMachineWindow *self, int *width, int *height)
+{
+  GdkWindow *window = gtk_widget_get_window (GTK_WIDGET (self));
+  GdkRectangle area, frame;
+
+  if (!window)
+    return;
+  gdk_monitor_get_workarea (gdk_display_get_monitor_at_window (gdk_window_get_display (window), window), &area);
+  gdk_window_get_frame_extents (window, &frame);
+  *width = MIN (*width, MAX (area.width - (frame.width - gdk_window_get_width (window)), 1));
+  *height = MIN (*height, MAX (area.height - (frame.height - gdk_window_get_height (window)), 1));
+}
+
+static void
+window_take_wanted_size (VmMachineWindow *self)
+{
+  VmConsolePage *page = window_current_page (self);
+  GtkWidget *box = gtk_bin_get_child (GTK_BIN (self));
+  int width, height;
+
+  if (!page || window_is_detached (self, page) || !window_is_free_to_size (self))
+    return;
+  vm_console_page_wanted_size (page, &width, &height);
+  /* What is around the page, by how it lies now. */
+  width += gtk_widget_get_allocated_width (box) - gtk_widget_get_allocated_width (GTK_WIDGET (page));
+  height += gtk_widget_get_allocated_height (box) - gtk_widget_get_allocated_height (GTK_WIDGET (page));
+  int clamped_width = width, clamped_height = height;
+  window_clamp_to_work_area (self, &clamped_width, &clamped_height);
+  gtk_window_resize (GTK_WINDOW (self), clamped_width, clamped_height);
+}
+
+static gboolean
+window_follow_tick (GtkWidget *widget, GdkFrameClock *clock, gpointer user_data)
+{
+  VmMachineWindow *self = VM_MACHINE_WINDOW (widget);
+
+  /* The first tick comes before this frame's layout, the second after it. */
+  if (++self->follow_ticks < 2)
+    return G_SOURCE_CONTINUE;
+  self->follow = 0;
+  window_take_wanted_size (self);
+  return G_SOURCE_REMOVE;
+}
+
+/* Makes the window as big as the picture wants, once things lie where they will. */
+static void
+window_follow_guest (VmMachineWindow *self)
+{
+  self->follow_ticks = 0;
+  if (!self->follow)
+    self->follow = gtk_widget_add_tick_callback (GTK_WIDGET (self), window_follow_tick, NULL, NULL);
+}
+
+static void
+window_apply_zoom (VmMachineWindow *self)
+{
+  for (unsigned i = 0; i < self->pages->len; i++)
+    vm_console_page_set_zoom (self->pages->pdata[i], self->fit || self->fullscreen, self->zoom);
+  if (!self->fit)
+    window_follow_guest (self);
+  window_set_state (self, "zoom-to-fit", g_variant_new_boolean (self->fit));
+}
+
+static void
+window_display_resized (VmMachineWindow *self)
+{
+  /* A window that fits the picture to itself keeps its size. */
+  if (!self->fit)
+    window_follow_guest (self);
+  window_update (self);
+}
+
+static void
+window_show_chrome (VmMachineWindow *self)
+{
+  gtk_widget_set_visible (self->menubar, self->show_menubar && !self->fullscreen);
+  gtk_notebook_set_show_tabs (GTK_NOTEBOOK (self->notebook), self->options.show_tabs && !self->fullscreen);
+  if (!self->fit)
+    window_follow_guest (self);
+}
+
+static gboolean
+window_state_changed (GtkWidget *widget, GdkEventWindowState *event)
+{
+  VmMachineWindow *self = VM_MACHINE_WINDOW (widget);
+
+  if (event->changed_mask & GDK_WINDOW_STATE_FULLSCREEN)
+    {
+      self->fullscreen = event->new_window_state & GDK_WINDOW_STATE_FULLSCREEN;
+      window_show_chrome (self);
+      window_apply_zoom (self);
+    }
+  return GTK_WIDGET_CLASS (vm_machine_window_parent_class)->window_state_event (widget, event);
+}
+
+/* --- adding and taking away pages ------------------------------------------------------------------ */
+
+static gboolean
+window_key_press (GtkWidget *window, GdkEventKey *event, gpointer user_data)
+{
+  GtkWidget *focus = gtk_window_get_focus (GTK_WINDOW (window));
+
+  if (vm_shortcuts_activate (window, event))
+    return TRUE;
+  /* Mnemonics and F10 belong to the guest while it has the keyboard. */
+  return VM_IS_DISPLAY_WIDGET (focus) && gtk_window_propagate_key_event (GTK_WINDOW (window), event);
+}
+
+static void
+window_add_page (VmMachineWindow *self, VmConsole *console)
+{
+  GtkWidget *page = vm_console_page_new (self->session, console, &self->options);
+  VmConsolePage *console_page = VM_CONSOLE_PAGE (page);
+
+  gtk_style_context_add_class (gtk_widget_get_style_context (page), "vitrine-page");
+  g_ptr_array_add (self->pages, page);
+  gtk_notebook_append_page (GTK_NOTEBOOK (self->notebook), page,
+                            gtk_label_new (vm_console_page_title (console_page)));
+  if (console)
+    {
+      g_signal_connect_object (vm_console_page_display (console_page), "resized",
+                               G_CALLBACK (window_display_resized), self, G_CONNECT_SWAPPED);
+      g_signal_connect_object (vm_console_page_input (console_page), "changed", G_CALLBACK (window_update), self,
+                               G_CONNECT_SWAPPED);
+    }
+  vm_console_page_set_zoom (console_page, self->fit || self->fullscreen, self->zoom);
+  vm_console_page_set_notice (console_page, self->notice);
+}
+
+static void
+window_remove_page (VmMachineWindow *self, VmConsolePage *page)
+{
+  GtkWidget *top = gtk_widget_get_toplevel (GTK_WIDGET (page));
+  bool detached = window_is_detached (self, page);
+
+  g_ptr_array_remove (self->pages, page);
+  gtk_widget_destroy (GTK_WIDGET (page));
+  if (detached)
+    gtk_widget_destroy (top);
+}
+
+static void
+window_fill_consoles_menu (VmMachineWindow *self)
+{
+  g_menu_remove_all (self->consoles_menu);
+  for (unsigned i = 0; i < self->pages->len; i++)
+    {
+      VmConsolePage *page = self->pages->pdata[i];
+
+      if (!vm_console_page_console (page))
+        continue;
+      /* Names are not labels: an underscore in them is no mnemonic. */
+      g_auto (GStrv) parts = g_strsplit (vm_console_page_title (page), "_", -1);
+      g_autofree char *label = g_strjoinv ("__", parts);
+      g_autoptr (GMenuItem) item = g_menu_item_new (label, NULL);
+      g_menu_item_set_action_and_target (item, "win.console", "i", i);
+      if (i < 9)
+        {
+          g_autofree char *accel = g_strdup_printf ("<Control><Alt>%u", i + 1);
+          g_menu_item_set_attribute (item, "accel", "s", accel);
+        }
+      g_menu_append_item (self->consoles_menu, item);
+    }
+}
+
+/* Makes the pages those of the consoles there are now. */
+static void
+window_sync_consoles (VmMachineWindow *self)
+{
+  VmDisplay *display = vm_session_display (self->session);
+  g_autoptr (GPtrArray) consoles = g_ptr_array_new ();
+
+  for (unsigned i = 0; i < vm_display_n_consoles (display); i++)
+    if (vm_display_console (display, i))
+      g_ptr_array_add (consoles, vm_display_console (display, i));
+  if (!consoles->len)
+    g_ptr_array_add (consoles, NULL);
+
+  for (unsigned i = self->pages->len; i-- > 0;)
+    if (!g_ptr_array_remove (consoles, vm_console_page_console (self->pages->pdata[i])))
+      window_remove_page (self, self->pages->pdata[i]);
+  for (unsigned i = 0; i < consoles->len; i++)
+    window_add_page (self, consoles->pdata[i]);
+  window_fill_consoles_menu (self);
+  if (window_current_page (self))
+    window_focus_display (window_current_page (self));
+  window_update (self);
+}
+
+static void
+window_switch_page (VmMachineWindow *self)
+{
+  VmConsolePage *page = window_current_page (self);
+
+  window_release_all (self);
+  if (page)
+    window_focus_display (page);
+  if (!self->fit)
+    window_follow_guest (self);
+  window_update (self);
+}
+
+/* --- tabs in windows of their own ------------------------------------------------------------------ */
+
+/* A display's GL state does not survive the move; its widget makes it anew. */
+static void
+window_move_page (VmConsolePage *page, GtkWidget *from, GtkWidget *to)
+{
+  g_object_ref (page);
+  gtk_container_remove (GTK_CONTAINER (from), GTK_WIDGET (page));
+  gtk_container_add (GTK_CONTAINER (to), GTK_WIDGET (page));
+  g_object_unref (page);
+}
+
+static gboolean
+window_attach (GtkWidget *window, GdkEvent *event, VmMachineWindow *self)
+{
+  VmConsolePage *page = VM_CONSOLE_PAGE (gtk_bin_get_child (GTK_BIN (window)));
+  int place = 0;
+
+  for (unsigned i = 0; self->pages->pdata[i] != page; i++)
+    place += !window_is_detached (self, self->pages->pdata[i]);
+  window_move_page (page, window, self->notebook);
+  gtk_notebook_set_tab_label_text (GTK_NOTEBOOK (self->notebook), GTK_WIDGET (page), vm_console_page_title (page));
+  gtk_notebook_reorder_child (GTK_NOTEBOOK (self->notebook), GTK_WIDGET (page), place);
+  gtk_notebook_set_current_page (GTK_NOTEBOOK (self->notebook), place);
+  gtk_widget_destroy (window);
+  window_focus_display (page);
+  window_update (self);
+  return TRUE;
+}
+
+static void
+window_detach (VmMachineWindow *self, VmConsolePage *page)
+{
+  GtkWidget *window = gtk_window_new (GTK_WINDOW_TOPLEVEL);
+  int width, height;
+
+  vm_console_page_wanted_size (page, &width, &height);
+  gtk_window_set_default_size (GTK_WINDOW (window), width, height);
+  gtk_widget_insert_action_group (window, "win", G_ACTION_GROUP (self->actions));
+  g_signal_connect (window, "key-press-event", G_CALLBACK (window_key_press), NULL);
+  g_signal_connect_object (window, "delete-event", G_CALLBACK (window_attach), self, 0);
+  g_signal_connect_object (window, "notify::is-active", G_CALLBACK (window_update), self, G_CONNECT_SWAPPED);
+  window_move_page (page, self->notebook, window);
+  gtk_widget_show (window);
+  window_focus_display (page);
+  window_update (self);
+}
+
+/* --- actions --------------------------------------------------------------------------------------- */
+
+static void
+action_pause (GSimpleAction *action, GVariant *state, gpointer user_data)
+{
+  VmMachineWindow *self = user_data;
+
+  /* The check mark follows when the machine has done it. */
+  window_release_all (self);
+  if (g_variant_get_boolean (state))
+    vm_session_stop (self->session);
+  else
+    vm_session_cont (self->session);
+}
+
+static void
+action_reset (GSimpleAction *action, GVariant *parameter, gpointer user_data)
+{
+  vm_session_reset (VM_MACHINE_WINDOW (user_data)->session);
+}
+
+static void
+action_power_down (GSimpleAction *action, GVariant *parameter, gpointer user_data)
+{
+  vm_session_powerdown (VM_MACHINE_WINDOW (user_data)->session);
+}
+
+static void
+action_quit (GSimpleAction *action, GVariant *parameter, gpointer user_data)
+{
+  vm_session_quit (VM_MACHINE_WINDOW (user_data)->session);
+}
+
+static void
+action_screenshot (GSimpleAction *action, GVariant *parameter, gpointer user_data)
+{
+  VmMachineWindow *self = user_data;
+  VmConsolePage *page = window_current_page (self);
+
+  if (page && vm_console_page_console (page))
+    vm_screenshot_ask (GTK_WINDOW (gtk_widget_get_toplevel (GTK_WIDGET (page))), self->session,
+                       vm_console_page_console (page));
+}
+
+/* The same without the question: for scripts. */
+static void
+action_screenshot_to (GSimpleAction *action, GVariant *parameter, gpointer user_data)
+{
+  VmMachineWindow *self = user_data;
+  VmConsolePage *page = window_current_page (self);
+
+  if (page && vm_console_page_console (page))
+    vm_screenshot_save (GTK_WINDOW (self), self->session, vm_console_page_console (page),
+                        g_variant_get_string (parameter, NULL));
+}
+
+static void
+action_fullscreen (GSimpleAction *action, GVariant *parameter, gpointer user_data)
+{
+  VmMachineWindow *self = user_data;
+
+  if (self->fullscreen)
+    gtk_window_unfullscreen (GTK_WINDOW (self));
+  else
+    gtk_window_fullscreen (GTK_WINDOW (self));
+}
+
+static void
+window_zoom (VmMachineWindow *self, int percent)
+{
+  self->fit = false;
+  self->zoom = CLAMP (percent, VM_ZOOM_MIN, VM_ZOOM_MAX);
+  window_apply_zoom (self);
+}
+
+static void
+action_zoom_in (GSimpleAction *action, GVariant *parameter, gpointer user_data)
+{
+  VmMachineWindow *self = user_data;
+
+  window_zoom (self, self->zoom + VM_ZOOM_STEP);
+}
+
+static void
+action_zoom_out (GSimpleAction *action, GVariant *parameter, gpointer user_data)
+{
+  VmMachineWindow *self = user_data;
+
+  window_zoom (self, (int) self->zoom - VM_ZOOM_STEP);
+}
+
+static void
+action_best_fit (GSimpleAction *action, GVariant *parameter, gpointer user_data)
+{
+  window_zoom (user_data, 100);
+}
+
+static void
+action_zoom_to_fit (GSimpleAction *action, GVariant *state, gpointer user_data)
+{
+  VmMachineWindow *self = user_data;
+
+  self->fit = g_variant_get_boolean (state);
+  self->zoom = 100;
+  window_apply_zoom (self);
+}
+
+static void
+action_grab_on_hover (GSimpleAction *action, GVariant *state, gpointer user_data)
+{
+  VmMachineWindow *self = user_data;
+
+  self->options.grab_on_hover = g_variant_get_boolean (state);
+  for (unsigned i = 0; i < self->pages->len; i++)
+    if (vm_console_page_input (self->pages->pdata[i]))
+      vm_input_controller_set_grab_on_hover (vm_console_page_input (self->pages->pdata[i]),
+                                             self->options.grab_on_hover);
+  g_simple_action_set_state (action, state);
+}
+
+static void
+action_grab_input (GSimpleAction *action, GVariant *state, gpointer user_data)
+{
+  VmInputController *input = window_current_input (user_data);
+
+  if (input)
+    vm_input_controller_set_grab (input, g_variant_get_boolean (state));
+}
+
+static void
+action_console (GSimpleAction *action, GVariant *state, gpointer user_data)
+{
+  VmMachineWindow *self = user_data;
+  gint32 index = g_variant_get_int32 (state);
+
+  if (index < 0 || (guint) index >= self->pages->len)
+    return;
+  VmConsolePage *page = self->pages->pdata[index];
+  if (window_is_detached (self, page))
+    gtk_window_present (GTK_WINDOW (gtk_widget_get_toplevel (GTK_WIDGET (page))));
+  else
+    gtk_notebook_set_current_page (GTK_NOTEBOOK (self->notebook),
+                                   gtk_notebook_page_num (GTK_NOTEBOOK (self->notebook), GTK_WIDGET (page)));
+}
+
+static void
+action_show_tabs (GSimpleAction *action, GVariant *state, gpointer user_data)
+{
+  VmMachineWindow *self = user_data;
+
+  self->options.show_tabs = g_variant_get_boolean (state);
+  g_simple_action_set_state (action, state);
+  window_show_chrome (self);
+}
+
+static void
+action_show_menubar (GSimpleAction *action, GVariant *state, gpointer user_data)
+{
+  VmMachineWindow *self = user_data;
+
+  self->show_menubar = g_variant_get_boolean (state);
+  g_simple_action_set_state (action, state);
+  window_show_chrome (self);
+}
+
+static void
+action_detach_tab (GSimpleAction *action, GVariant *parameter, gpointer user_data)
+{
+  VmMachineWindow *self = user_data;
+  VmConsolePage *page = window_current_page (self);
+
+  if (page && !window_is_detached (self, page))
+    window_detach (self, page);
+}
+
+static const GActionEntry action_entries[] = {
+  { .name = "pause", .state = "false", .change_state = action_pause },
+  { .name = "reset", .activate = action_reset },
+  { .name = "power-down", .activate = action_power_down },
+  { .name = "quit", .activate = action_quit },
+  { .name = "screenshot", .activate = action_screenshot },
+  { .name = "screenshot-to", .parameter_type = "s", .activate = action_screenshot_to },
+  { .name = "fullscreen", .activate = action_fullscreen },
+  { .name = "zoom-in", .activate = action_zoom_in },
+  { .name = "zoom-out", .activate = action_zoom_out },
+  { .name = "best-fit", .activate = action_best_fit },
+  { .name = "zoom-to-fit", .state = "false", .change_state = action_zoom_to_fit },
+  { .name = "grab-on-hover", .state = "false", .change_state = action_grab_on_hover },
+  { .name = "grab-input", .state = "false", .change_state = action_grab_input },
+  { .name = "console", .parameter_type = "i", .state = "0", .change_state = action_console },
+  { .name = "show-tabs", .state = "false", .change_state = action_show_tabs },
+  { .name = "show-menubar", .state = "true", .change_state = action_show_menubar },
+  { .name = "detach-tab", .activate = action_detach_tab },
+};
+
+/* --- the machine ----------------------------------------------------------------------------------- */
+
+static void
+window_set_notice (VmMachineWindow *self, char *text)
+{
+  g_free (self->notice);
+  self->notice = text;
+  for (unsigned i = 0; i < self->pages->len; i++)
+    vm_console_page_set_notice (self->pages->pdata[i], text);
+}
+
+void
+vm_machine_window_session_event (VmMachineWindow *self, VmSessionEvent event, const char *data)
+{
+  switch (event)
+    {
+    case VM_SESSION_STATE:
+      if (!vm_session_is_running (self->session))
+        window_release_all (self);
+      if (!self->notice || vm_session_state (self->session) != VM_RUN_SHUTDOWN)
+        window_set_notice (self, vm_notice_of_state (vm_session_state (self->session)));
+      break;
+    case VM_SESSION_SHUTDOWN:
+      window_set_notice (self, vm_notice_of_shutdown (data));
+      break;
+    case VM_SESSION_RESET:
+      window_set_notice (self, vm_notice_of_state (vm_session_state (self->session)));
+      break;
+    case VM_SESSION_CONSOLES:
+      window_sync_consoles (self);
+      break;
+    default:
+      return;
+    }
+  window_update (self);
+}
+
+/* --- window ---------------------------------------------------------------------------------------- */
+
+static gboolean
+window_delete (GtkWidget *widget, GdkEventAny *event)
+{
+  VmMachineWindow *self = VM_MACHINE_WINDOW (widget);
+
+  if (self->options.window_close)
+    vm_session_quit (self->session);
+  return TRUE; /* the window goes when the machine has gone */
+}
+
+static void
+window_dispose (GObject *object)
+{
+  VmMachineWindow *self = VM_MACHINE_WINDOW (object);
+
+  if (self->pages)
+    {
+      g_signal_handlers_disconnect_by_data (self->notebook, self);
+      while (self->pages->len)
+        window_remove_page (self, self->pages->pdata[self->pages->len - 1]);
+      g_clear_pointer (&self->pages, g_ptr_array_unref);
+    }
+  g_clear_object (&self->actions);
+  g_clear_object (&self->consoles_menu);
+  g_clear_pointer (&self->notice, g_free);
+  G_OBJECT_CLASS (vm_machine_window_parent_class)->dispose (object);
+}
+
+static void
+vm_machine_window_class_init (VmMachineWindowClass *klass)
+{
+  G_OBJECT_CLASS (klass)->dispose = window_dispose;
+  GTK_WIDGET_CLASS (klass)->delete_event = window_delete;
+  GTK_WIDGET_CLASS (klass)->window_state_event = window_state_changed;
+}
+
+static void
+vm_machine_window_init (VmMachineWindow *self)
+{
+  self->pages = g_ptr_array_new ();
+  self->zoom = 100;
+  self->actions = g_simple_action_group_new ();
+  g_action_map_add_action_entries (G_ACTION_MAP (self->actions), action_entries, G_N_ELEMENTS (action_entries), self);
+  gtk_widget_insert_action_group (GTK_WIDGET (self), "win", G_ACTION_GROUP (self->actions));
+
+  g_autoptr (GtkBuilder) builder = gtk_builder_new_from_resource ("/vitrine/ui/machine-window.ui");
+  GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 0);
+  self->consoles_menu = g_object_ref (G_MENU (gtk_builder_get_object (builder, "consoles")));
+  self->menubar = gtk_menu_bar_new_from_model (G_MENU_MODEL (gtk_builder_get_object (builder, "menubar")));
+  self->notebook = gtk_notebook_new ();
+  gtk_notebook_set_show_border (GTK_NOTEBOOK (self->notebook), FALSE);
+  gtk_notebook_set_scrollable (GTK_NOTEBOOK (self->notebook), TRUE);
+  gtk_box_pack_start (GTK_BOX (box), self->menubar, FALSE, FALSE, 0);
+  gtk_box_pack_start (GTK_BOX (box), self->notebook, TRUE, TRUE, 0);
+  gtk_container_add (GTK_CONTAINER (self), box);
+  gtk_widget_show_all (box);
+  g_signal_connect (self, "key-press-event", G_CALLBACK (window_key_press), NULL);
+  g_signal_connect (self, "notify::is-active", G_CALLBACK (window_update), NULL);
+  g_signal_connect_object (self->notebook, "switch-page", G_CALLBACK (window_switch_page), self,
+                           G_CONNECT_SWAPPED | G_CONNECT_AFTER);
+}
+
+GtkWidget *
+vm_machine_window_new (VmSession *session, const VmUiOptions *options)
+{
+  VmMachineWindow *self = g_object_new (VM_TYPE_MACHINE_WINDOW, NULL);
+
+  self->session = session;
+  self->options = *options;
+  self->fit = options->zoom_to_fit;
+  self->show_menubar = options->show_menubar;
+  self->notice = vm_notice_of_state (vm_session_state (session));
+  window_set_state (self, "grab-on-hover", g_variant_new_boolean (options->grab_on_hover));
+  window_set_state (self, "show-tabs", g_variant_new_boolean (options->show_tabs));
+  window_set_state (self, "show-menubar", g_variant_new_boolean (options->show_menubar));
+  gtk_window_set_deletable (GTK_WINDOW (self), options->window_close);
+  window_sync_consoles (self);
+  window_show_chrome (self);
+  window_apply_zoom (self);
+  if (options->full_screen)
+    gtk_window_fullscreen (GTK_WINDOW (self));
+  return GTK_WIDGET (self);
+}

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Sentences that say why a machine no longer runs. */
+#pragma once
+
+#include "engine/machine/session.h"
+
+/* NULL: nothing to say. Free the result. */
+char *vm_notice_of_state (VmRunState state);
+/* DATA is that of the SHUTDOWN event. */
+char *vm_notice_of_shutdown (const char *data);

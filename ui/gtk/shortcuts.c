@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Chords to actions. GTK's own accelerators are not used: they would leave the guest a release without a press. */
+#include "ui/gtk/shortcuts.h"
+
+#include <linux/input-event-codes.h>
+#include <stdbool.h>
+#include <string.h>
+
+typedef struct Shortcut {
+  guint       keyval;
+  guint16     evdev;  /* the same place on the keyboard, for layouts without that letter; 0: by keyval only */
+  const char *action; /* detailed name */
+} Shortcut;
+
+static const Shortcut shortcuts[] = {
+  { GDK_KEY_q, KEY_Q, "win.quit" },
+  { GDK_KEY_f, KEY_F, "win.fullscreen" },
+  { GDK_KEY_plus, 0, "win.zoom-in" },
+  { GDK_KEY_equal, 0, "win.zoom-in" },
+  { GDK_KEY_KP_Add, 0, "win.zoom-in" },
+  { GDK_KEY_minus, 0, "win.zoom-out" },
+  { GDK_KEY_KP_Subtract, 0, "win.zoom-out" },
+  { GDK_KEY_0, KEY_0, "win.best-fit" },
+  { GDK_KEY_KP_0, 0, "win.best-fit" },
+  { GDK_KEY_g, KEY_G, "win.grab-input" },
+  { GDK_KEY_m, KEY_M, "win.show-menubar" },
+  { GDK_KEY_1, KEY_1, "win.console(0)" },
+  { GDK_KEY_2, KEY_2, "win.console(1)" },
+  { GDK_KEY_3, KEY_3, "win.console(2)" },
+  { GDK_KEY_4, KEY_4, "win.console(3)" },
+  { GDK_KEY_5, KEY_5, "win.console(4)" },
+  { GDK_KEY_6, KEY_6, "win.console(5)" },
+  { GDK_KEY_7, KEY_7, "win.console(6)" },
+  { GDK_KEY_8, KEY_8, "win.console(7)" },
+  { GDK_KEY_9, KEY_9, "win.console(8)" },
+};
+
+static bool
+shortcut_matches (const Shortcut *shortcut, const GdkEventKey *event)
+{
+  guint keyval = gdk_keyval_to_lower (event->keyval);
+
+  if (keyval == shortcut->keyval)
+    return true;
+  /* Digits are shifted on some layouts, letters missing on others. A Latin letter is what its cap says. */
+  bool latin = keyval >= GDK_KEY_a && keyval <= GDK_KEY_z;
+  return shortcut->evdev && !latin && event->hardware_keycode == shortcut->evdev + 8;
+}
+
+gboolean
+vm_shortcuts_activate (GtkWidget *window, const GdkEventKey *event)
+{
+  GdkModifierType chord = GDK_CONTROL_MASK | GDK_MOD1_MASK;
+
+  /* Shift is needed for plus on many layouts; Super and the like make it another chord. */
+
+  if ((event->state & (chord | GDK_MOD4_MASK)) != chord)
+    return FALSE;
+
+  for (unsigned i = 0; i < G_N_ELEMENTS (shortcuts); i++)
+    if (shortcut_matches (&shortcuts[i], event))
+      {
+        g_autofree char *name = NULL;
+        g_autoptr (GVariant) target = NULL;
+        GActionGroup *group = gtk_widget_get_action_group (window, "win");
+
+        if (!g_action_parse_detailed_name (shortcuts[i].action + strlen ("win."), &name, &target, NULL))
+          return FALSE;
+        g_action_group_activate_action (group, name, target);
+        return TRUE;
+      }
+  return FALSE;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Start and end of the window. */
+#include "config.h"
+
+#include "ui/gtk/ui-gtk.h"
+
+#include <glib/gi18n-lib.h>
+#include <gtk/gtk.h>
+#include <locale.h>
+
+#include "ui/gtk/machine-window.h"
+#include "ui-resources.h"
+
+typedef struct Ui {
+  GMainLoop *loop;
+  GtkWidget *window;
+} Ui;
+
+static bool
+ui_probe (const VmSettings *settings, GError **error)
+{
+  VmUiOptions options;
+
+  if (!vm_ui_options_read (&options, settings, error))
+    return false;
+  if (!gtk_init_check (NULL, NULL))
+    {
+      g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_FAILED, "gtk initialization failed");
+      return false;
+    }
+  /* GTK takes the user's locale for all there is; the engine reads and writes numbers the C way. */
+  setlocale (LC_NUMERIC, "C");
+  bindtextdomain (GETTEXT_PACKAGE, VM_LOCALEDIR);
+  bind_textdomain_codeset (GETTEXT_PACKAGE, "UTF-8");
+  return true;
+}
+
+static void
+ui_session_event (VmSession *session, VmSessionEvent event, const char *name, const char *data, void *opaque)
+{
+  Ui *ui = opaque;
+
+  if (event == VM_SESSION_QUIT)
+    g_main_loop_quit (ui->loop);
+  else if (ui->window)
+    vm_machine_window_session_event (VM_MACHINE_WINDOW (ui->window), event, data);
+}
+
+static void
+ui_load_style (void)
+{
+  g_autoptr (GtkCssProvider) provider = gtk_css_provider_new ();
+
+  gtk_css_provider_load_from_resource (provider, "/vitrine/ui/style.css");
+  gtk_style_context_add_provider_for_screen (gdk_screen_get_default (), GTK_STYLE_PROVIDER (provider),
+                                             GTK_STYLE_PROVIDER_PRIORITY_APPLICATION);
+}
+
+static void
+ui_run (VmMachine *machine, void (*started) (void *opaque), void *opaque)
+{
+  Ui ui = { .loop = g_main_loop_new (NULL, FALSE) };
+  VmUiOptions options;
+
+  g_resources_register (vm_ui_gtk_get_resource ());
+  ui_load_style ();
+  gdk_set_program_class ("Vitrine");
+  VmSession *session = vm_session_new (machine, NULL, ui_session_event, &ui);
+  /* Said and checked by probe. */
+  vm_ui_options_read (&options, vm_session_settings (session), NULL);
+  if (started)
+    started (opaque);
+
+  ui.window = vm_machine_window_new (session, &options);
+  gtk_widget_show (ui.window);
+  g_main_loop_run (ui.loop);
+
+  gtk_widget_destroy (g_steal_pointer (&ui.window));
+  vm_session_free (session);
+  g_main_loop_unref (ui.loop);
+}
+
+const VmUiModule vm_ui_gtk = { .probe = ui_probe, .run = ui_run };
