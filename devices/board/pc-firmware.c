@@ -4,6 +4,7 @@
 
 #include "devices/firmware/fw-cfg.h"
 #include "devices/firmware/kernel.h"
+#include "devices/firmware/smbios.h"
 
 #define E820_RAM 1u
 #define E820_ENTRY 20
@@ -115,12 +116,31 @@ vm_pc_make_fw_cfg (VmPc *pc, GError **error)
          && vm_kernel_load (&pc->parent, pc->fw_cfg, pc->below_4g, error);
 }
 
+static bool
+add_smbios (VmPc *pc, GError **error)
+{
+  VmMachine *machine = &pc->parent;
+  VmVcpu *first = vm_vcpu_set_get (machine->vcpus, 0);
+  uint32_t leaf[4] = { 0 };
+  VmSmbiosInfo info = {
+    .low_ram = pc->below_4g, .high_ram = pc->above_4g, .product = machine->board->desc,
+    .version = machine->board->name, .entry64 = g_strcmp0 (pc->smbios_entry_point, "64") == 0,
+  };
+
+  if (first)
+    vm_x86_cpuid ((VmX86Cpu *) first, 1, 0, leaf);
+  info.cpuid_signature = leaf[0];
+  info.cpuid_features = leaf[3];
+  return vm_smbios_install (machine, pc->fw_cfg, &info, error);
+}
+
 bool
 vm_pc_finish_fw_cfg (VmPc *pc, GError **error)
 {
   g_autofree char *order = vm_machine_boot_order (&pc->parent);
 
-  if (!order || !*order)
-    return true;
-  return vm_fw_cfg_add_file (pc->fw_cfg, "bootorder", order, strlen (order) + 1, error);
+  if (!add_smbios (pc, error))
+    return false;
+  return !order || !*order
+         || vm_fw_cfg_add_file (pc->fw_cfg, "bootorder", order, strlen (order) + 1, error);
 }

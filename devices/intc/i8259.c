@@ -78,7 +78,9 @@ i8259_set_input (void *opaque, int n, int level)
   if (i8259_is_level (self, (unsigned) n))
     self->irr = (uint8_t) (level ? self->irr | bit : self->irr & ~bit);
   else if (level && !(self->lines & bit))
-    self->irr |= bit; /* stays latched if the line falls before the acknowledge: devices pulse */
+    self->irr |= bit; /* stays latched if the line falls before the acknowledge: devices pulse ... */
+  else if (!level && n == CASCADE_INPUT && self->slave)
+    self->irr &= (uint8_t) ~bit; /* ... but the slave's output means what it says */
   self->lines = (uint8_t) (level ? self->lines | bit : self->lines & ~bit);
   i8259_update_irq (self);
 }
