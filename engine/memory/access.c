@@ -31,6 +31,15 @@ direct (const Access *a, const VmFlatRange *range, uint64_t addr, uint64_t len)
   return VM_MEM_OK;
 }
 
+/* Nothing is mapped at ADDR: how far that goes. */
+static uint64_t
+gap_len (const VmFlatView *view, uint64_t addr, uint64_t len)
+{
+  size_t next = vm_flat_view_index (view, addr);
+
+  return next < view->n ? MIN (len, view->ranges[next].start - addr) : len;
+}
+
 /* Up to 8 bytes at a place that was no direct memory a moment ago. Takes the lock, and only then looks up
  * what is there: a device may have gone since. */
 static VmMemResult
@@ -61,20 +70,15 @@ registers (const Access *a, uint64_t addr, uint64_t *len)
       if (!is_write)
         memcpy (a->buf, bytes, *len);
     }
-  else if (a->mode == MODE_READ)
-    memset (a->buf, 0xff, *len);
+  else
+    {
+      *len = gap_len (view, addr, *len);
+      if (a->mode == MODE_READ)
+        memset (a->buf, 0xff, *len);
+    }
   vm_flat_view_unref (view);
   vm_lock_leave (lock, taken);
   return result;
-}
-
-/* Nothing is mapped at ADDR: how far that goes. */
-static uint64_t
-gap_len (const VmFlatView *view, uint64_t addr, uint64_t len)
-{
-  size_t next = vm_flat_view_index (view, addr);
-
-  return next < view->n ? MIN (len, view->ranges[next].start - addr) : len;
 }
 
 static VmMemResult
@@ -202,6 +206,26 @@ host_store (void *host, uint64_t value, unsigned size)
     }
 }
 
+/* A number that is no direct memory: through REGISTERS at once when it lies in one range. */
+static VmMemResult
+number (Access a, uint64_t addr, unsigned size)
+{
+  uint64_t len = size;
+  VmMemResult result = registers (&a, addr, &len);
+
+  if (len == size)
+    return result;
+  a.buf += len;
+  if (addr + len == 0) /* past the end of the address space */
+    {
+      if (a.mode == MODE_READ)
+        memset (a.buf, 0xff, size - len);
+      return MAX (result, VM_MEM_DECODE_ERROR);
+    }
+  VmMemResult rest = access_range (a, addr + len, size - len);
+  return MAX (result, rest);
+}
+
 uint64_t
 vm_as_load (VmAddressSpace *as, uint64_t addr, unsigned size, VmMemAttrs attrs, VmMemResult *result)
 {
@@ -216,7 +240,7 @@ vm_as_load (VmAddressSpace *as, uint64_t addr, unsigned size, VmMemAttrs attrs, 
   else
     {
       uint8_t bytes[8];
-      res = vm_as_read (as, addr, attrs, bytes, size);
+      res = number ((Access) { .as = as, .attrs = attrs, .mode = MODE_READ, .buf = bytes }, addr, size);
       value = vm_load_le (bytes, size);
     }
   vm_flat_view_unref (view);
@@ -244,7 +268,7 @@ vm_as_store (VmAddressSpace *as, uint64_t addr, uint64_t value, unsigned size, V
     {
       uint8_t bytes[8];
       vm_store_le64 (bytes, value);
-      result = vm_as_write (as, addr, attrs, bytes, size);
+      result = number ((Access) { .as = as, .attrs = attrs, .mode = MODE_WRITE, .buf = bytes }, addr, size);
     }
   vm_flat_view_unref (view);
   return result;

@@ -73,34 +73,34 @@ call_write (VmRegion *r, uint64_t offset, const uint8_t *bytes, unsigned size, V
 /* --- impl: what the callbacks want ------------------------------------------------------------- */
 
 static VmMemResult
-impl_access (VmRegion *r, uint64_t offset, uint8_t *bytes, unsigned size, VmMemAttrs attrs, bool is_write)
+impl_access (VmRegion *r, const Limits *impl, uint64_t offset, uint8_t *bytes, unsigned size, VmMemAttrs attrs,
+             bool is_write)
 {
-  Limits impl = limits (&r->ops->impl, 4);
   VmMemResult worst = VM_MEM_OK;
 
   for (unsigned at = 0, n; at < size; at += n)
     {
       VmMemResult result;
 
-      n = part_size (&impl, offset + at, size - at);
-      if (n >= impl.min)
+      n = part_size (impl, offset + at, size - at);
+      if (n >= impl->min)
         result = is_write ? call_write (r, offset + at, bytes + at, n, attrs)
                           : call_read (r, offset + at, bytes + at, n, attrs);
       else
         {
           uint8_t wide[8] = { 0 };
-          uint64_t start = VM_ALIGN_DOWN (offset + at, impl.min);
+          uint64_t start = VM_ALIGN_DOWN (offset + at, impl->min);
           unsigned skip = offset + at - start;
 
-          n = MIN (impl.min - skip, size - at);
+          n = MIN (impl->min - skip, size - at);
           if (is_write)
             {
               memcpy (wide + skip, bytes + at, n);
-              result = call_write (r, start, wide, impl.min, attrs);
+              result = call_write (r, start, wide, impl->min, attrs);
             }
           else
             {
-              result = call_read (r, start, wide, impl.min, attrs);
+              result = call_read (r, start, wide, impl->min, attrs);
               memcpy (bytes + at, wide + skip, n);
             }
         }
@@ -123,12 +123,20 @@ valid_access (const Limits *valid, uint64_t offset, unsigned size)
   return true;
 }
 
+/* The usual case: one call of the device does it. */
+static bool
+plain_access (const Limits *valid, const Limits *impl, uint64_t offset, unsigned size)
+{
+  return (size & (size - 1)) == 0 && (offset & (size - 1)) == 0 && size >= valid->min && size <= valid->max &&
+         size >= impl->min && size <= impl->max;
+}
+
 /* Does a callback of R's owner already run on this thread? */
 static bool
 reentered (VmMemory *m, const void *owner)
 {
   for (VmReentry *e = m->active.next; e != &m->active; e = e->next)
-    if (e->owner == owner && e->thread == g_thread_self ())
+    if (e->owner == owner && e->thread == (uintptr_t) pthread_self ())
       return true;
   return false;
 }
@@ -136,7 +144,7 @@ reentered (VmMemory *m, const void *owner)
 void
 vm_memory_owner_enter (VmMemory *m, VmReentry *mark, const void *owner)
 {
-  *mark = (VmReentry) { .owner = owner, .thread = g_thread_self (), .prev = &m->active, .next = m->active.next };
+  *mark = (VmReentry) { .owner = owner, .thread = (uintptr_t) pthread_self (), .prev = &m->active, .next = m->active.next };
   mark->next->prev = mark;
   m->active.next = mark;
 }
@@ -171,12 +179,13 @@ vm_region_access (VmRegion *r, uint64_t offset, uint8_t *bytes, unsigned size, V
       return VM_MEM_OK;
     }
 
-  Limits valid = r->ops ? limits (&r->ops->valid, 8) : (Limits) { 0 };
   if (!is_write)
     memset (bytes, 0xff, size);
   if (!r->ops)
     return VM_MEM_DECODE_ERROR;
-  if (!valid_access (&valid, offset, size))
+  Limits valid = limits (&r->ops->valid, 8), impl = limits (&r->ops->impl, 4);
+  bool plain = plain_access (&valid, &impl, offset, size);
+  if (!plain && !valid_access (&valid, offset, size))
     {
       vm_guest_error (r->name, "%s of %u bytes at 0x%" PRIx64 " is not allowed", is_write ? "write" : "read", size,
                       offset);
@@ -196,12 +205,15 @@ vm_region_access (VmRegion *r, uint64_t offset, uint8_t *bytes, unsigned size, V
     }
 
   vm_memory_owner_enter (m, &mark, owner);
-  for (unsigned at = 0, n; at < size; at += n)
-    {
-      n = part_size (&valid, offset + at, size - at);
-      VmMemResult result = impl_access (r, offset + at, bytes + at, n, attrs, is_write);
-      worst = MAX (worst, result);
-    }
+  if (plain)
+    worst = is_write ? call_write (r, offset, bytes, size, attrs) : call_read (r, offset, bytes, size, attrs);
+  else
+    for (unsigned at = 0, n; at < size; at += n)
+      {
+        n = part_size (&valid, offset + at, size - at);
+        VmMemResult result = impl_access (r, &impl, offset + at, bytes + at, n, attrs, is_write);
+        worst = MAX (worst, result);
+      }
   vm_memory_owner_leave (m, &mark);
   return worst;
 }

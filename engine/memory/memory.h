@@ -214,7 +214,7 @@ VmMemResult vm_region_write (VmRegion *r, uint64_t offset, uint64_t value, unsig
  * a timer): until _leave, accesses by this thread to regions of OWNER are refused. Lock held. */
 typedef struct VmReentry {
   const void       *owner;
-  GThread          *thread;
+  uintptr_t         thread;
   struct VmReentry *prev, *next;
 } VmReentry;
 void vm_memory_owner_enter (VmMemory *m, VmReentry *mark, const void *owner);

@@ -158,6 +158,13 @@ test_nothing_there (Fixture *f, const void *data)
   /* Over the top of the address space. */
   g_assert_cmpint (vm_as_read (&f->as, UINT64_MAX - 3, VM_MEM_ATTRS_NONE, buf, sizeof buf), ==, VM_MEM_DECODE_ERROR);
   g_assert_cmphex (buf[15], ==, 0xff);
+  VmRegion top;
+  vm_region_init_io (&top, f->memory, &io_ops, f, "top", 16);
+  vm_region_add (&f->root, UINT64_MAX - 15, &top);
+  f->answer = 0x11;
+  g_assert_cmphex (vm_as_load (&f->as, UINT64_MAX - 1, 4, VM_MEM_ATTRS_NONE, &result), ==, 0xffff0011);
+  g_assert_cmpint (result, ==, VM_MEM_DECODE_ERROR);
+  vm_region_destroy (&top);
   /* From a register into the void. */
   f->answer = 0;
   g_assert_cmphex (vm_as_load (&f->as, 0x10fe, 4, VM_MEM_ATTRS_NONE, &result), ==, 0xffff0000);
