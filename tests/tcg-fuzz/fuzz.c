@@ -279,8 +279,9 @@ report (Fuzz *z, const Test *t, const char *what, const FuzzOutcome *host, const
       char line[160];
 
       vm_insn_format (&t->insn[i], t->state.rip + at, line, sizeof line);
+      g_string_append_printf (text, "%c%c%s\n", host->state.rip == t->state.rip + at ? 'h' : ' ',
+                              guest->state.rip == t->state.rip + at ? 'g' : ' ', line);
       at += t->insn[i].len;
-      g_string_append_printf (text, "  %s\n", line);
     }
   describe (text, t, host, guest);
   fputs (text->str, stdout);
@@ -324,6 +325,9 @@ stopped_with_choice (const Test *t, const FuzzOutcome *host, const FuzzOutcome *
 
   unsigned op = insn ? vm_insn_rows[insn->row].op : VM_OP_UNDEFINED;
 
+  /* Misalignment of a vector operand may come before what is wrong with its address. */
+  if (insn && vm_insn_rows[insn->row].attrs & VM_ATTR_ALIGN)
+    return host->vector >= VM_EXC_SS && guest->vector >= VM_EXC_SS;
   return op == VM_OP_CMPS || op == VM_OP_CALL || op == VM_OP_CALL_IND;
 }
 
@@ -425,6 +429,13 @@ is_peculiar (const Test *t, const VmInsn *insn)
     {
     case VM_OP_AAA: case VM_OP_AAS: case VM_OP_AAM: case VM_OP_AAD: case VM_OP_DAA: case VM_OP_DAS:
       return !t->step; /* a later instruction might take up the undefined flags */
+    case VM_OP_MASKMOVDQU: case VM_OP_VMASKMOVDQU: case VM_OP_MASKMOVQ:
+      return true; /* which bytes that are not written are looked at */
+    case VM_OP_VPEXTRD: case VM_OP_VPINSRD:
+      return t->bits != 64; /* VEX.W1 is ignored or undefined */
+    case VM_OP_SHA1MSG1: case VM_OP_SHA1MSG2: case VM_OP_SHA1NEXTE: case VM_OP_SHA1RNDS4: case VM_OP_SHA256MSG1:
+    case VM_OP_SHA256MSG2: case VM_OP_SHA256RNDS2:
+      return insn->flags & VM_INSN_MEM; /* AMD's do not care about alignment */
     case VM_OP_LOOPE: case VM_OP_LOOPNE:
       return insn->flags & (VM_INSN_REP | VM_INSN_REPNE); /* some processors let the prefix choose the condition */
     default:
@@ -490,6 +501,9 @@ run_test (Fuzz *z, unsigned row, unsigned bits)
   want = t.step ? 1 : 1 + fuzz_below (&z->random, MAX_INSNS);
   fuzz_make_state (&z->random, bits, &t.state);
   if (!t.step)
+    t.state.eflags &= ~(uint64_t) VM_AC;
+  /* AMD checks the alignment of 10, 16 and 32 bytes too. */
+  if (row && vm_insn_rows[row].attrs & (VM_ATTR_STATE_X87 | VM_ATTR_STATE_SSE | VM_ATTR_STATE_AVX))
     t.state.eflags &= ~(uint64_t) VM_AC;
   choose_place (z, &t);
   if (!append_insn (z, &t, row))

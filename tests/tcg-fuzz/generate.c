@@ -396,6 +396,12 @@ aim_special (FuzzRandom *r, const VmInsn *insn, const VmInsnRow *row, unsigned b
           write (memory, equal, 16);
         }
       break;
+    case VM_OP_LDMXCSR: case VM_OP_VLDMXCSR:
+      /* Bit 17 exists on some processors only. */
+      target = fuzz_random (r) & (fuzz_chance (r, 80) ? 0xffff : 0xfffdffff);
+      if (memory)
+        write (memory, &target, 4);
+      break;
     case VM_OP_RET:
       target = code_target (r, bits);
       write (data_linear (bits, s->gpr[VM_RSP]), &target, insn->opsize);

@@ -458,6 +458,9 @@ finish (Decoder *d)
 {
   VmInsn *insn = d->insn;
 
+  /* VEX.W means nothing outside 64-bit mode, unless it selects the form. */
+  if (d->vex && d->bits != 64 && !d->match->w)
+    d->rex &= ~8;
   if (d->rex)
     insn->flags |= (d->vex ? 0 : VM_INSN_REX) | (d->rex & 8 ? VM_INSN_REXW : 0);
   if (d->bad)

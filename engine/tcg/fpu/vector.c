@@ -256,3 +256,13 @@ vm_fpu_vector (VmX86Env *env, const VmInsn *insn)
   if (row->flags_written)
     env->eflags = (env->eflags & ~(uint64_t) row->flags_written) | (call.flags & row->flags_written);
 }
+
+/* VZEROUPPER and VZEROALL of the registers that the mode has. */
+void
+vm_fpu_zero (VmX86Env *env, const VmInsn *insn)
+{
+  unsigned n = env->mode & VM_MODE_CS64 ? 16 : 8, from = insn->flags & VM_INSN_VEX_L ? 0 : 2;
+
+  for (unsigned i = 0; i < n; i++)
+    memset (&env->ymm[i].q[from], 0, sizeof env->ymm[i] - from * 8);
+}
