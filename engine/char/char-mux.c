@@ -356,6 +356,12 @@ vm_char_mux_base (VmChardev *chr)
   return ((Mux *) chr)->base.chr;
 }
 
+VmChardev *
+vm_char_mux_over (VmChardev *base)
+{
+  return base->fe && base->fe->ops == &base_ops ? base->fe->opaque : NULL;
+}
+
 /* --- making ------------------------------------------------------------------------------------ */
 
 bool

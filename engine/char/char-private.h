@@ -66,6 +66,7 @@ void   vm_char_mux_focus (VmChardev *chr, VmCharFe *fe);
 bool   vm_char_mux_frontend_open (VmChardev *chr);
 void   vm_char_mux_announce (VmChardev *chr);
 VmChardev *vm_char_mux_base (VmChardev *chr);
+VmChardev *vm_char_mux_over (VmChardev *base); /* the multiplexer that has BASE, or NULL */
 bool   vm_char_mux_open (VmChardev *chr, VmChardev *base, GError **error);
 
 /* --- descriptors ------------------------------------------------------------------------------- */

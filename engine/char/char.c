@@ -437,7 +437,7 @@ chardev_drop (VmChardev *chr)
 bool
 vm_chardev_remove (VmChardev *chr, GError **error)
 {
-  if (vm_chardev_frontend_open (chr))
+  if (chr->fe || vm_chardev_frontend_open (chr))
     return vm_fail (error, "Chardev '%s' is busy", chr->parent.id);
   chardev_drop (chr);
   return true;
@@ -452,9 +452,9 @@ vm_chardev_change (VmCharEnv *env, VmChardev *chr, const VmCharOptions *options,
 
   if (!type)
     return NULL;
-  if (mux || vm_chardev_is_mux (chr))
+  if (mux || vm_chardev_is_mux (chr) || vm_char_mux_over (chr))
     {
-      vm_fail (error, "Mux device hotswap is not supported");
+      vm_fail (error, "Mux device hotswap not supported yet");
       return NULL;
     }
   VmChardev *fresh = chardev_make (env, type, chr->parent.id, options, error);
@@ -515,7 +515,10 @@ vm_chardev_is_mux (const VmChardev *chr)
 bool
 vm_chardev_frontend_open (VmChardev *chr)
 {
-  return vm_chardev_is_mux (chr) ? vm_char_mux_frontend_open (chr) : chr->fe != NULL;
+  if (vm_chardev_is_mux (chr))
+    return vm_char_mux_frontend_open (chr);
+  VmChardev *mux = vm_char_mux_over (chr);
+  return mux ? vm_char_mux_frontend_open (mux) : chr->fe != NULL;
 }
 
 static void

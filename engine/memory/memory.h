@@ -251,6 +251,7 @@ typedef struct VmMemoryListener {
 void vm_memory_listener_add (VmMemoryListener *l, VmAddressSpace *as);
 void vm_memory_listener_remove (VmMemoryListener *l);
 
+/* A write of SIZE bytes (0: any) of DATA (with MATCH; else any) at OFFSET signals FD instead of reaching ops. */
 void vm_region_add_eventfd (VmRegion *r, uint64_t offset, unsigned size, bool match, uint64_t data, int fd);
 void vm_region_del_eventfd (VmRegion *r, uint64_t offset, unsigned size, bool match, uint64_t data, int fd);
 void vm_region_set_coalesced (VmRegion *r, bool on);

@@ -676,7 +676,10 @@ test_mux (Fixture *f, const void *data)
 
   g_assert_cmpstr (vm_chardev_id (f->vc), ==, "m-base");
   vm_chardev_set_sink (f->vc, &screen_sink, &screen);
+  g_assert_false (vm_chardev_frontend_open (f->vc));
+  g_assert_false (vm_chardev_remove (f->vc, NULL));
   front_attach (&monitor, mux);
+  g_assert_true (vm_chardev_frontend_open (f->vc));
   front_attach (&serial, mux); /* the newest has the keyboard */
   expect (f, &serial, "<in><open>");
   expect (f, &monitor, "<out><open>");

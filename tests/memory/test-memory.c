@@ -3,6 +3,9 @@
 #include "engine/memory/memory.h"
 #include "tests/memory/memory-model.h"
 
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 typedef struct Call {
   uint64_t offset, value;
   unsigned size;
@@ -414,6 +417,26 @@ test_listener (Fixture *f, const void *data)
 }
 
 static void
+test_eventfd (Fixture *f, const void *data)
+{
+  int fd = eventfd (0, EFD_NONBLOCK);
+  uint64_t count = 0;
+
+  vm_region_add_eventfd (&f->io, 0x10, 2, true, 7, fd);
+  vm_as_store (&f->as, 0x1010, 7, 2, VM_MEM_ATTRS_NONE);
+  vm_as_store (&f->as, 0x1010, 8, 2, VM_MEM_ATTRS_NONE);
+  vm_as_store (&f->as, 0x1010, 7, 4, VM_MEM_ATTRS_NONE);
+  vm_as_store (&f->as, 0x1012, 7, 2, VM_MEM_ATTRS_NONE);
+  g_assert_cmpuint (f->calls->len, ==, 3);
+  g_assert_cmpint (read (fd, &count, sizeof count), ==, sizeof count);
+  g_assert_cmpuint (count, ==, 1);
+  vm_region_del_eventfd (&f->io, 0x10, 2, true, 7, fd);
+  vm_as_store (&f->as, 0x1010, 7, 2, VM_MEM_ATTRS_NONE);
+  g_assert_cmpuint (f->calls->len, ==, 4);
+  close (fd);
+}
+
+static void
 test_describe (Fixture *f, const void *data)
 {
   VmRegion alias;
@@ -531,6 +554,7 @@ main (int argc, char **argv)
   ADD ("map", test_map);
   ADD ("code-hook", test_code_hook);
   ADD ("listener", test_listener);
+  ADD ("eventfd", test_eventfd);
   ADD ("describe", test_describe);
   ADD ("threads", test_threads);
   g_test_add_func ("/memory/model", test_model);
