@@ -28,7 +28,7 @@ typedef struct Test {
   uint8_t  bytes[MAX_INSNS * 16];
   VmInsn   insn[MAX_INSNS];
   FuzzState state;
-  bool     repeats;
+  uint32_t undefined, undefined_any; /* flags: now, and by any instruction so far */
 } Test;
 
 typedef struct Fuzz {
@@ -290,23 +290,6 @@ report (Fuzz *z, const Test *t, const char *what, const FuzzOutcome *host, const
   fflush (stdout);
 }
 
-static uint32_t
-undefined_flags (const Test *t)
-{
-  uint32_t flags = 0;
-
-  for (unsigned i = 0; i < t->n_insns; i++)
-    {
-      const VmInsnRow *row = &vm_insn_rows[t->insn[i].row];
-
-      flags |= row->flags_undefined;
-      /* An undefined flag that a later instruction takes up may turn any. */
-      if (i && flags & vm_insn_flags_read (&t->insn[i]))
-        flags |= VM_ARITH_FLAGS;
-    }
-  return flags;
-}
-
 static const VmInsn *
 insn_at (const Test *t, uint64_t rip)
 {
@@ -330,7 +313,8 @@ stopped_with_choice (const Test *t, const FuzzOutcome *host, const FuzzOutcome *
   /* Misalignment of a vector operand may come before what is wrong with its address. */
   if (insn && vm_insn_rows[insn->row].attrs & VM_ATTR_ALIGN)
     return host->vector >= VM_EXC_SS && guest->vector >= VM_EXC_SS;
-  return op == VM_OP_CMPS || op == VM_OP_CALL || op == VM_OP_CALL_IND;
+  /* And POPA may have loaded some registers. */
+  return op == VM_OP_CMPS || op == VM_OP_POPA || op == VM_OP_CALL || op == VM_OP_CALL_IND;
 }
 
 /* A fault in the middle of several pushes may leave some of them in memory. */
@@ -375,7 +359,7 @@ compare (Fuzz *z, const Test *t, FuzzOutcome *host, FuzzOutcome *guest)
     report (z, t, "registers", host, guest);
   else if (memcmp (host->state.xsave, guest->state.xsave, FUZZ_XSAVE))
     report (z, t, "vector or x87 state", host, guest);
-  else if (differ & ~undefined_flags (t))
+  else if (differ & ~t->undefined_any)
     report (z, t, "flags", host, guest);
   else if (memory_differs (z->f, &where) && stopped_in_pushes (t, host))
     {
@@ -446,6 +430,8 @@ is_peculiar (const Test *t, const VmInsn *insn)
     {
     case VM_OP_AAA: case VM_OP_AAS: case VM_OP_AAM: case VM_OP_AAD: case VM_OP_DAA: case VM_OP_DAS:
       return !t->step; /* a later instruction might take up the undefined flags */
+    case VM_OP_LDMXCSR: case VM_OP_VLDMXCSR:
+      return !t->step; /* a later instruction might see the bit that not all processors have */
     case VM_OP_MASKMOVDQU: case VM_OP_VMASKMOVDQU: case VM_OP_MASKMOVQ:
       return true; /* which bytes that are not written are looked at */
     case VM_OP_VPEXTRD: case VM_OP_VPINSRD:
@@ -480,7 +466,7 @@ append_insn (Fuzz *z, Test *t, unsigned row)
   vm_insn_decode (buf, 15, t->bits, z->features, insn);
   if (insn->row && is_skipped (z, insn->row))
     return false;
-  if ((!t->step && !may_run_free (insn)) || is_peculiar (t, insn))
+  if ((!t->step && !may_run_free (insn)) || is_peculiar (t, insn) || t->undefined & vm_insn_flags_read (insn))
     return false;
   /* Segments that the host process has set up otherwise. */
   if (insn->seg >= VM_FS && (insn->flags & VM_INSN_SEGOV))
@@ -490,6 +476,10 @@ append_insn (Fuzz *z, Test *t, unsigned row)
   vm_insn_decode (t->bytes + t->len, insn->len, t->bits, z->features, insn);
   t->len += insn->len;
   t->n_insns++;
+  if (!(vm_insn_rows[insn->row].attrs & VM_ATTR_FCOND))
+    t->undefined &= ~vm_insn_rows[insn->row].flags_written;
+  t->undefined |= vm_insn_rows[insn->row].flags_undefined;
+  t->undefined_any |= vm_insn_rows[insn->row].flags_undefined;
   return true;
 }
 
