@@ -4,6 +4,7 @@
 
 #include "engine/base/log.h"
 #include "engine/tcg/decode/table.h"
+#include "engine/tcg/fpu/fpu.h"
 #include "engine/tcg/host-x86_64/jit.h"
 #include "engine/tcg/interp/interp.h"
 #include "engine/tcg/sys/sys.h"
@@ -311,5 +312,6 @@ vm_tcg_exec_end (VmVcpu *vcpu)
   g_clear_pointer (&x->jit, vm_jit_free);
   if (cpu->model)
     g_clear_pointer ((VmInterp **) &tcg->interp, vm_interp_free);
+  vm_fpu_end (tcg);
   vm_tlb_end (cpu);
 }

@@ -5,6 +5,7 @@
 #include "tests/tcg/fixture.h"
 
 #include "engine/tcg/decode/ops.h"
+#include "engine/tcg/fpu/fpu.h"
 
 enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_A = 32, PTE_D = 64 };
 
@@ -49,6 +50,7 @@ vm_fixture_free (VmFixture *f)
 {
   bool taken;
 
+  vm_fpu_end (vm_tcg_cpu (f->env));
   vm_tlb_end (f->cpu);
   g_aligned_free (f->cpu);
   taken = vm_lock_enter (f->lock);

@@ -47,6 +47,9 @@ vm_fpu_linear (VmX86Env *env, const VmInsn *insn, unsigned len, unsigned access)
 
   if (vm_insn_rows[insn->row].attrs & VM_ATTR_ALIGN && linear & (len - 1))
     vm_x86_raise_error (env, VM_EXC_GP, 0);
+  /* Ten bytes count as eight. */
+  if (len == 10 && env->mode & VM_MODE_AC_CHECK && linear & 7)
+    vm_x86_raise_error (env, VM_EXC_AC, 0);
   return linear;
 }
 
