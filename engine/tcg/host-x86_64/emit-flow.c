@@ -231,6 +231,12 @@ emit_counter (Tr *tr, TrInsn *t, bool decrement)
 
 /* --- calls, returns, indirect jumps --------------------------------------------------------------- */
 
+/* Calls are paired with their returns on the host's own stack, so that its return predictor works for the guest:
+ * a call pushes the return RIP it expects and calls; a return that finds the RIP it loaded there returns. The
+ * variant is mixed in, because the code behind the call expects its own. Whenever generated code is left, the
+ * host stack is dropped. */
+#define VARIANT_TAG(variant) ((uint64_t) (variant) << 56)
+
 /* RIP behind the present instruction into REG. */
 static void
 next_rip (Tr *tr, unsigned reg)
@@ -241,13 +247,12 @@ next_rip (Tr *tr, unsigned reg)
   asm_lea (&tr->a, IS64 (tr) ? 8 : 4, reg, reg, t->offset + t->insn.len);
 }
 
-/* T0 is the target. */
-static void
-indirect (Tr *tr)
+static const uint8_t *
+indirect_stub (const Tr *tr)
 {
   bool with_base = !IS64 (tr) && !(tr->mode & VM_MODE_FLAT_CS);
 
-  asm_jmp_to (&tr->a, tr->jit->stubs.indirect[tr->variant][with_base][tr->ctx]);
+  return tr->jit->stubs.indirect[tr->variant][with_base][tr->ctx];
 }
 
 /* The operand of an indirect jump or call in T0. */
@@ -268,24 +273,114 @@ load_target (Tr *tr, const VmInsn *insn)
     asm_movzx (&tr->a, size, T0, T0);
 }
 
+/* Pushes the return address for the guest, and for the host with what it has to match. */
 static void
 push_return (Tr *tr, unsigned size)
+{
+  Asm *a = &tr->a;
+  uint8_t *deep;
+
+  tr_stack_address (tr, -(int) size, size, VM_ACCESS_WRITE);
+  next_rip (tr, T1);
+  asm_store (a, size, T1, T0, 0);
+  if (IS64 (tr))
+    tr_stack_adjust (tr, -(int) size);
+  else
+    {
+      asm_mov (a, 4, T2, T1);
+      tr_stack_adjust (tr, -(int) size); /* may use T1 */
+      asm_movzx (a, size, T1, T2);
+    }
+  asm_alu_mem (a, ALU_CMP, 8, RSP, ENV, EXEC_OFF (return_limit));
+  deep = asm_jcc_short (a, CC_A);
+  asm_load (a, 8, RSP, ENV, EXEC_OFF (host_sp));
+  asm_bind_short (a, deep);
+  if (tr->variant)
+    {
+      asm_mov_imm (a, T2, VARIANT_TAG (tr->variant));
+      asm_alu (a, ALU_XOR, 8, T1, T2);
+    }
+  asm_push (a, T1);
+}
+
+/* Where the host's return comes back: T0 is the guest's return RIP. Goes on behind the call. */
+static void
+landing_pad (Tr *tr)
+{
+  Asm *a = &tr->a;
+  const TrInsn *t = &tr->insn[tr->at];
+  int32_t next = t->offset + t->insn.len;
+
+  asm_lea (a, 8, RSP, RSP, 8);
+  asm_lea (a, IS64 (tr) ? 8 : 4, T0, T0, -next);
+  asm_store (a, 8, T0, ENV, SLOT_PC_BASE);
+  tr->flags = (TrFlags) { .slot = true };
+  tr_jump (tr, next, false);
+}
+
+static void
+call_next (Tr *tr, unsigned size)
 {
   tr_stack_address (tr, -(int) size, size, VM_ACCESS_WRITE);
   next_rip (tr, T1);
   asm_store (&tr->a, size, T1, T0, 0);
   tr_stack_adjust (tr, -(int) size);
+  tr_jump (tr, tr->insn[tr->at].offset + tr->insn[tr->at].insn.len, false);
+}
+
+static void
+emit_call (Tr *tr, int32_t target)
+{
+  Asm *a = &tr->a;
+  VmBlockLink *link;
+
+  if (same_page (target))
+    {
+      link = new_link (tr, target);
+      link->flags_saved = true;
+      link->patch = asm_call (a);
+      link->patch_pc = asm_pc (a);
+      tr_cold (tr, COLD_EXIT, NULL)->link = link;
+    }
+  else
+    {
+      /* Called as a piece, so that its jump keeps the return address. */
+      uint8_t *piece = asm_call (a);
+      uint8_t *over = asm_jmp (a);
+      uint8_t *miss[2];
+
+      asm_bind (a, piece);
+      link = new_link (tr, target);
+      link->flags_saved = true;
+      tr_cross_check (tr, a, link, miss);
+      tr_cold (tr, COLD_EXIT, miss[0])->link = link;
+      tr_cold (tr, COLD_EXIT, miss[1])->link = link;
+      asm_bind (a, over);
+    }
 }
 
 static void
 emit_ret (Tr *tr, const VmInsn *insn)
 {
   unsigned size = insn->opsize, extra = insn->opcode == 0xc2 ? (uint16_t) insn->imm : 0;
+  bool with_base = !IS64 (tr) && !(tr->mode & VM_MODE_FLAT_CS);
+  Asm *a = &tr->a;
 
   tr_stack_address (tr, 0, size, VM_ACCESS_READ);
-  asm_load_zx (&tr->a, size, T0, T0, 0);
+  asm_load_zx (a, size, T0, T0, 0);
   tr_stack_adjust (tr, size + extra);
-  indirect (tr);
+  if (tr->variant)
+    {
+      asm_mov_imm (a, T1, VARIANT_TAG (tr->variant));
+      asm_alu (a, ALU_XOR, 8, T1, T0);
+    }
+  else
+    asm_mov (a, 8, T1, T0);
+  asm_alu_mem_imm (a, ALU_CMP, 4, ENV, ENV_OFF (poll), 0);
+  asm_bind_to (asm_jcc (a, CC_NE), a->rx_offset, indirect_stub (tr));
+  asm_alu_mem (a, ALU_CMP, 8, T1, RSP, 8);
+  asm_bind_to (asm_jcc (a, CC_NE), a->rx_offset, tr->jit->stubs.return_other[tr->variant][with_base][tr->ctx]);
+  asm_ret (a);
 }
 
 bool
@@ -314,8 +409,15 @@ tr_flow (Tr *tr, TrInsn *t)
       return false;
     case VM_OP_CALL:
       tr_flags_to_slot (tr);
+      if (insn->imm == 0)
+        {
+          /* CALL to the next instruction reads the program counter: nothing ever returns. */
+          call_next (tr, size);
+          return false;
+        }
       push_return (tr, size);
-      tr_jump (tr, target, backward);
+      emit_call (tr, target);
+      landing_pad (tr);
       return false;
     case VM_OP_RET:
       tr_flags_to_slot (tr);
@@ -324,7 +426,7 @@ tr_flow (Tr *tr, TrInsn *t)
     case VM_OP_JMP_IND:
       tr_flags_to_slot (tr);
       load_target (tr, insn);
-      indirect (tr);
+      asm_jmp_to (&tr->a, indirect_stub (tr));
       return false;
     case VM_OP_CALL_IND:
       tr_flags_to_slot (tr);
@@ -332,7 +434,8 @@ tr_flow (Tr *tr, TrInsn *t)
       asm_store (&tr->a, 8, T0, ENV, SLOT_VALUE);
       push_return (tr, size);
       asm_load (&tr->a, 8, T0, ENV, SLOT_VALUE);
-      indirect (tr);
+      asm_call_to (&tr->a, indirect_stub (tr));
+      landing_pad (tr);
       return false;
     default:
       g_assert_not_reached ();

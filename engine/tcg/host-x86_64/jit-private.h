@@ -86,6 +86,7 @@ enum { EXIT_STATE, EXIT_INDIRECT };
 
 typedef struct JitStubs {
   JitEnter       enter;
+  uint8_t       *bottom;       /* rel32 inside the first stub */
   const uint8_t *exit_host;    /* T0: link or 0; flags in the host register */
   const uint8_t *exit_slot;    /* the same; flags saved or dead */
   const uint8_t *callout;      /* T1: site; flags saved or dead */
@@ -95,6 +96,8 @@ typedef struct JitStubs {
   const uint8_t *load_vector;  /* called; flags and registers kept */
   const uint8_t *load_x87;
   const uint8_t *indirect[VARIANTS][2][VM_TLB_CONTEXTS]; /* T0: target; [][1]: code segment with a base */
+  /* Jumped to by a return that did not match. T0: target; T1: what it looked for. */
+  const uint8_t *return_other[VARIANTS][2][VM_TLB_CONTEXTS];
 } JitStubs;
 
 /* T2 of the fill stub. */

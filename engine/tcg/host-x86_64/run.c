@@ -69,9 +69,9 @@ jit_callout (VmX86Env *env, JitSite *site)
 {
   VmTcgCpu *tcg = vm_tcg_cpu (env);
   VmTcgExec *x = vm_tcg_exec_part (env);
-  VmBlock *block = site->block;
+  const VmBlock *block = site->block;
   uint64_t epoch = tcg->fetch_epoch, next;
-  uint32_t mode = env->mode;
+  uint32_t mode = env->mode, kills;
   VmInsn insn;
 
   vm_tcg_leave_guest_fpu (env);
@@ -80,9 +80,10 @@ jit_callout (VmX86Env *env, JitSite *site)
   if (!vm_code_insn (tcg->code, block->page, site->offset, mode, &insn))
     vm_interp_fetch (env, &insn);
   next = env->rip + insn.len;
+  kills = vm_code_kills (tcg->code); /* the dead may be on the host stack */
   vm_interp_insn (env, &insn);
   jit_flags_to_slot (env);
-  if (site->resume == 0 || block->dead || env->rip != next || insn.len != site->len || env->mode != mode ||
+  if (site->resume == 0 || vm_code_kills (tcg->code) != kills || env->rip != next || insn.len != site->len || env->mode != mode ||
       tcg->fetch_epoch != epoch || env->shadow || tcg->debug_hit || tcg->watch_hit ||
       __atomic_load_n (&env->poll, __ATOMIC_RELAXED))
     return NULL;

@@ -67,15 +67,31 @@ test_variant (Asm *a, unsigned reg, unsigned bit, const uint8_t *load)
   asm_bind_short (a, skip);
 }
 
+#define RETURN_STACK (256 * 1024)
+
 static void
 make_enter (VmJit *jit, Asm *a)
 {
+  const uint8_t *bottom = begin (a);
+
+  /* The guest returned to an address that happens to be this one's: T0 has it. */
+  asm_lea (a, 8, RSP, RSP, -8);
+  asm_store (a, 8, T0, ENV, ENV_OFF (rip));
+  asm_mov_imm (a, T0, EXIT_STATE);
+  jit->stubs.bottom = asm_jmp (a);
+
   jit->stubs.enter = (JitEnter) (uintptr_t) begin (a);
   for (unsigned i = 0; i < G_N_ELEMENTS (callee_saved); i++)
     asm_push (a, callee_saved[i]);
+  /* The bottom of the paired calls: what a return finds here sends it the long way. */
+  asm_mov_imm (a, RAX, (uintptr_t) bottom);
   asm_alu_imm (a, ALU_SUB, 8, RSP, 8);
+  asm_push (a, RAX);
+  asm_push (a, RAX);
   asm_lea (a, 8, ENV, RDI, ENV_BIAS);
   asm_store (a, 8, RSP, ENV, EXEC_OFF (host_sp));
+  asm_lea (a, 8, RAX, RSP, -RETURN_STACK);
+  asm_store (a, 8, RAX, ENV, EXEC_OFF (return_limit));
   asm_mov (a, 8, T0, RSI);
   test_variant (a, RDX, VARIANT_VECTOR, jit->stubs.load_vector);
   test_variant (a, RDX, VARIANT_X87, jit->stubs.load_x87);
@@ -102,7 +118,7 @@ make_leave (Asm *a)
   call_c (a, jit_save_x87);
   asm_bind_short (a, no_x87);
   asm_mov (a, 8, RAX, T0);
-  asm_alu_imm (a, ALU_ADD, 8, RSP, 8);
+  asm_alu_imm (a, ALU_ADD, 8, RSP, 24);
   for (unsigned i = G_N_ELEMENTS (callee_saved); i-- > 0;)
     asm_pop (a, callee_saved[i]);
   asm_ret (a);
@@ -117,6 +133,7 @@ make_exits (VmJit *jit, Asm *a, const uint8_t *leave)
   jit->stubs.exit_slot = asm_pc (a);
   spill (a);
   asm_jmp_to (a, leave);
+  asm_bind_to (jit->stubs.bottom, a->rx_offset, jit->stubs.exit_slot);
 }
 
 static void
@@ -296,6 +313,30 @@ make_indirect (VmJit *jit, Asm *a, unsigned variant, bool with_base, unsigned ct
   asm_jmp_to (a, jit->stubs.exit_slot);
 }
 
+/* Frames that the guest left without returning are skipped, up to three; else the host stack begins anew. */
+static void
+make_return_other (VmJit *jit, Asm *a, const uint8_t *indirect)
+{
+  uint8_t *bottom;
+
+  asm_lea (a, 8, T2, RSP, 64);
+  asm_alu_mem (a, ALU_CMP, 8, T2, ENV, EXEC_OFF (host_sp));
+  bottom = asm_jcc_short (a, CC_A);
+  for (unsigned skip = 1; skip <= 3; skip++)
+    {
+      uint8_t *next;
+
+      asm_alu_mem (a, ALU_CMP, 8, T1, RSP, skip * 16 + 8);
+      next = asm_jcc_short (a, CC_NE);
+      asm_alu_imm (a, ALU_ADD, 8, RSP, skip * 16);
+      asm_ret (a);
+      asm_bind_short (a, next);
+    }
+  asm_bind_short (a, bottom);
+  asm_load (a, 8, RSP, ENV, EXEC_OFF (host_sp));
+  asm_jmp_to (a, indirect);
+}
+
 void
 jit_stubs_make (VmJit *jit)
 {
@@ -316,6 +357,8 @@ jit_stubs_make (VmJit *jit)
         {
           jit->stubs.indirect[variant][with_base][ctx] = begin (&a);
           make_indirect (jit, &a, variant, with_base, ctx);
+          jit->stubs.return_other[variant][with_base][ctx] = begin (&a);
+          make_return_other (jit, &a, jit->stubs.indirect[variant][with_base][ctx]);
         }
   g_assert (a.p < a.end);
 }

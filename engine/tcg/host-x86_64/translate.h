@@ -8,7 +8,7 @@
 
 #define MAX_INSNS 64
 #define MAX_COLD  (MAX_INSNS * 5 + 8)
-#define MAX_LINKS (MAX_INSNS + 2)
+#define MAX_LINKS (MAX_INSNS + 4)
 
 typedef struct TrInsn {
   VmInsn   insn;
