@@ -254,20 +254,60 @@ random_extended (FuzzRandom *r, uint8_t *p)
   vm_store_le16 (p + 8, exponent | (fuzz_chance (r, 40) ? 0x8000 : 0));
 }
 
+static uint32_t
+random_float (FuzzRandom *r)
+{
+  static const uint32_t edges[] = {
+    0, 0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000, 0x7f800001, 1, 0x007fffff, 0x00800000,
+    0x80800001, 0x7f7fffff, 0x4f000000, 0xcf000000, 0x5f000000, 0x3f000000, 0x0d000000, 0x2f800000,
+  };
+
+  return fuzz_chance (r, 60) ? edges[fuzz_below (r, G_N_ELEMENTS (edges))] : fuzz_random (r);
+}
+
+static uint64_t
+random_double (FuzzRandom *r)
+{
+  static const uint16_t exponents[] = { 0, 1, 0x7ff, 0x7fe, 0x3ff, 0x3fe, 0x41e, 0x43e, 0x36a, 0x380, 0x47f, 0x1ff };
+  uint64_t exponent = exponents[fuzz_below (r, G_N_ELEMENTS (exponents))] | (fuzz_random (r) & 0x800);
+
+  return exponent << 52 | (fuzz_chance (r, 50) ? 0 : fuzz_random (r) >> 12 & ~(fuzz_random (r) & 0xffffffff));
+}
+
+static uint64_t
+random_quarter (FuzzRandom *r, unsigned kind)
+{
+  if (kind == 0)
+    return random_float (r) | (uint64_t) random_float (r) << 32;
+  if (kind == 1)
+    return random_double (r);
+  return fuzz_chance (r, 50) ? fuzz_random (r) : fuzz_value (r);
+}
+
 static void
 random_xsave (FuzzRandom *r, uint8_t *x)
 {
+  uint16_t fcw = 0x37f & ~(fuzz_chance (r, 30) ? fuzz_random (r) & 0x300 : 0);
+  uint32_t mxcsr = 0x1f80 | (fuzz_chance (r, 50) ? 0 : fuzz_random (r) & 0xe040);
+
+  if (fuzz_chance (r, 15))
+    fcw &= ~(fuzz_random (r) & 0x3f);
+  if (fuzz_chance (r, 15))
+    mxcsr &= ~(fuzz_random (r) & 0x1f80);
   memset (x, 0, FUZZ_XSAVE);
-  vm_store_le16 (x, 0x37f & ~(fuzz_chance (r, 30) ? fuzz_random (r) & 0x300 : 0));
-  x[1] |= (fuzz_random (r) & 3) << 2;
+  vm_store_le16 (x, fcw | (fuzz_random (r) & 0xc00));
+  /* Flags that are not masked would be an error that waits. */
+  vm_store_le16 (x + 2, fuzz_chance (r, 50) ? 0 : fuzz_random (r) & (0x7f00 | (fcw & 0x3f)));
   x[4] = fuzz_chance (r, 60) ? 0xff >> fuzz_below (r, 8) : fuzz_random (r);
-  vm_store_le32 (x + 24, 0x1f80 | (fuzz_chance (r, 50) ? 0 : (fuzz_random (r) & 0xe040)));
+  vm_store_le32 (x + 24, mxcsr | (fuzz_chance (r, 50) ? 0 : fuzz_random (r) & 0x3f));
   for (unsigned i = 0; i < 8; i++)
     random_extended (r, x + 32 + 16 * i);
-  for (unsigned i = 0; i < 32; i++)
+  for (unsigned i = 0, kind = 0; i < 32; i++)
     {
-      vm_store_le64 (x + 160 + 8 * i, fuzz_chance (r, 50) ? fuzz_random (r) : fuzz_value (r));
-      vm_store_le64 (x + 576 + 8 * i, fuzz_random (r));
+      if (i % 2 == 0)
+        kind = fuzz_below (r, 3);
+      vm_store_le64 (x + 160 + 8 * i, random_quarter (r, kind));
+      vm_store_le64 (x + 576 + 8 * i, random_quarter (r, kind));
     }
   x[512] = 7;
 }
