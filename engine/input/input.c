@@ -379,3 +379,50 @@ vm_input_send_chord (VmInput *input, VmClocks *clocks, const uint16_t *keys, uns
   vm_timer_init (&chord->timer, clocks, VM_CLOCK_VIRTUAL, chord_release, chord);
   vm_timer_set (&chord->timer, vm_clock_now (clocks, VM_CLOCK_VIRTUAL) + hold_ms * VM_NS_PER_MS);
 }
+
+static VmInputHandler *
+pointer_at (VmInput *input, unsigned n)
+{
+  const uint32_t pointing = 1u << VM_INPUT_REL | 1u << VM_INPUT_ABS;
+
+  for (GList *l = input->handlers.head; l; l = l->next)
+    {
+      VmInputHandler *handler = l->data;
+
+      if ((handler->ops->kinds & pointing) && n-- == 0)
+        return handler;
+    }
+  return NULL;
+}
+
+unsigned
+vm_input_n_pointers (VmInput *input)
+{
+  unsigned n = 0;
+
+  while (pointer_at (input, n))
+    n++;
+  return n;
+}
+
+const char *
+vm_input_pointer (VmInput *input, unsigned n, bool *current, bool *absolute)
+{
+  const VmInputHandler *handler = pointer_at (input, n);
+
+  if (!handler)
+    return NULL;
+  *current = n == 0;
+  *absolute = (handler->ops->kinds & 1u << VM_INPUT_ABS) != 0;
+  return handler->ops->name;
+}
+
+bool
+vm_input_select_pointer (VmInput *input, unsigned n)
+{
+  VmInputHandler *handler = pointer_at (input, n);
+
+  if (handler)
+    vm_input_activate (handler);
+  return handler != NULL;
+}

@@ -62,6 +62,11 @@ typedef void (*VmInputChanged) (void *opaque);
 void vm_input_watch (VmInput *input, VmInputChanged func, void *opaque);
 void vm_input_unwatch (VmInput *input, VmInputChanged func, void *opaque);
 
+/* Pointing devices, the active one first. Engine loop only. */
+unsigned    vm_input_n_pointers (VmInput *input);
+const char *vm_input_pointer (VmInput *input, unsigned n, bool *current, bool *absolute); /* NULL past the end */
+bool        vm_input_select_pointer (VmInput *input, unsigned n);
+
 /* Names of QMP: "a", "ret", "ctrl", "f1", "kp_enter" <-> evdev codes. -1 / NULL: unknown. */
 int         vm_key_from_name (const char *name);
 const char *vm_key_name (uint16_t key);

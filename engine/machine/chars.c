@@ -23,6 +23,7 @@ on_vc_added (void *opaque, VmChardev *chr, const VmCharOptions *options)
   VmMachine *m = opaque;
 
   g_ptr_array_add (m->texts, g_strdup (vm_chardev_id (chr)));
+  vm_machine_tell (m, VM_MACHINE_TEXTS);
 }
 
 struct VmCharEnv *

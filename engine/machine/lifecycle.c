@@ -439,42 +439,39 @@ vm_machine_init_env (VmMachine *m)
 
 /* --- the engine thread --- */
 
-typedef struct Quit {
-  VmMachine      *machine;
-  int             status;
-  VmShutdownCause cause;
-} Quit;
-
 static void
 quit_now (void *opaque)
 {
-  Quit *quit = opaque;
-  VmMachine *m = quit->machine;
+  VmMachine *m = opaque;
+  VmMachinePrivate *priv = m->priv;
 
-  if (!m->priv->quitting) {
-    m->priv->quitting = true;
-    m->priv->exit_status = quit->status;
-    if (m->vcpus)
-      halt (m);
-    emit_cause (m, "SHUTDOWN", quit->cause);
-    vm_loop_quit (m->env.loop);
-  }
-  g_free (quit);
+  if (priv->quitting)
+    return;
+  priv->quitting = true;
+  if (m->vcpus)
+    halt (m);
+  emit_cause (m, "SHUTDOWN", priv->quit_cause);
+  vm_machine_tell (m, VM_MACHINE_QUIT);
+  vm_loop_quit (m->env.loop);
 }
 
 void
 vm_machine_quit (VmMachine *m, int status, VmShutdownCause cause)
 {
-  Quit *quit = g_new (Quit, 1);
+  VmMachinePrivate *priv = m->priv;
 
-  *quit = (Quit) { m, status, cause };
+  /* The first who wants it gives the reason. */
+  if (!g_atomic_int_compare_and_exchange (&priv->quit_asked, 0, 1))
+    return;
+  priv->exit_status = status;
+  priv->quit_cause = cause;
   if (vm_loop_is_current (m->env.loop)) {
-    quit_now (quit);
+    quit_now (m);
     return;
   }
   if (vm_vcpu_current ())
     vm_vcpu_set_pause (m->vcpus);
-  vm_loop_post (m->env.loop, quit_now, quit);
+  vm_loop_post (m->env.loop, quit_now, m);
 }
 
 static gboolean

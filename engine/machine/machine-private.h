@@ -33,7 +33,6 @@ typedef struct VmMachinePrivate {
   GPtrArray       *watches;       /* VmWatch * */
   GPtrArray       *boot_devices;  /* VmBootDevice *, by index */
   GPtrArray       *globals_bad;   /* char *: -global that a type refused */
-  VmType          *accel_type;
   VmRegion         ram;
   bool             ram_made;
   bool             devices_made;
@@ -47,6 +46,8 @@ typedef struct VmMachinePrivate {
   VmShutdownCause  reset_cause, shutdown_cause;
   bool             panic_crashload;
   int              exit_status;
+  int              quit_asked;    /* atomic */
+  VmShutdownCause  quit_cause;
   bool             quitting;
   VmRebootAction   on_reboot;
   VmShutdownAction on_shutdown;

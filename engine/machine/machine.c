@@ -27,14 +27,6 @@ static const VmProp machine_props[] = {
 };
 
 
-static const VmType accel_base_type = {
-  .name = "accel",
-  .parent = &vm_object_type,
-  .size = sizeof (VmAccel),
-  .help = "what runs the guest's instructions",
-  .abstract = true,
-};
-
 const VmBoard *
 vm_board_find (const VmBoard *const *boards, const char *name)
 {
@@ -85,7 +77,7 @@ private_new (const VmSettings *settings)
 static VmObject *
 new_folder (VmObject *parent, const char *id)
 {
-  VmObject *folder = vm_object_new (&vm_object_type);
+  VmObject *folder = vm_object_new (&vm_container_type);
 
   vm_object_add_child (parent, id, folder);
   vm_object_unref (folder); /* the tree keeps it */
@@ -112,7 +104,7 @@ make_env (VmMachine *m)
   env->io_as = &m->io_as;
   env->display = vm_display_new (env->loop, env->clocks);
   env->input = vm_input_new (env->loop);
-  env->root = vm_object_new (&vm_object_type);
+  env->root = vm_object_new (&vm_container_type);
   env->machine = m;
   vm_machine_init_env (m);
   m->chardevs = new_folder (env->root, "chardevs");
@@ -170,81 +162,6 @@ vm_machine_new (const VmBoard *board, const VmSettings *settings, const VmTypeLi
 
 /* --- accelerators --- */
 
-static const VmAccelOps *
-find_accel (const VmAccelOps *const *accels, const char *name)
-{
-  for (; *accels; accels++)
-    if (!strcmp ((*accels)->name, name))
-      return *accels;
-  return NULL;
-}
-
-static VmAccel *
-new_accel (VmMachine *m, const VmAccelOps *ops)
-{
-  VmType *type = g_new0 (VmType, 1);
-
-  *type = (VmType) {
-    .name = g_strdup_printf ("%s-accel", ops->name), .parent = &accel_base_type,
-    .size = MAX (ops->size, sizeof (VmAccel)), .help = ops->help, .props = ops->props,
-  };
-  m->priv->accel_type = type;
-  VmAccel *accel = (VmAccel *) vm_object_new (type);
-  accel->ops = ops;
-  accel->env = &m->env;
-  return accel;
-}
-
-static void
-drop_accel (VmMachine *m)
-{
-  g_clear_pointer ((VmObject **) &m->accel, vm_object_unref);
-  if (m->priv->accel_type)
-    g_free ((char *) m->priv->accel_type->name);
-  g_clear_pointer (&m->priv->accel_type, g_free);
-}
-
-static bool
-set_accel_props (VmAccel *accel, const VmKeyVals *list, GError **error)
-{
-  for (guint i = 0; i < list->pairs->len; i++) {
-    const VmKeyValue *pair = g_ptr_array_index (list->pairs, i);
-    if (strcmp (pair->key, "accel") != 0 && !vm_object_set (&accel->parent, pair->key, pair->value, error))
-      return false;
-  }
-  return true;
-}
-
-/* False with ERROR: cannot be meant at all. False without: does not work here; WHY tells. */
-static bool
-try_accel (VmMachine *m, const VmAccelOps *const *accels, const VmKeyVals *list, GError **why, GError **error)
-{
-  const char *name = vm_keyvals_get (list, "accel");
-  const VmAccelOps *ops = find_accel (accels, name);
-  static const char *const elsewhere[] = { "kvm", "xen", "hvf", "nvmm", "whpx", NULL };
-
-  if (!ops && g_strv_contains (elsewhere, name)) {
-    g_set_error (why, VM_ERROR, VM_ERROR_NOT_AVAILABLE, "-accel %s: not available in this build", name);
-    return false;
-  }
-  if (!ops)
-    return vm_fail (error, "%sinvalid accelerator %s", m->settings->accel_given ? "-accel " : "", name);
-  m->accel = new_accel (m, ops);
-  g_autofree char *text = vm_keyvals_to_string (list);
-  if (!set_accel_props (m->accel, list, error)) {
-    g_prefix_error (error, "-accel %s: ", text + strlen ("accel="));
-    drop_accel (m);
-    return false;
-  }
-  if ((!ops->probe || ops->probe (why)) && (!ops->init || ops->init (m->accel, &m->env, why))) {
-    vm_object_add_child (m->env.root, "accel", &m->accel->parent);
-    return true;
-  }
-  g_prefix_error (why, "failed to initialize %s: ", name);
-  drop_accel (m);
-  return false;
-}
-
 static void
 on_triple_fault (void *opaque, VmVcpu *vcpu)
 {
@@ -268,34 +185,30 @@ static const VmVcpuSetEvents vcpu_events = { on_triple_fault, on_debug, on_faile
 bool
 vm_machine_init_accel (VmMachine *m, const VmAccelOps *const *accels, GError **error)
 {
-  g_autoptr (VmKeyVals) fallback = vm_keyvals_new ();
-  GPtrArray *wanted = m->settings->accels;
-  bool taken = vm_lock_enter (m->lock), ok = false;
+  const GPtrArray *wanted = m->settings->accels;
+  size_t n = MAX (wanted->len, 1);
+  g_autofree VmAccelChoice *choices = g_new0 (VmAccelChoice, n);
+  bool taken = vm_lock_enter (m->lock);
 
-  vm_keyvals_add (fallback, "accel", "tcg");
-  for (guint i = 0; i < MAX (wanted->len, 1) && !ok; i++) {
-    const VmKeyVals *list = wanted->len ? g_ptr_array_index (wanted, i) : fallback;
-    g_autoptr (GError) why = NULL, fatal = NULL;
-    ok = try_accel (m, accels, list, &why, &fatal);
-    if (fatal) {
-      g_propagate_error (error, g_steal_pointer (&fatal));
-      break;
-    }
-    if (ok && i > 0)
-      vm_report_error ("falling back to %s", m->accel->ops->name);
-    if (!ok && i + 1 < wanted->len)
-      vm_report_error ("%s", why->message);
-    else if (!ok)
-      g_propagate_error (error, g_steal_pointer (&why));
+  choices[0].name = "tcg";
+  for (guint i = 0; i < wanted->len; i++) {
+    choices[i].props = g_ptr_array_index (wanted, i);
+    choices[i].name = vm_keyvals_get (choices[i].props, "accel");
   }
-  if (ok) {
+  m->accel = vm_accel_choose (accels, choices, n, &m->env, error);
+  if (!m->accel && m->settings->accel_given && n == 1) {
+    g_autofree char *text = vm_keyvals_to_string (choices[0].props);
+    g_prefix_error (error, "-accel %s: ", text + strlen ("accel="));
+  }
+  if (m->accel) {
+    vm_object_add_child (m->env.root, "accel", &m->accel->parent);
     m->vcpus = vm_vcpu_set_new (&m->env, m->accel);
     vm_vcpu_set_events (m->vcpus, &vcpu_events, m);
     if (!strcmp (m->accel->ops->name, "qtest"))
       vm_clocks_set_manual (m->env.clocks, true);
   }
   vm_lock_leave (m->lock, taken);
-  return ok;
+  return m->accel != NULL;
 }
 
 /* --- memory, board, devices --- */
@@ -531,11 +444,9 @@ vm_machine_free (VmMachine *m)
   unrealize_all (m);
   vm_chardev_remove_all (&m->priv->chars);
   if (m->accel) {
-    if (m->accel->ops->finish)
-      m->accel->ops->finish (m->accel);
     vm_object_remove_child (&m->accel->parent);
+    g_clear_pointer (&m->accel, vm_accel_free);
   }
-  drop_accel (m);
   vm_object_unref (env.root);   /* drops all but the caller's reference to the machine */
   vm_object_unref (&m->parent); /* the board's regions go first, then those they were in */
   vm_display_free (env.display);

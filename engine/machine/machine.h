@@ -6,7 +6,7 @@
 #pragma once
 
 #include "engine/bus/device.h"
-#include "engine/cpu/vcpu.h"
+#include "engine/cpu/arch.h"
 #include "engine/options/settings.h"
 
 typedef struct VmMachine VmMachine;
@@ -85,6 +85,8 @@ typedef enum VmMachineEvent {
   VM_MACHINE_SUSPEND,   /* entered S3 */
   VM_MACHINE_WAKEUP,    /* left S3; after the wake-up reset */
   VM_MACHINE_STATE,     /* run state changed */
+  VM_MACHINE_TEXTS,     /* a "vc" back end came */
+  VM_MACHINE_QUIT,      /* the loop is about to end */
   VM_MACHINE_EXIT,      /* before anything is torn down */
   VM_MACHINE_EVENT_N,
 } VmMachineEvent;
@@ -105,6 +107,7 @@ struct VmMachine {
   const VmBoard *const *boards; /* all there are; ends with NULL */
   VmAccel          *accel;
   VmVcpuSet        *vcpus;
+  const VmArchOps  *arch;      /* of its processors; set by app; NULL: without */
   VmRegion         *ram;       /* main memory, made before the board's init, not mapped; NULL when size is 0 */
   uint64_t          ram_size;
   VmObject         *peripheral, *peripheral_anon, *unattached, *objects, *chardevs; /* parts of the tree */
@@ -120,10 +123,18 @@ struct VmMachine {
   /* Set by the board. */
   void (*inject_nmi) (VmMachine *machine);                /* NULL: cannot */
   char *(*describe_irq) (VmMachine *machine, bool pic);   /* "info irq" and "info pic" */
+  char *(*describe_lapic) (VmVcpu *vcpu);                 /* "info lapic"; NULL: has none */
+  void (*rtc_reset_reinjection) (VmMachine *machine);
   bool (*set_boot_order) (VmMachine *machine, const char *order, GError **error);
+  void (*set_irq) (VmMachine *machine, unsigned n, int level); /* drives a line as an ISA device would */
   void *board_data;
+  /* Hears of every change of the board's interrupt lines, when set: qtest. */
+  void (*irq_tap) (void *opaque, unsigned n, int level);
+  void  *irq_tap_opaque;
   bool  wakeup_supported;
+  bool  kvm_present; /* this build can use KVM; set by app */
 
+  void                    *monitors_of; /* VmMonitors *, which engine/monitor/monitor.h opens */
   struct VmMachinePrivate *priv;
 };
 

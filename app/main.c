@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* vitrine [options] [disk_image]: from the command line to a running machine and back to an exit status. */
+#include "config.h"
+
+#include "app/app.h"
+#include "devices/board/board.h"
+#include "devices/intc/lapic.h"
+#include "engine/base/log.h"
+#include "engine/char/char.h"
+#include "engine/debug/qtest.h"
+#include "engine/kvm/kvm.h"
+#include "engine/monitor/monitor.h"
+#include "engine/options/options.h"
+#include "engine/tcg/exec.h"
+#include "ui/gtk/ui-gtk.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+const VmAccelOps *const app_accels[] = {
+  &vm_tcg_accel_ops,
+#ifdef VM_HAVE_KVM
+  &vm_kvm_accel_ops,
+#endif
+  &vm_qtest_accel_ops,
+  NULL,
+};
+
+typedef struct App {
+  VmSettings       *settings;
+  VmTypeList       *types;
+  VmMachine        *machine;
+  VmMonitors       *monitors;
+  VmQtest          *qtest;
+  const VmUiModule *ui;
+  bool              pidfile;
+  int               status;
+  GThread          *engine;
+} App;
+
+/* --- the window --- */
+
+static GModule *
+open_module (const char *folder, const char *name)
+{
+  g_autofree char *path = g_build_filename (folder, name, NULL);
+
+  return g_file_test (path, G_FILE_TEST_EXISTS) ? g_module_open (path, G_MODULE_BIND_LOCAL) : NULL;
+}
+
+/* An installed module, else the one of the build folder this program was made in. */
+static bool
+load_ui (App *app, GError **error)
+{
+  GModule *module = open_module (VM_MODULEDIR, VM_UI_GTK_MODULE);
+
+  if (!module)
+    module = open_module (VM_BUILDDIR "/ui/gtk", VM_UI_GTK_MODULE);
+  if (!module)
+    return vm_fail (error, "the window needs the module %s, which cannot be loaded: %s; install it or use "
+                    "-display none", VM_UI_GTK_MODULE,
+                    g_module_error () ? g_module_error () : "it is not installed");
+  g_module_make_resident (module); /* GTK cannot be unloaded */
+  if (!g_module_symbol (module, VM_UI_GTK_SYMBOL, (gpointer *) &app->ui))
+    return vm_fail (error, "%s is not a user interface: %s", VM_UI_GTK_MODULE, g_module_error ());
+  return app->ui->probe (app->settings, error);
+}
+
+static bool
+choose_display (App *app, GError **error)
+{
+  const char *display = app->settings->display;
+
+  if (display && !strcmp (display, "none"))
+    return true;
+  if (app->settings->daemonize)
+    return vm_fail (error, "-daemonize needs -display none in this build");
+  return load_ui (app, error);
+}
+
+/* --- building the machine: the documented order --- */
+
+static char *
+describe_lapic (VmVcpu *vcpu)
+{
+  VmLapic *apic = ((VmX86Cpu *) vcpu)->apic;
+
+  return apic ? vm_lapic_describe (apic) : g_strdup ("no local APIC\n");
+}
+
+static bool
+check_start (const VmSettings *s, GError **error)
+{
+  if (s->kernel && !g_file_test (s->kernel, G_FILE_TEST_EXISTS))
+    return vm_fail (error, "could not open kernel file '%s': %s", s->kernel, g_strerror (ENOENT));
+  if (s->initrd && !strchr (s->initrd, ',') && !g_file_test (s->initrd, G_FILE_TEST_EXISTS))
+    return vm_fail (error, "could not load initrd '%s'", s->initrd);
+  if (s->dtb)
+    return vm_fail (error, "-dtb: this machine takes no device tree");
+  return true;
+}
+
+static bool
+open_monitors (App *app, GError **error)
+{
+  VmMachine *m = app->machine;
+  bool taken = vm_lock_enter (m->lock), ok = true;
+
+  for (guint i = 0; ok && i < m->monitors->len; i++)
+    ok = vm_monitors_open (app->monitors, g_ptr_array_index (m->monitors, i), error);
+  if (ok && m->qtest_chardev)
+    ok = (app->qtest = vm_qtest_new (m, error)) != NULL;
+  vm_lock_leave (m->lock, taken);
+  return ok;
+}
+
+static bool
+build_machine (App *app, const VmBoard *board, GError **error)
+{
+  VmMachine *m = app->machine = vm_machine_new (board, app->settings, app->types, vm_boards, error);
+
+  if (!m)
+    return false;
+  m->arch = &app_arch_x86;
+  m->describe_lapic = describe_lapic;
+#ifdef VM_HAVE_KVM
+  m->kvm_present = true;
+#endif
+  app->monitors = vm_monitors_new (m);
+  return vm_machine_create_backends (m, error) && vm_machine_init_accel (m, app_accels, error)
+         && app_open_drives (m, error) && vm_machine_create_ram (m, error) && check_start (app->settings, error)
+         && vm_machine_init_board (m, error) && vm_machine_create_devices (m, error) && open_monitors (app, error);
+}
+
+static bool
+set_up_log (const VmSettings *s, GError **error)
+{
+  vm_log_set_mask (s->log_items);
+  return !s->log_file || vm_log_set_file (s->log_file, error);
+}
+
+static bool
+prepare (App *app, GError **error)
+{
+  VmSettings *s = app->settings;
+  const VmBoard *board = vm_board_find (vm_boards, s->machine);
+
+  if (!board)
+    return vm_fail (error, "unsupported machine type\nUse -machine help to list supported machines");
+  if (s->daemonize && !app_daemonize (error))
+    return false;
+  if (s->process_name)
+    app_name_process (s->process_name);
+  if (s->seed_given)
+    g_random_set_seed (s->seed);
+  if (!set_up_log (s, error) || !vm_settings_complete (s, board, app->types, error) || !choose_display (app, error))
+    return false;
+  if (s->pidfile && !(app->pidfile = app_write_pidfile (s->pidfile, error)))
+    return false;
+  return build_machine (app, board, error);
+}
+
+/* --- running --- */
+
+static gpointer
+engine_thread (gpointer data)
+{
+  App *app = data;
+
+  app->status = vm_machine_run (app->machine);
+  return NULL;
+}
+
+static void
+start_engine (void *opaque)
+{
+  App *app = opaque;
+
+  app->engine = g_thread_new ("engine", engine_thread, app);
+}
+
+static void
+run (App *app)
+{
+  app_daemon_ready ();
+  if (!app->ui) {
+    app->status = vm_machine_run (app->machine); /* the main thread is the engine thread */
+    return;
+  }
+  app->ui->run (app->machine, start_engine, app);
+  vm_machine_quit (app->machine, 0, VM_CAUSE_HOST_UI); /* does nothing when the machine ended first */
+  g_thread_join (app->engine);
+}
+
+static void
+tear_down (App *app)
+{
+  g_clear_pointer (&app->qtest, vm_qtest_free);
+  g_clear_pointer (&app->monitors, vm_monitors_free);
+  g_clear_pointer (&app->machine, vm_machine_free);
+  if (app->pidfile)
+    app_remove_pidfile (app->settings->pidfile);
+  g_clear_pointer (&app->types, vm_type_list_free);
+  g_clear_pointer (&app->settings, vm_settings_free);
+}
+
+static int
+fail (const GError *error)
+{
+  vm_report_error ("%s", error->message);
+  return 1;
+}
+
+int
+main (int argc, char **argv)
+{
+  App app = { .settings = vm_settings_new () };
+  g_autoptr (GError) error = NULL;
+
+  signal (SIGPIPE, SIG_IGN);
+  vm_log_set_program (argv[0]);
+  app.types = vm_type_list_new (vm_all_types, vm_n_all_types);
+  switch (vm_options_parse (argc, argv, app.settings, &error)) {
+  case VM_OPTIONS_DONE:
+    break;
+  case VM_OPTIONS_FAIL:
+    app.status = fail (error);
+    break;
+  case VM_OPTIONS_RUN:
+    if (app.settings->help_topic)
+      app.status = app_print_list (app.settings, app.types, vm_boards);
+    else if (prepare (&app, &error))
+      run (&app);
+    else
+      app.status = fail (error);
+    break;
+  }
+  tear_down (&app);
+  return app.status;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What monitors and debuggers want to know of a processor, whatever its architecture. All are called on the
+ * vCPU's thread outside exec, or while it stands. */
+#pragma once
+
+#include "engine/cpu/vcpu.h"
+
+typedef struct VmCpuModelInfo { /* what -cpu accepts */
+  const char *name;      /* "qemu64" */
+  const char *type_name; /* "qemu64-x86_64-cpu" */
+  const char *alias_of;  /* another model's name, or NULL */
+  const char *help;
+  bool        migration_safe, is_static, deprecated;
+} VmCpuModelInfo;
+
+typedef struct VmArchOps {
+  const char *name;          /* "x86_64" */
+  unsigned    address_bytes; /* of a register */
+  char *(*describe_registers) (VmVcpu *vcpu, bool with_fpu);
+  char *(*describe_tlb) (VmVcpu *vcpu);
+  char *(*describe_mem) (VmVcpu *vcpu);
+  bool (*translate) (VmVcpu *vcpu, uint64_t virt, uint64_t *phys);  /* no faults, no A/D updates */
+  bool (*register_value) (VmVcpu *vcpu, const char *name, uint64_t *value); /* "eip", "rax", "cs" */
+  void (*foreach_model) (void (*func) (const VmCpuModelInfo *model, void *opaque), void *opaque);
+  /* One instruction at PC; BYTES has LEN of them. Its text, *USED bytes; NULL: cannot. */
+  char *(*disassemble) (VmVcpu *vcpu, uint64_t pc, const uint8_t *bytes, size_t len, unsigned *used);
+} VmArchOps;
