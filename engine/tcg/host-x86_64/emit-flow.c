@@ -263,9 +263,7 @@ load_target (Tr *tr, const VmInsn *insn)
 
   if (insn->flags & VM_INSN_MEM)
     {
-      tr_address (tr, insn, size, VM_ACCESS_READ);
-      tr_probe (tr, size, VM_ACCESS_READ);
-      asm_load_zx (&tr->a, size, T0, T0, 0);
+      tr_load_zx (tr, size, T0, tr_memory (tr, insn, size, VM_ACCESS_READ));
       return;
     }
   tr_get (tr, T0, insn->rm);
@@ -279,10 +277,10 @@ push_return (Tr *tr, unsigned size)
 {
   Asm *a = &tr->a;
   uint8_t *deep;
+  TrMem m = tr_stack (tr, -(int) size, size, VM_ACCESS_WRITE);
 
-  tr_stack_address (tr, -(int) size, size, VM_ACCESS_WRITE);
   next_rip (tr, T1);
-  asm_store (a, size, T1, T0, 0);
+  tr_store (tr, size, T1, m);
   if (IS64 (tr))
     tr_stack_adjust (tr, -(int) size);
   else
@@ -321,9 +319,10 @@ landing_pad (Tr *tr)
 static void
 call_next (Tr *tr, unsigned size)
 {
-  tr_stack_address (tr, -(int) size, size, VM_ACCESS_WRITE);
+  TrMem m = tr_stack (tr, -(int) size, size, VM_ACCESS_WRITE);
+
   next_rip (tr, T1);
-  asm_store (&tr->a, size, T1, T0, 0);
+  tr_store (tr, size, T1, m);
   tr_stack_adjust (tr, -(int) size);
   tr_jump (tr, tr->insn[tr->at].offset + tr->insn[tr->at].insn.len, false);
 }
@@ -366,8 +365,7 @@ emit_ret (Tr *tr, const VmInsn *insn)
   bool with_base = !IS64 (tr) && !(tr->mode & VM_MODE_FLAT_CS);
   Asm *a = &tr->a;
 
-  tr_stack_address (tr, 0, size, VM_ACCESS_READ);
-  asm_load_zx (a, size, T0, T0, 0);
+  tr_load_zx (tr, size, T0, tr_stack (tr, 0, size, VM_ACCESS_READ));
   tr_stack_adjust (tr, size + extra);
   if (tr->variant)
     {

@@ -173,14 +173,19 @@ typedef struct Mark {
   uint8_t *p;
   TrFlags  flags;
   JitSite *site;
-  unsigned n_cold, n_sites, variant;
+  unsigned n_cold, n_sites, n_links, variant;
+  uint32_t groups_done;
 } Mark;
 
 static Mark
 mark (const Tr *tr)
 {
-  return (Mark) { .p = tr->a.p, .flags = tr->flags, .site = tr->site, .n_cold = tr->n_cold,
-                  .n_sites = tr->block->n_sites, .variant = tr->variant };
+  Mark m = { .p = tr->a.p, .flags = tr->flags, .site = tr->site, .n_cold = tr->n_cold,
+             .n_sites = tr->block->n_sites, .n_links = tr->block->n_links, .variant = tr->variant };
+
+  for (unsigned i = 0; i < tr->n_groups; i++)
+    m.groups_done |= (uint32_t) tr->group[i].done << i;
+  return m;
 }
 
 static void
@@ -191,7 +196,24 @@ go_back (Tr *tr, const Mark *m)
   tr->site = m->site;
   tr->n_cold = m->n_cold;
   tr->block->n_sites = m->n_sites;
+  tr->block->n_links = m->n_links;
+  for (unsigned i = 0; i < tr->n_groups; i++)
+    tr->group[i].done = m->groups_done >> i & 1;
   tr->variant = m->variant;
+}
+
+static bool
+has_high_byte (const VmHostOperands *ops)
+{
+  return ops->reg & VM_HOST_HIGH_BYTE || ops->rm & VM_HOST_HIGH_BYTE;
+}
+
+unsigned
+tr_access (const VmInsn *insn)
+{
+  const VmOperandSpec *memory = memory_operand (tr_row (insn));
+
+  return (memory && memory->access & 2) || insn->flags & VM_INSN_LOCK ? VM_ACCESS_WRITE : VM_ACCESS_READ;
 }
 
 /* Passes INSN through. */
@@ -201,7 +223,6 @@ pass (Tr *tr, const TrInsn *t, const VmInsn *insn)
   const VmInsnRow *row = tr_row (insn);
   uint32_t written = (row->flags_written | row->flags_undefined) & VM_ARITH_FLAGS;
   uint32_t wanted = vm_insn_flags_read (insn) & VM_ARITH_FLAGS;
-  const VmOperandSpec *memory = NULL;
   VmHostOperands ops;
   Regs regs = { 0 };
   const Mark before = mark (tr);
@@ -215,7 +236,8 @@ pass (Tr *tr, const TrInsn *t, const VmInsn *insn)
     return false;
   if (ops.mem)
     {
-      memory = memory_operand (row);
+      const VmOperandSpec *memory = memory_operand (row);
+
       size = memory ? jit_operand_bytes (insn, memory->size) : 0;
       if (size == 0)
         return false;
@@ -223,14 +245,18 @@ pass (Tr *tr, const TrInsn *t, const VmInsn *insn)
   need_state (tr, row);
   if (ops.mem)
     {
-      bool is_write = memory->access & 2 || insn->flags & VM_INSN_LOCK;
-      unsigned access = is_write ? VM_ACCESS_WRITE : VM_ACCESS_READ;
+      unsigned access = tr_access (insn);
 
-      tr_address (tr, insn, size, access);
-      tr_probe (tr, size, access);
-      ops.base = T0;
-      ops.index = VM_REG_NONE;
-      ops.disp = 0;
+      TrMem m = tr_memory (tr, insn, size, access);
+
+      if (m.index >= 0 && has_high_byte (&ops))
+        {
+          asm_lea_index (&tr->a, 8, T0, m.base, T0, 0, m.disp);
+          m = (TrMem) { .base = T0, .index = -1 };
+        }
+      ops.base = m.base;
+      ops.index = m.index >= 0 ? m.index : VM_REG_NONE;
+      ops.disp = m.disp;
       ops.scale = 1;
       ops.segment = 0;
       ops.lock = keeps_lock (tr, insn);
@@ -307,10 +333,12 @@ emit_moffs (Tr *tr, const VmInsn *insn)
 static void
 push_value (Tr *tr, unsigned size)
 {
+  TrMem m;
+
   asm_store (&tr->a, 8, T1, ENV, SLOT_VALUE);
-  tr_stack_address (tr, -(int) size, size, VM_ACCESS_WRITE);
+  m = tr_stack (tr, -(int) size, size, VM_ACCESS_WRITE);
   asm_load (&tr->a, 8, T1, ENV, SLOT_VALUE);
-  asm_store (&tr->a, size, T1, T0, 0);
+  tr_store (tr, size, T1, m);
   tr_stack_adjust (tr, -(int) size);
 }
 
@@ -323,26 +351,30 @@ emit_push (Tr *tr, const VmInsn *insn)
 
   if (spec->kind == VM_OPND_I)
     {
-      tr_stack_address (tr, -(int) size, size, VM_ACCESS_WRITE);
-      asm_store_imm (a, size, (uint32_t) insn->imm, T0, 0);
+      TrMem m = tr_stack (tr, -(int) size, size, VM_ACCESS_WRITE);
+
+      if (m.index >= 0)
+        {
+          asm_lea_index (a, 8, T0, m.base, T0, 0, m.disp);
+          m.disp = 0;
+        }
+      asm_store_imm (a, size, (uint32_t) insn->imm, T0, m.disp);
       tr_stack_adjust (tr, -(int) size);
     }
   else if (spec->kind == VM_OPND_E && insn->flags & VM_INSN_MEM)
     {
-      tr_address (tr, insn, size, VM_ACCESS_READ);
-      tr_probe (tr, size, VM_ACCESS_READ);
-      asm_load_zx (a, size, T1, T0, 0);
+      tr_load_zx (tr, size, T1, tr_memory (tr, insn, size, VM_ACCESS_READ));
       push_value (tr, size);
     }
   else
     {
       unsigned guest = spec->kind == VM_OPND_E ? insn->rm : insn->reg;
       int reg = tr_host_reg (guest);
+      TrMem m = tr_stack (tr, -(int) size, size, VM_ACCESS_WRITE);
 
-      tr_stack_address (tr, -(int) size, size, VM_ACCESS_WRITE);
       if (reg < 0)
         asm_load (a, 8, T1, ENV, ENV_GPR (guest));
-      asm_store (a, size, reg < 0 ? T1 : (unsigned) reg, T0, 0);
+      tr_store (tr, size, reg < 0 ? T1 : (unsigned) reg, m);
       tr_stack_adjust (tr, -(int) size);
     }
   return true;
@@ -355,12 +387,13 @@ emit_push_sreg (Tr *tr, const VmInsn *insn)
                                     [VM_OPND_SS - VM_OPND_ES] = VM_SS, [VM_OPND_DS - VM_OPND_ES] = VM_DS,
                                     [VM_OPND_FS - VM_OPND_ES] = VM_FS, [VM_OPND_GS - VM_OPND_ES] = VM_GS };
   unsigned kind = tr_row (insn)->operand[0].kind, size = insn->opsize;
+  TrMem m;
 
   if (kind < VM_OPND_ES || kind > VM_OPND_GS || size != 2)
     return false; /* the wide forms may write two bytes only */
-  tr_stack_address (tr, -(int) size, size, VM_ACCESS_WRITE);
+  m = tr_stack (tr, -(int) size, size, VM_ACCESS_WRITE);
   asm_load_zx (&tr->a, 2, T1, ENV, ENV_SEG (seg_of[kind - VM_OPND_ES], selector));
-  asm_store (&tr->a, size, T1, T0, 0);
+  tr_store (tr, size, T1, m);
   tr_stack_adjust (tr, -(int) size);
   return true;
 }
@@ -372,17 +405,18 @@ emit_pop (Tr *tr, const VmInsn *insn)
   unsigned size = insn->opsize;
   unsigned guest = spec->kind == VM_OPND_E ? insn->rm : insn->reg;
   int reg = tr_host_reg (guest);
+  TrMem m;
 
   if (insn->flags & VM_INSN_MEM)
     return false;
-  tr_stack_address (tr, 0, size, VM_ACCESS_READ);
+  m = tr_stack (tr, 0, size, VM_ACCESS_READ);
   if (reg >= 0 && size >= 4 && guest != VM_RSP)
     {
-      asm_load (&tr->a, size, reg, T0, 0);
+      tr_load (tr, size, reg, m);
       tr_stack_adjust (tr, size);
       return true;
     }
-  asm_load_zx (&tr->a, size, T2, T0, 0);
+  tr_load_zx (tr, size, T2, m);
   tr_stack_adjust (tr, size);
   tr_put_sized (tr, guest, T2, size);
   return true;
@@ -528,6 +562,19 @@ is_passed (const VmInsn *insn, const VmInsnRow *row)
     default:
       return false;
     }
+}
+
+unsigned
+tr_plain_access (const VmInsn *insn)
+{
+  const VmInsnRow *row = tr_row (insn);
+  const VmOperandSpec *memory = memory_operand (row);
+  bool plain = is_passed (insn, row) || row->op == VM_OP_XCHG || row->op == VM_OP_CALL_IND || row->op == VM_OP_JMP_IND ||
+               (row->op == VM_OP_PUSH && row->operand[0].kind == VM_OPND_E);
+
+  if (!plain || memory == NULL || row->attrs & VM_ATTR_VSIB)
+    return 0;
+  return jit_operand_bytes (insn, memory->size);
 }
 
 static bool

@@ -132,14 +132,6 @@ tr_segment (Tr *tr, unsigned seg, unsigned size, unsigned access)
 }
 
 void
-tr_address (Tr *tr, const VmInsn *insn, unsigned size, unsigned access)
-{
-  tr_clobber_flags (tr);
-  tr_offset (tr, insn);
-  tr_segment (tr, insn->seg, size, access);
-}
-
-void
 tr_probe (Tr *tr, unsigned size, unsigned access)
 {
   Asm *a = &tr->a;
@@ -163,12 +155,90 @@ tr_probe (Tr *tr, unsigned size, unsigned access)
   cold->info = FILL_INFO (size, access, tr->ctx);
 }
 
-void
-tr_stack_address (Tr *tr, int delta, unsigned size, unsigned access)
+/* --- shared checks ------------------------------------------------------------------------------- */
+
+/* The check of a whole group, made at its first access, which is DISP from guest register BASE and OFFSET from the
+ * root. Leaves in T0 and the slot what to add to a linear address. When it fails for good the block's plain
+ * twin goes on: each of its accesses for itself. */
+static void
+check_group (Tr *tr, TrGroup *g, unsigned base, int32_t disp, int64_t offset)
 {
   Asm *a = &tr->a;
+  unsigned width = IS64 (tr) ? 8 : 4, access = g->is_write ? VM_ACCESS_WRITE : VM_ACCESS_READ;
+  int32_t table = TCG_OFF (tlb) + tr->ctx * sizeof (VmTlb) +
+                  (g->is_write ? offsetof (VmTlb, write) : offsetof (VmTlb, read));
+  int32_t low = disp - (int32_t) (offset - g->low);
+  const uint8_t *again;
+  Cold *cold;
+
+  if (tr->insn[tr->at].live_in)
+    tr_flags_to_slot (tr);
+  tr_clobber_flags (tr);
+  again = asm_pc (a);
+  asm_lea (a, width, T0, address_reg (tr, base, T0), low);
+  asm_mov (a, 4, T1, T0);
+  asm_shift (a, SHIFT_SHR, 4, T1, VM_PAGE_SHIFT - 4);
+  asm_lea (a, 8, T2, T0, g->high - g->low - 1);
+  asm_alu_imm (a, ALU_AND, 4, T1, (VM_TLB_SIZE - 1) << 4);
+  asm_alu_imm (a, ALU_AND, 8, T2, -4096);
+  asm_op_mem (a, 8, 0x3b, T2, ENV, T1, 0, table);
+  cold = tr_cold (tr, COLD_GROUP, asm_jcc (a, CC_NE));
+  cold->back = again;
+  cold->info = FILL_INFO (g->high - g->low, access, tr->ctx);
+  cold->link = tr_link (tr, tr->insn[tr->at].offset);
+  cold->link->variant |= VARIANT_PLAIN;
+  cold->link->flags_saved = true;
+  asm_op_mem (a, 8, 0x8b, T0, ENV, T1, 0, table + offsetof (VmTlbEntry, addend));
+  asm_store (a, 8, T0, ENV, SLOT_GROUP (g->slot));
+  g->done = true;
+}
+
+static TrMem
+group_memory (Tr *tr, TrGroup *g, unsigned base, int32_t disp, int64_t offset)
+{
+  Asm *a = &tr->a;
+  int reg = tr_host_reg (base);
+
+  if (!g->done)
+    check_group (tr, g, base, disp, offset);
+  else
+    asm_load (a, 8, T0, ENV, SLOT_GROUP (g->slot));
+  if (IS64 (tr) && reg >= 0)
+    return (TrMem) { .base = reg, .index = T0, .disp = disp };
+  if (IS64 (tr))
+    {
+      asm_load (a, 8, T1, ENV, ENV_GPR (base));
+      asm_lea_index (a, 8, T0, T0, T1, 0, 0);
+      return (TrMem) { .base = T0, .index = -1, .disp = disp };
+    }
+  asm_lea (a, 4, T1, reg, disp); /* wraps as the guest's addresses do */
+  asm_lea_index (a, 8, T0, T0, T1, 0, 0);
+  return (TrMem) { .base = T0, .index = -1 };
+}
+
+TrMem
+tr_memory (Tr *tr, const VmInsn *insn, unsigned size, unsigned access)
+{
+  TrInsn *t = &tr->insn[tr->at];
+
+  if (t->group)
+    return group_memory (tr, &tr->group[t->group - 1], insn->base, insn->disp, t->group_offset);
+  tr_clobber_flags (tr);
+  tr_offset (tr, insn);
+  tr_segment (tr, insn->seg, size, access);
+  tr_probe (tr, size, access);
+  return (TrMem) { .base = T0, .index = -1 };
+}
+
+TrMem
+tr_stack (Tr *tr, int delta, unsigned size, unsigned access)
+{
+  Asm *a = &tr->a;
+  TrInsn *t = &tr->insn[tr->at];
   unsigned width = IS64 (tr) ? 8 : 4;
 
+  if (t->stack_group)
+    return group_memory (tr, &tr->group[t->stack_group - 1], VM_RSP, delta, t->stack_group_offset);
   tr_clobber_flags (tr);
   if (delta)
     asm_lea (a, width, T0, GUEST_RSP, delta);
@@ -178,6 +248,7 @@ tr_stack_address (Tr *tr, int delta, unsigned size, unsigned access)
     asm_movzx (a, 2, T0, T0);
   tr_segment (tr, VM_SS, size, access);
   tr_probe (tr, size, access);
+  return (TrMem) { .base = T0, .index = -1 };
 }
 
 void

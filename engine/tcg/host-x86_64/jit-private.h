@@ -29,12 +29,13 @@
 #define SLOT_FLAGS      ENV_OFF (scratch[1]) /* 16 bits: SETO in the low byte, LAHF's AH in the high one */
 #define SLOT_NOT_CF     (ENV_OFF (scratch[1]) + 4) /* a byte: CF clear */
 #define SLOT_VALUE      ENV_OFF (scratch[2]) /* a value over a second memory access */
-#define SLOT_WINDOW     ENV_OFF (scratch[3])
+#define SLOT_GROUP(n)   (ENV_OFF (scratch[3]) + (n) * 8) /* of three shared address checks */
 
-enum { SCRATCH_PC_BASE, SCRATCH_FLAGS, SCRATCH_VALUE, SCRATCH_WINDOW };
+enum { SCRATCH_PC_BASE, SCRATCH_FLAGS };
 
 /* What a block expects in host registers: part of its key. */
-enum { VARIANT_VECTOR = 1, VARIANT_X87 = 2, VARIANTS = 4 };
+enum { VARIANT_VECTOR = 1, VARIANT_X87 = 2, VARIANTS = 4,
+       VARIANT_PLAIN = 4 /* no shared address checks */ };
 
 /* --- an instruction that may leave generated code ------------------------------------------------- */
 
@@ -93,6 +94,7 @@ typedef struct JitStubs {
   const uint8_t *fault_host;   /* from the signal handler; T1: site */
   const uint8_t *fault_slot;
   const uint8_t *fill;         /* called; T0: linear address, T1: site, T2: info -> T0: host address */
+  const uint8_t *fill_soft;    /* the same; T0 is 0 when it cannot be */
   const uint8_t *load_vector;  /* called; flags and registers kept */
   const uint8_t *load_x87;
   const uint8_t *indirect[VARIANTS][2][VM_TLB_CONTEXTS]; /* T0: target; [][1]: code segment with a base */
@@ -101,7 +103,7 @@ typedef struct JitStubs {
 } JitStubs;
 
 /* T2 of the fill stub. */
-#define FILL_INFO(size, access, ctx) ((size) | (access) << 8 | (ctx) << 16)
+#define FILL_INFO(size, access, ctx) ((size) | (access) << 16 | (ctx) << 24)
 
 struct VmJit {
   VmX86Env         *env;

@@ -212,8 +212,26 @@ interpret (VmX86Env *env, Trial *t, VmCodeView *view, const VmBlock *block)
   return result;
 }
 
+/* A shared check that failed leads to the block's plain twin: part of the same trial. */
 static void
-compile_run (VmJit *jit, Trial *t, const uint8_t *entry, unsigned variant)
+finish_plain (VmJit *jit, VmCodeView *view)
+{
+  while (jit->pending && jit->pending->variant & VARIANT_PLAIN)
+    {
+      unsigned offset = jit->pending->target, variant = jit->pending->variant;
+      VmBlock *block = vm_code_find (jit->code, vm_block_key (view, offset, variant));
+
+      if (block == NULL)
+        block = jit_translate (jit, view, offset, variant);
+      jit->pending = NULL;
+      if (block == NULL)
+        return;
+      jit_enter (jit, block->entry_saved, variant);
+    }
+}
+
+static void
+compile_run (VmJit *jit, Trial *t, VmCodeView *view, const uint8_t *entry, unsigned variant)
 {
   VmX86Env *env = jit->env;
   VmTcgCpu *tcg = vm_tcg_cpu (env);
@@ -222,7 +240,10 @@ compile_run (VmJit *jit, Trial *t, const uint8_t *entry, unsigned variant)
   env->exc_vector = -1;
   tcg->fault_env = &jump;
   if (sigsetjmp (jump, 0) == 0)
-    jit_enter (jit, entry, variant);
+    {
+      jit_enter (jit, entry, variant);
+      finish_plain (jit, view);
+    }
   else
     {
       t->compiled.raised = true;
@@ -329,7 +350,7 @@ jit_lockstep (VmJit *jit, VmCodeView *view, uint64_t pc, const uint8_t *entry, u
   if (!can)
     return false;
 
-  compile_run (jit, t, entry, variant);
+  compile_run (jit, t, view, entry, variant);
   get_state (env, &t->compiled);
   if (!same (t))
     {

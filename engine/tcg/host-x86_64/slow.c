@@ -19,9 +19,9 @@ jit_fill (VmX86Env *env, uint64_t linear, uint32_t info)
   void *host;
 
   /* The table of pages knows only translations: this check belongs to the segment. */
-  if (!is_canonical (env, linear))
+  if (!is_canonical (env, linear) || !is_canonical (env, linear + (info & 0xffff) - 1))
     return NULL;
-  host = vm_mmu_try_host (env, linear, info & 0xff, info >> 8 & 0xff, info >> 16);
+  host = vm_mmu_try_host (env, linear, info & 0xffff, info >> 16 & 0xff, info >> 24);
   env->exc_vector = -1; /* the interpreter meets the fault again, with the whole instruction */
   return host;
 }

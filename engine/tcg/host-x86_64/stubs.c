@@ -171,13 +171,13 @@ make_faults (VmJit *jit, Asm *a)
 }
 
 /* The vector and x87 registers stay as they are: jit_fill() is built for general registers only. */
-static void
-make_fill (VmJit *jit, Asm *a)
+static const uint8_t *
+make_fill (VmJit *jit, Asm *a, bool soft)
 {
   unsigned n = G_N_ELEMENTS (volatile_pinned);
+  const uint8_t *start = begin (a);
   uint8_t *fail, *no_vector, *no_x87;
 
-  jit->stubs.fill = begin (a);
   for (unsigned i = 0; i < n; i++)
     asm_push (a, volatile_pinned[i]);
   asm_load (a, 2, RAX, ENV, EXEC_OFF (vector_live)); /* and x87_live */
@@ -201,12 +201,18 @@ make_fill (VmJit *jit, Asm *a)
   asm_bind_short (a, no_x87);
   for (unsigned i = n; i-- > 0;)
     asm_pop (a, volatile_pinned[i]);
+  if (soft)
+    {
+      asm_ret (a);
+      return start;
+    }
   asm_alu (a, 1, 8, T0, T0);
   fail = asm_jcc_short (a, CC_E);
   asm_ret (a);
   asm_bind_short (a, fail);
   asm_lea (a, 8, RSP, RSP, 8);
   asm_jmp_to (a, jit->stubs.callout);
+  return start;
 }
 
 static void
@@ -350,7 +356,8 @@ jit_stubs_make (VmJit *jit)
   make_exits (jit, &a, leave);
   make_callout (jit, &a, leave);
   make_faults (jit, &a);
-  make_fill (jit, &a);
+  jit->stubs.fill = make_fill (jit, &a, false);
+  jit->stubs.fill_soft = make_fill (jit, &a, true);
   for (unsigned variant = 0; variant < VARIANTS; variant++)
     for (unsigned with_base = 0; with_base < 2; with_base++)
       for (unsigned ctx = 0; ctx < VM_TLB_CONTEXTS; ctx++)

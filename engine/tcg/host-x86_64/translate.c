@@ -207,6 +207,18 @@ emit_cold (Tr *tr, Cold *cold)
         }
       asm_jmp_to (c, cold->back);
       break;
+    case COLD_GROUP:
+      asm_mov_imm (c, T2, cold->info);
+      asm_call_to (c, tr->jit->stubs.fill_soft);
+      asm_alu (c, ALU_OR, 8, T0, T0);
+      asm_bind_to (asm_jcc (c, CC_NE), c->rx_offset, cold->back);
+      /* The plain twin; the jump there is linked like any other. */
+      cold->link->patch = asm_jmp (c);
+      cold->link->patch_pc = asm_pc (c);
+      cold->link->unlinked = asm_pc (c);
+      asm_mov_imm (c, T0, (uintptr_t) cold->link);
+      asm_jmp_to (c, tr->jit->stubs.exit_slot);
+      break;
     case COLD_CROSS:
       {
         uint8_t *miss[2];
@@ -397,7 +409,7 @@ allocate (Tr *tr, unsigned start)
   block->view = tr->view;
   block->start = start;
   block->end = tr->end;
-  block->key = vm_block_key (tr->view, start, tr->variant);
+  block->key = vm_block_key (tr->view, start, tr->variant | (tr->plain ? VARIANT_PLAIN : 0));
   tr->a = (Asm) { .p = s->hot, .end = s->hot_end, .rx_offset = tr->jit->rx_offset };
   tr->c = (Asm) { .p = s->cold, .end = s->cold_end, .rx_offset = tr->jit->rx_offset };
 }
@@ -468,7 +480,7 @@ jit_translate (VmJit *jit, VmCodeView *view, unsigned offset, unsigned variant)
 {
   Tr tr = {
     .jit = jit, .code = jit->code, .view = view, .page = view->page, .mode = view->mode,
-    .ctx = vm_tlb_context (jit->env), .variant = variant,
+    .ctx = vm_tlb_context (jit->env), .variant = variant & (VARIANTS - 1), .plain = variant & VARIANT_PLAIN,
   };
 
   jit->single_cpu = vm_code_n_cpus (jit->code) == 1;
@@ -476,6 +488,7 @@ jit_translate (VmJit *jit, VmCodeView *view, unsigned offset, unsigned variant)
   if (tr.n_insns == 0 || !vm_code_page_ready (view->page))
     return NULL;
   find_liveness (&tr);
+  tr_plan (&tr);
   allocate (&tr, offset);
   emit (&tr);
   close_block (&tr);

@@ -7,17 +7,37 @@
 #include "engine/tcg/host-x86_64/reencode.h"
 
 #define MAX_INSNS 64
-#define MAX_COLD  (MAX_INSNS * 5 + 8)
-#define MAX_LINKS (MAX_INSNS + 4)
+#define MAX_GROUPS 16
+#define GROUP_SLOTS 3
+#define MAX_COLD  (MAX_INSNS * 6 + 8)
+#define MAX_LINKS (MAX_INSNS + MAX_GROUPS + 4)
 
 typedef struct TrInsn {
   VmInsn   insn;
   uint16_t offset;
   bool     stop;      /* tier 0 does it, then the block is left */
+  uint8_t  group, stack_group; /* number + 1 of the shared check of its memory operand, of its stack access */
+  int64_t  group_offset, stack_group_offset; /* the access, from the group's root */
   uint32_t live_in, live_out; /* arithmetic flags somebody still wants */
 } TrInsn;
 
-typedef enum ColdKind { COLD_FILL, COLD_CALLOUT, COLD_RESUME, COLD_EXIT, COLD_CROSS } ColdKind;
+/* Accesses that one check covers: [root + LOW, root + HIGH). */
+typedef struct TrGroup {
+  uint16_t root;
+  int64_t  low, high;
+  bool     is_write, saw_exit, done;
+  unsigned n, first, last;
+  int      slot;
+} TrGroup;
+
+/* A memory operand of emitted code. */
+typedef struct TrMem {
+  uint8_t base;
+  int     index; /* -1: none */
+  int32_t disp;
+} TrMem;
+
+typedef enum ColdKind { COLD_FILL, COLD_CALLOUT, COLD_RESUME, COLD_EXIT, COLD_CROSS, COLD_GROUP } ColdKind;
 
 /* Where the arithmetic flags are. All false: nobody wants them. */
 typedef struct TrFlags {
@@ -55,6 +75,9 @@ typedef struct Tr {
   Cold        cold[MAX_COLD];
   unsigned    n_cold;
   uint64_t    depends;
+  TrGroup     group[MAX_GROUPS];
+  unsigned    n_groups;
+  bool        plain;      /* no shared checks */
 } Tr;
 
 #define IS64(tr) (((tr)->mode & VM_MODE_CS64) != 0)
@@ -96,16 +119,16 @@ bool     tr_flags_dead_at (Tr *tr, int32_t target);
 
 /* --- emit-memory.c --- */
 
-/* Linear address of the memory operand in T0, after the segment's checks for SIZE bytes. */
-void tr_address (Tr *tr, const VmInsn *insn, unsigned size, unsigned access);
+/* The memory operand of INSN, SIZE bytes, checked and translated. Uses T0..T2; the result uses T0. */
+TrMem tr_memory (Tr *tr, const VmInsn *insn, unsigned size, unsigned access);
+/* What the stack pointer plus DELTA names, likewise. */
+TrMem tr_stack (Tr *tr, int delta, unsigned size, unsigned access);
 /* The offset alone, truncated to the address size, in T0. */
 void tr_offset (Tr *tr, const VmInsn *insn);
 /* T0: offset in segment SEG -> linear address. Uses T1. */
 void tr_segment (Tr *tr, unsigned seg, unsigned size, unsigned access);
 /* T0: linear address -> host address. Uses T1, T2. */
 void tr_probe (Tr *tr, unsigned size, unsigned access);
-/* The address the stack pointer plus DELTA names, as a host address in T0. */
-void tr_stack_address (Tr *tr, int delta, unsigned size, unsigned access);
 /* Adds DELTA to the stack pointer, within its size. Uses T1. */
 void tr_stack_adjust (Tr *tr, int delta);
 /* A guest register into a host register, and back (whole). */
@@ -114,7 +137,38 @@ void tr_put (Tr *tr, unsigned guest, unsigned host);
 /* The low SIZE bytes of HOST into the guest register, as an instruction of that operand size does. */
 void tr_put_sized (Tr *tr, unsigned guest, unsigned host, unsigned size);
 
+static inline void
+tr_load (Tr *tr, unsigned size, unsigned reg, TrMem m)
+{
+  asm_op_mem (&tr->a, size, size == 1 ? 0x8a : 0x8b, reg, m.base, m.index, 0, m.disp);
+}
+
+static inline void
+tr_load_zx (Tr *tr, unsigned size, unsigned reg, TrMem m)
+{
+  if (size >= 4)
+    tr_load (tr, size, reg, m);
+  else
+    asm_op_mem (&tr->a, 4, size == 1 ? 0x0fb6 : 0x0fb7, reg, m.base, m.index, 0, m.disp);
+}
+
+static inline void
+tr_store (Tr *tr, unsigned size, unsigned reg, TrMem m)
+{
+  asm_op_mem (&tr->a, size, size == 1 ? 0x88 : 0x89, reg, m.base, m.index, 0, m.disp);
+}
+
+/* --- plan.c --- */
+
+/* Finds accesses that can share a check. */
+void tr_plan (Tr *tr);
+
 /* --- emit-insn.c --- */
+
+/* Bytes of the memory operand when INSN is passed through with it (or pushes, pops or jumps by it); 0: other. */
+unsigned tr_plain_access (const VmInsn *insn);
+/* VM_ACCESS_* of the memory operand. */
+unsigned tr_access (const VmInsn *insn);
 
 /* False: tier 0 has to do it. */
 bool     tr_insn (Tr *tr, TrInsn *t);
