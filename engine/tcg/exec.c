@@ -222,6 +222,7 @@ vm_tcg_exec (VmVcpu *vcpu)
   sigjmp_buf fault_env;
   VmVcpuExit why;
 
+  vm_tlb_safe_point (env); /* much may have happened while the vCPU stood */
   tcg->fault_env = &fault_env;
   /* Comes back here with the exception in env->exc_*; delivering it may raise the next one. */
   if (sigsetjmp (fault_env, 0) != 0)

@@ -33,6 +33,7 @@ typedef struct VmTcgAccel {
   bool          interpret;     /* no tier 1 */
   bool          precise_flags; /* faults show arithmetic flags that nobody would read */
   VmCodeShared *shared;
+  VmMemoryListener listener;   /* tells the vCPUs of a new flat view */
 } VmTcgAccel;
 
 typedef struct VmTcgExec {

@@ -31,6 +31,12 @@ tcg_probe (GError **error)
   return true;
 }
 
+static void
+tcg_view_changed (VmMemoryListener *listener)
+{
+  vm_code_shared_poll (VM_CONTAINER_OF (listener, VmTcgAccel, listener)->shared);
+}
+
 static bool
 tcg_init (VmAccel *base, VmEnv *env, GError **error)
 {
@@ -39,13 +45,19 @@ tcg_init (VmAccel *base, VmEnv *env, GError **error)
   if (accel->thread == THREAD_SINGLE)
     base->ops = &tcg_single_ops;
   accel->shared = vm_code_shared_new (env->memory);
+  accel->listener = (VmMemoryListener) { .commit = tcg_view_changed };
+  vm_memory_listener_add (&accel->listener, env->memory_as);
   return true;
 }
 
 static void
 tcg_finish (VmAccel *base)
 {
-  g_clear_pointer (&((VmTcgAccel *) base)->shared, vm_code_shared_free);
+  VmTcgAccel *accel = (VmTcgAccel *) base;
+
+  if (accel->listener.as)
+    vm_memory_listener_remove (&accel->listener);
+  g_clear_pointer (&accel->shared, vm_code_shared_free);
 }
 
 static void

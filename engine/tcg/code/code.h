@@ -22,6 +22,8 @@ typedef struct CodeWait     CodeWait;
 
 VmCodeShared *vm_code_shared_new (VmMemory *memory);
 void          vm_code_shared_free (VmCodeShared *shared);
+/* The address space has a new flat view: every vCPU looks at its next poll. Any thread. */
+void vm_code_shared_poll (VmCodeShared *shared);
 
 /* Bytes of RAM were written behind VM_PAGE_CODE. From ENV's own thread while it runs guest code. */
 void vm_code_written (VmX86Env *env, VmRamBlock *ram, uint64_t offset, uint64_t len);
@@ -55,6 +57,7 @@ struct VmCodePage {
   VmBlock       *blocks;     /* live ones */
   VmBlock       *dead;       /* kept to be revived when the bytes are those again */
   unsigned       n_dead;
+  VmBlock       *tails;      /* blocks of other pages whose last instruction ends in this one */
   unsigned       hits;       /* times a write hit live code */
   CodeWait      *wait;       /* other vCPUs that may still hold write entries; NULL: none */
 };
@@ -82,6 +85,8 @@ struct VmBlock {
   uint64_t       key;
   uint16_t       start, end; /* bytes translated, as offsets in the page */
   uint64_t       depends;    /* lines outside that were looked at */
+  VmCodePage    *tail_page;  /* where the last instruction ends when it runs over the page's end */
+  VmBlock       *next_tail;  /* of that page */
   bool           dead;
   uint8_t       *bytes;      /* copy of the guest's bytes */
   const uint8_t *entry;      /* flags in the host register */
@@ -122,6 +127,9 @@ bool        vm_code_insn (VmCode *code, VmCodePage *page, unsigned offset, uint3
 unsigned    vm_code_heat (VmCodePage *page, unsigned offset, uint32_t mode);
 void        vm_code_set_heat (VmCodePage *page, unsigned offset, uint32_t mode, unsigned heat);
 #define VM_CODE_HEAT_NEVER 255 /* not to be translated; vm_code_heat() stays below unless it was set */
+/* The one at OFFSET that runs over the end of PAGE into NEXT. */
+bool        vm_code_insn_over (VmCode *code, VmCodePage *page, VmCodePage *next, unsigned offset, uint32_t mode,
+                               VmInsn *insn);
 /* Looks at lines without decoding through the cache: they become watched. */
 void        vm_code_watch (VmCode *code, VmCodePage *page, uint64_t lines);
 

@@ -290,3 +290,16 @@ vm_code_shared_free (VmCodeShared *shared)
   g_mutex_clear (&shared->mutex);
   g_free (shared);
 }
+
+void
+vm_code_shared_poll (VmCodeShared *shared)
+{
+  g_mutex_lock (&shared->mutex);
+  for (unsigned i = 0; i < shared->codes->len; i++)
+    {
+      VmCode *code = shared->codes->pdata[i];
+
+      __atomic_fetch_or (&code->cpu->env.poll, VM_POLL_FLUSH, __ATOMIC_SEQ_CST);
+    }
+  g_mutex_unlock (&shared->mutex);
+}
