@@ -255,7 +255,8 @@ vm_op_callf (VmX86Env *env, const VmInsn *insn)
 void
 vm_op_jmpf (VmX86Env *env, const VmInsn *insn)
 {
-  far_transfer (env, insn->imm2, insn->imm & size_mask (insn->opsize), insn->opsize, false, 0);
+  far_transfer (env, insn->imm2, insn->imm & size_mask (insn->opsize), insn->opsize, false,
+                next_rip (env, insn));
 }
 
 void
