@@ -191,7 +191,7 @@ acpi_write_fadt (VmAcpiBlob *blob, const VmAcpiPc *pc, uint32_t facs, uint32_t d
   put (t, 0, 2);                       /* GPE1_BASE, CST_CNT */
   put (t, 0xfff, 2);                   /* P_LVL2_LAT, P_LVL3_LAT: no C2, no C3 */
   put (t, 0xfff, 2);
-  put_zeros (t, 6);                    /* flush, duty, alarms */
+  put_zeros (t, 8);                    /* flush, duty, alarms */
   put (t, 0x32, 1);                    /* CENTURY in CMOS */
   put (t, 0, 2);                       /* IAPC_BOOT_ARCH: as revision 1 */
   put (t, 0, 1);
