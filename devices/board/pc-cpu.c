@@ -2,6 +2,8 @@
 /* The processors of a PC with their local APICs. */
 #include "devices/board/pc.h"
 
+#include "devices/intc/kvm-chips.h"
+
 #include "engine/x86/model.h"
 
 /* --- without a local APIC: INTR comes straight from the 8259 --------------------------------------------- */
@@ -137,6 +139,19 @@ pc_apic_id (const VmSmp *smp, unsigned index)
 /* --- making them ----------------------------------------------------------------------------------------------- */
 
 static bool
+pc_make_inner_lapic (VmPc *pc, VmX86Cpu *cpu, GError **error)
+{
+  VmKvmApic *apic = (VmKvmApic *) vm_machine_new_device (&pc->parent, &vm_kvm_apic_type);
+  bool ok;
+
+  vm_kvm_apic_attach (apic, &pc->lapics, cpu);
+  vm_object_add_child (&cpu->parent.parent.parent, "lapic", &apic->parent.parent);
+  ok = vm_device_realize (&apic->parent, &pc->parent.env, NULL, error);
+  vm_object_unref (&apic->parent.parent);
+  return ok;
+}
+
+static bool
 pc_make_lapic (VmPc *pc, VmX86Cpu *cpu, uint32_t id, GError **error)
 {
   VmLapic *apic = (VmLapic *) vm_machine_new_device (&pc->parent, &vm_lapic_type);
@@ -183,7 +198,8 @@ pc_make_cpu (VmPc *pc, const VmX86CpuOption *option, unsigned index, VmAddressSp
   if (!ok)
     return false;
   if (vm_x86_has (cpu, VM_X86_FEATURE_APIC) || machine->settings->smp.max_cpus > 1)
-    return pc_make_lapic (pc, cpu, cpu->model->apic_id, error);
+    return pc->irqchip == VM_IRQCHIP_OFF ? pc_make_lapic (pc, cpu, cpu->model->apic_id, error)
+                                         : pc_make_inner_lapic (pc, cpu, error);
   cpu->apic_ops = &plain_ops;
   cpu->apic = pc;
   return true;
@@ -194,12 +210,16 @@ vm_pc_make_cpus (VmPc *pc, VmAddressSpace *smm_as, GError **error)
 {
   const VmSmp *smp = &pc->parent.settings->smp;
   const char *text = pc->parent.settings->cpu;
+  VmAccel *accel = pc->parent.accel;
   g_autoptr (VmX86CpuOption) option =
     vm_x86_cpu_parse (pc->parent.types, text ? text : pc->parent.board->default_cpu, error);
 
   if (!option)
     return false;
   vm_lapic_bus_init (&pc->lapics, &pc->parent.env);
+  if (accel->ops->irqchip && !accel->ops->irqchip->create (accel, &pc->irqchip, error))
+    return false;
+  pc->lapics.accel = pc->irqchip == VM_IRQCHIP_OFF ? NULL : accel;
   pc->n_possible = MIN (MAX (smp->max_cpus, 1), G_N_ELEMENTS (pc->apic_ids));
   for (unsigned i = 0; i < pc->n_possible; i++)
     pc->apic_ids[i] = pc_apic_id (smp, i);

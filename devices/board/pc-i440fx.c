@@ -4,6 +4,7 @@
 
 #include "devices/acpi/acpi-tables.h"
 #include "devices/i2c/smbus-eeprom.h"
+#include "devices/intc/kvm-chips.h"
 #include "devices/isa/piix3.h"
 #include "devices/misc/pvpanic.h"
 #include "devices/pci/i440fx.h"
@@ -91,18 +92,39 @@ make_piix3 (PcI440fx *self, GError **error)
   return true;
 }
 
+/* Where it is inside the accelerator. */
+static bool
+make_inner_ioapic (PcI440fx *self, GError **error)
+{
+  VmPc *pc = &self->parent;
+  VmKvmChip *chip = (VmKvmChip *) vm_machine_new_device (&pc->parent, &vm_kvm_ioapic_type);
+  bool ok;
+
+  chip->accel = pc->parent.accel;
+  chip->part = VM_IRQCHIP_IOAPIC;
+  vm_object_add_child (&self->host->parent.parent, "ioapic", &chip->parent.parent);
+  ok = vm_device_realize (&chip->parent, &pc->parent.env, NULL, error);
+  vm_object_unref (&chip->parent.parent);
+  return ok;
+}
+
 static bool
 make_ioapic (PcI440fx *self, GError **error)
 {
   VmPc *pc = &self->parent;
+  VmAccel *accel = pc->parent.accel;
   bool ok;
 
+  if (pc->irqchip == VM_IRQCHIP_ON)
+    return make_inner_ioapic (self, error);
   if (pc->lapics.apics->len == 0)
     return true;
   pc->ioapic = (VmIoapic *) vm_machine_new_device (&pc->parent, &vm_ioapic_type);
   pc->ioapic->bus = &pc->lapics;
   pc->lapics.eoi = vm_ioapic_eoi;
   pc->lapics.eoi_opaque = pc->ioapic;
+  if (pc->irqchip == VM_IRQCHIP_SPLIT)
+    accel->ops->irqchip->set_eoi_hook (accel, vm_ioapic_eoi, pc->ioapic);
   vm_object_add_child (&self->host->parent.parent, "ioapic", &pc->ioapic->parent.parent);
   ok = vm_device_realize (&pc->ioapic->parent, &pc->parent.env, NULL, error);
   vm_object_unref (&pc->ioapic->parent.parent);

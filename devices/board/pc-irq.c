@@ -2,6 +2,8 @@
 /* Interrupt lines of a PC: sources or-ed into lines, lines to the 8259 pair and the I/O APIC. */
 #include "devices/board/pc.h"
 
+#include "devices/intc/kvm-chips.h"
+
 #define SOURCE_SHIFT 8
 
 static bool
@@ -19,6 +21,13 @@ pc_set_line (VmPc *pc, unsigned gsi)
 
   if (level)
     pc->irq_count[gsi]++;
+  if (pc->irqchip == VM_IRQCHIP_ON)
+    {
+      VmAccel *accel = pc->parent.accel;
+
+      accel->ops->irqchip->set_gsi (accel, gsi, level);
+      return;
+    }
   if (gsi < 16 && gsi != 2 && pc->pic[gsi / 8])
     {
       VmIrq irq = vm_i8259_input (pc->pic[gsi / 8], gsi & 7);
@@ -79,6 +88,20 @@ pc_make_pic (VmPc *pc, bool master, GError **error)
   return ok ? pic : NULL;
 }
 
+/* Where the 8259 pair is inside the accelerator. */
+static bool
+pc_make_inner_pic (VmPc *pc, VmIrqchipPart part, GError **error)
+{
+  VmKvmChip *chip = (VmKvmChip *) vm_machine_new_device (&pc->parent, &vm_kvm_i8259_type);
+  bool ok;
+
+  chip->accel = pc->parent.accel;
+  chip->part = part;
+  ok = vm_device_realize (&chip->parent, &pc->parent.env, NULL, error);
+  vm_object_unref (&chip->parent.parent);
+  return ok;
+}
+
 /* The processors exist, and so does the ISA bus. */
 bool
 vm_pc_make_pics (VmPc *pc, GError **error)
@@ -88,6 +111,9 @@ vm_pc_make_pics (VmPc *pc, GError **error)
   for (unsigned n = 0; n < VM_ISA_IRQS; n++)
     lines[n] = vm_pc_irq (pc, n, VM_PC_IRQ_ISA);
   vm_isa_bus_set_irqs (pc->isa, lines);
+  if (pc->irqchip == VM_IRQCHIP_ON)
+    return pc_make_inner_pic (pc, VM_IRQCHIP_PIC_MASTER, error)
+           && pc_make_inner_pic (pc, VM_IRQCHIP_PIC_SLAVE, error);
   if (pc->pic_wanted == VM_ONOFFAUTO_OFF)
     return true;
   pc->pic[0] = pc_make_pic (pc, true, error);

@@ -6,6 +6,7 @@
 #include "devices/intc/ioapic.h"
 #include "devices/timer/i8254.h"
 #include "devices/timer/mc146818.h"
+#include "engine/cpu/irqchip.h"
 #include "engine/machine/machine.h"
 
 #define VM_PC_GSIS 24
@@ -27,6 +28,7 @@ struct VmPc {
   char       *oem_id, *oem_table_id, *smbios_entry_point;
   /* parts; NULL where the board has none */
   VmIsaBus   *isa;
+  VmIrqchipMode irqchip;        /* which of these are inside the accelerator */
   VmI8259    *pic[2];
   VmIoapic   *ioapic;
   VmLapicBus  lapics;

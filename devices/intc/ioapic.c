@@ -3,6 +3,8 @@
  * (82801 ICH2, version 0x20). */
 #include "devices/intc/ioapic.h"
 
+#include "engine/cpu/irqchip.h"
+
 #define IOAPIC_SIZE 0x1000
 
 enum { REGSEL = 0x00, IOWIN = 0x10, EOI = 0x40 };
@@ -13,6 +15,26 @@ enum {
   ENTRY_READ_ONLY = ENTRY_PENDING | ENTRY_REMOTE_IRR,
 };
 #define ENTRY_WRITABLE UINT64_C (0xff0000000001afff)
+
+/* Local APICs inside the accelerator tell the end of those interrupts alone that they know to come from here. */
+static void
+ioapic_update_routes (VmIoapic *self)
+{
+  VmAccel *accel = self->bus ? self->bus->accel : NULL;
+  uint64_t address[VM_IOAPIC_PINS];
+  uint32_t data[VM_IOAPIC_PINS];
+
+  if (!accel)
+    return;
+  for (unsigned n = 0; n < VM_IOAPIC_PINS; n++)
+    {
+      uint64_t entry = self->entry[n];
+
+      address[n] = VM_LAPIC_DEFAULT_BASE | entry >> 56 << 12 | (entry & ENTRY_LOGICAL ? 4 : 0);
+      data[n] = (uint32_t) entry & (ENTRY_VECTOR | 7 << ENTRY_MODE_SHIFT | ENTRY_LEVEL);
+    }
+  accel->ops->irqchip->set_ioapic_routes (accel, address, data, VM_IOAPIC_PINS);
+}
 
 static void
 ioapic_send (VmIoapic *self, unsigned n)
@@ -87,6 +109,7 @@ ioapic_write_entry (VmIoapic *self, unsigned n, bool high, uint32_t value)
   if (!(entry & ENTRY_LEVEL))
     entry &= ~(uint64_t) ENTRY_REMOTE_IRR;
   self->entry[n] = entry;
+  ioapic_update_routes (self);
   if ((entry & ENTRY_LEVEL) && (self->lines >> n & 1))
     ioapic_send (self, n);
 }
@@ -195,6 +218,14 @@ ioapic_reset (VmDevice *dev, VmResetKind kind)
   self->lines = 0;
   for (unsigned n = 0; n < VM_IOAPIC_PINS; n++)
     self->entry[n] = ENTRY_MASKED;
+  ioapic_update_routes (self);
+}
+
+static bool
+ioapic_post_load (VmDevice *dev, GError **error)
+{
+  ioapic_update_routes ((VmIoapic *) dev);
+  return true;
 }
 
 static bool
@@ -228,7 +259,8 @@ static const VmField ioapic_state[] = {
 };
 
 static const VmDeviceClass ioapic_class = {
-  .realize = ioapic_realize, .unrealize = ioapic_unrealize, .reset = ioapic_reset, .category = "Misc",
+  .realize = ioapic_realize, .unrealize = ioapic_unrealize, .reset = ioapic_reset,
+  .post_load = ioapic_post_load, .category = "Misc",
 };
 
 const VmType vm_ioapic_type = {

@@ -3,6 +3,8 @@
  * Interrupts") and the page of registers at the APIC base. */
 #include "devices/intc/lapic-private.h"
 
+#include "devices/intc/kvm-chips.h"
+
 #define XAPIC_BROADCAST  0xff
 #define X2APIC_BROADCAST UINT32_MAX
 
@@ -92,9 +94,42 @@ lapic_bus_send (VmLapicBus *bus, const VmLapicMessage *message, bool wide)
   return any;
 }
 
+/* --- inside the accelerator ------------------------------------------------------------------------ */
+
+static bool
+lapic_bus_forward (VmLapicBus *bus, const VmLapicMessage *message)
+{
+  uint64_t address = VM_LAPIC_DEFAULT_BASE | (uint64_t) (message->destination & 0xff) << 12
+                     | (uint64_t) message->logical << 2;
+  uint32_t data = message->vector | (uint32_t) message->mode << 8 | (message->level ? 3u << 14 : 0);
+
+  return bus->accel->ops->irqchip->send_msi (bus->accel, address, data);
+}
+
+/* The 8259 as a device reaches the first processor; NMI reaches all. */
+static void
+lapic_bus_forward_lint (VmLapicBus *bus, unsigned n, bool level)
+{
+  for (unsigned i = 0; i < bus->apics->len; i++)
+    {
+      VmX86Cpu *cpu = ((VmKvmApic *) g_ptr_array_index (bus->apics, i))->cpu;
+
+      if (n == 1 && level)
+        vm_x86_request (cpu, VM_REQ_NMI);
+      else if (n == 0 && i == 0 && level)
+        vm_x86_request (cpu, VM_REQ_HARD);
+      else if (n == 0 && i == 0)
+        vm_x86_unrequest (cpu, VM_REQ_HARD);
+    }
+}
+
+/* --- messages ---------------------------------------------------------------------------------------- */
+
 bool
 vm_lapic_bus_deliver (VmLapicBus *bus, const VmLapicMessage *message)
 {
+  if (bus->accel)
+    return lapic_bus_forward (bus, message);
   return lapic_bus_send (bus, message, false);
 }
 
@@ -106,6 +141,11 @@ vm_lapic_bus_message (VmLapicBus *bus, uint64_t address, uint32_t data)
     .vector = (uint8_t) data, .mode = data >> 8 & 7, .level = (data >> 15 & 1) != 0,
   };
 
+  if (bus->accel)
+    {
+      bus->accel->ops->irqchip->send_msi (bus->accel, address, data);
+      return;
+    }
   /* Redirection hint with a physical destination names one processor anyway. */
   lapic_bus_send (bus, &message, false);
 }
@@ -161,6 +201,11 @@ lapic_bus_set_lint (void *opaque, int n, int level)
 {
   VmLapicBus *bus = opaque;
 
+  if (bus->accel)
+    {
+      lapic_bus_forward_lint (bus, (unsigned) n, level != 0);
+      return;
+    }
   for (unsigned i = 0; i < bus->apics->len; i++)
     {
       VmLapic *apic = g_ptr_array_index (bus->apics, i);
@@ -192,7 +237,7 @@ lapic_bus_addressed (VmLapicBus *bus, uint64_t addr, VmMemAttrs attrs)
   VmVcpu *vcpu = vm_vcpu_current ();
   VmLapic *apic = NULL;
 
-  if (attrs.dma || bus->apics->len == 0)
+  if (attrs.dma || bus->accel || bus->apics->len == 0)
     return NULL;
   for (unsigned i = 0; i < bus->apics->len && vcpu; i++)
     {
@@ -310,7 +355,10 @@ vm_lapic_bus_destroy (VmLapicBus *bus)
     return;
   vm_region_destroy (&bus->region);
   for (unsigned i = 0; i < bus->apics->len; i++)
-    ((VmLapic *) g_ptr_array_index (bus->apics, i))->bus = NULL;
+    if (bus->accel)
+      ((VmKvmApic *) g_ptr_array_index (bus->apics, i))->bus = NULL;
+    else
+      ((VmLapic *) g_ptr_array_index (bus->apics, i))->bus = NULL;
   g_clear_pointer (&bus->apics, g_ptr_array_unref);
   bus->env = NULL;
 }

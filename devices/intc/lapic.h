@@ -26,7 +26,8 @@ typedef struct VmLapicMessage {
 /* One per machine, in the board's struct. */
 struct VmLapicBus {
   VmEnv     *env;
-  GPtrArray *apics;      /* VmLapic *, by processor index */
+  VmAccel   *accel;      /* the APICs are inside it: set before the first is made; NULL: they are devices */
+  GPtrArray *apics;      /* VmLapic * (inside the accelerator: VmKvmApic *), by processor index */
   VmRegion   region;     /* 0xfee00000: registers for processors, messages for everyone else */
   unsigned   turn;       /* where the next arbitration among equals begins */
   /* A level-triggered vector was served: for I/O APICs. */

@@ -7,11 +7,11 @@
 typedef enum VmIrqchipMode {
   VM_IRQCHIP_OFF,   /* all chips are devices */
   VM_IRQCHIP_SPLIT, /* local APICs inside, the rest are devices */
-  VM_IRQCHIP_ON,    /* local APICs, I/O APIC, 8259 pair and 8254 inside */
+  VM_IRQCHIP_ON,    /* local APICs, I/O APIC and 8259 pair inside; the 8254 is always a device */
 } VmIrqchipMode;
 
 typedef enum VmIrqchipPart {
-  VM_IRQCHIP_PIC_MASTER, VM_IRQCHIP_PIC_SLAVE, VM_IRQCHIP_IOAPIC, VM_IRQCHIP_PIT,
+  VM_IRQCHIP_PIC_MASTER, VM_IRQCHIP_PIC_SLAVE, VM_IRQCHIP_IOAPIC,
 } VmIrqchipPart;
 #define VM_IRQCHIP_STATE_MAX 512 /* bytes of a part's state */
 

@@ -133,12 +133,8 @@ irqchip_set_ioapic_routes (VmAccel *base, const uint64_t *address, const uint32_
 static bool
 create_all (KvmAccel *accel, GError **error)
 {
-  struct kvm_pit_config pit = { 0 };
-
   if (ioctl (accel->vm_fd, KVM_CREATE_IRQCHIP, 0) < 0)
     return vm_fail (error, "kvm: could not create the interrupt controllers: %s", g_strerror (errno));
-  if (ioctl (accel->vm_fd, KVM_CREATE_PIT2, &pit) < 0)
-    return vm_fail (error, "kvm: could not create the interval timer: %s", g_strerror (errno));
   for (unsigned i = 0; i < 16; i++)
     if (i != 2)
       add_pin (accel, i, i < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE, i & 7);
@@ -223,7 +219,6 @@ irqchip_set_eoi_hook (VmAccel *base, void (*func) (void *opaque, uint8_t vector)
 /* --- saving ------------------------------------------------------------------------------------ */
 
 G_STATIC_ASSERT (sizeof (struct kvm_irqchip) - 8 <= VM_IRQCHIP_STATE_MAX);
-G_STATIC_ASSERT (sizeof (struct kvm_pit_state2) <= VM_IRQCHIP_STATE_MAX);
 
 static unsigned
 chip_id (VmIrqchipPart part)
@@ -238,11 +233,6 @@ irqchip_get_state (VmAccel *base, VmIrqchipPart part, void *state, size_t *size)
   KvmAccel *accel = (KvmAccel *) base;
   struct kvm_irqchip chip = { .chip_id = chip_id (part) };
 
-  if (part == VM_IRQCHIP_PIT)
-    {
-      *size = sizeof (struct kvm_pit_state2);
-      return ioctl (accel->vm_fd, KVM_GET_PIT2, state) >= 0;
-    }
   *size = sizeof chip.chip;
   if (ioctl (accel->vm_fd, KVM_GET_IRQCHIP, &chip) < 0)
     return false;
@@ -255,15 +245,7 @@ irqchip_set_state (VmAccel *base, VmIrqchipPart part, const void *state, size_t 
 {
   KvmAccel *accel = (KvmAccel *) base;
   struct kvm_irqchip chip = { .chip_id = chip_id (part) };
-  struct kvm_pit_state2 pit;
 
-  if (part == VM_IRQCHIP_PIT)
-    {
-      if (size != sizeof pit)
-        return false;
-      memcpy (&pit, state, sizeof pit);
-      return ioctl (accel->vm_fd, KVM_SET_PIT2, &pit) >= 0;
-    }
   if (size != sizeof chip.chip)
     return false;
   memcpy (&chip.chip, state, sizeof chip.chip);

@@ -433,7 +433,7 @@ test_irqchip (Fixture *f, gconstpointer data)
   g_assert_cmpstr (f->log->str, ==, "w1@1=33 ");
   g_assert_true (f->accel->ops->irqchip->get_state (f->accel, VM_IRQCHIP_PIC_MASTER, state, &size));
   g_assert_true (f->accel->ops->irqchip->set_state (f->accel, VM_IRQCHIP_PIC_MASTER, state, size));
-  g_assert_true (f->accel->ops->irqchip->get_state (f->accel, VM_IRQCHIP_PIT, state, &size));
+  g_assert_true (f->accel->ops->irqchip->get_state (f->accel, VM_IRQCHIP_IOAPIC, state, &size));
   g_assert_true (f->accel->ops->irqchip->get_lapic (&f->cpu->parent, (uint8_t[1024]) { 0 }));
 }
 
