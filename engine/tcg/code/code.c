@@ -172,6 +172,23 @@ vm_code_insn (VmCode *code, VmCodePage *page, unsigned offset, uint32_t mode, Vm
   return true;
 }
 
+bool
+vm_code_insn_over (VmCode *code, VmCodePage *page, VmCodePage *next, unsigned offset, uint32_t mode, VmInsn *insn)
+{
+  unsigned room = VM_PAGE_SIZE - offset;
+  uint8_t bytes[INSN_MAX];
+
+  if (room >= INSN_MAX)
+    return false;
+  vm_code_watch (code, page, vm_code_lines (offset, room));
+  vm_code_watch (code, next, 1);
+  if (!vm_code_page_ready (page) || !vm_code_page_ready (next))
+    return false;
+  memcpy (bytes, page->host + offset, room);
+  memcpy (bytes + room, next->host, INSN_MAX - room);
+  return vm_insn_decode (bytes, INSN_MAX, vm_code_bits (mode), code->features, insn) <= INSN_MAX && insn->len > room;
+}
+
 unsigned
 vm_code_heat (VmCodePage *page, unsigned offset, uint32_t mode)
 {
@@ -270,7 +287,21 @@ unlink_outgoing (VmCode *code, VmBlock *block)
 static uint64_t
 block_lines (const VmBlock *block)
 {
-  return vm_code_lines (block->start, block->end - block->start) | block->depends;
+  return vm_code_lines (block->start, MIN (block->end, VM_PAGE_SIZE) - block->start) | block->depends;
+}
+
+static void
+remove_tail (VmBlock *block)
+{
+  VmBlock **at;
+
+  if (block->tail_page == NULL)
+    return;
+  for (at = &block->tail_page->tails; *at && *at != block; at = &(*at)->next_tail)
+    ;
+  if (*at)
+    *at = block->next_tail;
+  block->next_tail = NULL;
 }
 
 static void
@@ -290,6 +321,12 @@ vm_code_add (VmCode *code, VmBlock *block)
   block->next = block->page->blocks;
   block->page->blocks = block;
   vm_code_watch (code, block->page, block_lines (block));
+  if (block->tail_page)
+    {
+      block->next_tail = block->tail_page->tails;
+      block->tail_page->tails = block;
+      vm_code_watch (code, block->tail_page, 1);
+    }
   g_hash_table_insert (code->blocks, &block->key, block);
 }
 
@@ -300,6 +337,7 @@ kill_block (VmCode *code, VmBlock *block)
   unlink_incoming (code, block);
   unlink_outgoing (code, block);
   list_remove (&block->page->blocks, block);
+  remove_tail (block);
   g_hash_table_remove (code->blocks, &block->key);
   block->dead = true;
   code->kills++;
@@ -331,7 +369,7 @@ vm_code_revive (VmCode *code, VmCodeView *view, uint64_t key)
   VmCodePage *page = view->page;
 
   for (VmBlock *block = page->dead; block; block = block->next)
-    if (block->key == key && block->depends == 0)
+    if (block->key == key && block->depends == 0 && block->tail_page == NULL)
       {
         /* Watch first, then compare: later changes are seen. */
         vm_code_watch (code, page, block_lines (block));
@@ -383,6 +421,13 @@ vm_code_invalidate (VmCode *code, VmRamBlock *ram, uint64_t offset, uint64_t len
                   kill_block (code, block);
                   bury_block (block);
                 }
+            }
+          while (lines & 1 && page->tails)
+            {
+              VmBlock *block = page->tails;
+
+              kill_block (code, block);
+              bury_block (block);
             }
           drop_insns (page, lines);
           page->lines &= ~lines;

@@ -56,6 +56,31 @@ tr_cross_check (Tr *tr, Asm *a, VmBlockLink *link, uint8_t *miss[2])
   link->patch_pc = asm_pc (a);
 }
 
+void
+tr_check_next_page (Tr *tr)
+{
+  Asm *a = &tr->a;
+  int32_t itlb = EXEC_OFF (itlb) + tr->ctx * sizeof (VmItlbEntry) * VM_ITLB_SIZE;
+  bool is_64 = IS64 (tr), with_base = !is_64 && !(tr->mode & VM_MODE_FLAT_CS);
+
+  tr_clobber_flags (tr);
+  asm_load (a, is_64 ? 8 : 4, T0, ENV, SLOT_PC_BASE);
+  asm_lea (a, is_64 ? 8 : 4, T0, T0, VM_PAGE_SIZE);
+  if (with_base)
+    {
+      asm_load (a, 4, T1, ENV, ENV_SEG (VM_CS, base));
+      asm_lea_index (a, 4, T0, T0, T1, 0, 0);
+    }
+  asm_mov (a, 4, T1, T0);
+  asm_shift (a, SHIFT_SHR, 4, T1, VM_PAGE_SHIFT - 4);
+  asm_alu_imm (a, ALU_AND, 4, T1, (VM_ITLB_SIZE - 1) << 4);
+  asm_op_mem (a, 8, 0x3b, T0, ENV, T1, 0, itlb);
+  tr_callout_at (tr, asm_jcc (a, CC_NE));
+  asm_op_mem (a, 4, 0x81, ALU_CMP, ENV, T1, 0, itlb + offsetof (VmItlbEntry, id));
+  asm_32 (a, tr->next_view->id << VM_PAGE_SHIFT);
+  tr_callout_at (tr, asm_jcc (a, CC_NE));
+}
+
 /* --- direct jumps -------------------------------------------------------------------------------- */
 
 static bool
@@ -255,6 +280,15 @@ indirect_stub (const Tr *tr)
   return tr->jit->stubs.indirect[tr->variant][with_base][tr->ctx];
 }
 
+/* In line, so that the host's predictor learns each site for itself. */
+static void
+indirect (Tr *tr, bool is_call)
+{
+  bool with_base = !IS64 (tr) && !(tr->mode & VM_MODE_FLAT_CS);
+
+  jit_emit_indirect (tr->jit, &tr->a, tr->variant, with_base, tr->ctx, is_call);
+}
+
 /* The operand of an indirect jump or call in T0. */
 static void
 load_target (Tr *tr, const VmInsn *insn)
@@ -328,7 +362,7 @@ call_next (Tr *tr, unsigned size)
 }
 
 static void
-emit_call (Tr *tr, int32_t target)
+emit_call (Tr *tr, int32_t target, bool flags_dead)
 {
   Asm *a = &tr->a;
   VmBlockLink *link;
@@ -336,7 +370,7 @@ emit_call (Tr *tr, int32_t target)
   if (same_page (target))
     {
       link = new_link (tr, target);
-      link->flags_saved = true;
+      link->flags_saved = !flags_dead;
       link->patch = asm_call (a);
       link->patch_pc = asm_pc (a);
       tr_cold (tr, COLD_EXIT, NULL)->link = link;
@@ -388,6 +422,7 @@ tr_flow (Tr *tr, TrInsn *t)
   int32_t target = target_of (t);
   bool backward = target <= t->offset;
   unsigned size = insn->opsize;
+  bool flags_dead;
 
   switch (tr_row (insn)->op)
     {
@@ -406,7 +441,11 @@ tr_flow (Tr *tr, TrInsn *t)
       tr_jump (tr, target, backward);
       return false;
     case VM_OP_CALL:
-      tr_flags_to_slot (tr);
+      flags_dead = tr_flags_dead_at (tr, target);
+      if (flags_dead)
+        t->live_in = t->live_out = 0;
+      else
+        tr_flags_to_slot (tr);
       if (insn->imm == 0)
         {
           /* CALL to the next instruction reads the program counter: nothing ever returns. */
@@ -414,7 +453,7 @@ tr_flow (Tr *tr, TrInsn *t)
           return false;
         }
       push_return (tr, size);
-      emit_call (tr, target);
+      emit_call (tr, target, flags_dead);
       landing_pad (tr);
       return false;
     case VM_OP_RET:
@@ -424,7 +463,7 @@ tr_flow (Tr *tr, TrInsn *t)
     case VM_OP_JMP_IND:
       tr_flags_to_slot (tr);
       load_target (tr, insn);
-      asm_jmp_to (&tr->a, indirect_stub (tr));
+      indirect (tr, false);
       return false;
     case VM_OP_CALL_IND:
       tr_flags_to_slot (tr);
@@ -432,7 +471,7 @@ tr_flow (Tr *tr, TrInsn *t)
       asm_store (&tr->a, 8, T0, ENV, SLOT_VALUE);
       push_return (tr, size);
       asm_load (&tr->a, 8, T0, ENV, SLOT_VALUE);
-      asm_call_to (&tr->a, indirect_stub (tr));
+      indirect (tr, true);
       landing_pad (tr);
       return false;
     default:

@@ -98,6 +98,7 @@ typedef struct JitStubs {
   const uint8_t *load_vector;  /* called; flags and registers kept */
   const uint8_t *load_x87;
   const uint8_t *indirect[VARIANTS][2][VM_TLB_CONTEXTS]; /* T0: target; [][1]: code segment with a base */
+  const uint8_t *indirect_miss[VARIANTS];
   /* Jumped to by a return that did not match. T0: target; T1: what it looked for. */
   const uint8_t *return_other[VARIANTS][2][VM_TLB_CONTEXTS];
 } JitStubs;
@@ -137,6 +138,7 @@ void jit_memory_reserve (VmJit *jit);
 VmBlock *jit_memory_find (VmJit *jit, const uint8_t *pc);
 
 void jit_stubs_make (VmJit *jit);
+void jit_emit_indirect (const VmJit *jit, Asm *a, unsigned variant, bool with_base, unsigned ctx, bool is_call);
 
 /* NULL: not from here. */
 VmBlock *jit_translate (VmJit *jit, VmCodeView *view, unsigned offset, unsigned variant);

@@ -152,8 +152,8 @@ find_block (VmJit *jit, VmCodeView *view, unsigned offset, unsigned variant)
   if (heat == VM_CODE_HEAT_NEVER || (heat < HOT_ENOUGH && !jit->eager))
     return NULL;
   block = jit_translate (jit, view, offset, variant);
-  if (block == NULL)
-    vm_code_set_heat (view->page, offset, view->mode, VM_CODE_HEAT_NEVER);
+  if (block == NULL) /* one at the page's end may have a chance when the next page is known */
+    vm_code_set_heat (view->page, offset, view->mode, offset > VM_PAGE_SIZE - 15 ? 0 : VM_CODE_HEAT_NEVER);
   return block;
 }
 

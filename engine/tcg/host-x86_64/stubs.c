@@ -263,24 +263,25 @@ make_load_x87 (VmJit *jit, Asm *a)
   asm_ret (a);
 }
 
-/* T0 is the target RIP; flags are saved. Finds the block by linear page, view and offset. */
-static void
-make_indirect (VmJit *jit, Asm *a, unsigned variant, bool with_base, unsigned ctx)
+/* T0 is the target RIP; flags are saved. Finds the block by linear page, view and offset, and jumps to it or calls
+ * it; on a miss leaves with RIP stored. */
+void
+jit_emit_indirect (const VmJit *jit, Asm *a, unsigned variant, bool with_base, unsigned ctx, bool is_call)
 {
-  uint8_t *poll, *no_page, *no_block;
   int32_t itlb = EXEC_OFF (itlb) + ctx * sizeof (VmItlbEntry) * VM_ITLB_SIZE;
+  const uint8_t *miss = jit->stubs.indirect_miss[variant];
 
   asm_store (a, 8, T0, ENV, ENV_OFF (rip));
   asm_alu_mem_imm (a, ALU_CMP, 4, ENV, ENV_OFF (poll), 0);
-  poll = asm_jcc (a, CC_NE);
+  asm_bind_to (asm_jcc (a, CC_NE), a->rx_offset, miss);
   if (with_base)
     {
       asm_load (a, 8, T1, ENV, ENV_SEG (VM_CS, base));
       asm_lea_index (a, 4, T1, T0, T1, 0, 0);
       asm_mov (a, 4, T2, T1);
       asm_alu_imm (a, ALU_AND, 4, T2, -4096);
-      asm_alu (a, 5 /* sub */, 8, T0, T1);
-      asm_alu (a, 0 /* add */, 8, T0, T2);
+      asm_alu (a, ALU_SUB, 8, T0, T1);
+      asm_alu (a, ALU_ADD, 8, T0, T2);
       asm_store (a, 8, T0, ENV, SLOT_PC_BASE);
       asm_mov (a, 4, T0, T1);
       asm_alu_imm (a, ALU_AND, 4, T0, 0xfff);
@@ -296,25 +297,28 @@ make_indirect (VmJit *jit, Asm *a, unsigned variant, bool with_base, unsigned ct
   asm_shift (a, SHIFT_SHR, 8, T1, 8);
   asm_alu_imm (a, ALU_AND, 4, T1, (VM_ITLB_SIZE - 1) << 4);
   asm_op_mem (a, 8, 0x3b, T2, ENV, T1, 0, itlb);
-  no_page = asm_jcc (a, CC_NE);
+  asm_bind_to (asm_jcc (a, CC_NE), a->rx_offset, miss);
   asm_op_mem (a, 8, 0x8b, T1, ENV, T1, 0, itlb + 8);
-  asm_alu (a, 1 /* or */, 8, T1, T0);
+  asm_alu (a, ALU_OR, 8, T1, T0);
   asm_op_reg (a, 4, 0x69, T0, T1); /* imul t0d, t1d, imm32 */
   asm_32 (a, JUMP_HASH_MUL);
   if (variant)
     {
       asm_mov_imm (a, T2, (uint64_t) variant << 32);
-      asm_alu (a, 1, 8, T1, T2);
+      asm_alu (a, ALU_OR, 8, T1, T2);
     }
   asm_shift (a, SHIFT_SHR, 4, T0, 32 - JUMP_HASH_BITS);
   asm_shift (a, SHIFT_SHL, 4, T0, 4);
   asm_mov_imm (a, T2, (uintptr_t) jit->jump_hash_pc);
   asm_op_mem (a, 8, 0x3b, T1, T2, T0, 0, 0);
-  no_block = asm_jcc (a, CC_NE);
-  asm_op_mem (a, 4, 0xff, 4, T2, T0, 0, offsetof (JumpEntry, entry)); /* jmp [...] */
-  asm_bind (a, poll);
-  asm_bind (a, no_page);
-  asm_bind (a, no_block);
+  asm_bind_to (asm_jcc (a, CC_NE), a->rx_offset, miss);
+  asm_op_mem (a, 4, 0xff, is_call ? 2 : 4, T2, T0, 0, offsetof (JumpEntry, entry));
+}
+
+static void
+make_indirect_miss (VmJit *jit, Asm *a, unsigned variant)
+{
+  jit->stubs.indirect_miss[variant] = begin (a);
   asm_mov_imm (a, T0, EXIT_INDIRECT + variant);
   asm_jmp_to (a, jit->stubs.exit_slot);
 }
@@ -359,11 +363,13 @@ jit_stubs_make (VmJit *jit)
   jit->stubs.fill = make_fill (jit, &a, false);
   jit->stubs.fill_soft = make_fill (jit, &a, true);
   for (unsigned variant = 0; variant < VARIANTS; variant++)
+    make_indirect_miss (jit, &a, variant);
+  for (unsigned variant = 0; variant < VARIANTS; variant++)
     for (unsigned with_base = 0; with_base < 2; with_base++)
       for (unsigned ctx = 0; ctx < VM_TLB_CONTEXTS; ctx++)
         {
           jit->stubs.indirect[variant][with_base][ctx] = begin (&a);
-          make_indirect (jit, &a, variant, with_base, ctx);
+          jit_emit_indirect (jit, &a, variant, with_base, ctx, false);
           jit->stubs.return_other[variant][with_base][ctx] = begin (&a);
           make_return_other (jit, &a, jit->stubs.indirect[variant][with_base][ctx]);
         }

@@ -302,7 +302,7 @@ tr_flags_dead_at (Tr *tr, int32_t target)
 
       if (!vm_code_insn (tr->code, tr->page, target, tr->mode, &insn) || insn.flags & (VM_INSN_UD | VM_INSN_TOOLONG))
         return false;
-      tr->depends |= vm_code_lines (target, insn.len);
+      tr->depends |= vm_code_lines (target, insn.len); /* within the page, or it were not cached */
       if (flags_read (&insn) & wanted || tr_row (&insn)->class_ == VM_CLASS_X)
         return false;
       wanted &= ~tr_flags_killed (&insn);
@@ -346,7 +346,12 @@ choose (Tr *tr, unsigned offset)
       TrInsn *t = &tr->insn[tr->n_insns];
 
       if (!vm_code_insn (tr->code, tr->page, offset, tr->mode, &t->insn))
-        break;
+        {
+          if (tr->next_view == NULL ||
+              !vm_code_insn_over (tr->code, tr->page, tr->next_view->page, offset, tr->mode, &t->insn))
+            break;
+          t->over = true;
+        }
       t->offset = offset;
       t->stop = must_stop (tr, &t->insn);
       if (t->stop && tr->n_insns == 0)
@@ -409,6 +414,8 @@ allocate (Tr *tr, unsigned start)
   block->view = tr->view;
   block->start = start;
   block->end = tr->end;
+  if (tr->insn[tr->n_insns - 1].over)
+    block->tail_page = tr->next_view->page;
   block->key = vm_block_key (tr->view, start, tr->variant | (tr->plain ? VARIANT_PLAIN : 0));
   tr->a = (Asm) { .p = s->hot, .end = s->hot_end, .rx_offset = tr->jit->rx_offset };
   tr->c = (Asm) { .p = s->cold, .end = s->cold_end, .rx_offset = tr->jit->rx_offset };
@@ -420,13 +427,15 @@ close_block (Tr *tr)
 {
   JitSegment *s = &tr->jit->segment[tr->jit->current];
   VmBlock *block = tr->block;
+  unsigned in_page;
 
   s->meta = (uint8_t *) (block->links + block->n_links);
   block->bytes = s->meta;
-  memcpy (block->bytes, tr->page->host + block->start, block->end - block->start);
-  s->meta += VM_ALIGN_UP (block->end - block->start, 8);
+  in_page = MIN (block->end, VM_PAGE_SIZE) - block->start;
+  memcpy (block->bytes, tr->page->host + block->start, in_page);
+  s->meta += VM_ALIGN_UP (in_page, 8);
   block->host_end = asm_pc (&tr->a);
-  block->depends = tr->depends & ~vm_code_lines (block->start, block->end - block->start);
+  block->depends = tr->depends & ~vm_code_lines (block->start, in_page);
   s->hot = tr->a.p;
   s->cold = tr->c.p;
   block->segment = tr->jit->current;
@@ -451,6 +460,8 @@ emit (Tr *tr)
       TrInsn *t = &tr->insn[tr->at];
 
       tr->insn_host = asm_pc (&tr->a) - tr->jit->rx;
+      if (t->over && !t->stop)
+        tr_check_next_page (tr);
       if (t->stop)
         {
           tr_callout (tr, true);
@@ -475,6 +486,19 @@ emit (Tr *tr)
     emit_cold (tr, &tr->cold[i]);
 }
 
+/* The page behind the one at PC, when it was executed lately too. */
+static VmCodeView *
+next_view (VmJit *jit, unsigned ctx)
+{
+  uint64_t page = (vm_tcg_pc (jit->env) & VM_PAGE_MASK) + VM_PAGE_SIZE;
+  const VmItlbEntry *e;
+
+  if (!(jit->env->mode & VM_MODE_CS64))
+    page = (uint32_t) page;
+  e = &jit->exec->itlb[ctx][(page >> VM_PAGE_SHIFT) & (VM_ITLB_SIZE - 1)];
+  return e->tag == page ? vm_code_view_by_id (jit->code, e->id >> VM_PAGE_SHIFT) : NULL;
+}
+
 VmBlock *
 jit_translate (VmJit *jit, VmCodeView *view, unsigned offset, unsigned variant)
 {
@@ -484,6 +508,7 @@ jit_translate (VmJit *jit, VmCodeView *view, unsigned offset, unsigned variant)
   };
 
   jit->single_cpu = vm_code_n_cpus (jit->code) == 1;
+  tr.next_view = next_view (jit, tr.ctx);
   choose (&tr, offset);
   if (tr.n_insns == 0 || !vm_code_page_ready (view->page))
     return NULL;

@@ -15,6 +15,7 @@
 typedef struct TrInsn {
   VmInsn   insn;
   uint16_t offset;
+  bool     over;      /* ends in the next page */
   bool     stop;      /* tier 0 does it, then the block is left */
   uint8_t  group, stack_group; /* number + 1 of the shared check of its memory operand, of its stack access */
   int64_t  group_offset, stack_group_offset; /* the access, from the group's root */
@@ -60,6 +61,7 @@ typedef struct Tr {
   VmCode     *code;
   VmCodeView *view;
   VmCodePage *page;
+  VmCodeView *next_view;  /* of the page behind it where the block was met; NULL: not known */
   uint32_t    mode;
   unsigned    ctx;
   VmBlock    *block;
@@ -181,4 +183,6 @@ bool tr_is_flow (const Tr *tr, const VmInsn *insn);
 bool tr_flow (Tr *tr, TrInsn *t);
 /* Leaves for TARGET, an offset from the page's start. */
 void tr_jump (Tr *tr, int32_t target, bool backward);
+/* Is the page behind this one still the one seen at translation? Else tier 0 does the present instruction. */
+void tr_check_next_page (Tr *tr);
 void tr_cross_check (Tr *tr, Asm *a, VmBlockLink *link, uint8_t *miss[2]);
