@@ -73,7 +73,7 @@ vm_tcg_lookup_code (VmX86Env *env, uint64_t pc, bool *direct)
   check_itlb_key (env, x, ctx);
   if (G_LIKELY (entry->tag == linear))
     return vm_code_view_by_id (code, entry->id >> VM_PAGE_SHIFT);
-  host = vm_mmu_fetch_page (env, linear, &ram, &offset, &phys);
+  host = vm_mmu_fetch_page (env, pc, &ram, &offset, &phys); /* CR2 is the exact address */
   if (host == NULL)
     return NULL;
   page = vm_code_page (code, ram, offset, host);
