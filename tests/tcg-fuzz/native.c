@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@ static struct {
   bool         step;
   const FuzzState *in;
   FuzzOutcome *out;
+  uint32_t    *alarm_word, alarm_bits;
   gregset_t    saved;
   uint8_t      saved_xsave[FUZZ_XSAVE];
   uint8_t     *code;
@@ -90,7 +92,7 @@ on_signal (int number, siginfo_t *info, void *context)
     swap_in (u);
   else if (run.phase == RUNNING)
     {
-      bool again = run.step && g[REG_TRAPNO] == 1 && (uint64_t) g[REG_RIP] == run.in->rip && run.limit > 1;
+      bool again = number != SIGALRM && run.step && g[REG_TRAPNO] == 1 && (uint64_t) g[REG_RIP] == run.in->rip && run.limit > 1;
 
       if (again)
         {
@@ -98,6 +100,13 @@ on_signal (int number, siginfo_t *info, void *context)
           return;
         }
       swap_out (u);
+      if (number == SIGALRM)
+        run.out->vector = NATIVE_ENDLESS;
+    }
+  else if (number == SIGALRM)
+    {
+      if (run.alarm_word)
+        __atomic_fetch_or (run.alarm_word, run.alarm_bits, __ATOMIC_RELAXED);
     }
   else
     {
@@ -111,12 +120,16 @@ on_signal (int number, siginfo_t *info, void *context)
 void
 native_run (unsigned bits, const FuzzState *state, bool step, unsigned limit, FuzzOutcome *out)
 {
+  static const struct itimerval limit_time = { .it_value = { .tv_sec = 2 } }, no_time;
+
   run.bits = bits;
   run.step = step;
   run.limit = limit;
   run.in = state;
   run.out = out;
   run.phase = ENTER;
+  if (!step)
+    setitimer (ITIMER_REAL, &limit_time, NULL);
   if (bits == 64)
     __asm__ volatile ("ud2" : : : "memory", "cc");
   else
@@ -128,8 +141,20 @@ native_run (unsigned bits, const FuzzState *state, bool step, unsigned limit, Fu
                         : : "r" (ds), "r" (0) : "memory", "cc");
     }
   run.phase = IDLE;
+  if (!step)
+    setitimer (ITIMER_REAL, &no_time, NULL);
   if (step && out->vector == 1)
     out->vector = -1;
+}
+
+void
+native_alarm (uint32_t *word, uint32_t bits)
+{
+  const struct itimerval time = { .it_value = { .tv_usec = word ? 20000 : 0 } };
+
+  run.alarm_word = word;
+  run.alarm_bits = bits;
+  setitimer (ITIMER_REAL, &time, NULL);
 }
 
 uint8_t *
@@ -158,7 +183,7 @@ bool
 native_begin (GError **error)
 {
   static uint8_t stack[256 * 1024];
-  const int signals[] = { SIGSEGV, SIGILL, SIGFPE, SIGBUS, SIGTRAP };
+  const int signals[] = { SIGSEGV, SIGILL, SIGFPE, SIGBUS, SIGTRAP, SIGALRM };
   stack_t alternate = { .ss_sp = stack, .ss_size = sizeof stack };
   struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK };
   int fd = memfd_create ("fuzz-code", 0);

@@ -23,8 +23,10 @@ typedef struct FuzzState {
   uint8_t  xsave[FUZZ_XSAVE] __attribute__ ((aligned (64)));
 } FuzzState;
 
+#define NATIVE_ENDLESS 999
+
 typedef struct FuzzOutcome {
-  int       vector; /* -1: one instruction was completed */
+  int       vector; /* -1: one instruction was completed; NATIVE_ENDLESS: it did not end in seconds */
   uint32_t  error;
   uint64_t  address; /* of a page fault */
   FuzzState state;
@@ -37,3 +39,5 @@ bool     native_begin (GError **error);
 uint8_t *native_code (void);
 /* Runs from STATE; with STEP, one instruction (all its repetitions up to LIMIT), else until an exception. */
 void     native_run (unsigned bits, const FuzzState *state, bool step, unsigned limit, FuzzOutcome *out);
+/* Sets BITS in WORD after 20 ms, unless called with NULL before: stops what might run for ever. */
+void     native_alarm (uint32_t *word, uint32_t bits);

@@ -7,6 +7,7 @@
 #include "engine/tcg/decode/ops.h"
 #include "engine/tcg/fpu/fpu.h"
 
+#define PTE_NX VM_BIT (63)
 enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_A = 32, PTE_D = 64 };
 
 VmFixture *
@@ -65,7 +66,7 @@ vm_fixture_free (VmFixture *f)
 }
 
 void
-vm_fixture_map (VmFixture *f, uint64_t linear, uint64_t phys, uint64_t size, bool writable)
+vm_fixture_map (VmFixture *f, uint64_t linear, uint64_t phys, uint64_t size, unsigned rights)
 {
   for (uint64_t end = linear + size; linear != end; linear += VM_PAGE_SIZE, phys += VM_PAGE_SIZE)
     {
@@ -83,7 +84,8 @@ vm_fixture_map (VmFixture *f, uint64_t linear, uint64_t phys, uint64_t size, boo
           table = vm_load_le64 (entry) & VM_MASK (51, 12);
         }
       vm_store_le64 (f->ram + table + (linear >> 12 & 511) * 8,
-                     phys | PTE_P | PTE_U | PTE_A | (writable ? PTE_W | PTE_D : 0));
+                     phys | PTE_P | PTE_U | PTE_A | (rights & VM_FIXTURE_WRITE ? PTE_W | PTE_D : 0) |
+                       (rights & VM_FIXTURE_EXECUTE ? 0 : PTE_NX));
     }
   vm_tlb_flush_all (f->env);
 }

@@ -23,8 +23,9 @@ typedef struct VmFixture {
 VmFixture *vm_fixture_new (uint64_t ram_size);
 void       vm_fixture_free (VmFixture *f);
 
-/* Maps SIZE bytes at LINEAR to physical memory at PHYS, for the user too; execution always allowed. */
-void vm_fixture_map (VmFixture *f, uint64_t linear, uint64_t phys, uint64_t size, bool writable);
+/* Maps SIZE bytes at LINEAR to physical memory at PHYS, for the user too. */
+enum { VM_FIXTURE_WRITE = 1, VM_FIXTURE_EXECUTE = 2 };
+void vm_fixture_map (VmFixture *f, uint64_t linear, uint64_t phys, uint64_t size, unsigned rights);
 /* Flat 64- or 32-bit segments, or 16-bit ones with bases CS_BASE and DATA_BASE and limit 0xffff, at privilege CPL.
  * General registers and flags become 0 (and bit 1). */
 void vm_fixture_set_mode (VmFixture *f, unsigned bits, unsigned cpl, uint64_t cs_base, uint64_t data_base);

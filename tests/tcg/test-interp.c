@@ -13,8 +13,8 @@ start (unsigned bits, const void *code, size_t len)
 {
   VmFixture *f = vm_fixture_new (VM_MIB);
 
-  vm_fixture_map (f, CODE, CODE, 2 * VM_PAGE_SIZE, true);
-  vm_fixture_map (f, DATA, DATA, DATA_PAGES * VM_PAGE_SIZE, true);
+  vm_fixture_map (f, CODE, CODE, 2 * VM_PAGE_SIZE, VM_FIXTURE_WRITE | VM_FIXTURE_EXECUTE);
+  vm_fixture_map (f, DATA, DATA, DATA_PAGES * VM_PAGE_SIZE, VM_FIXTURE_WRITE);
   vm_fixture_write (f, CODE, code, len);
   vm_fixture_set_mode (f, bits, 3, CODE, DATA);
   f->env->rip = bits == 16 ? 0 : CODE;
