@@ -156,8 +156,9 @@ print_devices (const VmTypeList *types)
     if (strcmp (category, category_of (type)) != 0)
       printf ("%s%s devices:\n", *category ? "\n" : "", category_of (type));
     category = category_of (type);
-    printf ("name \"%s\"%s%s%s%s%s\n", type->name, bus ? ", bus " : "", bus ? bus : "", type->help ? ", desc \"" : "",
-            type->help ? type->help : "", type->help ? "\"" : "");
+    const char *desc = type->help && *type->help ? type->help : NULL;
+    printf ("name \"%s\"%s%s%s%s%s\n", type->name, bus ? ", bus " : "", bus ? bus : "", desc ? ", desc \"" : "",
+            desc ? desc : "", desc ? "\"" : "");
   }
 }
 

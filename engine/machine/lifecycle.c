@@ -246,14 +246,12 @@ do_panic (VmMachine *m)
 }
 
 static void
-handle_requests (void *opaque)
+carry_out (VmMachine *m)
 {
-  VmMachine *m = opaque;
   VmMachinePrivate *priv = m->priv;
   unsigned requests = priv->requests;
 
   priv->requests = 0;
-  priv->posted = false;
   if (priv->quitting)
     return;
   bool was_running = m->state == VM_RUN_RUNNING;
@@ -274,6 +272,22 @@ handle_requests (void *opaque)
   /* A request from a processor stopped them all at once: what did not end that goes on. */
   if (was_running && m->state == VM_RUN_RUNNING && !priv->quitting)
     vm_vcpu_set_resume (m->vcpus);
+}
+
+static void
+handle_requests (void *opaque)
+{
+  VmMachine *m = opaque;
+
+  m->priv->posted = false;
+  carry_out (m);
+}
+
+void
+vm_machine_settle (VmMachine *m)
+{
+  if (m->priv->requests && vm_loop_is_current (m->env.loop))
+    carry_out (m);
 }
 
 static void

@@ -198,6 +198,9 @@ void vm_machine_request_reset (VmMachine *machine, VmShutdownCause cause);
 void vm_machine_request_shutdown (VmMachine *machine, VmShutdownCause cause);
 void vm_machine_request_powerdown (VmMachine *machine);
 void vm_machine_request_wakeup (VmMachine *machine);
+/* Carries out what was requested now instead of on the loop's next round: for people's commands, whose answer
+ * comes after the event. Engine loop, never from a device callback. */
+void vm_machine_settle (VmMachine *machine);
 void vm_machine_quit (VmMachine *machine, int status, VmShutdownCause cause); /* any thread */
 void vm_machine_watchdog_expired (VmMachine *machine);
 VmWatchdogAction vm_machine_watchdog_action (const VmMachine *machine);

@@ -60,6 +60,7 @@ vm_machine_new_device (VmMachine *m, const VmType *type)
 {
   VmDevice *dev = vm_device_new (type);
 
+  dev->parent.scope = m->env.root; /* links name what is in the tree, where it is not yet itself */
   vm_machine_apply_defaults (m, &dev->parent);
   return dev;
 }

@@ -45,6 +45,7 @@ vm_machine_add_object (VmMachine *m, const VmDeviceSpec *spec, GError **error)
   }
   const VmUserObjectClass *klass = vm_type_klass (type);
   g_autoptr (VmObject) obj = vm_object_new (type);
+  obj->scope = m->env.root;
   vm_machine_apply_defaults (m, obj);
   if (!set_props (obj, spec->props, error))
     return NULL;

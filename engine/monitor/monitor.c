@@ -158,7 +158,6 @@ vm_monitors_new (VmMachine *machine)
 {
   VmMonitors *all = g_new0 (VmMonitors, 1);
 
-  json_c_set_serialization_double_format ("%.17g", JSON_C_OPTION_GLOBAL);
   all->machine = machine;
   all->open = g_ptr_array_new_with_free_func (monitor_free);
   all->taps = g_array_new (FALSE, FALSE, sizeof (VmTap));

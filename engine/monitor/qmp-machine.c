@@ -35,6 +35,7 @@ bool
 vm_qmp_system_reset (VmMonitor *mon, GError **error)
 {
   vm_machine_request_reset (mon->machine, VM_CAUSE_HOST_QMP_SYSTEM_RESET);
+  vm_machine_settle (mon->machine);
   return true;
 }
 
@@ -42,6 +43,7 @@ bool
 vm_qmp_system_powerdown (VmMonitor *mon, GError **error)
 {
   vm_machine_request_powerdown (mon->machine);
+  vm_machine_settle (mon->machine);
   return true;
 }
 
@@ -53,6 +55,7 @@ vm_qmp_system_wakeup (VmMonitor *mon, GError **error)
   if (mon->machine->state != VM_RUN_SUSPENDED)
     return vm_fail (error, "Unable to wake up: guest is not in suspended state");
   vm_machine_request_wakeup (mon->machine);
+  vm_machine_settle (mon->machine);
   return true;
 }
 

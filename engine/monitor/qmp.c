@@ -10,9 +10,9 @@ void
 vm_qmp_send (VmMonitor *mon, json_object *message)
 {
   g_autofree char *text = vm_json_to_string (message, mon->pretty);
-  g_autofree char *line = g_strconcat (text, "\r\n", NULL);
+  g_autofree char *line = g_strconcat (text, "\n", NULL);
 
-  vm_monitor_write (mon, line, strlen (line));
+  vm_monitor_puts (mon, line);
   json_object_put (message);
 }
 

@@ -121,8 +121,11 @@ read_enum (Reader *r, const VmSchemaType *type, json_object *json, int *out)
   if (!json_object_is_type (json, json_type_string))
     return wrong_type (r, "string");
   *out = vm_schema_enum_value (type, json_object_get_string (json));
-  return *out >= 0 || vm_fail (r->error, "Parameter '%s' does not accept value '%s'", r->path->str,
-                               json_object_get_string (json));
+  if (*out >= 0)
+    return true;
+  const char *dot = strrchr (r->path->str, '.'); /* clients expect the member's own name here */
+  return vm_fail (r->error, "Parameter '%s' does not accept value '%s'", dot ? dot + 1 : r->path->str,
+                  json_object_get_string (json));
 }
 
 static bool
@@ -439,12 +442,4 @@ vm_schema_enum_value (const VmSchemaType *type, const char *name)
     if (!strcmp (type->names[i], name))
       return i;
   return -1;
-}
-
-char *
-vm_json_to_string (json_object *json, bool pretty)
-{
-  int flags = JSON_C_TO_STRING_NOSLASHESCAPE
-              | (pretty ? JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED : JSON_C_TO_STRING_SPACED);
-  return g_strdup (json_object_to_json_string_ext (json, flags));
 }

@@ -85,5 +85,5 @@ const VmSchemaEvent   *vm_schema_find_event (const char *name);
 int                    vm_schema_enum_value (const VmSchemaType *type, const char *name); /* -1: none such */
 /* The answer of query-qmp-schema. */
 json_object           *vm_schema_introspect (void);
-/* Text without needless precision, one line or PRETTY; numbers read back as they were. */
+/* Text in plain ASCII as clients know it, one line or PRETTY (lines indented by four). */
 char                  *vm_json_to_string (json_object *json, bool pretty);
