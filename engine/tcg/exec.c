@@ -56,6 +56,14 @@ page_inside_cs (const VmX86Env *env, uint64_t page)
   return first + VM_PAGE_SIZE - 1 <= (env->mode & VM_MODE_CS32 ? cs->limit : MIN (cs->limit, 0xffff));
 }
 
+static bool
+is_canonical (const VmX86Env *env, uint64_t pc)
+{
+  unsigned shift = env->cr4 & VM_CR4_LA57 ? 7 : 16;
+
+  return (uint64_t) ((int64_t) (pc << shift) >> shift) == pc;
+}
+
 VmCodeView *
 vm_tcg_lookup_code (VmX86Env *env, uint64_t pc, bool *direct)
 {
@@ -73,6 +81,9 @@ vm_tcg_lookup_code (VmX86Env *env, uint64_t pc, bool *direct)
   check_itlb_key (env, x, ctx);
   if (G_LIKELY (entry->tag == linear))
     return vm_code_view_by_id (code, entry->id >> VM_PAGE_SHIFT);
+  /* Compiled indirect transfers come here with RIP already at the target. */
+  if ((env->mode & VM_MODE_CS64) && !is_canonical (env, pc))
+    vm_x86_raise_error (env, VM_EXC_GP, 0);
   host = vm_mmu_fetch_page (env, pc, &ram, &offset, &phys); /* CR2 is the exact address */
   if (host == NULL)
     return NULL;
