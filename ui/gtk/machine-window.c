@@ -177,19 +177,30 @@ window_is_free_to_size (VmMachineWindow *self)
   return !self->fullscreen && !(window && gdk_window_get_state (window) & fixed);
 }
 
-/* The biggest size that leaves the window and its frame on the screen. */
+/* Makes the window that big, but not bigger than the screen has room for, and keeps it on the screen. */
 static void
-window_clamp_to_work_area (VmMachineWindow *self, int *width, int *height)
+window_resize (VmMachineWindow *self, int width, int height)
 {
   GdkWindow *window = gtk_widget_get_window (GTK_WIDGET (self));
   GdkRectangle area, frame;
 
   if (!window)
-    return;
+    {
+      gtk_window_set_default_size (GTK_WINDOW (self), width, height);
+      return;
+    }
   gdk_monitor_get_workarea (gdk_display_get_monitor_at_window (gdk_window_get_display (window), window), &area);
   gdk_window_get_frame_extents (window, &frame);
-  *width = MIN (*width, MAX (area.width - (frame.width - gdk_window_get_width (window)), 1));
-  *height = MIN (*height, MAX (area.height - (frame.height - gdk_window_get_height (window)), 1));
+  int border_width = frame.width - gdk_window_get_width (window);
+  int border_height = frame.height - gdk_window_get_height (window);
+  width = MIN (width, MAX (area.width - border_width, 1));
+  height = MIN (height, MAX (area.height - border_height, 1));
+  gtk_window_resize (GTK_WINDOW (self), width, height);
+
+  int x = MIN (frame.x, area.x + area.width - width - border_width);
+  int y = MIN (frame.y, area.y + area.height - height - border_height);
+  if (x != frame.x || y != frame.y)
+    gtk_window_move (GTK_WINDOW (self), MAX (x, area.x), MAX (y, area.y));
 }
 
 static void
@@ -205,9 +216,7 @@ window_take_wanted_size (VmMachineWindow *self)
   /* What is around the page, by how it lies now. */
   width += gtk_widget_get_allocated_width (box) - gtk_widget_get_allocated_width (GTK_WIDGET (page));
   height += gtk_widget_get_allocated_height (box) - gtk_widget_get_allocated_height (GTK_WIDGET (page));
-  int clamped_width = width, clamped_height = height;
-  window_clamp_to_work_area (self, &clamped_width, &clamped_height);
-  gtk_window_resize (GTK_WINDOW (self), clamped_width, clamped_height);
+  window_resize (self, width, height);
 }
 
 static gboolean

@@ -62,7 +62,7 @@ ui_run (VmMachine *machine, void (*started) (void *opaque), void *opaque)
   Ui ui = { .loop = g_main_loop_new (NULL, FALSE) };
   VmUiOptions options;
 
-  g_resources_register (vm_ui_gtk_get_resource ());
+  vm_ui_gtk_register_resource ();
   ui_load_style ();
   gdk_set_program_class ("Vitrine");
   VmSession *session = vm_session_new (machine, NULL, ui_session_event, &ui);

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The real window on a machine that is not there: an engine thread with a display and an input that a test commands
+ * through standard input, and that says on standard output what reached it. Stands in for engine/machine/session.h.
+ *
+ * Usage: fake-machine "gtk,OPTION=..." [NAME] */
+#include <gio/gio.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "engine/base/log.h"
+#include "engine/clock/clock.h"
+#include "ui/gtk/ui-gtk.h"
+
+#define CONSOLES 2
+
+/* What VmMachine is here. */
+typedef struct Fake {
+  VmLock         *lock;
+  VmLoop         *loop;
+  VmClocks       *clocks;
+  VmDisplay      *display;
+  VmInput        *input;
+  VmConsole      *consoles[CONSOLES];
+  VmInputHandler *absolute, *relative;
+  VmSettings     *settings;
+  VmSession      *session;
+  VmRunState      state; /* atomic */
+} Fake;
+
+struct VmSession {
+  Fake         *fake;
+  VmSessionFunc func;
+  void         *opaque;
+};
+
+typedef struct Told {
+  VmSession     *session;
+  VmSessionEvent event;
+  char          *data;
+} Told;
+
+static void
+say (const char *format, ...)
+{
+  va_list args;
+
+  va_start (args, format);
+  vprintf (format, args);
+  va_end (args);
+  putchar ('\n');
+  fflush (stdout);
+}
+
+/* --- events for the window --------------------------------------------------------------------------- */
+
+static gboolean
+told_deliver (gpointer user_data)
+{
+  g_autofree Told *told = user_data;
+
+  told->session->func (told->session, told->event, NULL, told->data, told->session->opaque);
+  g_free (told->data);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+fake_tell (Fake *fake, VmSessionEvent event, const char *data)
+{
+  Told *told = g_new (Told, 1);
+
+  *told = (Told) { fake->session, event, g_strdup (data) };
+  g_main_context_invoke (NULL, told_deliver, told);
+}
+
+static void
+fake_set_state (Fake *fake, VmRunState state)
+{
+  __atomic_store_n (&fake->state, state, __ATOMIC_RELAXED);
+  vm_input_set_enabled (fake->input, state == VM_RUN_RUNNING);
+  say ("state %d", state);
+  fake_tell (fake, VM_SESSION_STATE, NULL);
+}
+
+/* --- what the window sends --------------------------------------------------------------------------- */
+
+static void
+fake_input_event (void *opaque, const VmInputEvent *event)
+{
+  static const char *const kinds[] = { "key", "button", "rel", "abs", "touch" };
+
+  if (event->kind == VM_INPUT_KEY || event->kind == VM_INPUT_BUTTON)
+    say ("%s %u %d", kinds[event->kind], event->code, event->down);
+  else
+    say ("%s %u %d", kinds[event->kind], event->code, event->value);
+}
+
+static const VmInputHandlerOps keyboard_ops
+  = { "keyboard", 1 << VM_INPUT_KEY, fake_input_event, NULL };
+static const VmInputHandlerOps mouse_ops
+  = { "mouse", 1 << VM_INPUT_REL | 1 << VM_INPUT_BUTTON, fake_input_event, NULL };
+static const VmInputHandlerOps tablet_ops
+  = { "tablet", 1 << VM_INPUT_ABS | 1 << VM_INPUT_BUTTON, fake_input_event, NULL };
+
+static void
+fake_ui_info (void *opaque, const VmUiInfo *info)
+{
+  say ("ui-info %u %u", info->width, info->height);
+}
+
+static const VmConsoleOps console_ops = { .ui_info = fake_ui_info };
+
+/* --- commands of the test ---------------------------------------------------------------------------- */
+
+/* Every pixel its own, the top byte rubbish. tests/ui/window.py knows the same rule. */
+static uint32_t
+fake_pixel (unsigned x, unsigned y)
+{
+  return x * 0x9e3779b1u + y * 0x85ebca6bu + 0x5a000000u;
+}
+
+static void
+fake_mode (VmConsole *console, int width, int height)
+{
+  VmSurface *surface = vm_surface_new (width, height);
+
+  for (int y = 0; y < height; y++)
+    for (int x = 0; x < width; x++)
+      ((uint32_t *) (surface->data + (size_t) y * surface->stride))[x] = fake_pixel (x, y);
+  vm_console_set_surface (console, surface);
+}
+
+static void
+fake_fill (VmConsole *console, int x, int y, int width, int height, uint32_t color)
+{
+  VmSurface *surface = vm_console_surface (console);
+
+  vm_console_lock (console);
+  for (int row = y; row < y + height; row++)
+    for (int column = x; column < x + width; column++)
+      ((uint32_t *) (surface->data + (size_t) row * surface->stride))[column] = color;
+  vm_console_unlock (console);
+  vm_console_damage (console, x, y, width, height);
+}
+
+static void
+fake_cursor (VmConsole *console, int size, uint32_t color)
+{
+  VmCursor *cursor = vm_cursor_new (size, size);
+
+  for (int i = 0; i < size * size; i++)
+    cursor->data[i] = color;
+  vm_console_set_cursor (console, cursor);
+}
+
+static void
+fake_command (Fake *fake, const char *line)
+{
+  g_auto (GStrv) w = g_strsplit (line, " ", -1);
+  unsigned n = g_strv_length (w);
+  long a[6] = { 0 };
+
+  for (unsigned i = 1; i < n && i <= G_N_ELEMENTS (a); i++)
+    a[i - 1] = strtol (w[i], NULL, 0);
+  if (g_str_equal (w[0], "mode") && n == 3)
+    fake_mode (fake->consoles[0], a[0], a[1]);
+  else if (g_str_equal (w[0], "fill") && n == 6)
+    fake_fill (fake->consoles[0], a[0], a[1], a[2], a[3], a[4]);
+  else if (g_str_equal (w[0], "cursor") && n == 3)
+    fake_cursor (fake->consoles[0], a[0], a[1]);
+  else if (g_str_equal (w[0], "move-cursor") && n == 4)
+    vm_console_move_cursor (fake->consoles[0], a[0], a[1], a[2]);
+  else if (g_str_equal (w[0], "absolute") && n == 2)
+    vm_input_activate (a[0] ? fake->absolute : fake->relative);
+  else if (g_str_equal (w[0], "state") && n == 2)
+    fake_set_state (fake, a[0]);
+  else if (g_str_equal (w[0], "shutdown") && n == 2)
+    {
+      g_autofree char *data = g_strdup_printf ("{\"guest\": true, \"reason\": \"%s\"}", w[1]);
+
+      fake_set_state (fake, VM_RUN_SHUTDOWN);
+      fake_tell (fake, VM_SESSION_SHUTDOWN, data);
+    }
+  else if (g_str_equal (w[0], "second"))
+    {
+      fake->consoles[1] = vm_console_new (fake->display, NULL, 1, &console_ops, fake);
+      fake_mode (fake->consoles[1], 400, 300);
+      fake_tell (fake, VM_SESSION_CONSOLES, NULL);
+    }
+  else if (g_str_equal (w[0], "no-second"))
+    {
+      vm_console_free (g_steal_pointer (&fake->consoles[1]));
+      fake_tell (fake, VM_SESSION_CONSOLES, NULL);
+    }
+  say ("done %s", w[0]);
+}
+
+static bool
+fake_stdin (int fd, GIOCondition condition, void *opaque)
+{
+  char buffer[256];
+  ssize_t n = read (fd, buffer, sizeof buffer - 1);
+
+  if (n <= 0)
+    return false;
+  buffer[n] = 0;
+  g_auto (GStrv) lines = g_strsplit (g_strchomp (buffer), "\n", -1);
+  for (unsigned i = 0; lines[i]; i++)
+    fake_command (opaque, lines[i]);
+  return true;
+}
+
+/* --- session.h --------------------------------------------------------------------------------------- */
+
+VmSession *
+vm_session_new (VmMachine *machine, GMainContext *context, VmSessionFunc func, void *opaque)
+{
+  VmSession *session = g_new0 (VmSession, 1);
+
+  *session = (VmSession) { (Fake *) machine, func, opaque };
+  session->fake->session = session;
+  return session;
+}
+
+void
+vm_session_free (VmSession *session)
+{
+  g_free (session);
+}
+
+VmDisplay *
+vm_session_display (VmSession *session)
+{
+  return session->fake->display;
+}
+
+VmInput *
+vm_session_input (VmSession *session)
+{
+  return session->fake->input;
+}
+
+const VmSettings *
+vm_session_settings (VmSession *session)
+{
+  return session->fake->settings;
+}
+
+const char *
+vm_session_name (VmSession *session)
+{
+  return session->fake->settings->name;
+}
+
+VmRunState
+vm_session_state (VmSession *session)
+{
+  return __atomic_load_n (&session->fake->state, __ATOMIC_RELAXED);
+}
+
+bool
+vm_session_is_running (VmSession *session)
+{
+  return vm_session_state (session) == VM_RUN_RUNNING;
+}
+
+static void
+fake_stop (void *opaque)
+{
+  fake_set_state (opaque, VM_RUN_PAUSED);
+}
+
+static void
+fake_cont (void *opaque)
+{
+  fake_set_state (opaque, VM_RUN_RUNNING);
+}
+
+void
+vm_session_stop (VmSession *session)
+{
+  vm_loop_post (session->fake->loop, fake_stop, session->fake);
+}
+
+void
+vm_session_cont (VmSession *session)
+{
+  vm_loop_post (session->fake->loop, fake_cont, session->fake);
+}
+
+void
+vm_session_reset (VmSession *session)
+{
+  say ("reset");
+}
+
+void
+vm_session_powerdown (VmSession *session)
+{
+  say ("powerdown");
+}
+
+static void
+fake_quit (void *opaque)
+{
+  Fake *fake = opaque;
+
+  say ("quit");
+  fake_tell (fake, VM_SESSION_QUIT, NULL);
+  vm_loop_quit (fake->loop);
+}
+
+void
+vm_session_quit (VmSession *session)
+{
+  vm_loop_post (session->fake->loop, fake_quit, session->fake);
+}
+
+typedef struct Dump {
+  VmSession    *session;
+  VmConsole    *console;
+  char         *path;
+  VmSessionDone done;
+  void         *opaque;
+  GError       *error;
+} Dump;
+
+static gboolean
+dump_answer (gpointer user_data)
+{
+  g_autofree Dump *dump = user_data;
+
+  dump->done (dump->session, dump->error ? NULL : "{}", dump->error, dump->opaque);
+  g_clear_error (&dump->error);
+  g_free (dump->path);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+dump_write (void *opaque)
+{
+  Dump *dump = opaque;
+
+  vm_console_screendump (dump->console, dump->path, "png", &dump->error);
+  say ("screenshot %d", !dump->error);
+  g_main_context_invoke (NULL, dump_answer, dump);
+}
+
+void
+vm_session_screendump (VmSession *session, VmConsole *console, const char *path, const char *format,
+                       VmSessionDone done, void *opaque)
+{
+  Dump *dump = g_new0 (Dump, 1);
+
+  *dump = (Dump) { session, console, g_strdup (path), done, opaque, NULL };
+  vm_loop_post (session->fake->loop, dump_write, dump);
+}
+
+/* --- program ----------------------------------------------------------------------------------------- */
+
+static gpointer
+fake_thread (gpointer user_data)
+{
+  vm_loop_run (((Fake *) user_data)->loop);
+  return NULL;
+}
+
+int
+main (int argc, char **argv)
+{
+  g_autoptr (GError) error = NULL;
+  Fake fake = { .state = VM_RUN_RUNNING };
+
+  vm_log_set_program (argv[0]);
+  fake.settings = vm_settings_new ();
+  fake.settings->name = g_strdup (argv[1] ? argv[2] : NULL);
+  if (!vm_keyvals_parse (fake.settings->display_opts, argv[1] ? argv[1] : "gtk", "type", 0, &error)
+      || !vm_ui_gtk.probe (fake.settings, &error))
+    {
+      vm_report_error ("-display: %s", error->message);
+      return 1;
+    }
+
+  fake.lock = vm_lock_new ();
+  fake.loop = vm_loop_new ("engine", fake.lock);
+  fake.clocks = vm_clocks_new (fake.loop);
+  fake.display = vm_display_new (fake.loop, fake.clocks);
+  fake.input = vm_input_new (fake.loop);
+  fake.consoles[0] = vm_console_new (fake.display, NULL, 0, &console_ops, &fake);
+  vm_input_register (fake.input, &keyboard_ops, NULL, NULL);
+  fake.relative = vm_input_register (fake.input, &mouse_ops, NULL, NULL);
+  fake.absolute = vm_input_register (fake.input, &tablet_ops, NULL, NULL);
+  GSource *commands = vm_loop_watch_fd (fake.loop, 0, G_IO_IN | G_IO_HUP, fake_stdin, &fake);
+  GThread *thread = g_thread_new ("engine", fake_thread, &fake);
+
+  vm_ui_gtk.run ((VmMachine *) &fake, NULL, NULL);
+  g_thread_join (thread);
+  vm_source_clear (&commands);
+  say ("end");
+  vm_settings_free (fake.settings);
+  return 0;
+}

@@ -1,0 +1,472 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a person sees and does in the window, on a machine that is not there.
+
+Usage: test-window.py FAKE-MACHINE [TEST...]"""
+import os
+import struct
+import sys
+import time
+import unittest
+
+from desktop import Desktop, Program, wait_for
+
+FAKE = sys.argv.pop(1)
+KEY_A, KEY_LEFTCTRL, KEY_LEFTALT, KEY_LEFTSHIFT, KEY_M, KEY_F10, KEY_PAUSE, KEY_UP = 30, 29, 56, 42, 50, 68, 119, 103
+
+
+def pattern(x, y):
+    """The rule of fake-machine.c."""
+    return (x * 0x9e3779b1 + y * 0x85ebca6b + 0x5a000000) & 0xffffff
+
+
+def pattern_row(y, width, times=1):
+    return b''.join(pattern(x, y).to_bytes(3, 'big') * times for x in range(width))
+
+
+class Window(unittest.TestCase):
+    desktop = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.desktop = Desktop()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.desktop.close()
+
+    def start(self, options='gl=off', name=None, mode=(320, 200)):
+        args = [FAKE, 'gtk' + (',' + options if options else '')] + ([name] if name else [])
+        self.machine = Program(self.desktop, *args)
+        self.addCleanup(self.machine.close)
+        # A pointer over the new window would be input already.
+        self.desktop.move(1270, 790)
+        self.id = self.machine.window()
+        self.desktop.xdotool('windowactivate', '--sync', self.id)
+        if mode:
+            self.machine.command('mode %d %d' % mode)
+            self.wait_width(mode[0])
+        return self.machine
+
+    def wait_width(self, width, height=None):
+        wait_for(f'window {width} wide', lambda: self.desktop.geometry(self.id)[2] == width)
+        time.sleep(0.15)
+
+    def guest_place(self, width, height):
+        """Where the picture's top left corner is on the screen: it ends where the window ends."""
+        x, y, w, h = self.desktop.geometry(self.id)
+        self.assertEqual(w, width)
+        return x, y + h - height
+
+    def wait_pixel(self, x, y, color):
+        wait_for(f'#{color:06x} at {x}, {y}', lambda: self.desktop.picture().pixel(x, y) == color)
+
+    def wait_title(self, title, window=None):
+        try:
+            wait_for('title', lambda: self.desktop.title(window or self.id) == title, 5)
+        except AssertionError:
+            self.assertEqual(self.desktop.title(window or self.id), title)
+
+    def check_picture(self, width, height, times=1):
+        x, y = self.guest_place(width * times, height * times)
+        self.wait_pixel(x, y, pattern(0, 0))
+        picture = self.desktop.picture()
+        for row in range(height * times):
+            self.assertEqual(picture.row(x, y + row, width * times), pattern_row(row // times, width, times),
+                             f'row {row}')
+
+    # --- pixels
+
+    def test_exact_pixels_cairo(self):
+        self.start()
+        self.check_picture(320, 200)
+
+    def test_exact_pixels_gl(self):
+        self.start('gl=on')
+        self.check_picture(320, 200)
+
+    def check_double(self):
+        for _ in range(4):
+            self.desktop.key('ctrl+alt+plus')
+        self.wait_width(640)
+        self.check_picture(320, 200, 2)
+
+    def test_double_cairo(self):
+        self.start()
+        self.check_double()
+
+    def test_double_gl(self):
+        self.start('gl=on')
+        self.check_double()
+
+    def check_damage(self):
+        self.start_x, self.start_y = self.guest_place(320, 200)
+        self.wait_pixel(self.start_x, self.start_y, pattern(0, 0))
+        self.machine.command('fill 100 50 33 7 0x00ff8040')
+        self.wait_pixel(self.start_x + 100, self.start_y + 50, 0xff8040)
+        picture = self.desktop.picture()
+        for dy in range(-1, 9):
+            for dx in range(-1, 35):
+                inside = 0 <= dx < 33 and 0 <= dy < 7
+                self.assertEqual(picture.pixel(self.start_x + 100 + dx, self.start_y + 50 + dy),
+                                 0xff8040 if inside else pattern(100 + dx, 50 + dy))
+
+    def test_damage_cairo(self):
+        self.start()
+        self.check_damage()
+
+    def test_damage_gl(self):
+        self.start('gl=on')
+        self.check_damage()
+
+    def test_mode_change(self):
+        self.start()
+        self.machine.command('mode 400 300')
+        self.wait_width(400)
+        self.check_picture(400, 300)
+        self.machine.command('mode 200 100')
+        self.wait_width(200)
+        self.check_picture(200, 100)
+
+    def test_hidpi(self):
+        """At desktop scale 2, 100 % is still one guest pixel per host pixel."""
+        self.desktop.env['GDK_SCALE'] = '2'
+        try:
+            self.start(mode=(600, 400))
+        finally:
+            del self.desktop.env['GDK_SCALE']
+        self.check_picture(600, 400)
+
+    def test_fit_keeps_aspect(self):
+        self.start('gl=off,zoom-to-fit=on', mode=None)
+        self.machine.command('mode 320 200')
+        self.desktop.xdotool('windowsize', '--sync', self.id, 800, 400)
+        x, y, width, height = self.desktop.geometry(self.id)
+        sizes = self.sizes
+        self.machine.command('fill 0 0 320 200 0xffffff')
+        wait_for('white', lambda: self.desktop.picture().pixel(x + 400, y + 300) == 0xffffff)
+        picture = self.desktop.picture()
+        white = [column for column in range(width) if picture.pixel(x + column, y + 300) == 0xffffff]
+        rows = [row for row in range(height) if picture.pixel(x + 400, y + row) == 0xffffff]
+        # All of the height, and the width that belongs to it in the middle; the rest is black.
+        self.assertEqual(rows[-1], height - 1)
+        self.assertAlmostEqual(len(white), len(rows) * 320 / 200, delta=2)
+        self.assertAlmostEqual(white[0], width - 1 - white[-1], delta=1)
+        self.assertEqual(picture.pixel(x + 2, y + 300), 0)
+        # One wish, after the last change, and it is the picture's place.
+        self.assertEqual(sizes[-1], f'ui-info 800 {len(rows)}')
+
+    @property
+    def sizes(self):
+        # The wish comes 200 ms after the last change.
+        time.sleep(0.4)
+        return self.machine.said()
+
+    def test_bigger_than_the_screen(self):
+        """The window stays on the screen and scrolls."""
+        self.start(mode=None)
+        self.machine.command('mode 2000 1500')
+        wait_for('big window', lambda: self.desktop.geometry(self.id)[2] > 1200)
+        x, y, width, height = self.desktop.geometry(self.id)
+        self.assertLessEqual(x + width, 1280)
+        self.assertLessEqual(y + height, 800)
+
+    # --- keyboard
+
+    def test_keys(self):
+        self.start()
+        self.machine.said()
+        self.desktop.key('a')
+        self.assertEqual(self.machine.said(), [f'key {KEY_A} 1', f'key {KEY_A} 0'])
+        self.desktop.key('shift+m')
+        self.assertEqual(sorted(self.machine.said()), [f'key {KEY_LEFTSHIFT} 0', f'key {KEY_LEFTSHIFT} 1',
+                                                       f'key {KEY_M} 0', f'key {KEY_M} 1'])
+        # What a desktop program would keep: the guest gets it, and no menu opens.
+        self.desktop.key('F10', 'alt+m', 'Pause', 'Up')
+        self.assertEqual(sorted(self.machine.said()), sorted(
+            f'key {key} {down}' for key in (KEY_F10, KEY_LEFTALT, KEY_M, KEY_PAUSE, KEY_UP) for down in (0, 1)))
+
+    def balance(self, lines):
+        """Key to downs minus ups."""
+        sums = {}
+        for line in lines:
+            words = line.split()
+            if words[0] in ('key', 'button'):
+                what = words[0] + words[1]
+                sums[what] = sums.get(what, 0) + (1 if words[2] == '1' else -1)
+                self.assertIn(sums[what], (0, 1), lines)
+        return {what: n for what, n in sums.items() if n}
+
+    def test_nothing_sticks(self):
+        self.start()
+        self.machine.said()
+        # Our chords' last key is not the guest's, neither way.
+        self.desktop.key('ctrl+alt+equal', 'ctrl+alt+0')
+        lines = self.machine.said()
+        self.assertEqual(self.balance(lines), {})
+        self.assertNotIn('key 13 1', lines)
+        self.assertNotIn('key 13 0', lines)
+        # Held while another window takes the keyboard.
+        self.desktop.xdotool('keydown', 'a')
+        with Program(self.desktop, FAKE, 'gtk,gl=off', 'other') as other:
+            id_ = other.window('other')
+            self.desktop.xdotool('windowactivate', '--sync', id_)
+            self.assertEqual(self.balance(self.machine.said()), {})
+            self.desktop.xdotool('keyup', 'a')
+        self.desktop.xdotool('windowactivate', '--sync', self.id)
+        # Held while the machine is stopped.
+        self.desktop.xdotool('keydown', 'b')
+        self.machine.command('state 4')
+        self.desktop.xdotool('keyup', 'b')
+        self.machine.command('state 9')
+        self.assertEqual(self.balance(self.machine.said()), {})
+
+    # --- mouse
+
+    def test_absolute(self):
+        self.start()
+        self.machine.command('absolute 1')
+        x, y = self.guest_place(320, 200)
+        self.desktop.move(x + 10, y + 10)
+        self.machine.said()
+        self.desktop.move(x + 160, y + 199)
+        lines = self.machine.said()
+        self.assertEqual(lines[-2:], [f'abs 0 {160 * 0x7fff // 319}', f'abs 1 {199 * 0x7fff // 199}'])
+        self.desktop.click(button=1)
+        self.desktop.click(button=3)
+        buttons = [line for line in self.machine.said() if line.startswith('button')]
+        self.assertEqual(buttons, ['button 0 1', 'button 0 0', 'button 2 1', 'button 2 0'])
+        # A pointer that goes by position is never captured.
+        self.wait_title('Vitrine')
+
+    def test_absolute_zoomed(self):
+        self.start()
+        self.check_double()
+        self.machine.command('absolute 1')
+        x, y = self.guest_place(640, 400)
+        self.desktop.move(x + 3, y + 3)
+        self.machine.said()
+        self.desktop.move(x + 101, y + 51)
+        self.assertEqual(self.machine.said()[-2:], [f'abs 0 {50 * 0x7fff // 319}', f'abs 1 {25 * 0x7fff // 199}'])
+
+    def test_relative(self):
+        self.start(name='box')
+        self.wait_title('Vitrine (box)')
+        x, y = self.guest_place(320, 200)
+        self.desktop.move(x + 100, y + 100)
+        self.assertEqual(self.machine.said(), [], 'motion before the grab')
+        self.desktop.click()
+        self.wait_title('Vitrine (box) - Press Ctrl+Alt+G to release grab')
+        self.assertEqual([line for line in self.machine.said() if line.startswith('button')], [], 'the grabbing click')
+        # Further than the window is wide: the pointer is put back and motion goes on.
+        moved = [0, 0]
+        for _ in range(60):
+            self.desktop.xdotool('mousemove_relative', '--', 9, -4)
+            time.sleep(0.01)
+        for line in self.machine.said():
+            if line.startswith('rel'):
+                _, axis, value = line.split()
+                moved[int(axis)] += int(value)
+        self.assertEqual(moved, [540, -240])
+        self.desktop.click()
+        self.desktop.click(button=9)
+        self.assertEqual([line for line in self.machine.said() if line.startswith('button')],
+                         ['button 0 1', 'button 0 0', 'button 6 1', 'button 6 0'])
+        self.desktop.key('ctrl+alt+g')
+        self.wait_title('Vitrine (box)')
+        self.machine.said()
+        self.desktop.xdotool('mousemove_relative', 10, 10)
+        self.assertEqual(self.machine.said(), [])
+        # And by keyboard alone.
+        self.desktop.key('ctrl+alt+g')
+        self.wait_title('Vitrine (box) - Press Ctrl+Alt+G to release grab')
+        self.assertEqual(self.balance(self.machine.said()), {})
+        # The guest's driver takes positions from now on: the pointer is free again.
+        self.machine.command('absolute 1')
+        self.machine.said()
+        self.desktop.move(x + 50, y + 60)
+        self.assertEqual(self.machine.said()[-2:], [f'abs 0 {50 * 0x7fff // 319}', f'abs 1 {60 * 0x7fff // 199}'])
+
+    def test_wheel(self):
+        self.start()
+        self.machine.command('absolute 1')
+        x, y = self.guest_place(320, 200)
+        self.desktop.move(x + 100, y + 100)
+        self.machine.said()
+        for button in (4, 5, 5):
+            self.desktop.click(button=button)
+        buttons = [line for line in self.machine.said() if line.startswith('button')]
+        self.assertEqual(buttons, ['button 3 1', 'button 3 0'] + 2 * ['button 4 1', 'button 4 0'])
+
+    def test_guest_cursor_drawn(self):
+        """While the pointer is captured the guest's cursor is drawn where the guest puts it."""
+        for gl in ('off', 'on'):
+            with self.subTest(gl=gl):
+                self.start('gl=' + gl)
+                self.machine.command('cursor 8 0xffff0000')
+                self.machine.command('move-cursor 100 100 1')
+                x, y = self.guest_place(320, 200)
+                self.desktop.click(x + 200, y + 20)
+                self.wait_pixel(x + 100, y + 100, 0xff0000)
+                self.wait_pixel(x + 107, y + 107, 0xff0000)
+                self.machine.command('move-cursor 10 10 1')
+                self.wait_pixel(x + 100, y + 100, pattern(100, 100))
+                self.wait_pixel(x + 12, y + 12, 0xff0000)
+                self.machine.close()
+
+    # --- window
+
+    def test_zoom_keys(self):
+        self.start()
+        for key, width in (('plus', 400), ('KP_Add', 480), ('minus', 400), ('minus', 320), ('minus', 240),
+                           ('0', 320)):
+            self.desktop.key('ctrl+alt+' + key)
+            self.wait_width(width)
+
+    def test_full_screen(self):
+        self.start()
+        before = self.desktop.geometry(self.id)
+        self.desktop.key('ctrl+alt+f')
+        wait_for('full screen', lambda: self.desktop.geometry(self.id) == (0, 0, 1280, 800))
+        # 320 x 200 is the screen's own shape: every guest pixel is four by four.
+        self.wait_pixel(0, 0, pattern(0, 0))
+        picture = self.desktop.picture()
+        for x, y in ((3, 3), (4, 0), (1279, 799), (640, 400)):
+            self.assertEqual(picture.pixel(x, y), pattern(x // 4, y // 4))
+        self.desktop.key('ctrl+alt+f')
+        wait_for('window again', lambda: self.desktop.geometry(self.id)[2:] == before[2:])
+        self.check_picture(320, 200)
+
+    def test_options(self):
+        self.start('gl=off,full-screen=on')
+        wait_for('full screen', lambda: self.desktop.geometry(self.id) == (0, 0, 1280, 800))
+        self.machine.close()
+        self.start('gl=off,show-menubar=off')
+        self.assertEqual(self.desktop.geometry(self.id)[2:], (320, 200))
+        self.desktop.key('ctrl+alt+m')
+        wait_for('menu bar', lambda: self.desktop.geometry(self.id)[3] > 200)
+        self.check_picture(320, 200)
+        self.machine.close()
+        self.start('gl=off,window-close=off')
+        self.desktop.key('alt+F4')
+        self.assertNotIn('quit', self.machine.said())
+
+    def test_bad_options(self):
+        for options in ('colour=on', 'gl=perhaps', 'full-screen=2'):
+            with Program(self.desktop, FAKE, 'gtk,' + options) as machine:
+                self.assertEqual(machine.process.wait(10), 1)
+
+    def test_no_display(self):
+        env = self.desktop.env
+        number, env['DISPLAY'] = env['DISPLAY'], ':4711'
+        try:
+            with Program(self.desktop, FAKE, 'gtk', stderr=-1) as machine:
+                self.assertEqual(machine.process.wait(10), 1)
+                self.assertIn('gtk initialization failed', machine.process.stderr.read())
+        finally:
+            env['DISPLAY'] = number
+
+    def test_quit(self):
+        self.start()
+        self.desktop.key('ctrl+alt+q')
+        self.assertEqual(self.machine.process.wait(10), 0)
+        self.assertEqual(self.machine.said()[-2:], ['quit', 'end'])
+        self.start()
+        self.desktop.key('alt+F4')
+        self.assertEqual(self.machine.process.wait(10), 0)
+
+    def test_empty(self):
+        """A machine whose display is not set up yet says so; so does one that ended."""
+        self.start(mode=None)
+        x, y, width, height = self.desktop.geometry(self.id)
+        self.assertEqual(width, 640)
+        time.sleep(0.3)
+        picture = self.desktop.picture()
+        light = sum(picture.pixel(x + column, y + row) > 0x808080
+                    for row in range(100, height) for column in range(width))
+        self.assertGreater(light, 200)
+        self.machine.command('mode 320 200')
+        self.wait_width(320)
+        self.check_picture(320, 200)
+
+    def test_paused_and_off(self):
+        self.start(name='box')
+        self.machine.command('state 4')
+        self.wait_title('Vitrine (box) [Paused]')
+        self.check_picture(320, 200)
+        self.machine.command('state 9')
+        self.wait_title('Vitrine (box)')
+        self.machine.command('fill 0 0 320 200 0xffffff')
+        self.machine.command('shutdown guest-shutdown')
+        self.wait_title('Vitrine (box) [Paused]')
+        x, y = self.guest_place(320, 200)
+        self.wait_pixel(x + 2, y + 2, 0x666666)
+        self.machine.command('state 9')
+        self.wait_pixel(x + 2, y + 2, 0xffffff)
+
+    def menu(self, title, *keys):
+        """Opens a menu with the mouse and walks it with keys."""
+        x, y, _, _ = self.desktop.geometry(self.id)
+        self.desktop.click(x + {'Machine': 30, 'View': 90}[title], y + 12)
+        time.sleep(0.3)
+        self.desktop.key(*keys)
+
+    def test_menu_items(self):
+        self.start()
+        self.machine.said()
+        self.menu('Machine', 'Down', 'Down', 'Return')
+        wait_for('reset', lambda: 'reset' in self.machine.said())
+        self.menu('Machine', 'd')
+        wait_for('powerdown', lambda: 'powerdown' in self.machine.said())
+        self.menu('Machine', 'p')
+        wait_for('pause', lambda: 'state 4' in self.machine.said())
+        self.wait_title('Vitrine [Paused]')
+        self.menu('Machine', 'p')
+        wait_for('continue', lambda: 'state 9' in self.machine.said())
+        # The keyboard is the guest's again.
+        self.desktop.key('a')
+        wait_for('keys', lambda: f'key {KEY_A} 0' in self.machine.said())
+
+    def test_screenshot(self):
+        """Has the guest's size, whatever the zoom."""
+        self.start(name='a/b')
+        self.check_double()
+        self.menu('Machine', 's')
+        dialog = wait_for('dialog', lambda: self.desktop.find('Take Screenshot'))[0]
+        self.desktop.xdotool('windowactivate', '--sync', dialog)
+        time.sleep(0.3)
+        path = self.desktop.home + '/shot.png'
+        self.desktop.key('ctrl+a')
+        self.desktop.type(path)
+        self.desktop.key('Return')
+        wait_for('file', lambda: os.path.exists(path) and 'screenshot 1' in self.machine.said())
+        with open(path, 'rb') as file:
+            self.assertEqual(struct.unpack('>II', file.read(24)[16:24]), (320, 200))
+
+    def test_consoles(self):
+        """A second console comes, gets a tab, a window of its own, and goes."""
+        self.start()
+        self.machine.command('second')
+        self.desktop.key('ctrl+alt+2')
+        self.wait_width(400)
+        self.check_picture(400, 300)
+        self.menu('View', 'd')
+        own = wait_for('detached window', lambda: self.desktop.find(r'vc\.1'))[0]
+        self.wait_title('Vitrine: vc.1', own)
+        self.desktop.xdotool('windowactivate', '--sync', own)
+        self.assertEqual(self.desktop.geometry(own)[2:], (400, 300))
+        self.desktop.key('ctrl+alt+g')
+        self.wait_title('Vitrine: vc.1 +kbd +ptr', own)
+        self.desktop.key('ctrl+alt+g')
+        self.wait_title('Vitrine: vc.1', own)
+        self.desktop.key('alt+F4')
+        wait_for('attached', lambda: not self.desktop.find(r'vc\.1'))
+        self.wait_width(400)
+        self.check_picture(400, 300)
+        self.machine.command('no-second')
+        self.wait_width(320)
+        self.check_picture(320, 200)
+
+
+if __name__ == '__main__':
+    unittest.main(warnings="ignore")
