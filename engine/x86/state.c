@@ -146,9 +146,7 @@ reset_msrs (VmX86Cpu *cpu)
   env->bios_sign_id = cpu->model->ucode_rev ? cpu->model->ucode_rev : UINT64_C (0x100000000);
   env->tsc_aux = 0;
   env->pkru = 0;
-  env->tsc_offset = 0;
-  vm_x86_write_tsc (cpu, 0);
-  env->tsc_adjust = 0;
+  env->tsc_offset = 0; /* not TSC = 0: processors reset one after the other must agree */
 }
 
 void
@@ -218,6 +216,8 @@ apply_a20 (VmVcpu *vcpu, void *opaque)
 {
   VmX86Cpu *cpu = (VmX86Cpu *) vcpu;
 
+  if (vcpu->accel && vcpu->accel->ops->state_fetch)
+    vcpu->accel->ops->state_fetch (vcpu);
   cpu->env.a20_masked = opaque == NULL;
   if (vcpu->accel && vcpu->accel->ops->state_store)
     vcpu->accel->ops->state_store (vcpu);
