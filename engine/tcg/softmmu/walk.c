@@ -14,51 +14,60 @@ enum {
   WALK_FAULT = 0x40000000,  /* beside the error code, which may be 0 */
 };
 
-/* Reads a table entry. *HOST is where it lies in RAM, NULL when it lies elsewhere. */
-static uint64_t
-read_entry (VmX86Env *env, uint64_t phys, unsigned size, Page *page)
+/* Reads a table entry. *SLOT is where it lies in host memory, NULL when it lies in no RAM or ROM. */
+static inline uint64_t
+read_entry (VmX86Env *env, uint64_t phys, unsigned size, void **slot)
 {
-  phys = mmu_a20 (env, phys);
-  page->phys = phys & VM_PAGE_MASK;
-  mmu_resolve_page (vm_tcg_cpu (env), page);
-  if (G_LIKELY (page->host != NULL))
-    {
-      const void *p = page->host + (phys & ~VM_PAGE_MASK);
+  VmTcgCpu *tcg = vm_tcg_cpu (env);
+  const VmFlatRange *r = tcg->second->recent[0];
 
-      return size == 8 ? __atomic_load_n ((const uint64_t *) p, __ATOMIC_RELAXED)
-                       : __atomic_load_n ((const uint32_t *) p, __ATOMIC_RELAXED);
+  phys = mmu_a20 (env, phys);
+  if (G_UNLIKELY (r == NULL || phys < r->start || phys > r->last))
+    r = mmu_find_range (tcg, phys);
+  if (G_UNLIKELY (r == NULL || r->host == NULL || r->last - phys < size - 1))
+    {
+      *slot = NULL;
+      return mmu_region_load (env, phys, size, false);
     }
-  return mmu_region_load (env, phys, size, false);
+  *slot = r->host + (phys - r->start);
+  return size == 8 ? __atomic_load_n ((const uint64_t *) *slot, __ATOMIC_RELAXED)
+                   : __atomic_load_n ((const uint32_t *) *slot, __ATOMIC_RELAXED);
 }
 
-/* Sets BITS of an entry if it still is OLD. */
+/* Sets BITS of an entry if it still is OLD; false: it is not. */
 static bool
-update_entry (VmX86Env *env, uint64_t phys, unsigned size, const Page *page, uint64_t old, uint64_t bits)
+set_bits (VmX86Env *env, uint64_t phys, unsigned size, void *slot, uint64_t old, uint64_t bits)
 {
-  uint64_t wanted = old | bits;
-  void *p;
+  const VmFlatRange *r = mmu_find_range (vm_tcg_cpu (env), mmu_a20 (env, phys));
+  uint64_t wanted = old | bits, offset;
+  Page page = { 0 };
 
-  if ((old & bits) == bits)
-    return true;
-  phys = mmu_a20 (env, phys);
-  if (page->host == NULL || page->flags == NULL)
-    return true; /* tables in ROM or in registers: nothing to write to */
-  p = page->host + (phys & ~VM_PAGE_MASK);
+  if (slot == NULL || r->readonly)
+    return true; /* tables in registers or ROM: nothing to write to */
+  offset = r->region->ram_offset + r->offset + (mmu_a20 (env, phys) - r->start);
+  if (r->region->ram)
+    page.flags = &r->region->ram->page_flags[offset >> VM_PAGE_SHIFT];
   if (size == 8)
     {
-      if (!__atomic_compare_exchange_n ((uint64_t *) p, &old, wanted, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+      if (!__atomic_compare_exchange_n ((uint64_t *) slot, &old, wanted, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
         return false;
     }
   else
     {
       uint32_t old32 = old;
 
-      if (!__atomic_compare_exchange_n ((uint32_t *) p, &old32, (uint32_t) wanted, false, __ATOMIC_SEQ_CST,
+      if (!__atomic_compare_exchange_n ((uint32_t *) slot, &old32, (uint32_t) wanted, false, __ATOMIC_SEQ_CST,
                                         __ATOMIC_RELAXED))
         return false;
     }
-  mmu_ram_stored (env, page, phys, size);
+  mmu_ram_stored (env, &page, mmu_a20 (env, phys), size);
   return true;
+}
+
+static inline bool
+update_entry (VmX86Env *env, uint64_t phys, unsigned size, void *slot, uint64_t old, uint64_t bits)
+{
+  return G_LIKELY ((old & bits) == bits) || set_bits (env, phys, size, slot, old, bits);
 }
 
 bool
@@ -105,8 +114,8 @@ fault_code (const VmX86Env *env, unsigned access, unsigned ctx, uint32_t bits)
 }
 
 /* Judges the leaf and sets its A and D bits. */
-static int
-finish_walk (VmX86Env *env, uint64_t entry_phys, unsigned size, const Page *table, uint64_t entry,
+static inline int
+finish_walk (VmX86Env *env, uint64_t entry_phys, unsigned size, void *slot, uint64_t entry,
              unsigned access, unsigned ctx, Walk *walk)
 {
   uint32_t error;
@@ -116,7 +125,7 @@ finish_walk (VmX86Env *env, uint64_t entry_phys, unsigned size, const Page *tabl
     return fault_code (env, access, ctx, VM_PF_P | error);
   if (access == VM_ACCESS_WRITE)
     bits |= PTE_D;
-  if (!update_entry (env, entry_phys, size, table, entry, bits))
+  if (!update_entry (env, entry_phys, size, slot, entry, bits))
     return WALK_AGAIN;
   if ((entry | bits) & PTE_D)
     walk->phys |= PERM_D;
@@ -129,8 +138,8 @@ walk_32 (VmX86Env *env, uint64_t linear, unsigned access, unsigned ctx, Walk *wa
 {
   uint64_t phys_mask = vm_x86_cpu (env)->phys_mask;
   uint64_t pde_phys = (env->cr3 & 0xfffff000) | ((linear >> 20) & 0xffc);
-  Page table;
-  uint32_t pde = read_entry (env, pde_phys, 4, &table);
+  void *slot;
+  uint32_t pde = read_entry (env, pde_phys, 4, &slot);
   uint64_t pte_phys;
   uint32_t pte, perm;
 
@@ -146,18 +155,18 @@ walk_32 (VmX86Env *env, uint64_t linear, unsigned access, unsigned ctx, Walk *wa
       walk->shift = 22;
       walk->phys = high | (pde & 0xffc00000) | (linear & 0x3ff000);
       walk->phys |= (perm & PTE_W ? PERM_W : 0) | (perm & PTE_U ? PERM_U : 0);
-      return finish_walk (env, pde_phys, 4, &table, pde, access, ctx, walk);
+      return finish_walk (env, pde_phys, 4, slot, pde, access, ctx, walk);
     }
-  if (!update_entry (env, pde_phys, 4, &table, pde, PTE_A))
+  if (!update_entry (env, pde_phys, 4, slot, pde, PTE_A))
     return WALK_AGAIN;
   pte_phys = (pde & 0xfffff000) | ((linear >> 10) & 0xffc);
-  pte = read_entry (env, pte_phys, 4, &table);
+  pte = read_entry (env, pte_phys, 4, &slot);
   if (!(pte & PTE_P))
     return fault_code (env, access, ctx, 0);
   perm &= pte;
   walk->shift = 12;
   walk->phys = (pte & 0xfffff000) | (perm & PTE_W ? PERM_W : 0) | (perm & PTE_U ? PERM_U : 0);
-  return finish_walk (env, pte_phys, 4, &table, pte, access, ctx, walk);
+  return finish_walk (env, pte_phys, 4, slot, pte, access, ctx, walk);
 }
 
 /* PAE below the PDPTE registers, and long mode: entries of 8 bytes from level TOP down to 1. */
@@ -175,8 +184,8 @@ walk_64 (VmX86Env *env, uint64_t linear, unsigned access, unsigned ctx, Walk *wa
     {
       unsigned shift = 12 + 9 * (level - 1);
       uint64_t entry_phys = table_phys | (((linear >> shift) & 511) << 3);
-      Page table;
-      uint64_t entry = read_entry (env, entry_phys, 8, &table);
+      void *slot;
+      uint64_t entry = read_entry (env, entry_phys, 8, &slot);
       bool is_leaf = level == 1 || ((entry & PTE_PS) && level <= 3);
 
       if (!(entry & PTE_P))
@@ -195,9 +204,9 @@ walk_64 (VmX86Env *env, uint64_t linear, unsigned access, unsigned ctx, Walk *wa
                         (nx & PTE_NX ? PERM_NX : 0);
           if (is_long)
             walk->phys |= PERM_PK | ((entry >> 59) & 15) << PERM_KEY_SHIFT;
-          return finish_walk (env, entry_phys, 8, &table, entry, access, ctx, walk);
+          return finish_walk (env, entry_phys, 8, slot, entry, access, ctx, walk);
         }
-      if (!update_entry (env, entry_phys, 8, &table, entry, PTE_A))
+      if (!update_entry (env, entry_phys, 8, slot, entry, PTE_A))
         return WALK_AGAIN;
       table_phys = entry & PTE_ADDR;
     }
@@ -245,11 +254,11 @@ vm_mmu_load_pdptrs (VmX86Env *env, uint64_t cr3)
 {
   uint64_t reserved = (~vm_x86_cpu (env)->phys_mask & VM_MASK (62, 12)) | PTE_NX | VM_MASK (8, 5) | 6;
   uint64_t pdpte[4];
-  Page table;
+  void *slot;
 
   for (unsigned i = 0; i < 4; i++)
     {
-      pdpte[i] = read_entry (env, (cr3 & 0xffffffe0) + i * 8, 8, &table);
+      pdpte[i] = read_entry (env, (cr3 & 0xffffffe0) + i * 8, 8, &slot);
       if ((pdpte[i] & PTE_P) && (pdpte[i] & reserved))
         return false;
     }
