@@ -78,15 +78,17 @@ plain_set_intr (void *opaque, int n, int level)
     vm_x86_unrequest ((VmX86Cpu *) vcpu, VM_REQ_HARD);
 }
 
-/* --- wires to all ------------------------------------------------------------------------------------------- */
+/* --- wires to processors ------------------------------------------------------------------------------------------- */
 
 static void
 pc_set_smi (void *opaque, int n, int level)
 {
   VmPc *pc = opaque;
 
-  for (unsigned i = 0; level && i < vm_vcpu_set_count (pc->parent.vcpus); i++)
-    vm_x86_request ((VmX86Cpu *) vm_vcpu_set_get (pc->parent.vcpus, i), VM_REQ_SMI);
+  /* To the first processor alone: firmware for this board relocates SMBASE on that one only, the others would
+   * run whatever lies at the default address. */
+  if (level && vm_vcpu_set_count (pc->parent.vcpus))
+    vm_x86_request ((VmX86Cpu *) vm_vcpu_set_get (pc->parent.vcpus, 0), VM_REQ_SMI);
 }
 
 VmIrq

@@ -61,7 +61,7 @@ void  vm_pc_inject_nmi (VmMachine *machine);
 
 /* pc-cpu.c */
 bool  vm_pc_make_cpus (VmPc *pc, VmAddressSpace *smm_as, GError **error);
-VmIrq vm_pc_smi (VmPc *pc);  /* to all processors */
+VmIrq vm_pc_smi (VmPc *pc);  /* to the first processor */
 VmIrq vm_pc_a20 (VmPc *pc);
 VmIrq vm_pc_plain_intr (VmPc *pc); /* of a processor without a local APIC */
 
