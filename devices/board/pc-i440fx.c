@@ -29,7 +29,7 @@ typedef struct PcI440fx {
 static bool
 smm_is_on (const VmPc *pc)
 {
-  return pc->smm != VM_ONOFFAUTO_OFF;
+  return pc->smm == VM_ONOFFAUTO_ON || (pc->smm == VM_ONOFFAUTO_AUTO && !pc->parent.accel->no_smm);
 }
 
 static bool
@@ -303,6 +303,8 @@ vm_pc_i440fx_init (VmMachine *machine, GError **error)
   const VmSettings *s = machine->settings;
   const char *order = s->boot_once ? s->boot_once : s->boot_order ? s->boot_order : "cad";
 
+  if (self->parent.smm == VM_ONOFFAUTO_ON && machine->accel->no_smm)
+    return vm_fail (error, "System Management Mode not supported by this hypervisor.");
   if (!make_parts (self, error) || !vm_pc_set_boot_order (machine, order, error))
     return false;
   machine->inject_nmi = vm_pc_inject_nmi;
