@@ -337,7 +337,8 @@ pm_init_config (VmPiix4Pm *self)
   memset (c + 0x40, 0, 0xc0);
   vm_store_le16 (c + PCI_STATUS, PCI_STATUS_DEVSEL_MEDIUM | PCI_STATUS_FAST_BACK);
   c[CFG_PMBA] = 1;
-  c[CFG_DEVACTB + 3] = self->smm_compat ? DEVACTB_APMC_EN : 0;
+  /* Where there is no SMM, firmware that looks here finds it set up already. */
+  c[CFG_DEVACTB + 3] = self->smm_compat || !self->smm_enabled ? DEVACTB_APMC_EN : 0;
   if (self->smb_io_base != 0)
     {
       vm_store_le32 (c + CFG_SMBBA, (self->smb_io_base & 0xfff0) | 1);

@@ -73,6 +73,7 @@ struct VmAccel {
   const VmAccelOps *ops;
   VmEnv            *env;
   VmType           *own_type; /* made from ops: "tcg-accel" */
+  bool              no_smm;   /* filled by init: system management mode is not to be had */
 };
 
 /* One use of -accel: its name (or several, "kvm:tcg") and its other settings (may be NULL). */

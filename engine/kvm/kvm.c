@@ -97,6 +97,7 @@ create_vm (KvmAccel *accel, GError **error)
     accel->max_slots = 32;
   accel->has_readonly = check (accel, KVM_CAP_READONLY_MEM);
   accel->has_smm = check (accel, KVM_CAP_X86_SMM) && check (accel, KVM_CAP_MULTI_ADDRESS_SPACE) > 1;
+  accel->parent.no_smm = !accel->has_smm;
   accel->has_xsave2 = check (accel, KVM_CAP_XSAVE2) > (int) sizeof (struct kvm_xsave);
   accel->has_any_length_eventfd = check (accel, KVM_CAP_IOEVENTFD_ANY_LENGTH);
   accel->coalesced_page = check (accel, KVM_CAP_COALESCED_MMIO);

@@ -49,6 +49,7 @@ static const char *const own_features[] = {
   "invpcid", "rdseed", "smap", "clflushopt", "clwb", "umip", "pku", "la57", "rdpid", "fsrm", "syscall", "nx",
   "mmxext", "fxsr-opt", "pdpe1gb", "rdtscp", "lm", "lahf-lm", "cmp-legacy", "cr8legacy", "misalignsse",
   "3dnowprefetch", "topoext", "invtsc", "clzero", "xsaveerptr", "wbnoinvd", "arat", "xsaveopt", "xsavec", "xgetbv1",
+  "xsaves", "movdiri", "movdir64b", "cldemote", "serialize", "null-sel-clr-base", "auto-ibrs",
   "arch-capabilities", "rdctl-no", "skip-l1dfl-vmentry", "ssb-no", "mds-no", "pschange-mc-no", "taa-no",
 };
 
@@ -126,7 +127,8 @@ static const char *const word_names[VM_X86_WORD_N] = {
   [VM_X86_WORD_7_EDX] = "CPUID.07H:EDX", [VM_X86_WORD_7_1_EAX] = "CPUID.07H:EAX",
   [VM_X86_WORD_80000001_EDX] = "CPUID.80000001H:EDX", [VM_X86_WORD_80000001_ECX] = "CPUID.80000001H:ECX",
   [VM_X86_WORD_80000007_EDX] = "CPUID.80000007H:EDX", [VM_X86_WORD_80000008_EBX] = "CPUID.80000008H:EBX",
-  [VM_X86_WORD_C0000001_EDX] = "CPUID.C0000001H:EDX", [VM_X86_WORD_SVM_EDX] = "CPUID.8000000AH:EDX",
+  [VM_X86_WORD_80000021_EAX] = "CPUID.80000021H:EAX", [VM_X86_WORD_C0000001_EDX] = "CPUID.C0000001H:EDX",
+  [VM_X86_WORD_SVM_EDX] = "CPUID.8000000AH:EDX",
   [VM_X86_WORD_D_1_EAX] = "CPUID.0DH:EAX", [VM_X86_WORD_6_EAX] = "CPUID.06H:EAX",
   [VM_X86_WORD_14_ECX] = "CPUID.14H:ECX", [VM_X86_WORD_12_EAX] = "CPUID.12H:EAX",
   [VM_X86_WORD_12_EBX] = "CPUID.12H:EBX", [VM_X86_WORD_ARCH_CAPABILITIES] = "MSR(10AH)",
@@ -304,6 +306,8 @@ settle_levels (VmX86Model *m)
     xlevel = MAX (xlevel, 0x8000000a);
   if (m->words[VM_X86_WORD_80000001_ECX] >> 22 & 1)
     xlevel = MAX (xlevel, 0x8000001e);
+  if (m->words[VM_X86_WORD_80000021_EAX])
+    xlevel = MAX (xlevel, 0x80000021);
   if (m->threads > 1 || m->cores > 1 || m->dies > 1)
     level = MAX (level, m->has_cpuid_0xb && level >= 4 ? 0xb : 4);
   if (m->dies > 1)
@@ -392,6 +396,8 @@ vm_x86_cpu_post_load (VmDevice *dev, GError **error)
   env->eflags |= 2;
   env->exc_vector = -1;
   vm_x86_update_mode (env);
+  if (cpu->parent.accel && cpu->parent.accel->ops->state_store)
+    cpu->parent.accel->ops->state_store (&cpu->parent);
   return true;
 }
 
