@@ -58,8 +58,9 @@ vm_sys_take_events (VmX86Env *env)
       start_from_sipi (env);
       return true;
     }
-  if (request & VM_REQ_SIPI)
-    take_request (env, VM_REQ_SIPI); /* only a processor that waits takes it */
+  /* Only a processor that waits takes it, which this one will when the INIT before it is still to come. */
+  if ((request & VM_REQ_SIPI) && !(request & VM_REQ_INIT))
+    take_request (env, VM_REQ_SIPI);
   if ((request & VM_REQ_SMI) && !env->smm)
     {
       vm_tcg_leave_guest_fpu (env);
@@ -131,10 +132,27 @@ vm_op_hlt (VmX86Env *env, const VmInsn *insn)
   env->halted = true;
 }
 
+/* The contents of the 64 bytes at LINE, condensed; 0 when they cannot be read. */
+static uint64_t
+line_sum (VmX86Env *env, uint64_t line)
+{
+  uint64_t sum = 1, value;
+
+  for (unsigned i = 0; i < 64; i += 8)
+    {
+      if (!vm_mmu_try_load (env, line + i, 8, vm_tlb_context (env), &value))
+        return 0;
+      sum = (sum ^ value) * UINT64_C (0x9e3779b97f4a7c15);
+      sum ^= sum >> 29;
+    }
+  return sum;
+}
+
 void
 vm_op_monitor (VmX86Env *env, const VmInsn *insn)
 {
   uint64_t mask = insn->addrsize == 8 ? UINT64_MAX : insn->addrsize == 4 ? UINT32_MAX : 0xffff;
+  VmTcgCpu *tcg = vm_tcg_cpu (env);
   uint64_t linear;
 
   if (vm_x86_cpl (env) != 0)
@@ -144,18 +162,32 @@ vm_op_monitor (VmX86Env *env, const VmInsn *insn)
   linear = vm_seg_linear (env, insn->flags & VM_INSN_SEGOV ? insn->seg : VM_DS, env->gpr[VM_RAX] & mask, 1,
                           VM_ACCESS_READ);
   vm_mmu_load (env, linear, 1, vm_tlb_context (env));
+  tcg->monitor_line = linear & ~UINT64_C (63);
+  tcg->monitor_sum = line_sum (env, tcg->monitor_line);
 }
 
-/* No address is watched: MWAIT always finds that something may have been written, and lets other
- * processors run. */
+/* Waits until the line has changed, whoever wrote it, or something wants attention; wakes for nothing after a
+ * while, as the manuals allow. */
 void
 vm_op_mwait (VmX86Env *env, const VmInsn *insn)
 {
+  VmTcgCpu *tcg = vm_tcg_cpu (env);
+
   (void) insn;
   if (vm_x86_cpl (env) != 0)
     vm_x86_raise (env, VM_EXC_UD);
   if ((uint32_t) env->gpr[VM_RCX] & ~1u)
     vm_x86_raise_error (env, VM_EXC_GP, 0);
+  if (tcg->monitor_line & 63)
+    return; /* no MONITOR before */
   vm_tcg_leave_guest_fpu (env);
-  g_thread_yield ();
+  for (unsigned i = 0; i < 40; i++)
+    {
+      if (__atomic_load_n (&env->poll, __ATOMIC_ACQUIRE) || __atomic_load_n (&env->request, __ATOMIC_ACQUIRE) ||
+          tcg->monitor_sum == 0 || line_sum (env, tcg->monitor_line) != tcg->monitor_sum)
+        break;
+      g_usleep (25);
+    }
+  env->exc_vector = -1;
+  tcg->monitor_line = 1;
 }
