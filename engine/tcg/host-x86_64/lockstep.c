@@ -31,7 +31,8 @@ typedef struct Trial {
   Write    write[MAX_WRITES];
   unsigned n_writes, n_insns;
   uint32_t undefined;
-  char     text[2048];
+  struct { VmInsn insn; uint64_t rip; } ran[64];
+  unsigned n_ran;
 } Trial;
 
 static void
@@ -155,17 +156,6 @@ note_undefined (Trial *t, const VmInsn *insn)
   return true;
 }
 
-static void
-describe (Trial *t, const VmInsn *insn, uint64_t pc)
-{
-  char line[128];
-
-  vm_insn_format (insn, pc, line, sizeof line);
-  g_strlcat (t->text, "  ", sizeof t->text);
-  g_strlcat (t->text, line, sizeof t->text);
-  g_strlcat (t->text, "\n", sizeof t->text);
-}
-
 /* False: cannot be undone, nothing happened. */
 static bool
 interpret (VmX86Env *env, Trial *t, VmCodeView *view, const VmBlock *block)
@@ -178,7 +168,7 @@ interpret (VmX86Env *env, Trial *t, VmCodeView *view, const VmBlock *block)
 
   tcg->fault_env = &jump;
   if (sigsetjmp (jump, 0) == 0)
-    while (offset < block->end)
+    while (offset < block->end && t->n_ran < G_N_ELEMENTS (t->ran))
       {
         VmInsn insn;
 
@@ -188,7 +178,8 @@ interpret (VmX86Env *env, Trial *t, VmCodeView *view, const VmBlock *block)
             result = false;
             break;
           }
-        describe (t, &insn, env->rip);
+        t->ran[t->n_ran].insn = insn;
+        t->ran[t->n_ran++].rip = env->rip;
         vm_interp_insn (env, &insn);
         t->n_insns++;
         offset += insn.len;
@@ -308,7 +299,14 @@ print_differences (const Trial *t)
 {
   const State *a = &t->interpreted, *b = &t->compiled;
 
-  vm_report_error ("lockstep: tier 0 and generated code differ after %u instructions\n%s", t->n_insns, t->text);
+  vm_report_error ("lockstep: tier 0 and generated code differ after %u instructions", t->n_insns);
+  for (unsigned i = 0; i < t->n_ran; i++)
+    {
+      char line[128];
+
+      vm_insn_format (&t->ran[i].insn, t->ran[i].rip, line, sizeof line);
+      vm_report_error ("  %" G_GINT64_MODIFIER "x  %s", t->ran[i].rip, line);
+    }
   vm_report_error ("  raised %d/%d vector %d/%d error %x/%x rip %" G_GINT64_MODIFIER "x/%" G_GINT64_MODIFIER
                    "x eflags %" G_GINT64_MODIFIER "x/%" G_GINT64_MODIFIER "x (undefined %x)",
                    a->raised, b->raised, a->vector, b->vector, a->error, b->error, a->rip, b->rip, a->eflags,
@@ -339,7 +337,9 @@ jit_lockstep (VmJit *jit, VmCodeView *view, uint64_t pc, const uint8_t *entry, u
 
   if (block == NULL)
     return false;
-  t = g_new0 (Trial, 1);
+  t = g_new (Trial, 1);
+  t->n_writes = t->n_insns = t->n_ran = t->undefined = 0;
+  t->interpreted.raised = t->compiled.raised = false;
   get_state (env, &t->start);
   can = interpret (env, t, view, block);
   get_state (env, &t->interpreted);
