@@ -331,7 +331,7 @@ neutralise_area (const VmInsnRow *row, const VmInsn *insn, const NativeState *be
 }
 
 static void
-report (Fuzz *f, const VmInsn *insn, const Bytes *b, const NativeState *before, const Outcome *host, const Outcome *ours)
+report (const VmInsn *insn, const Bytes *b, const NativeState *before, const Outcome *host, const Outcome *ours)
 {
   char text[128];
   GString *s = g_string_new (NULL);
@@ -344,8 +344,8 @@ report (Fuzz *f, const VmInsn *insn, const Bytes *b, const NativeState *before, 
                           vm_load_le16 (before->image + 2), before->image[4], vm_load_le32 (before->image + 24));
   for (unsigned i = 0; i < 16; i++)
     if (host->state.gpr[i] != ours->state.gpr[i])
-      g_string_append_printf (s, "  gpr%u before %016lx host %016lx ours %016lx\n", i, before->gpr[i], host->state.gpr[i],
-                              ours->state.gpr[i]);
+      g_string_append_printf (s, "  gpr%u before %016lx host %016lx ours %016lx\n", i, before->gpr[i],
+                              host->state.gpr[i], ours->state.gpr[i]);
   if (host->state.flags != ours->state.flags)
     g_string_append_printf (s, "  flags host %lx ours %lx\n", host->state.flags, ours->state.flags);
   for (unsigned i = 0; i < NATIVE_XSAVE; i += 2)
@@ -417,7 +417,7 @@ fuzz_one (Fuzz *f, unsigned number)
       memcmp (host.data, ours.data, DATA_SIZE))
     {
       if (f->failures++ < f->max_failures)
-        report (f, &insn, &b, &before, &host, &ours);
+        report (&insn, &b, &before, &host, &ours);
     }
 }
 
@@ -454,7 +454,8 @@ main (int argc, char **argv)
         fuzz_one (&f, i);
       if (f.failures > before)
         {
-          g_printerr ("# row %u %s: %u of %u differ\n", i, vm_insn_rows[i].mnemonic, f.failures - before, (unsigned) (f.counts - counts));
+          g_printerr ("# row %u %s: %u of %u differ\n", i, vm_insn_rows[i].mnemonic, f.failures - before,
+                      (unsigned) (f.counts - counts));
           f.max_failures = f.failures + 2;
         }
       forms += f.counts > counts;
