@@ -165,7 +165,7 @@ display_queue_draw (VmDisplayWidget *self, const VmRect *rects, unsigned n)
 
   if (self->use_gl)
     {
-      gtk_gl_area_queue_render (GTK_GL_AREA (self->canvas));
+      gtk_widget_queue_draw (self->canvas);
       return;
     }
   for (unsigned i = 0; i < n; i++)
@@ -353,7 +353,6 @@ display_replace_canvas (VmDisplayWidget *self, bool use_gl)
     {
       self->canvas = gtk_gl_area_new ();
       gtk_gl_area_set_use_es (GTK_GL_AREA (self->canvas), self->options.gl == VM_GL_ES);
-      gtk_gl_area_set_auto_render (GTK_GL_AREA (self->canvas), FALSE);
       g_signal_connect_after (self->canvas, "realize", G_CALLBACK (display_gl_realize), self);
       g_signal_connect (self->canvas, "unrealize", G_CALLBACK (display_gl_unrealize), self);
       g_signal_connect (self->canvas, "render", G_CALLBACK (display_render), self);

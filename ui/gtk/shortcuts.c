@@ -17,11 +17,11 @@ static const Shortcut shortcuts[] = {
   { GDK_KEY_f, KEY_F, "win.fullscreen" },
   { GDK_KEY_plus, 0, "win.zoom-in" },
   { GDK_KEY_equal, 0, "win.zoom-in" },
-  { GDK_KEY_KP_Add, 0, "win.zoom-in" },
+  { GDK_KEY_KP_Add, KEY_KPPLUS, "win.zoom-in" },
   { GDK_KEY_minus, 0, "win.zoom-out" },
-  { GDK_KEY_KP_Subtract, 0, "win.zoom-out" },
+  { GDK_KEY_KP_Subtract, KEY_KPMINUS, "win.zoom-out" },
   { GDK_KEY_0, KEY_0, "win.best-fit" },
-  { GDK_KEY_KP_0, 0, "win.best-fit" },
+  { GDK_KEY_KP_0, KEY_KP0, "win.best-fit" },
   { GDK_KEY_g, KEY_G, "win.grab-input" },
   { GDK_KEY_m, KEY_M, "win.show-menubar" },
   { GDK_KEY_1, KEY_1, "win.console(0)" },
@@ -42,7 +42,8 @@ shortcut_matches (const Shortcut *shortcut, const GdkEventKey *event)
 
   if (keyval == shortcut->keyval)
     return true;
-  /* Digits are shifted on some layouts, letters missing on others. A Latin letter is what its cap says. */
+  /* Digits are shifted on some layouts, letters missing on others, and Ctrl+Alt makes something else of the keypad. A
+   * Latin letter is what its cap says. */
   bool latin = keyval >= GDK_KEY_a && keyval <= GDK_KEY_z;
   return shortcut->evdev && !latin && event->hardware_keycode == shortcut->evdev + 8;
 }
