@@ -121,6 +121,8 @@ chunk_limit (const String *s)
         __asm__ volatile (text __VA_ARGS__);                                                     \
     }                                                                                            \
   while (0)
+#define HOST_MOVS(text) HOST_STRING (text, : "+S" (source), "+D" (target), "+c" (count) : : "memory")
+#define HOST_STOS(text) HOST_STRING (text, : "+D" (target), "+c" (count) : "a" (v) : "memory")
 
 void
 vm_op_movs (VmX86Env *env, const VmInsn *insn)
@@ -145,10 +147,10 @@ vm_op_movs (VmX86Env *env, const VmInsn *insn)
 
           switch (s.size)
             {
-            case 1: HOST_STRING ("rep movsb", : "+S" (source), "+D" (target), "+c" (count) : : "memory"); break;
-            case 2: HOST_STRING ("rep movsw", : "+S" (source), "+D" (target), "+c" (count) : : "memory"); break;
-            case 4: HOST_STRING ("rep movsl", : "+S" (source), "+D" (target), "+c" (count) : : "memory"); break;
-            default: HOST_STRING ("rep movsq", : "+S" (source), "+D" (target), "+c" (count) : : "memory"); break;
+            case 1: HOST_MOVS ("rep movsb"); break;
+            case 2: HOST_MOVS ("rep movsw"); break;
+            case 4: HOST_MOVS ("rep movsl"); break;
+            default: HOST_MOVS ("rep movsq"); break;
             }
         }
       else
@@ -183,10 +185,10 @@ vm_op_stos (VmX86Env *env, const VmInsn *insn)
 
           switch (s.size)
             {
-            case 1: HOST_STRING ("rep stosb", : "+D" (target), "+c" (count) : "a" (v) : "memory"); break;
-            case 2: HOST_STRING ("rep stosw", : "+D" (target), "+c" (count) : "a" (v) : "memory"); break;
-            case 4: HOST_STRING ("rep stosl", : "+D" (target), "+c" (count) : "a" (v) : "memory"); break;
-            default: HOST_STRING ("rep stosq", : "+D" (target), "+c" (count) : "a" (v) : "memory"); break;
+            case 1: HOST_STOS ("rep stosb"); break;
+            case 2: HOST_STOS ("rep stosw"); break;
+            case 4: HOST_STOS ("rep stosl"); break;
+            default: HOST_STOS ("rep stosq"); break;
             }
         }
       else

@@ -33,6 +33,10 @@ host_store (void *p, uint64_t v, unsigned size)
 }
 
 /* Inline assembly because the address may be unaligned, which the processor allows and C does not. */
+#define CMPXCHG(suffix, m, type)                                                                 \
+  __asm__ volatile ("lock cmpxchg" suffix " %" m "3, %1"                                         \
+                    : "=@ccz" (done), "+m" (*(type *) p), "+a" (old) : "r" (v) : "memory")
+
 static bool
 host_cmpxchg (void *p, uint64_t *expected, uint64_t v, unsigned size)
 {
@@ -41,10 +45,10 @@ host_cmpxchg (void *p, uint64_t *expected, uint64_t v, unsigned size)
 
   switch (size)
     {
-    case 1: __asm__ volatile ("lock cmpxchgb %b3, %1" : "=@ccz" (done), "+m" (*(uint8_t *) p), "+a" (old) : "r" (v) : "memory"); break;
-    case 2: __asm__ volatile ("lock cmpxchgw %w3, %1" : "=@ccz" (done), "+m" (*(U16 *) p), "+a" (old) : "r" (v) : "memory"); break;
-    case 4: __asm__ volatile ("lock cmpxchgl %k3, %1" : "=@ccz" (done), "+m" (*(U32 *) p), "+a" (old) : "r" (v) : "memory"); break;
-    default: __asm__ volatile ("lock cmpxchgq %3, %1" : "=@ccz" (done), "+m" (*(U64 *) p), "+a" (old) : "r" (v) : "memory"); break;
+    case 1: CMPXCHG ("b", "b", uint8_t); break;
+    case 2: CMPXCHG ("w", "w", U16); break;
+    case 4: CMPXCHG ("l", "k", U32); break;
+    default: CMPXCHG ("q", "q", U64); break;
     }
   *expected = old & size_mask (size);
   return done;
