@@ -199,18 +199,11 @@ pc_make_cpu (VmPc *pc, const VmX86CpuOption *option, unsigned index, VmAddressSp
   vm_object_unref (&cpu->parent.parent.parent);
   if (!ok)
     return false;
-  if (pc->irqchip_mode == VM_IRQCHIP_ON)
-    return true;
-  if (pc->irqchip_mode == VM_IRQCHIP_OFF
-      && (vm_x86_has (cpu, VM_X86_FEATURE_APIC) || machine->settings->smp.max_cpus > 1)
+  if (vm_x86_has (cpu, VM_X86_FEATURE_APIC) || machine->settings->smp.max_cpus > 1)
     return pc->irqchip == VM_IRQCHIP_OFF ? pc_make_lapic (pc, cpu, cpu->model->apic_id, error)
                                          : pc_make_inner_lapic (pc, cpu, error);
-  /* With the local APICs in the accelerator, the 8259 pair reaches the boot processor only. */
-  if (index == 0)
-    {
-      cpu->apic_ops = &plain_ops;
-      cpu->apic = pc;
-    }
+  cpu->apic_ops = &plain_ops;
+  cpu->apic = pc;
   return true;
 }
 
@@ -226,8 +219,6 @@ vm_pc_make_cpus (VmPc *pc, VmAddressSpace *smm_as, GError **error)
   if (!option)
     return false;
   vm_lapic_bus_init (&pc->lapics, &pc->parent.env);
-  if (!vm_pc_make_irqchip (pc, error))
-    return false;
   if (accel->ops->irqchip && !accel->ops->irqchip->create (accel, &pc->irqchip, error))
     return false;
   pc->lapics.accel = pc->irqchip == VM_IRQCHIP_OFF ? NULL : accel;

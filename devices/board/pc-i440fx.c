@@ -109,6 +109,29 @@ make_inner_ioapic (PcI440fx *self, GError **error)
 }
 
 static bool
+make_ioapic (PcI440fx *self, GError **error)
+{
+  VmPc *pc = &self->parent;
+  VmAccel *accel = pc->parent.accel;
+  bool ok;
+
+  if (pc->irqchip == VM_IRQCHIP_ON)
+    return make_inner_ioapic (self, error);
+  if (pc->lapics.apics->len == 0)
+    return true;
+  pc->ioapic = (VmIoapic *) vm_machine_new_device (&pc->parent, &vm_ioapic_type);
+  pc->ioapic->bus = &pc->lapics;
+  pc->lapics.eoi = vm_ioapic_eoi;
+  pc->lapics.eoi_opaque = pc->ioapic;
+  if (pc->irqchip == VM_IRQCHIP_SPLIT)
+    accel->ops->irqchip->set_eoi_hook (accel, vm_ioapic_eoi, pc->ioapic);
+  vm_object_add_child (&self->host->parent.parent, "ioapic", &pc->ioapic->parent.parent);
+  ok = vm_device_realize (&pc->ioapic->parent, &pc->parent.env, NULL, error);
+  vm_object_unref (&pc->ioapic->parent.parent);
+  return ok;
+}
+
+static bool
 make_ide_and_usb (PcI440fx *self, GError **error)
 {
   VmPc *pc = &self->parent;
@@ -264,7 +287,7 @@ make_parts (PcI440fx *self, GError **error)
   vm_pc_map_ram (pc);
   return make_host (self, error)
          && vm_pc_make_cpus (pc, smm_is_on (pc) ? &self->host->smm_as : NULL, error)
-         && make_piix3 (self, error) && vm_pc_make_ioapic (pc, &self->host->parent.parent, error)
+         && make_piix3 (self, error) && make_ioapic (self, error)
          && vm_pc_map_bios (pc, &self->host->pci_memory, BIOS_FILE, false, error)
          && vm_pc_make_fw_cfg (pc, error) && vm_pc_make_isa_chips (pc, error)
          && vm_pc_make_isa_ports (pc, error) && make_ide_and_usb (self, error)

@@ -21,11 +21,6 @@ pc_set_line (VmPc *pc, unsigned gsi)
 
   if (level)
     pc->irq_count[gsi]++;
-  if (pc->irqchip_mode == VM_IRQCHIP_ON)
-    {
-      pc->irqchip->set_gsi (pc->parent.accel, gsi, level);
-      return;
-    }
   if (pc->irqchip == VM_IRQCHIP_ON)
     {
       VmAccel *accel = pc->parent.accel;
@@ -119,7 +114,7 @@ vm_pc_make_pics (VmPc *pc, GError **error)
   if (pc->irqchip == VM_IRQCHIP_ON)
     return pc_make_inner_pic (pc, VM_IRQCHIP_PIC_MASTER, error)
            && pc_make_inner_pic (pc, VM_IRQCHIP_PIC_SLAVE, error);
-  if (pc->pic_wanted == VM_ONOFFAUTO_OFF || pc->irqchip_mode == VM_IRQCHIP_ON)
+  if (pc->pic_wanted == VM_ONOFFAUTO_OFF)
     return true;
   pc->pic[0] = pc_make_pic (pc, true, error);
   pc->pic[1] = pc->pic[0] ? pc_make_pic (pc, false, error) : NULL;
@@ -132,82 +127,6 @@ vm_pc_make_pics (VmPc *pc, GError **error)
   pc->lapics.extint_opaque = pc;
   return true;
 }
-
-/* --- I/O APIC ------------------------------------------------------------------------------------------- */
-
-/* Local APICs elsewhere must know which vectors end at this chip. */
-static void
-pc_ioapic_changed (void *opaque, VmIoapic *ioapic)
-{
-  VmPc *pc = opaque;
-  uint64_t address[VM_IOAPIC_PINS];
-  uint32_t data[VM_IOAPIC_PINS];
-
-  for (unsigned n = 0; n < VM_IOAPIC_PINS; n++)
-    {
-      VmLapicMessage message;
-
-      address[n] = 0;
-      data[n] = 0;
-      if (vm_ioapic_message (ioapic, n, &message))
-        vm_lapic_encode (&message, &address[n], &data[n]);
-    }
-  pc->irqchip->set_ioapic_routes (pc->parent.accel, address, data, VM_IOAPIC_PINS);
-}
-
-bool
-vm_pc_make_ioapic (VmPc *pc, VmObject *parent, GError **error)
-{
-  bool ok;
-
-  if (pc->irqchip_mode == VM_IRQCHIP_ON || (pc->irqchip_mode == VM_IRQCHIP_OFF && pc->lapics.apics->len == 0))
-    return true;
-  pc->ioapic = (VmIoapic *) vm_machine_new_device (&pc->parent, &vm_ioapic_type);
-  pc->ioapic->bus = &pc->lapics;
-  pc->lapics.eoi = vm_ioapic_eoi;
-  pc->lapics.eoi_opaque = pc->ioapic;
-  vm_object_add_child (parent, "ioapic", &pc->ioapic->parent.parent);
-  ok = vm_device_realize (&pc->ioapic->parent, &pc->parent.env, NULL, error);
-  vm_object_unref (&pc->ioapic->parent.parent);
-  if (ok && pc->irqchip_mode == VM_IRQCHIP_SPLIT)
-    {
-      pc->ioapic->changed = pc_ioapic_changed;
-      pc->ioapic->changed_opaque = pc;
-      pc->irqchip->set_eoi_hook (pc->parent.accel, vm_ioapic_eoi, pc->ioapic);
-    }
-  return ok;
-}
-
-/* --- chips inside the accelerator ------------------------------------------------------------------------- */
-
-static void
-pc_forward_message (void *opaque, uint64_t address, uint32_t data)
-{
-  VmPc *pc = opaque;
-
-  pc->irqchip->send_msi (pc->parent.accel, address, data);
-}
-
-bool
-vm_pc_make_irqchip (VmPc *pc, GError **error)
-{
-  VmAccel *accel = pc->parent.accel;
-
-  pc->irqchip = accel->ops->irqchip;
-  pc->irqchip_mode = VM_IRQCHIP_OFF;
-  if (!pc->irqchip)
-    return true;
-  if (!pc->irqchip->create (accel, &pc->irqchip_mode, error))
-    return false;
-  if (pc->irqchip_mode != VM_IRQCHIP_OFF)
-    {
-      pc->lapics.forward = pc_forward_message;
-      pc->lapics.forward_opaque = pc;
-    }
-  return true;
-}
-
-/* --- for people ---------------------------------------------------------------------------------------------- */
 
 char *
 vm_pc_describe_irq (VmMachine *machine, bool pic)
@@ -234,12 +153,7 @@ vm_pc_describe_irq (VmMachine *machine, bool pic)
 void
 vm_pc_inject_nmi (VmMachine *machine)
 {
-  VmPc *pc = VM_PC (machine);
-  VmIrq nmi = vm_lapic_bus_lint (&pc->lapics, 1);
+  VmIrq nmi = vm_lapic_bus_lint (&VM_PC (machine)->lapics, 1);
 
-  if (pc->lapics.apics->len)
-    vm_irq_pulse (&nmi);
-  else
-    for (unsigned i = 0; i < vm_vcpu_set_count (machine->vcpus); i++)
-      vm_x86_request ((VmX86Cpu *) vm_vcpu_set_get (machine->vcpus, i), VM_REQ_NMI);
+  vm_irq_pulse (&nmi);
 }

@@ -7,7 +7,6 @@
 #include "devices/timer/i8254.h"
 #include "devices/timer/mc146818.h"
 #include "engine/cpu/irqchip.h"
-#include "engine/cpu/irqchip.h"
 #include "engine/machine/machine.h"
 
 #define VM_PC_GSIS 24
@@ -33,8 +32,6 @@ struct VmPc {
   VmI8259    *pic[2];
   VmIoapic   *ioapic;
   VmLapicBus  lapics;
-  VmIrqchipMode irqchip_mode;     /* what the accelerator has taken over */
-  const VmIrqchipOps *irqchip;
   VmI8254    *pit;
   VmMc146818 *rtc;
   VmFwCfg    *fw_cfg;
@@ -59,9 +56,6 @@ extern const VmType vm_pc_machine_type;
 /* pc-irq.c */
 VmIrq vm_pc_irq (VmPc *pc, unsigned gsi, unsigned source);
 bool  vm_pc_make_pics (VmPc *pc, GError **error);
-bool  vm_pc_make_ioapic (VmPc *pc, VmObject *parent, GError **error);
-/* Lets the accelerator have the chips it was asked to have; before the processors. */
-bool  vm_pc_make_irqchip (VmPc *pc, GError **error);
 char *vm_pc_describe_irq (VmMachine *machine, bool pic);
 void  vm_pc_inject_nmi (VmMachine *machine);
 

@@ -36,26 +36,17 @@ ioapic_update_routes (VmIoapic *self)
   accel->ops->irqchip->set_ioapic_routes (accel, address, data, VM_IOAPIC_PINS);
 }
 
-bool
-vm_ioapic_message (const VmIoapic *self, unsigned n, VmLapicMessage *message)
-{
-  uint64_t entry = self->entry[n];
-
-  *message = (VmLapicMessage) {
-    .destination = (uint32_t) (entry >> 56), .vector = entry & ENTRY_VECTOR,
-    .mode = entry >> ENTRY_MODE_SHIFT & 7, .logical = (entry & ENTRY_LOGICAL) != 0,
-    .level = (entry & ENTRY_LEVEL) != 0,
-  };
-  return !(entry & ENTRY_MASKED);
-}
-
 static void
 ioapic_send (VmIoapic *self, unsigned n)
 {
   uint64_t entry = self->entry[n];
-  VmLapicMessage message;
+  VmLapicMessage message = {
+    .destination = (uint32_t) (entry >> 56), .vector = entry & ENTRY_VECTOR,
+    .mode = entry >> ENTRY_MODE_SHIFT & 7, .logical = (entry & ENTRY_LOGICAL) != 0,
+    .level = (entry & ENTRY_LEVEL) != 0,
+  };
 
-  if (!vm_ioapic_message (self, n, &message))
+  if (entry & ENTRY_MASKED)
     return;
   if (message.level)
     {

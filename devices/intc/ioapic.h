@@ -11,8 +11,6 @@ typedef struct VmIoapic {
   VmDevice    parent;
   uint8_t     version;    /* property: 0x11, or 0x20 with the EOI register */
   VmLapicBus *bus;        /* wiring */
-  void (*changed) (void *opaque, struct VmIoapic *ioapic); /* entries were written; may be NULL */
-  void *changed_opaque;
   VmRegion    region;
   uint8_t     id, select; /* guest state */
   uint32_t    lines;      /* levels of the inputs */
@@ -22,8 +20,6 @@ typedef struct VmIoapic {
 extern const VmType vm_ioapic_type;
 
 VmIrq vm_ioapic_input (VmIoapic *ioapic, unsigned n);
-/* What input N sends when it fires. False: masked. */
-bool  vm_ioapic_message (const VmIoapic *ioapic, unsigned n, VmLapicMessage *message);
 /* What VmLapicBus.eoi wants. */
 void  vm_ioapic_eoi (void *ioapic, uint8_t vector);
 void  vm_ioapic_describe (const VmIoapic *ioapic, GString *out);

@@ -146,11 +146,6 @@ vm_lapic_bus_message (VmLapicBus *bus, uint64_t address, uint32_t data)
       bus->accel->ops->irqchip->send_msi (bus->accel, address, data);
       return;
     }
-  if (bus->forward)
-    {
-      bus->forward (bus->forward_opaque, address, data);
-      return;
-    }
   /* Redirection hint with a physical destination names one processor anyway. */
   lapic_bus_send (bus, &message, false);
 }

@@ -33,9 +33,6 @@ struct VmLapicBus {
   /* A level-triggered vector was served: for I/O APICs. */
   void (*eoi) (void *opaque, uint8_t vector);
   void *eoi_opaque;
-  /* The local APICs are elsewhere (in the accelerator): messages go there instead. */
-  void (*forward) (void *opaque, uint64_t address, uint32_t data);
-  void *forward_opaque;
   /* Acknowledges the 8259 pair: ExtINT. */
   int  (*extint) (void *opaque);
   void *extint_opaque;
@@ -72,8 +69,6 @@ void vm_lapic_bus_init (VmLapicBus *bus, VmEnv *env);
 void vm_lapic_bus_destroy (VmLapicBus *bus);
 /* Sends MESSAGE to whom it names; true when somebody took it. */
 bool vm_lapic_bus_deliver (VmLapicBus *bus, const VmLapicMessage *message);
-/* MESSAGE as a device would send it by a write to memory. */
-void vm_lapic_encode (const VmLapicMessage *message, uint64_t *address, uint32_t *data);
 /* A write of DATA to ADDRESS in 0xfeexxxxx. */
 void vm_lapic_bus_message (VmLapicBus *bus, uint64_t address, uint32_t data);
 /* The 8259 output to everybody's LINT0, the NMI wire to everybody's LINT1. */
