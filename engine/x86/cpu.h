@@ -29,7 +29,7 @@ enum { /* CR4 */
 };
 enum { /* EFER */
   VM_EFER_SCE = 1 << 0, VM_EFER_LME = 1 << 8, VM_EFER_LMA = 1 << 10, VM_EFER_NXE = 1 << 11,
-  VM_EFER_FFXSR = 1 << 14,
+  VM_EFER_FFXSR = 1 << 14, VM_EFER_AIBRSE = 1 << 21,
 };
 enum { /* vectors */
   VM_EXC_DE, VM_EXC_DB, VM_EXC_NMI, VM_EXC_BP, VM_EXC_OF, VM_EXC_BR, VM_EXC_UD, VM_EXC_NM, VM_EXC_DF,

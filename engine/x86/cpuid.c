@@ -380,6 +380,9 @@ extended_leaf (VmX86Cpu *cpu, uint32_t leaf, uint32_t sub, uint32_t out[4])
           out[2] |= (count (m->dies) - 1) << 8;
         }
       break;
+    case 0x80000021:
+      out[0] = m->words[VM_X86_WORD_80000021_EAX];
+      break;
     default:
       break;
     }

@@ -248,6 +248,8 @@ write_efer (VmX86Cpu *cpu, uint64_t value)
     allowed |= VM_EFER_NXE;
   if (vm_x86_has (cpu, VM_X86_FEATURE_FXSR_OPT))
     allowed |= VM_EFER_FFXSR;
+  if (vm_x86_has (cpu, VM_X86_FEATURE_AUTO_IBRS))
+    allowed |= VM_EFER_AIBRSE;
   if (value & ~allowed)
     return false;
   if (((value ^ env->efer) & VM_EFER_LME) && (env->cr0 & VM_CR0_PG))

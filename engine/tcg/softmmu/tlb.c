@@ -109,6 +109,7 @@ vm_tlb_begin (VmX86Cpu *cpu)
   VmTcgCpu *tcg = vm_tcg_cpu (&cpu->env);
 
   tcg->cpu = cpu;
+  tcg->monitor_line = 1;
   tcg->second = g_aligned_alloc0 (1, sizeof *tcg->second, 64);
   tcg->journal = g_new0 (struct VmTlbJournal, 1);
   for (unsigned i = 0; i < L1_TABLES * VM_TLB_SIZE; i++)

@@ -60,6 +60,7 @@ struct VmTcgCpu {
    * vm_sys_single_step_trap() when it is not 0 at the instruction's end. */
   uint32_t             watch_hit;
   uint32_t             delivery_ext; /* EXT bit of error codes while an event is delivered */
+  uint64_t             monitor_line, monitor_sum; /* MONITOR: the line and what was in it; 1: none */
   bool                 debug_hit;  /* a debugger's watchpoint was hit: leave exec with EXIT_DEBUG */
   uint64_t             debug_hit_address;
   const struct VmTlbWatch *debug_watches; /* of the debugger; array of n_debug_watches */

@@ -35,7 +35,7 @@ vm_op_wrmsr (VmX86Env *env, const VmInsn *insn)
   vm_tcg_leave_guest_fpu (env);
   if (!vm_x86_wrmsr (vm_x86_cpu (env), msr, value))
     raise_gp (env);
-  if (msr == MSR_EFER && ((old_efer ^ env->efer) & (VM_EFER_NXE | VM_EFER_LMA)))
+  if (msr == MSR_EFER && ((old_efer ^ env->efer) & VM_EFER_NXE))
     vm_tlb_flush_all (env);
   if (msr == MSR_APIC_BASE)
     vm_tlb_safe_point (env);
@@ -163,6 +163,14 @@ vm_op_wrpkru (VmX86Env *env, const VmInsn *insn)
     return;
   env->pkru = env->gpr[VM_RAX];
   vm_tlb_flush_l1 (env);
+}
+
+/* Every instruction here is complete before the next begins; ending the block is all that is left. */
+void
+vm_op_serialize (VmX86Env *env, const VmInsn *insn)
+{
+  (void) env;
+  (void) insn;
 }
 
 /* --- segment bases ------------------------------------------------------------------------------------ */

@@ -87,7 +87,8 @@ load_64 (VmX86Env *env)
 {
   uint64_t map = env->smbase + 0xfe00;
 
-  env->efer = get (env, map, 0xd0, 8) & (VM_EFER_SCE | VM_EFER_LME | VM_EFER_LMA | VM_EFER_NXE | VM_EFER_FFXSR);
+  env->efer = get (env, map, 0xd0, 8) & (VM_EFER_SCE | VM_EFER_LME | VM_EFER_LMA | VM_EFER_NXE | VM_EFER_FFXSR |
+                                               VM_EFER_AIBRSE);
   env->cr4 = get (env, map, 0x148, 8);
   env->cr3 = get (env, map, 0x150, 8);
   env->cr0 = get (env, map, 0x158, 8);
