@@ -57,9 +57,9 @@ vm_pc_map_bios (VmPc *pc, VmRegion *rom_space, const char *default_file, bool wr
   gsize size, low;
 
   if (!path || !g_file_get_contents (path, &data, &size, NULL))
-    return vm_fail (error, "could not load PC BIOS '%s'", name);
+    return vm_fail (error, "qemu: could not load PC BIOS '%s'", name);
   if (size == 0 || size % BIOS_UNIT != 0 || size > pc->max_fw_size)
-    return vm_fail (error, "could not load PC BIOS '%s': its size must be a multiple of 64 KiB up to %"
+    return vm_fail (error, "qemu: could not load PC BIOS '%s': its size must be a multiple of 64 KiB up to %"
                     G_GUINT64_FORMAT " MiB", name, pc->max_fw_size / VM_MIB);
   if (!(writable ? vm_region_init_ram (&pc->bios, memory, "pc.bios", size, error)
                  : vm_region_init_rom (&pc->bios, memory, "pc.bios", size, error)))

@@ -57,6 +57,22 @@ static const VmRegionOps host_data_ops = {
   .valid = { .min = 1, .max = 4 }, .impl = { .min = 1, .max = 4 },
 };
 
+static uint64_t
+host_abort_read (void *opaque, uint64_t offset, unsigned size)
+{
+  return ~UINT64_C (0);
+}
+
+static void
+host_abort_write (void *opaque, uint64_t offset, uint64_t value, unsigned size)
+{
+}
+
+static const VmRegionOps host_abort_ops = {
+  .read = host_abort_read, .write = host_abort_write,
+  .valid = { .min = 1, .max = 8, .unaligned = true }, .impl = { .min = 1, .max = 8, .unaligned = true },
+};
+
 void
 vm_i440fx_hole64 (VmI440fxHost *host, uint64_t *start, uint64_t *end)
 {
@@ -98,6 +114,8 @@ host_realize (VmDevice *dev, GError **error)
   vm_memory_begin (env->memory);
   vm_region_init (&self->pci_memory, env->memory, "pci", 0);
   vm_region_add_overlap (env->system_memory, 0, &self->pci_memory, -1);
+  vm_region_init_io (&self->master_abort, env->memory, &host_abort_ops, self, "pci-abort", VM_MIB - 0xa0000);
+  vm_region_add_overlap (&self->pci_memory, 0xa0000, &self->master_abort, -1);
   vm_region_init_io (&self->config_address, env->memory, &host_address_ops, self, "pci-conf-idx", 4);
   vm_region_init_io (&self->config_data, env->memory, &host_data_ops, self, "pci-conf-data", 4);
   vm_region_add (env->system_io, 0xcf8, &self->config_address);
@@ -120,6 +138,7 @@ host_unrealize (VmDevice *dev)
   vm_region_destroy (&self->smm_memory);
   vm_region_destroy (&self->config_data);
   vm_region_destroy (&self->config_address);
+  vm_region_destroy (&self->master_abort);
   vm_region_destroy (&self->pci_memory);
 }
 

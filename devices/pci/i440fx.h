@@ -22,6 +22,7 @@ typedef struct VmI440fxHost {
   /* made by realize */
   VmPciBus  bus;           /* pci.0 */
   VmRegion  pci_memory;    /* shows wherever there is no RAM */
+  VmRegion  master_abort;  /* below 1 MiB RAM lies underneath: where no device answers there, ones */
   VmRegion  config_address, config_data;
   VmRegion  smm_memory;    /* what a processor in SMM sees: memory with SMRAM on top */
   VmAddressSpace smm_as;

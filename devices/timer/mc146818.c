@@ -2,7 +2,7 @@
 /* Motorola MC146818A real-time clock as in the PIIX3 (290550, section 2.5.5): time of day, alarm, periodic
  * interrupt, 114 bytes of CMOS RAM and the century byte that PCs agree on.
  *
- * The time of day is an offset to a clock; flags are made up when somebody looks, and timers run only while an
+ * The time of day is a clock with an offset; flags are made up when somebody looks, and timers run only while an
  * interrupt is wanted. */
 #include "devices/timer/mc146818.h"
 
@@ -28,6 +28,7 @@ enum { D_VALID = 1 << 7 };
 #define RTC_MAX_LOST    20
 #define RTC_MIN_PERIOD_NS (100 * VM_NS_PER_US)
 #define SECONDS_PER_DAY 86400
+#define RTC_FAR         (INT64_C (1) << 40) /* seconds; no date of the registers is further off */
 
 /* --- time --------------------------------------------------------------------------------------------- */
 
@@ -35,12 +36,6 @@ static int64_t
 rtc_clock (const VmMc146818 *self)
 {
   return vm_clock_now (self->parent.parent.env->clocks, self->clock);
-}
-
-static int64_t
-rtc_now (const VmMc146818 *self)
-{
-  return self->frozen ? self->frozen_ns : rtc_clock (self) + self->offset;
 }
 
 static int64_t
@@ -52,7 +47,28 @@ floor_div (int64_t a, int64_t b)
 int64_t
 vm_mc146818_time (VmMc146818 *self)
 {
-  return floor_div (rtc_now (self), VM_NS_PER_SEC);
+  if (self->frozen)
+    return self->frozen_seconds;
+  return self->offset_seconds + floor_div (rtc_clock (self) + self->offset_ns, VM_NS_PER_SEC);
+}
+
+/* Nanoseconds into the present second. */
+static int64_t
+rtc_fraction (const VmMc146818 *self)
+{
+  int64_t ns = self->frozen ? self->frozen_ns : rtc_clock (self) + self->offset_ns;
+
+  return ns - floor_div (ns, VM_NS_PER_SEC) * VM_NS_PER_SEC;
+}
+
+/* Puts the running clock to SECONDS and NS. */
+static void
+rtc_set_time (VmMc146818 *self, int64_t seconds, int64_t ns)
+{
+  int64_t clock = rtc_clock (self);
+
+  self->offset_ns = ns - (clock - floor_div (clock, VM_NS_PER_SEC) * VM_NS_PER_SEC);
+  self->offset_seconds = seconds - floor_div (clock + self->offset_ns, VM_NS_PER_SEC);
 }
 
 /* Days since 1970 of a date in the Gregorian calendar; any day number works. */
@@ -313,7 +329,8 @@ rtc_arm_update (VmMc146818 *self)
   if (next < 0)
     vm_timer_cancel (&self->update_timer);
   else
-    vm_timer_set (&self->update_timer, MAX (next * VM_NS_PER_SEC - self->offset, 0));
+    vm_timer_set (&self->update_timer,
+                  MAX ((next - self->offset_seconds) * VM_NS_PER_SEC - self->offset_ns, 0));
 }
 
 static void
@@ -351,24 +368,23 @@ rtc_periodic_timer (void *opaque)
 static void
 rtc_update_halt (VmMc146818 *self, uint8_t old_a)
 {
-  bool halt = rtc_is_halted (self);
-  bool was_reset = (old_a & A_DIVIDER_RESET) == A_DIVIDER_RESET;
-  int64_t fraction;
+  bool halt = rtc_is_halted (self), was_reset = (old_a & A_DIVIDER_RESET) == A_DIVIDER_RESET;
 
   if (halt == self->frozen)
     return;
   if (halt)
     {
-      self->frozen_ns = rtc_now (self);
+      int64_t seconds = vm_mc146818_time (self), ns = rtc_fraction (self);
+
+      self->frozen_seconds = seconds;
+      self->frozen_ns = ns;
       self->frozen = true;
       rtc_store_time (self);
       return;
     }
-  fraction = self->frozen_ns - floor_div (self->frozen_ns, VM_NS_PER_SEC) * VM_NS_PER_SEC;
-  if (was_reset)
-    fraction = VM_NS_PER_SEC / 2; /* the first update comes half a second after the divider starts */
-  self->offset = rtc_registers_time (self) * VM_NS_PER_SEC + fraction - rtc_clock (self);
   self->frozen = false;
+  /* The first update comes half a second after the divider starts. */
+  rtc_set_time (self, rtc_registers_time (self), was_reset ? VM_NS_PER_SEC / 2 : self->frozen_ns);
   self->last_second = vm_mc146818_time (self);
 }
 
@@ -395,16 +411,13 @@ rtc_is_time_register (uint8_t index)
 static void
 rtc_write_time (VmMc146818 *self, uint8_t index, uint8_t value)
 {
-  int64_t fraction;
-
   if (!self->frozen)
     rtc_store_time (self);
   self->cmos[index == RTC_CENTURY_PS2 ? RTC_CENTURY : index] = value;
   self->cmos[RTC_CENTURY_PS2] = self->cmos[RTC_CENTURY];
   if (self->frozen)
     return;
-  fraction = rtc_now (self) - vm_mc146818_time (self) * VM_NS_PER_SEC;
-  self->offset = rtc_registers_time (self) * VM_NS_PER_SEC + fraction - rtc_clock (self);
+  rtc_set_time (self, rtc_registers_time (self), rtc_fraction (self));
   self->last_second = vm_mc146818_time (self);
 }
 
@@ -458,8 +471,7 @@ rtc_write_data (VmMc146818 *self, uint8_t value)
 static uint8_t
 rtc_read_a (VmMc146818 *self)
 {
-  int64_t into = rtc_now (self) - vm_mc146818_time (self) * VM_NS_PER_SEC;
-  bool updating = !rtc_is_halted (self) && into >= VM_NS_PER_SEC - RTC_UPDATE_NS;
+  bool updating = !rtc_is_halted (self) && rtc_fraction (self) >= VM_NS_PER_SEC - RTC_UPDATE_NS;
 
   return (uint8_t) (self->cmos[RTC_A] | (updating ? A_UIP : 0));
 }
@@ -577,14 +589,14 @@ rtc_set_start (VmMc146818 *self, const VmSettings *settings)
     [VM_RTC_CLOCK_VM] = VM_CLOCK_VIRTUAL,
   };
   VmClocks *all = self->parent.parent.env->clocks;
-  int64_t host = vm_clock_now (all, VM_CLOCK_HOST), start = host;
+  int64_t host = vm_clock_now (all, VM_CLOCK_HOST), start = host / VM_NS_PER_SEC;
 
   self->clock = clocks[settings ? settings->rtc_clock : VM_RTC_CLOCK_HOST];
   if (settings && settings->rtc_base == VM_RTC_LOCALTIME)
-    start += rtc_zone_offset (host / VM_NS_PER_SEC) * VM_NS_PER_SEC;
+    start += rtc_zone_offset (start);
   else if (settings && settings->rtc_base == VM_RTC_DATETIME)
-    start = settings->rtc_start * VM_NS_PER_SEC;
-  self->offset = start - rtc_clock (self);
+    start = settings->rtc_start;
+  rtc_set_time (self, start, host % VM_NS_PER_SEC);
   if (settings && settings->rtc_slew)
     self->lost_tick_policy = VM_LOST_TICK_SLEW;
 }
@@ -631,6 +643,11 @@ rtc_post_load (VmDevice *dev, GError **error)
 
   if (self->index >= VM_RTC_CMOS_SIZE)
     return vm_fail (error, "%s: the saved CMOS address is out of range", vm_device_path (dev));
+  if (ABS (self->offset_ns) > VM_NS_PER_SEC || self->frozen_ns < 0 || self->frozen_ns >= VM_NS_PER_SEC
+      || self->offset_seconds < -RTC_FAR || self->offset_seconds > RTC_FAR
+      || self->frozen_seconds < -RTC_FAR || self->frozen_seconds > RTC_FAR
+      || self->last_second < -RTC_FAR || self->last_second > RTC_FAR || self->periodic_start < 0)
+    return vm_fail (error, "%s: the saved time is out of range", vm_device_path (dev));
   self->lost_ticks = MIN (self->lost_ticks, RTC_MAX_LOST);
   rtc_arm_periodic (self);
   rtc_arm_update (self);
@@ -649,8 +666,9 @@ static const VmProp rtc_props[] = {
 };
 
 static const VmField rtc_state[] = {
-  VM_FIELD_ARRAY (VmMc146818, cmos), VM_FIELD (VmMc146818, index), VM_FIELD (VmMc146818, offset),
-  VM_FIELD (VmMc146818, frozen_ns), VM_FIELD (VmMc146818, frozen), VM_FIELD (VmMc146818, last_second),
+  VM_FIELD_ARRAY (VmMc146818, cmos), VM_FIELD (VmMc146818, index),
+  VM_FIELD (VmMc146818, offset_seconds), VM_FIELD (VmMc146818, offset_ns),
+  VM_FIELD (VmMc146818, frozen_seconds), VM_FIELD (VmMc146818, frozen_ns), VM_FIELD (VmMc146818, frozen), VM_FIELD (VmMc146818, last_second),
   VM_FIELD (VmMc146818, periodic_start), VM_FIELD (VmMc146818, periodic_seen),
   VM_FIELD (VmMc146818, lost_ticks), VM_FIELD (VmMc146818, irq_disabled),
   VM_FIELD_TIMER_OF (VmMc146818, update_timer), VM_FIELD_TIMER_OF (VmMc146818, periodic_timer),

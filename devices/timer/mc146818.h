@@ -22,8 +22,8 @@ typedef struct VmMc146818 {
   /* guest state */
   uint8_t  cmos[VM_RTC_CMOS_SIZE];
   uint8_t  index;
-  int64_t  offset;        /* time of day in s * 1e9 minus the clock, ns */
-  int64_t  frozen_ns;     /* time of day while the divider is held in reset, or a set is under way */
+  int64_t  offset_seconds, offset_ns; /* to add to the clock: years up to 9999 do not fit into ns */
+  int64_t  frozen_seconds, frozen_ns; /* time while the divider is held in reset, or a set is under way */
   bool     frozen;
   int64_t  last_second;   /* time of day up to which update and alarm flags are made up */
   int64_t  periodic_start; /* virtual ns: phase of the periodic interrupt */
