@@ -143,7 +143,7 @@ def initramfs(arch='amd64', init=INIT, files=()):
 
 
 def assemble(name, form='bin', **defines):
-    """tests/system/guest/NAME.asm by nasm; "elf32" and "elf64" are linked with NAME.ld."""
+    """tests/system/guest/NAME.asm by nasm; "elf32" and "elf64" are linked by kernel.ld."""
     need('nasm')
     source = HERE / 'guest' / f'{name}.asm'
     output = scratch() / f'{name}.{form}'
@@ -153,7 +153,7 @@ def assemble(name, form='bin', **defines):
         return output
     linked = scratch() / name
     emulation = 'elf_i386' if form == 'elf32' else 'elf_x86_64'
-    tool('ld', '-m', emulation, '-T', source.with_suffix('.ld'), '-o', linked, output)
+    tool('ld', '-m', emulation, '-T', source.with_name('kernel.ld'), '-o', linked, output)
     return linked
 
 
