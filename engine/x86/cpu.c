@@ -85,17 +85,16 @@ host_has (uint32_t leaf, uint32_t sub, unsigned reg, unsigned bit)
 #endif
 }
 
-static void *
-make_translator_words (void *unused)
+void
+vm_x86_translator_words (uint32_t *words)
 {
-  uint32_t *words = g_new0 (uint32_t, VM_X86_FEATURE_WORDS);
 #if defined (__x86_64__)
   bool ymm = __builtin_cpu_supports ("avx"); /* the host's system saves them */
 #else
   bool ymm = false;
 #endif
 
-  (void) unused;
+  memset (words, 0, VM_X86_FEATURE_WORDS * sizeof *words);
   for (unsigned i = 0; i < G_N_ELEMENTS (own_features); i++)
     add_feature (words, own_features[i]);
   for (unsigned i = 0; i < G_N_ELEMENTS (host_features); i++)
@@ -108,15 +107,6 @@ make_translator_words (void *unused)
           host_has (host_features[i].leaf, host_features[i].sub, host_features[i].reg, host_features[i].bit))
         add_feature (words, name);
     }
-  return words;
-}
-
-const uint32_t *
-vm_x86_translator_words (void)
-{
-  static GOnce once = G_ONCE_INIT;
-
-  return g_once (&once, make_translator_words, NULL);
 }
 
 /* --- filtering ---------------------------------------------------------------------------------------- */
@@ -176,10 +166,12 @@ static bool
 filter_features (VmX86Cpu *cpu, GError **error)
 {
   VmX86Model *m = cpu->model;
-  const uint32_t *supported = cpu->supported ? cpu->supported : vm_x86_translator_words ();
+  uint32_t own[VM_X86_FEATURE_WORDS];
+  const uint32_t *supported = cpu->supported ? cpu->supported : own;
   const char *who = cpu->supporter ? cpu->supporter : "TCG";
   bool speaks = (m->check || m->enforce) && (m->apic_id == 0 || m->apic_id == UINT32_MAX), missing = false;
 
+  vm_x86_translator_words (own);
   for (unsigned word = 0; word < VM_X86_WORD_N; word++)
     {
       uint32_t lacking = m->words[word] & ~supported[word];
@@ -260,8 +252,9 @@ vm_x86_cpu_init (VmObject *obj)
   memcpy (m->words, def->words, sizeof def->words);
   if (def->kind == VM_X86_MODEL_MAX || def->kind == VM_X86_MODEL_HOST)
     {
-      const uint32_t *words = vm_x86_translator_words ();
+      uint32_t words[VM_X86_FEATURE_WORDS];
 
+      vm_x86_translator_words (words);
       for (unsigned i = 0; i < VM_X86_WORD_N; i++)
         m->words[i] |= words[i];
       m->words[VM_X86_WORD_1_EDX] &= ~(1u << 28); /* ht: by the topology */

@@ -94,8 +94,8 @@ bool vm_x86_is_intel (const VmX86Cpu *cpu); /* or one that follows Intel's rules
 bool vm_x86_xcr0_valid (const VmX86Cpu *cpu, uint64_t value);
 /* What XCR0 may hold at most. */
 uint64_t vm_x86_xcr0_mask (const VmX86Cpu *cpu);
-/* What the translator can do on this host, by word. */
-const uint32_t *vm_x86_translator_words (void);
+/* What the translator can do on this host: VM_X86_FEATURE_WORDS words. */
+void vm_x86_translator_words (uint32_t *words);
 
 /* The value of -cpu. */
 typedef struct VmX86CpuOption {

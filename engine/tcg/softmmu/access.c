@@ -50,15 +50,20 @@ vm_x86_raise_page_fault (VmX86Env *env, uint64_t linear, uint32_t error)
 
 /* --- bytes ------------------------------------------------------------------------------------- */
 
+/* Guest bytes: of any alignment, and nothing that the compiler may reason about. */
+typedef uint16_t any16 __attribute__ ((aligned (1), may_alias));
+typedef uint32_t any32 __attribute__ ((aligned (1), may_alias));
+typedef uint64_t any64 __attribute__ ((aligned (1), may_alias));
+
 static inline uint64_t
 host_load (const void *p, unsigned size)
 {
   switch (size)
     {
     case 1: return *(const volatile uint8_t *) p;
-    case 2: return *(const volatile uint16_t __attribute__ ((aligned (1), may_alias)) *) p;
-    case 4: return *(const volatile uint32_t __attribute__ ((aligned (1), may_alias)) *) p;
-    case 8: return *(const volatile uint64_t __attribute__ ((aligned (1), may_alias)) *) p;
+    case 2: return *(const volatile any16 *) p;
+    case 4: return *(const volatile any32 *) p;
+    case 8: return *(const volatile any64 *) p;
     default:
       {
         uint64_t v = 0;
@@ -76,9 +81,9 @@ host_store (void *p, uint64_t v, unsigned size)
   switch (size)
     {
     case 1: *(volatile uint8_t *) p = v; break;
-    case 2: *(volatile uint16_t __attribute__ ((aligned (1), may_alias)) *) p = v; break;
-    case 4: *(volatile uint32_t __attribute__ ((aligned (1), may_alias)) *) p = v; break;
-    case 8: *(volatile uint64_t __attribute__ ((aligned (1), may_alias)) *) p = v; break;
+    case 2: *(volatile any16 *) p = v; break;
+    case 4: *(volatile any32 *) p = v; break;
+    case 8: *(volatile any64 *) p = v; break;
     default:
       for (unsigned i = 0; i < size; i++)
         ((volatile uint8_t *) p)[i] = v >> (i * 8);
