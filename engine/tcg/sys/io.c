@@ -164,8 +164,7 @@ repeat (VmX86Env *env, const VmInsn *insn,
       if (get_masked (env, VM_RCX, mask) == 0)
         break;
       /* RIP still is at the instruction: it goes on after whatever wants attention. */
-      if (__atomic_load_n (&env->poll, __ATOMIC_RELAXED) || (env->mode & (VM_MODE_TF | VM_MODE_BP)) ||
-          (__atomic_load_n (&env->request, __ATOMIC_RELAXED)))
+      if (vm_sys_has_event (env) || (env->mode & (VM_MODE_TF | VM_MODE_BP)))
         return;
     }
   env->rip = next;

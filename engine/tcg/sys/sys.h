@@ -44,6 +44,16 @@ bool vm_sys_deliver_exception (VmX86Env *env);
 /* Looks at env->request with its masks and priorities; delivers at most one event. Returns true when one was
  * taken. Clears env->halted when something wakes the processor. */
 bool vm_sys_take_events (VmX86Env *env);
+/* Is there anything for the exec loop to look at: poll bits, or a request that is not merely an interrupt held
+ * off by IF? Long instructions and runs stop for it. */
+static inline bool
+vm_sys_has_event (const VmX86Env *env)
+{
+  uint32_t request = __atomic_load_n (&env->request, __ATOMIC_RELAXED);
+
+  return __atomic_load_n (&env->poll, __ATOMIC_RELAXED) != 0 ||
+         (G_UNLIKELY (request != 0) && ((request & ~(uint32_t) VM_REQ_HARD) || (env->eflags & VM_IF)));
+}
 /* Would vm_sys_take_events() wake a halted processor? No side effects; any thread with the lock. */
 bool vm_sys_has_wakeup (VmX86Env *env);
 /* #DB after an instruction completed with TF (or a pending data breakpoint). */
