@@ -117,6 +117,15 @@ kick_locked (VmVcpu *vcpu)
   __atomic_store_n (&vcpu->halted, false, __ATOMIC_RELAXED);
   if (vcpu->in_exec)
     vcpu->accel->ops->kick (vcpu);
+  else if (vcpu->runner)
+    /* Another one may have the thread they share. */
+    for (unsigned i = 0; i < vcpu->runner->vcpus->len; i++)
+      {
+        VmVcpu *other = vcpu->runner->vcpus->pdata[i];
+
+        if (other->in_exec)
+          other->accel->ops->kick (other);
+      }
   if (vcpu->runner)
     poke_locked (vcpu->runner);
 }
