@@ -40,6 +40,7 @@ check_itlb_key (VmX86Env *env, VmTcgExec *x, unsigned ctx)
   if (G_LIKELY (key->epoch == epoch && key->mode == env->mode && key->cs_base == base && key->cs_limit == limit))
     return;
   clear_itlb (x, ctx);
+  x->n_cleared++;
   *key = (VmItlbKey) { .epoch = epoch, .mode = env->mode, .cs_base = base, .cs_limit = limit };
 }
 
@@ -84,6 +85,7 @@ vm_tcg_lookup_code (VmX86Env *env, uint64_t pc, bool *direct)
   /* Compiled indirect transfers come here with RIP already at the target. */
   if ((env->mode & VM_MODE_CS64) && !is_canonical (env, pc))
     vm_x86_raise_error (env, VM_EXC_GP, 0);
+  x->n_fetches++;
   host = vm_mmu_fetch_page (env, pc, &ram, &offset, &phys); /* CR2 is the exact address */
   if (host == NULL)
     return NULL;
@@ -111,6 +113,7 @@ step_uncached (VmX86Env *env)
 {
   VmInsn insn;
 
+  vm_tcg_exec_part (env)->n_uncached++;
   vm_interp_fetch (env, &insn);
   vm_interp_insn (env, &insn);
 }
@@ -123,16 +126,11 @@ ends_run (const VmInsn *insn)
   return row->class_ == VM_CLASS_X || row->attrs & VM_ATTR_IP;
 }
 
-static inline bool
-has_event (const VmX86Env *env)
-{
-  return (__atomic_load_n (&env->poll, __ATOMIC_RELAXED) | __atomic_load_n (&env->request, __ATOMIC_RELAXED)) != 0;
-}
-
 /* Instructions of one page, up to the first that may go elsewhere. */
 static void
 run_tier0 (VmX86Env *env, VmCodeView *view, uint64_t pc)
 {
+  VmTcgExec *x = vm_tcg_exec_part (env);
   VmTcgCpu *tcg = vm_tcg_cpu (env);
   VmCode *code = tcg->code;
   VmCodePage *page = view->page;
@@ -152,9 +150,10 @@ run_tier0 (VmX86Env *env, VmCodeView *view, uint64_t pc)
           return;
         }
       next = env->rip + insn.len;
+      x->n_cold++;
       vm_interp_insn (env, &insn);
       offset += insn.len;
-      if (ends_run (&insn) || env->rip != next || has_event (env) || env->mode != view->mode ||
+      if (ends_run (&insn) || env->rip != next || vm_sys_has_event (env) || env->mode != view->mode ||
           tcg->fetch_epoch != epoch || offset >= VM_PAGE_SIZE || tcg->debug_hit)
         return;
     }
@@ -169,6 +168,7 @@ run (VmX86Env *env, VmTcgExec *x)
   bool direct;
   VmCodeView *view;
 
+  x->n_runs++;
   if (env->mode & VM_MODE_BP)
     vm_sys_check_code_breakpoint (env, pc);
   if (G_UNLIKELY (env->mode & TIER0_MODES || env->shadow || x->vcpu->singlestep))
@@ -238,6 +238,7 @@ vm_tcg_exec (VmVcpu *vcpu)
   /* Comes back here with the exception in env->exc_*; delivering it may raise the next one. */
   if (sigsetjmp (fault_env, 0) != 0)
     {
+      x->n_exceptions++;
       if (!vm_sys_deliver_exception (env))
         {
           tcg->fault_env = NULL;
@@ -318,6 +319,10 @@ vm_tcg_exec_end (VmVcpu *vcpu)
   VmTcgCpu *tcg = vm_tcg_cpu (&cpu->env);
   VmTcgExec *x = vm_tcg_exec_part (&cpu->env);
 
+  vm_log (VM_LOG_OP_OPT, "turns %" G_GUINT64_FORMAT ", tier 0 instructions %" G_GUINT64_FORMAT " (uncached %"
+          G_GUINT64_FORMAT "), page look-ups %" G_GUINT64_FORMAT ", tables cleared %" G_GUINT64_FORMAT
+          ", exceptions %" G_GUINT64_FORMAT "\n", x->n_runs, x->n_cold, x->n_uncached, x->n_fetches, x->n_cleared,
+          x->n_exceptions);
   if (tcg->code)
     vm_code_free (tcg->code);
   tcg->code = NULL;

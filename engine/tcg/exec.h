@@ -49,7 +49,7 @@ typedef struct VmTcgExec {
   VmTcgAccel *accel;
   VmJit      *jit;
   VmVcpu     *vcpu;
-  uint64_t    blocks_run;
+  uint64_t    n_runs, n_uncached, n_cold, n_fetches, n_exceptions, n_cleared; /* statistics */
 } VmTcgExec;
 
 #define VM_TCG_EXEC_OFFSET ((sizeof (VmTcgCpu) + 63) & ~(size_t) 63)

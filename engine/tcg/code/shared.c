@@ -9,8 +9,14 @@ struct VmCodeShared {
   GPtrArray  *codes;   /* VmCode of each vCPU */
 };
 
+/* A page that is written and holds code nobody runs any more would keep every store slow. So after some misses
+ * all its code is dropped, and what comes back is given twice as many. */
+#define FIRST_PATIENCE 64
+#define MAX_PATIENCE   (1u << 20)
+
 typedef struct SharedPage {
   uint64_t  lines;
+  unsigned  misses, patience;
   CodeWait *wait;      /* owned reference or NULL */
 } SharedPage;
 
@@ -137,6 +143,7 @@ code_shared_claim (VmCode *code, VmCodePage *page, uint64_t lines)
   if (entry == NULL)
     {
       entry = g_new0 (SharedPage, 1);
+      entry->patience = FIRST_PATIENCE;
       g_hash_table_insert (shared->pages, g_memdup2 (&number, sizeof number), entry);
     }
   entry->lines |= lines;
@@ -168,7 +175,7 @@ code_shared_claim (VmCode *code, VmCodePage *page, uint64_t lines)
     }
 }
 
-/* Which of LINES somebody holds code from; they are taken out of the table. */
+/* Which lines of the page have to be dropped after a write to LINES; they are taken out of the table. */
 static uint64_t
 take_lines (VmCodeShared *shared, VmRamBlock *ram, uint64_t offset, uint64_t lines)
 {
@@ -180,15 +187,33 @@ take_lines (VmCodeShared *shared, VmRamBlock *ram, uint64_t offset, uint64_t lin
   if (entry)
     {
       hit = entry->lines & lines;
-      entry->lines &= ~lines;
+      if (hit == 0 && ++entry->misses >= entry->patience)
+        {
+          hit = entry->lines;
+          entry->misses = 0;
+          entry->patience = MIN (entry->patience * 2, MAX_PATIENCE);
+        }
+      else if (hit)
+        entry->misses = 0;
+      entry->lines &= ~hit;
     }
-  if (entry == NULL || entry->lines == 0)
-    {
-      __atomic_fetch_and (&ram->page_flags[offset >> VM_PAGE_SHIFT], (uint8_t) ~VM_PAGE_CODE, __ATOMIC_SEQ_CST);
-      g_hash_table_remove (shared->pages, &number);
-    }
+  /* The flag stays for a while when code was just patched: it is likely to be run and patched again. */
+  if (entry == NULL || (entry->lines == 0 && hit == 0))
+    __atomic_fetch_and (&ram->page_flags[offset >> VM_PAGE_SHIFT], (uint8_t) ~VM_PAGE_CODE, __ATOMIC_SEQ_CST);
   g_mutex_unlock (&shared->mutex);
   return hit;
+}
+
+/* The page's part of what HIT covers. */
+static void
+drop_lines (VmCodeShared *shared, VmCode *self, VmRamBlock *ram, uint64_t page, uint64_t hit)
+{
+  unsigned first = __builtin_ctzll (hit), last = 63 - __builtin_clzll (hit);
+  uint64_t offset = page + first * 64, len = (last - first + 1) * 64;
+
+  if (self)
+    vm_code_invalidate (self, ram, offset, len);
+  post_others (shared, self, invalidate_work, ram, offset, len, NULL);
 }
 
 static void
@@ -199,12 +224,12 @@ written (VmCodeShared *shared, VmCode *self, VmRamBlock *ram, uint64_t offset, u
       unsigned start = offset & (VM_PAGE_SIZE - 1);
       unsigned part = MIN (len, VM_PAGE_SIZE - start);
 
-      if ((__atomic_load_n (&ram->page_flags[offset >> VM_PAGE_SHIFT], __ATOMIC_ACQUIRE) & VM_PAGE_CODE) &&
-          take_lines (shared, ram, offset, vm_code_lines (start, part)))
+      if (__atomic_load_n (&ram->page_flags[offset >> VM_PAGE_SHIFT], __ATOMIC_ACQUIRE) & VM_PAGE_CODE)
         {
-          if (self)
-            vm_code_invalidate (self, ram, offset, part);
-          post_others (shared, self, invalidate_work, ram, offset, part, NULL);
+          uint64_t hit = take_lines (shared, ram, offset, vm_code_lines (start, part));
+
+          if (hit)
+            drop_lines (shared, self, ram, offset - start, hit);
         }
       offset += part;
       len -= part;

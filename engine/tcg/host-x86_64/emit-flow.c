@@ -116,6 +116,23 @@ emit_poll (Tr *tr, VmBlockLink *link)
 }
 
 void
+tr_check_events (Tr *tr, bool in_shadow)
+{
+  const TrInsn *t = &tr->insn[tr->at];
+  VmBlockLink *link = new_link (tr, t->offset + t->insn.len);
+  Cold *cold;
+
+  if (t->live_out)
+    settle_flags (tr, true);
+  link->flags_saved = true;
+  asm_alu_mem_imm (&tr->a, ALU_CMP, 4, ENV, ENV_OFF (request), 0);
+  cold = tr_cold (tr, COLD_LEAVE, asm_jcc (&tr->a, CC_NE));
+  cold->link = link;
+  cold->info = in_shadow;
+  tr->flags.host = false;
+}
+
+void
 tr_jump (Tr *tr, int32_t target, bool backward)
 {
   Asm *a = &tr->a;

@@ -540,6 +540,43 @@ emit_bit_string (Tr *tr, const TrInsn *t)
   return true;
 }
 
+/* CLI and STI where nothing is to be checked: IF is only looked at outside. After STI one more instruction runs,
+ * then pending interrupts are. */
+static bool
+emit_interrupt_flag (Tr *tr, bool set)
+{
+  Asm *a = &tr->a;
+
+  if (tr->mode & (VM_MODE_IOPL_LOW | VM_MODE_VM))
+    return false;
+  tr_clobber_flags (tr);
+  asm_alu_mem_imm (a, set ? ALU_OR : ALU_AND, 4, ENV, ENV_OFF (eflags), set ? VM_IF : ~VM_IF);
+  if (set)
+    {
+      uint8_t *none;
+
+      /* For what polls: returns, jumps back, callouts. Straight code gets a check of its own. */
+      asm_alu_mem_imm (a, ALU_CMP, 4, ENV, ENV_OFF (request), 0);
+      none = asm_jcc_short (a, CC_E);
+      asm_8 (a, 0xf0);
+      asm_alu_mem_imm (a, ALU_OR, 4, ENV, ENV_OFF (poll), VM_POLL_IRQ);
+      asm_bind_short (a, none);
+      tr->check_events_at = tr->at + 1;
+    }
+  return true;
+}
+
+static void
+emit_swapgs (Tr *tr)
+{
+  Asm *a = &tr->a;
+
+  asm_load (a, 8, T0, ENV, ENV_SEG (VM_GS, base));
+  asm_load (a, 8, T1, ENV, ENV_OFF (kernel_gs_base));
+  asm_store (a, 8, T1, ENV, ENV_SEG (VM_GS, base));
+  asm_store (a, 8, T0, ENV, ENV_OFF (kernel_gs_base));
+}
+
 static bool
 is_passed (const VmInsn *insn, const VmInsnRow *row)
 {
@@ -550,9 +587,8 @@ is_passed (const VmInsn *insn, const VmInsnRow *row)
     case VM_CLASS_H:
       switch (row->op)
         {
-        case VM_OP_DIV: case VM_OP_IDIV: case VM_OP_FLDCW: case VM_OP_FNSTCW:
-          return true;
-        case VM_OP_FNSTSW:
+        case VM_OP_DIV: case VM_OP_IDIV: case VM_OP_FLDCW: case VM_OP_FNSTCW: case VM_OP_FNSTSW: case VM_OP_LDMXCSR:
+        case VM_OP_STMXCSR:
           return true;
         default:
           /* MMX forms that name only MMX registers and memory. */
@@ -628,6 +664,13 @@ tr_insn (Tr *tr, TrInsn *t)
       return true;
     case VM_OP_CWD:
       emit_sized_plain (tr, insn, 0x99);
+      return true;
+    case VM_OP_CLI:
+      return emit_interrupt_flag (tr, false);
+    case VM_OP_STI:
+      return emit_interrupt_flag (tr, true);
+    case VM_OP_SWAPGS:
+      emit_swapgs (tr);
       return true;
     default:
       break;

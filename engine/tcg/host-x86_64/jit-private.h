@@ -127,7 +127,9 @@ struct VmJit {
   bool              has_avx, single_cpu, eager;
   void             *alt_stack;
   unsigned          n_differences;
-  uint64_t          n_translated, n_insns;
+  /* Told at the end to "-d op_opt". */
+  uint64_t          n_translated, n_insns, n_entered, n_callouts, n_left, n_fills, n_revived;
+  uint32_t         *callouts_by_row;
 };
 
 bool jit_memory_init (VmJit *jit, size_t size, GError **error);

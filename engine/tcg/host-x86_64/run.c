@@ -2,6 +2,7 @@
 /* Into generated code and out of it: finding blocks, linking them, single instructions done by tier 0. */
 #include "engine/tcg/host-x86_64/jit-private.h"
 
+#include "engine/base/log.h"
 #include "engine/tcg/decode/table.h"
 #include "engine/tcg/interp/interp.h"
 #include "engine/tcg/sys/sys.h"
@@ -79,6 +80,8 @@ jit_callout (VmX86Env *env, JitSite *site)
   jit_flags_from_slot (env, site->flags);
   if (!vm_code_insn (tcg->code, block->page, site->offset, mode, &insn))
     vm_interp_fetch (env, &insn);
+  x->jit->n_callouts++;
+  x->jit->callouts_by_row[insn.row]++;
   next = env->rip + insn.len;
   kills = vm_code_kills (tcg->code); /* the dead may be on the host stack */
   vm_interp_insn (env, &insn);
@@ -86,7 +89,10 @@ jit_callout (VmX86Env *env, JitSite *site)
   if (site->resume == 0 || vm_code_kills (tcg->code) != kills || env->rip != next || insn.len != site->len || env->mode != mode ||
       tcg->fetch_epoch != epoch || env->shadow || tcg->debug_hit || tcg->watch_hit ||
       __atomic_load_n (&env->poll, __ATOMIC_RELAXED))
-    return NULL;
+    {
+      x->jit->n_left++;
+      return NULL;
+    }
   jit_sync_segments (env, x);
   return x->jit->rx + site->resume;
 }
@@ -145,7 +151,10 @@ find_block (VmJit *jit, VmCodeView *view, unsigned offset, unsigned variant)
     return block;
   block = vm_code_revive (jit->code, view, key);
   if (block)
-    return block;
+    {
+      jit->n_revived++;
+      return block;
+    }
   if (!vm_code_page_ready (view->page))
     return NULL;
   heat = vm_code_heat (view->page, offset, view->mode);
@@ -216,6 +225,7 @@ jit_enter (VmJit *jit, const uint8_t *entry, unsigned variant)
   jit_flags_to_slot (env);
   jit_sync_segments (env, jit->exec);
   jit_signals_enter (jit);
+  jit->n_entered++;
   why = jit->stubs.enter (env, entry, variant);
   jit_flags_from_slot (env, SITE_FLAGS_SLOT);
   if (why > EXIT_INDIRECT + VARIANTS)
@@ -244,6 +254,7 @@ vm_jit_new (VmX86Env *env, const VmTcgAccel *accel, GError **error)
   jit->exec = vm_tcg_exec_part (env);
   jit->accel = accel;
   jit->code = vm_tcg_cpu (env)->code;
+  jit->callouts_by_row = g_new0 (uint32_t, vm_insn_n_rows);
   jit->has_avx = jit->exec->has_avx = __builtin_cpu_supports ("avx");
   if (!jit_memory_init (jit, size * VM_MIB, error) || !jit_signals_begin (jit, error))
     {
@@ -256,9 +267,23 @@ vm_jit_new (VmX86Env *env, const VmTcgAccel *accel, GError **error)
   return jit;
 }
 
+static void
+log_statistics (const VmJit *jit)
+{
+  vm_log (VM_LOG_OP_OPT, "blocks %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " instructions, revived %" G_GUINT64_FORMAT
+          ", entered %" G_GUINT64_FORMAT ", callouts %" G_GUINT64_FORMAT " of which left %" G_GUINT64_FORMAT "\n",
+          jit->n_translated, jit->n_insns, jit->n_revived, jit->n_entered, jit->n_callouts, jit->n_left);
+  for (unsigned row = 0; row < vm_insn_n_rows; row++)
+    if (jit->callouts_by_row[row] > jit->n_callouts / 200)
+      vm_log (VM_LOG_OP_OPT, "  %10u %s\n", jit->callouts_by_row[row], vm_insn_rows[row].mnemonic);
+}
+
 void
 vm_jit_free (VmJit *jit)
 {
+  if (vm_log_enabled (VM_LOG_OP_OPT))
+    log_statistics (jit);
+  g_free (jit->callouts_by_row);
   jit_signals_end (jit);
   jit_memory_free (jit);
   g_free (jit);

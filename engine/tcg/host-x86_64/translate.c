@@ -207,6 +207,17 @@ emit_cold (Tr *tr, Cold *cold)
         }
       asm_jmp_to (c, cold->back);
       break;
+    case COLD_LEAVE:
+      /* Never linked to anything: its patch is a place nobody runs. */
+      cold->link->patch = asm_jmp (c);
+      cold->link->patch_pc = asm_pc (c);
+      cold->link->unlinked = asm_pc (c);
+      asm_bind (c, cold->from);
+      if (cold->info)
+        asm_store_imm (c, 1, cold->info, ENV, ENV_OFF (shadow));
+      asm_mov_imm (c, T0, (uintptr_t) cold->link);
+      asm_jmp_to (c, tr->jit->stubs.exit_slot);
+      break;
     case COLD_GROUP:
       asm_mov_imm (c, T2, cold->info);
       asm_call_to (c, tr->jit->stubs.fill_soft);
@@ -476,10 +487,14 @@ emit (Tr *tr)
       else if (!tr_insn (tr, t))
         tr_callout (tr, false);
       finish_site (tr, t);
+      if (tr->at > 0 && tr->check_events_at == tr->at && falls_through)
+        tr_check_events (tr, false);
     }
   if (falls_through)
     {
       tr->at = tr->n_insns - 1;
+      if (tr->check_events_at == tr->n_insns)
+        tr_check_events (tr, true);
       tr_jump (tr, tr->end, false);
     }
   for (unsigned i = 0; i < tr->n_cold; i++)

@@ -10,7 +10,7 @@
 #define MAX_GROUPS 16
 #define GROUP_SLOTS 3
 #define MAX_COLD  (MAX_INSNS * 6 + 8)
-#define MAX_LINKS (MAX_INSNS + MAX_GROUPS + 4)
+#define MAX_LINKS (MAX_INSNS * 2 + MAX_GROUPS + 4)
 
 typedef struct TrInsn {
   VmInsn   insn;
@@ -38,7 +38,7 @@ typedef struct TrMem {
   int32_t disp;
 } TrMem;
 
-typedef enum ColdKind { COLD_FILL, COLD_CALLOUT, COLD_RESUME, COLD_EXIT, COLD_CROSS, COLD_GROUP } ColdKind;
+typedef enum ColdKind { COLD_FILL, COLD_CALLOUT, COLD_RESUME, COLD_EXIT, COLD_CROSS, COLD_GROUP, COLD_LEAVE } ColdKind;
 
 /* Where the arithmetic flags are. All false: nobody wants them. */
 typedef struct TrFlags {
@@ -80,6 +80,7 @@ typedef struct Tr {
   TrGroup     group[MAX_GROUPS];
   unsigned    n_groups;
   bool        plain;      /* no shared checks */
+  unsigned    check_events_at; /* behind this instruction, counted from 1; 0: nowhere */
 } Tr;
 
 #define IS64(tr) (((tr)->mode & VM_MODE_CS64) != 0)
@@ -181,6 +182,9 @@ bool     tr_insn (Tr *tr, TrInsn *t);
 bool tr_is_flow (const Tr *tr, const VmInsn *insn);
 /* True: the block goes on after it (a conditional jump). */
 bool tr_flow (Tr *tr, TrInsn *t);
+/* Behind the present instruction: leaves when an interrupt is pending; in the shadow of STI, with one instruction to
+ * go first. */
+void tr_check_events (Tr *tr, bool in_shadow);
 /* Leaves for TARGET, an offset from the page's start. */
 void tr_jump (Tr *tr, int32_t target, bool backward);
 /* Is the page behind this one still the one seen at translation? Else tier 0 does the present instruction. */
