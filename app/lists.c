@@ -262,6 +262,8 @@ app_print_list (const VmSettings *settings, const VmTypeList *types, const VmBoa
       printf ("  %s\n", *name);
   } else if (!strcmp (topic, "drive-format"))
     puts ("Supported formats: raw");
+  else if (!strcmp (topic, "audiodev"))
+    puts ("Available audio drivers:\nnone");
   else if (!strcmp (topic, "netdev"))
     puts ("Available netdev backend types:\nnone");
   else if (!strcmp (topic, "d")) {

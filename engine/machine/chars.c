@@ -26,6 +26,15 @@ on_vc_added (void *opaque, VmChardev *chr, const VmCharOptions *options)
   vm_machine_tell (m, VM_MACHINE_TEXTS);
 }
 
+void
+vm_machine_init_chars (VmMachine *m)
+{
+  m->priv->chars = (VmCharEnv) {
+    .loop = m->env.loop, .clocks = m->env.clocks, .root = m->env.root, .escape = m->settings->escape_char,
+    .opaque = m, .quit = on_quit, .exit = on_exit_status, .vc_added = on_vc_added,
+  };
+}
+
 struct VmCharEnv *
 vm_machine_char_env (VmMachine *m)
 {
@@ -94,6 +103,15 @@ hand_out (VmMachine *m, const VmCharSpec *spec, const char *id)
   }
 }
 
+static bool
+no_such_chardev (const VmCharSpec *spec, const char *id, GError **error)
+{
+  if (spec->use == VM_CHAR_USE_SERIAL || spec->use == VM_CHAR_USE_PARALLEL)
+    return vm_fail (error, "could not connect %s device to character backend '%s'",
+                    spec->use == VM_CHAR_USE_SERIAL ? "serial" : "parallel", spec->text);
+  return vm_fail (error, "chardev \"%s\" not found", id);
+}
+
 /* A device string of -serial and its kin; "none" makes a gap among serial and parallel ports. */
 static bool
 create_legacy (VmMachine *m, const VmCharSpec *spec, unsigned n, GError **error)
@@ -106,7 +124,7 @@ create_legacy (VmMachine *m, const VmCharSpec *spec, unsigned n, GError **error)
 
   if (ok && legacy.reuse) {
     id = g_strdup (legacy.reuse);
-    ok = vm_chardev_find (m->env.root, id) || vm_fail (error, "chardev \"%s\" not found", id);
+    ok = vm_chardev_find (m->env.root, id) || no_such_chardev (spec, id, error);
   } else if (ok && legacy.options) {
     id = fresh_id (m, spec->use, n);
     vm_char_options_set_id (legacy.options, id);
@@ -152,23 +170,34 @@ open_monitors (VmMachine *m, GError **error)
   return true;
 }
 
+static int
+rank_of (VmCharUse use)
+{
+  switch (use) {
+  case VM_CHAR_USE_ID:
+    return 0;
+  case VM_CHAR_USE_MONITOR:
+  case VM_CHAR_USE_QMP:
+  case VM_CHAR_USE_QMP_PRETTY:
+    return 1;
+  default:
+    return 2;
+  }
+}
+
 bool
 vm_machine_create_chars (VmMachine *m, GError **error)
 {
   const GPtrArray *specs = m->settings->char_specs;
   unsigned counts[VM_CHAR_USE_QTEST + 1] = { 0 };
 
-  m->priv->chars = (VmCharEnv) {
-    .loop = m->env.loop, .clocks = m->env.clocks, .root = m->env.root, .escape = m->settings->escape_char,
-    .opaque = m, .quit = on_quit, .exit = on_exit_status, .vc_added = on_vc_added,
-  };
-  /* Those with an id first: the others may name them. */
-  for (int named = 1; named >= 0; named--)
+  /* Those with an id first: the others may name them. Then monitors, which come before ports for the terminal. */
+  for (int rank = 0; rank < 3; rank++)
     for (guint i = 0; i < specs->len; i++) {
       const VmCharSpec *spec = g_ptr_array_index (specs, i);
-      if ((spec->use == VM_CHAR_USE_ID) != (named == 1))
+      if (rank_of (spec->use) != rank)
         continue;
-      bool ok = named ? create_named (m, spec, error) : create_legacy (m, spec, counts[spec->use], error);
+      bool ok = rank == 0 ? create_named (m, spec, error) : create_legacy (m, spec, counts[spec->use], error);
       if (!ok) {
         if (spec->option)
           g_prefix_error (error, "%s: ", spec->option);

@@ -107,6 +107,7 @@ make_env (VmMachine *m)
   env->root = vm_object_new (&vm_container_type);
   env->machine = m;
   vm_machine_init_env (m);
+  vm_machine_init_chars (m);
   m->chardevs = new_folder (env->root, "chardevs");
   m->objects = new_folder (env->root, "objects");
   vm_object_add_child (env->root, "machine", &m->parent);
@@ -336,9 +337,11 @@ warn_of_unused_globals (VmMachine *m)
     const VmGlobal *g = g_ptr_array_index (m->settings->globals, i);
     if (g->used)
       continue;
-    if (!vm_type_find (m->types, g->driver))
+    const VmType *type = vm_type_find (m->types, g->driver);
+    const VmDeviceClass *klass = type && vm_type_is_a (type, &vm_device_type) ? vm_type_klass (type) : NULL;
+    if (!type)
       vm_report_warning ("global %s.%s has invalid class name", g->driver, g->property);
-    else
+    else if (!klass || !klass->user_creatable) /* others may still come */
       vm_report_warning ("global %s.%s=%s not used", g->driver, g->property, g->value);
   }
 }

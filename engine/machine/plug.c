@@ -174,7 +174,10 @@ vm_machine_plug (VmMachine *m, const VmDeviceSpec *spec, GError **error)
   VmDevice *dev = vm_machine_new_device (m, type);
   dev->hotplugged = m->priv->devices_made;
   join_peripherals (m, dev, spec->id);
-  bool ok = set_props (dev, spec->props, error) && vm_device_realize (dev, &m->env, bus, error);
+  bool ok = (!m->priv->globals_bad->len
+             || vm_fail (error, "%s", (char *) g_ptr_array_index (m->priv->globals_bad, 0)))
+            && set_props (dev, spec->props, error) && vm_device_realize (dev, &m->env, bus, error);
+  g_ptr_array_set_size (m->priv->globals_bad, 0);
   if (!ok && dev->parent.parent)
     vm_object_remove_child (&dev->parent);
   vm_object_unref (&dev->parent);

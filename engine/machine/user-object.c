@@ -39,6 +39,10 @@ vm_machine_add_object (VmMachine *m, const VmDeviceSpec *spec, GError **error)
     vm_fail (error, "Parameter 'qom-type' does not accept value '%s'", spec->driver);
     return NULL;
   }
+  if (!spec->id) {
+    vm_fail (error, "Parameter 'id' is missing");
+    return NULL;
+  }
   if (vm_object_child (m->objects, spec->id)) {
     vm_fail (error, "attempt to add duplicate property '%s' to object (type 'container')", spec->id);
     return NULL;

@@ -229,9 +229,7 @@ apply_object (VmParser *p, const char *arg, GError **error)
     return vm_parser_want_help (p, "object", type);
   if (!type)
     return vm_fail (error, "Parameter 'qom-type' is missing");
-  if (!id)
-    return vm_fail (error, "Parameter 'id' is missing");
-  if (!vm_id_well_formed (id))
+  if (id && !vm_id_well_formed (id))
     return vm_fail (error, "Parameter 'id' expects an identifier");
   if (!check_id (p, p->s->objects, id, "object", error))
     return false;
@@ -459,6 +457,23 @@ apply_no_network (VmParser *p, const char *arg, GError **error)
   return true;
 }
 
+/* Without a sound card in this build only silence can be had. */
+static bool
+apply_audiodev (VmParser *p, const char *arg, GError **error)
+{
+  g_autoptr (VmKeyVals) list = vm_keyvals_new ();
+
+  if (vm_parser_is_help (arg))
+    return vm_parser_want_help (p, "audiodev", NULL);
+  if (*arg == '{' ? !vm_keyvals_parse_json (list, arg, error)
+                  : !vm_parser_list (p, list, arg, "driver", VM_KEYVALS_STRICT, error))
+    return false;
+  const char *driver = vm_keyvals_get (list, "driver");
+  if (!driver || !vm_keyvals_has (list, "id"))
+    return vm_fail (error, "Parameter '%s' is missing", driver ? "id" : "driver");
+  return !strcmp (driver, "none") || vm_parser_unavailable (error);
+}
+
 static void
 add_default_char (VmParser *p, VmCharUse use, const char *text)
 {
@@ -558,5 +573,6 @@ const VmApply vm_apply_backends[] = {
   { "k", apply_k },
   { "net", apply_no_network },
   { "nic", apply_no_network },
+  { "audiodev", apply_audiodev },
   { 0 }
 };

@@ -480,9 +480,9 @@ finish_machine_props (VmParser *p, GError **error)
   if (accel && s->accel_given)
     return vm_fail (error, "The -accel and \"-machine accel=\" options are incompatible");
   if (accel) {
-    VmParser again = *p;
-    if (!apply_accel (&again, accel, error))
+    if (!apply_accel (p, accel, error))
       return false;
+    s->accel_given = false; /* messages do not name an option that was not typed */
   }
   if (s->append && !s->kernel)
     return vm_fail (error, "-append only allowed with -kernel option");
