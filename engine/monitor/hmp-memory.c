@@ -289,8 +289,8 @@ typedef bool (*ReadFunc) (VmMonitor *mon, uint64_t addr, uint8_t *buf, size_t le
 static void
 dump_numbers (VmMonitor *mon, const VmHmpArgs *args, uint64_t addr, ReadFunc read)
 {
-  char format = args->format ? args->format : 'x';
-  unsigned size = format == 'c' ? 1 : args->size ? args->size : 4;
+  char format = args->format;
+  unsigned size = format == 'c' ? 1 : args->size;
   unsigned per_line = format == 'c' ? 8 : size == 1 ? 8 : size == 2 ? 8 : size == 4 ? 4 : 2;
 
   for (unsigned i = 0; i < args->count; i += per_line) {
@@ -306,7 +306,6 @@ dump_numbers (VmMonitor *mon, const VmHmpArgs *args, uint64_t addr, ReadFunc rea
       append_value (out, vm_load_le (buf + (size_t) k * size, size), format, size);
     vm_monitor_printf (mon, "%s\n", out->str);
     addr += (uint64_t) n * size;
-    mon->x_next = addr;
   }
 }
 
@@ -421,7 +420,7 @@ size_letter (unsigned size)
 static unsigned
 port_size (const VmHmpArgs *args)
 {
-  return args->size && args->size <= 4 ? args->size : 1;
+  return MIN (args->size, 4);
 }
 
 void

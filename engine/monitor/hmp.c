@@ -209,7 +209,7 @@ take_word (const char **text, GError **error)
 
 /* "/4xw": count, format letter and size letter in any order. */
 static bool
-take_format (const char **text, VmHmpArgs *args, GError **error)
+take_format (VmMonitor *mon, const char *command, const char **text, VmHmpArgs *args, GError **error)
 {
   const char *p = skip_space (*text);
 
@@ -218,8 +218,10 @@ take_format (const char **text, VmHmpArgs *args, GError **error)
   args->size = 0;
   if (*p == '/') {
     p++;
-    if (g_ascii_isdigit (*p))
-      args->count = CLAMP (g_ascii_strtoull (p, (char **) &p, 10), 1, 1 << 20);
+    if (g_ascii_isdigit (*p)) {
+      guint64 count = g_ascii_strtoull (p, (char **) &p, 10);
+      args->count = CLAMP (count, 1, 1 << 20);
+    }
     for (; *p && !g_ascii_isspace (*p); p++) {
       if (strchr ("oduxci", *p))
         args->format = *p;
@@ -230,6 +232,15 @@ take_format (const char **text, VmHmpArgs *args, GError **error)
     }
   }
   *text = p;
+  /* "print" stands for itself; the others go on with what the last one used. */
+  if (*command == 'p')
+    return true;
+  if (args->format)
+    mon->x_format = args->format;
+  if (args->size)
+    mon->x_size = args->size;
+  args->format = mon->x_format ? mon->x_format : 'x';
+  args->size = mon->x_size ? mon->x_size : 4;
   return true;
 }
 
@@ -277,7 +288,7 @@ take_arg (VmMonitor *mon, const char *command, const char **text, const char *ki
           VmHmpArg *a, GError **error)
 {
   if (*kind == '/')
-    return take_format (text, args, error);
+    return take_format (mon, command, text, args, error);
   if (*kind == '-')
     return take_flag (text, kind, a, error);
   *text = skip_space (*text);

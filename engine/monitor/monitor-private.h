@@ -36,7 +36,8 @@ struct VmMonitor {
   /* human */
   VmLine  *line;
   bool     echo;          /* drives a terminal */
-  uint64_t x_next;        /* address after the last x or xp */
+  char     x_format;      /* of the last x, xp, i or o; 0: none yet */
+  unsigned x_size;
 };
 
 #define VM_MONITOR_INPUT_MAX  (64 * VM_MIB) /* of one message */
