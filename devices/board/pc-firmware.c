@@ -112,7 +112,7 @@ vm_pc_make_fw_cfg (VmPc *pc, GError **error)
     return false;
   add_numbers (pc);
   add_hpet (pc);
-  return add_memory_map (pc, error) && add_boot_settings (pc, error)
+  return add_memory_map (pc, error) && add_boot_settings (pc, error) && vm_pc_add_user_files (pc, error)
          && vm_kernel_load (&pc->parent, pc->fw_cfg, pc->below_4g, error);
 }
 

@@ -240,9 +240,12 @@ vm_pc_add_drives (VmPc *pc, GError **error)
 
 /* --- graphics ---------------------------------------------------------------------------------------------------------- */
 
-static const struct { const char *name, *pci, *isa; } vga_types[] = {
-  { "std", "VGA", "isa-vga" }, { "cirrus", "cirrus-vga", "isa-cirrus-vga" },
-  { "vmware", "vmware-svga", NULL }, { "qxl", "qxl-vga", NULL }, { "virtio", "virtio-vga", NULL },
+/* ISA cards have no register for their ROM: firmware finds it by fw_cfg. */
+static const struct { const char *name, *pci, *isa, *isa_rom; } vga_types[] = {
+  { "std", "VGA", "isa-vga", "vgabios-isavga.bin" },
+  { "cirrus", "cirrus-vga", "isa-cirrus-vga", "vgabios-cirrus.bin" },
+  { "vmware", "vmware-svga", NULL, NULL }, { "qxl", "qxl-vga", NULL, NULL },
+  { "virtio", "virtio-vga", NULL, NULL },
 };
 
 bool
@@ -260,7 +263,7 @@ vm_pc_add_vga (VmPc *pc, VmBus *bus, bool pci, GError **error)
         continue;
       if (!type || !vm_pc_type (pc, type))
         return vm_fail (error, "-vga %s: not available on this machine in this build", wanted);
-      return vm_pc_add (pc, type, bus, error) != NULL;
+      return vm_pc_add (pc, type, bus, error) && (pci || vm_pc_add_vga_rom (pc, vga_types[i].isa_rom, error));
     }
   return vm_fail (error, "-vga %s: unknown vga type", wanted);
 }

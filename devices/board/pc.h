@@ -86,5 +86,8 @@ void  vm_pc_watch_resets (VmPc *pc);
 
 /* pc-firmware.c: the fw_cfg device with what it says about the board. */
 bool  vm_pc_make_fw_cfg (VmPc *pc, GError **error);
+/* pc-roms.c */
+bool  vm_pc_add_vga_rom (VmPc *pc, const char *file, GError **error);
+bool  vm_pc_add_user_files (VmPc *pc, GError **error); /* -option-rom and -fw_cfg */
 /* Once all devices exist. */
 bool  vm_pc_finish_fw_cfg (VmPc *pc, GError **error);

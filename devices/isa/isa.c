@@ -2,10 +2,33 @@
 /* The ISA bus: see isa.h. */
 #include "devices/isa/isa.h"
 
+/* "fdc@03f0", as firmware knows it: the first port. */
+static char *
+isa_device_path (VmBus *bus, VmDevice *dev)
+{
+  static const char *const names[][2] = {
+    { "isa-fdc", "fdc" }, { "isa-ide", "ide" }, { "isa-serial", "serial" }, { "isa-parallel", "parallel" },
+    { "ne2k_isa", "ethernet" },
+  };
+  VmIsaDevice *self = (VmIsaDevice *) dev;
+  const char *name = dev->parent.type->name;
+  uint64_t port = UINT64_MAX;
+
+  for (size_t i = 0; i < G_N_ELEMENTS (names); i++)
+    if (strcmp (name, names[i][0]) == 0)
+      name = names[i][1];
+  for (guint i = 0; self->mapped && i < self->mapped->len; i++)
+    port = MIN (port, ((VmRegion *) g_ptr_array_index (self->mapped, i))->addr);
+  if (port == UINT64_MAX)
+    return g_strdup (name);
+  return g_strdup_printf ("%s@%04x", name, (unsigned) port);
+}
+
 void
 vm_isa_bus_init (VmIsaBus *bus, VmDevice *owner, const char *name, VmRegion *memory, VmRegion *io)
 {
   vm_bus_init (&bus->parent, VM_ISA_BUS_TYPE, owner, name);
+  bus->parent.device_path = isa_device_path;
   bus->memory = memory;
   bus->io = io;
 }

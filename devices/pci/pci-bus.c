@@ -131,12 +131,49 @@ pci_bus_detach (VmBus *vmbus, VmDevice *vmdev)
     bus->devices[dev->addr] = NULL;
 }
 
+/* Names of the PCI binding to IEEE 1275, as far as firmware looks at them. */
+static const char *
+pci_firmware_name (uint16_t class_id)
+{
+  switch (class_id)
+    {
+    case PCI_CLASS_STORAGE_SCSI:
+      return "scsi";
+    case PCI_CLASS_STORAGE_IDE:
+    case PCI_CLASS_STORAGE_SATA:
+      return "ide";
+    case PCI_CLASS_NETWORK_ETHERNET:
+      return "ethernet";
+    case PCI_CLASS_DISPLAY_VGA:
+    case PCI_CLASS_DISPLAY_OTHER:
+      return "display";
+    case PCI_CLASS_BRIDGE_ISA:
+      return "isa";
+    case PCI_CLASS_BRIDGE_PCI:
+      return "pci-bridge";
+    case PCI_CLASS_SERIAL_USB:
+      return "usb";
+    default:
+      return NULL;
+    }
+}
+
 char *
 pci_bus_device_path (VmBus *vmbus, VmDevice *vmdev)
 {
   VmPciDevice *dev = VM_PCI_DEVICE (vmdev);
+  const VmPciClass *klass = (const VmPciClass *) vm_device_class (vmdev);
+  const char *name = pci_firmware_name (klass->class_id);
+  GString *out = g_string_new (VM_PCI_BUS (vmbus)->up ? NULL : "pci@i0cf8/");
 
-  return g_strdup_printf ("%02x.%x", VM_PCI_SLOT (dev->addr), VM_PCI_FUNC (dev->addr));
+  if (name)
+    g_string_append (out, name);
+  else
+    g_string_append_printf (out, "pci%x,%x", klass->vendor, klass->device);
+  g_string_append_printf (out, "@%x", VM_PCI_SLOT (dev->addr));
+  if (VM_PCI_FUNC (dev->addr) != 0)
+    g_string_append_printf (out, ",%x", VM_PCI_FUNC (dev->addr));
+  return g_string_free (out, FALSE);
 }
 
 unsigned

@@ -96,7 +96,7 @@ struct VmBus {
   void (*detach) (VmBus *bus, VmDevice *dev);
   /* Asks the guest to let go (ACPI, PCIe button); NULL: unplug at once. */
   void (*request_unplug) (VmBus *bus, VmDevice *dev);
-  char *(*device_path) (VmBus *bus, VmDevice *dev); /* "04.0": for bootorder and qtree */
+  char *(*device_path) (VmBus *bus, VmDevice *dev); /* "ide@1,1": for bootorder */
   /* What "info qtree" says beyond properties, in lines; NULL: nothing. */
   char *(*describe) (VmBus *bus, VmDevice *dev);
 };
