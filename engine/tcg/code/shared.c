@@ -13,6 +13,7 @@ struct VmCodeShared {
  * all its code is dropped, and what comes back is given twice as many. */
 #define FIRST_PATIENCE 64
 #define MAX_PATIENCE   (1u << 20)
+#define FLAG_STAYS     16
 
 typedef struct SharedPage {
   uint64_t  lines;
@@ -198,7 +199,7 @@ take_lines (VmCodeShared *shared, VmRamBlock *ram, uint64_t offset, uint64_t lin
       entry->lines &= ~hit;
     }
   /* The flag stays for a while when code was just patched: it is likely to be run and patched again. */
-  if (entry == NULL || (entry->lines == 0 && hit == 0))
+  if (entry == NULL || (entry->lines == 0 && hit == 0 && entry->misses >= FLAG_STAYS))
     __atomic_fetch_and (&ram->page_flags[offset >> VM_PAGE_SHIFT], (uint8_t) ~VM_PAGE_CODE, __ATOMIC_SEQ_CST);
   g_mutex_unlock (&shared->mutex);
   return hit;
