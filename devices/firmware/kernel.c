@@ -32,7 +32,7 @@ kernel_open (const char *path, GError **error)
 
   if (g_file_test (path, G_FILE_TEST_IS_DIR))
     {
-      vm_fail (error, "could not load kernel '%s': %s", path, g_strerror (EISDIR));
+      vm_fail (error, "qemu: could not load kernel '%s': %s", path, g_strerror (EISDIR));
       return NULL;
     }
   bytes = kernel_map_file (path, &local);
@@ -45,7 +45,7 @@ kernel_open (const char *path, GError **error)
                         : g_error_matches (local, G_FILE_ERROR, G_FILE_ERROR_ACCES) ? g_strerror (EACCES)
                         : saved                                                     ? g_strerror (saved)
                                                                                     : local->message;
-      vm_fail (error, "could not open kernel file '%s': %s", path, why);
+      vm_fail (error, "qemu: could not open kernel file '%s': %s", path, why);
     }
   return bytes;
 }
@@ -57,7 +57,7 @@ initrd_open (const char *path, GError **error)
   GBytes *bytes = kernel_map_file (path, &local);
 
   if (!bytes)
-    vm_fail (error, "error reading initrd %s: %s", path, local->message);
+    vm_fail (error, "qemu: error reading initrd %s: %s", path, local->message);
   return bytes;
 }
 
@@ -127,7 +127,7 @@ linux_place_initrd (VmFwCfg *fw, uint8_t *setup, GBytes *initrd, uint32_t max, u
   if (size == 0)
     return true;
   if (size > max || (addr = (max - size + 1) & VM_PAGE_MASK) < floor)
-    return vm_fail (error, "initrd is too large, cannot support. (max: %" G_GUINT64_FORMAT
+    return vm_fail (error, "qemu: initrd is too large, cannot support. (max: %" G_GUINT64_FORMAT
                            ", need %" G_GUINT64_FORMAT ")", max > floor ? max - floor : 0, size);
   kernel_add_part (fw, VM_FW_CFG_INITRD_ADDR, addr, VM_FW_CFG_INITRD_SIZE, VM_FW_CFG_INITRD_DATA, initrd);
   vm_store_le32 (setup + HDR_RAMDISK_IMAGE, addr);
@@ -144,14 +144,14 @@ linux_load (VmMachine *machine, VmFwCfg *fw, GBytes *file, uint64_t low_ram_top,
   const uint8_t *data = g_bytes_get_data (file, &size);
 
   if (size < 0x268 || vm_load_le16 (data + HDR_BOOT_FLAG) != 0xaa55 || memcmp (data + HDR_MAGIC, "HdrS", 4) != 0)
-    return vm_fail (error, "invalid kernel header");
+    return vm_fail (error, "qemu: invalid kernel header");
 
   unsigned version = vm_load_le16 (data + HDR_VERSION);
   size_t setup_size = ((data[HDR_SETUP_SECTS] ? data[HDR_SETUP_SECTS] : 4) + 1) * 512u;
   bool high = data[HDR_LOADFLAGS] & LOADED_HIGH;
 
   if (version < 0x200 || setup_size >= size)
-    return vm_fail (error, "invalid kernel header");
+    return vm_fail (error, "qemu: invalid kernel header");
 
   size_t cmdline_size = strlen (cmdline) + 1;
   size_t cmdline_max = version >= 0x206 ? vm_load_le32 (data + HDR_CMDLINE_SIZE) : 255;
@@ -304,7 +304,7 @@ multiboot_add_modules (const char *list, VmElfImage *image, GByteArray *info, ui
             return false;
           const void *bytes = g_bytes_get_data (file, &size);
           if (size > ram || image->data->len > ram - size)
-            return vm_fail (error, "initrd is too large, cannot support. (module %s)", path);
+            return vm_fail (error, "qemu: initrd is too large, cannot support. (module %s)", path);
 
           uint32_t start = block_append (image->data, image->start, bytes, size, VM_PAGE_SIZE);
           uint32_t record[4] = { start, start + size,
@@ -347,7 +347,7 @@ multiboot_load (VmMachine *machine, VmFwCfg *fw, GBytes *file, int header, uint6
   else if (!vm_elf_load (file, low_ram_top, &image, error))
     return false;
   else if (image.is64)
-    return vm_fail (error, "Cannot load x86-64 image, give a 32bit one.");
+    return vm_fail (error, "qemu: Cannot load x86-64 image, give a 32bit one.");
 
   block_append (info, INFO_ADDRESS, NULL, MBI_SIZE, 1);
   uint32_t mmap = block_append (info, INFO_ADDRESS, NULL, MMAP_ENTRIES * MMAP_ENTRY, 16);
@@ -405,7 +405,7 @@ pvh_load (VmMachine *machine, VmFwCfg *fw, VmElfImage *image, uint64_t low_ram_t
         return false;
       size = g_bytes_get_size (initrd);
       if (size > top || ((top - size) & VM_PAGE_MASK) < image->start + image->data->len)
-        return vm_fail (error, "initrd is too large, cannot support. (need %" G_GUINT64_FORMAT ")", size);
+        return vm_fail (error, "qemu: initrd is too large, cannot support. (need %" G_GUINT64_FORMAT ")", size);
       module[0] = (top - size) & VM_PAGE_MASK;
       module[1] = size;
       vm_store_le32 (info->data + PVH_NR_MODULES, 1);
