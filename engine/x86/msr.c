@@ -315,8 +315,9 @@ write_machine_check (VmX86Env *env, uint32_t msr, uint64_t value)
 {
   unsigned n = msr - MSR_MC0_CTL;
 
-  /* Control: all ones or all zeros; status, address, misc: only 0 by software. */
-  if (n % 4 == 0 ? value != 0 && value != UINT64_MAX && value != UINT32_MAX : value != 0)
+  /* Control: any mask (Intel's P6 knows all or none, AMD's processors each bit, and Xen and Linux clear single ones);
+   * status, address, misc: only 0 by software. */
+  if (n % 4 != 0 && value != 0)
     return false;
   env->mc_banks[n] = value;
   return true;
