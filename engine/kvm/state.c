@@ -338,7 +338,8 @@ fetch_events (KvmVcpu *v)
   env->nmi_blocked = v->events.nmi.masked;
   env->shadow = v->events.interrupt.shadow & KVM_X86_SHADOW_INT_MOV_SS ? 2
               : v->events.interrupt.shadow & KVM_X86_SHADOW_INT_STI ? 1 : 0;
-  env->sipi_vector = v->events.sipi_vector;
+  if (v->accel->irqchip != VM_IRQCHIP_OFF)
+    env->sipi_vector = v->events.sipi_vector;
   if (v->events.flags & KVM_VCPUEVENT_VALID_SMM)
     {
       env->smm = v->events.smi.smm;

@@ -96,8 +96,10 @@ kvm_vcpu_has_work (VmVcpu *vcpu)
 
   if (v->accel->irqchip != VM_IRQCHIP_OFF)
     return true; /* the kernel knows, and sleeps itself */
-  if (request & ~(uint32_t) VM_REQ_HARD)
+  if (request & (v->cpu->env.wait_for_sipi ? VM_REQ_INIT | VM_REQ_SIPI : ~(uint32_t) VM_REQ_HARD))
     return true;
+  if (v->cpu->env.wait_for_sipi)
+    return false;
   return request & VM_REQ_HARD && __atomic_load_n (&v->interruptible, __ATOMIC_RELAXED);
 }
 
@@ -161,8 +163,6 @@ prepare_run (KvmVcpu *v)
   VmX86Cpu *cpu = v->cpu;
   uint32_t request = __atomic_load_n (&cpu->env.request, __ATOMIC_SEQ_CST);
 
-  if (request & (VM_REQ_INIT | VM_REQ_SIPI))
-    take_init (v, request);
   if (v->env_dirty)
     {
       kvm_state_store (v);
@@ -341,19 +341,20 @@ serve_exit (KvmVcpu *v, VmVcpuExit *result)
     }
 }
 
+/* With the local APIC outside, halting and waiting for the start-up message are done here. */
 static bool
 sleeps (KvmVcpu *v)
 {
   VmX86Env *env = &v->cpu->env;
+  uint32_t request = __atomic_load_n (&env->request, __ATOMIC_SEQ_CST);
 
+  if (request & (VM_REQ_INIT | VM_REQ_SIPI))
+    take_init (v, request);
   if (v->accel->irqchip != VM_IRQCHIP_OFF || !(env->halted || env->wait_for_sipi))
     return false;
-  if (kvm_vcpu_has_work (&v->cpu->parent))
-    {
-      env->halted = false;
-      return env->wait_for_sipi && !(env->request & (VM_REQ_INIT | VM_REQ_SIPI));
-    }
-  return true;
+  if (!env->wait_for_sipi && kvm_vcpu_has_work (&v->cpu->parent))
+    env->halted = false;
+  return env->halted || env->wait_for_sipi;
 }
 
 /* A device access is completed by the next KVM_RUN, which immediate_exit then ends: exec never returns in the

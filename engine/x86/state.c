@@ -175,7 +175,7 @@ vm_x86_reset (VmX86Cpu *cpu, bool is_init)
       reset_msrs (cpu);
       env->smm = false;
       env->a20_masked = false;
-      env->ferr = false;
+      env->ferr = env->ignne = false;
     }
   env->wait_for_sipi = !(env->apic_base & 0x100);
   env->halted = env->shutdown = false;
