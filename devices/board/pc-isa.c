@@ -10,6 +10,7 @@
 #include "devices/timer/hpet.h"
 #include "devices/timer/i8257.h"
 #include "engine/base/log.h"
+#include "engine/x86/xsave.h"
 
 #define HPET_BASE UINT64_C (0xfed00000)
 
@@ -140,11 +141,9 @@ static void
 ferr_write (void *opaque, uint64_t offset, uint64_t value, unsigned size)
 {
   VmPc *pc = opaque;
-  VmIrq irq = vm_pc_irq (pc, 13, VM_PC_IRQ_FERR);
 
-  vm_irq_lower (&irq);
   for (unsigned i = 0; i < vm_vcpu_set_count (pc->parent.vcpus); i++)
-    ((VmX86Cpu *) vm_vcpu_set_get (pc->parent.vcpus, i))->env.ferr = false;
+    vm_x86_ignore_fpu_error ((VmX86Cpu *) vm_vcpu_set_get (pc->parent.vcpus, i));
 }
 
 static const VmRegionOps ferr_ops = { .read = ferr_read, .write = ferr_write, .impl = { .min = 1, .max = 1 } };
