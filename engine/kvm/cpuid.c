@@ -9,15 +9,16 @@
 
 #define MAX_ENTRIES 256u
 
-typedef struct Table {
-  struct kvm_cpuid2 head;
+typedef struct Table { /* laid out as struct kvm_cpuid2 */
+  uint32_t n, padding;
   struct kvm_cpuid_entry2 entry[MAX_ENTRIES];
 } Table;
+G_STATIC_ASSERT (offsetof (Table, entry) == offsetof (struct kvm_cpuid2, entries));
 
 static const struct kvm_cpuid_entry2 *
 find (const Table *t, uint32_t leaf, uint32_t subleaf)
 {
-  for (unsigned i = 0; i < t->head.nent; i++)
+  for (unsigned i = 0; i < t->n; i++)
     if (t->entry[i].function == leaf &&
         (t->entry[i].index == subleaf || !(t->entry[i].flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX)))
       return &t->entry[i];
@@ -57,9 +58,9 @@ static bool
 add (const KvmAccel *accel, VmX86Cpu *cpu, Table *t, const Table *supported, uint32_t leaf, uint32_t subleaf,
      bool indexed, uint32_t out[4])
 {
-  struct kvm_cpuid_entry2 *e = &t->entry[t->head.nent];
+  struct kvm_cpuid_entry2 *e = &t->entry[t->n];
 
-  if (t->head.nent == MAX_ENTRIES)
+  if (t->n == MAX_ENTRIES)
     return false;
   vm_x86_cpuid (cpu, leaf, subleaf, out);
   filter (accel, supported, leaf, subleaf, out);
@@ -67,7 +68,7 @@ add (const KvmAccel *accel, VmX86Cpu *cpu, Table *t, const Table *supported, uin
     .function = leaf, .index = subleaf, .flags = indexed ? KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0,
     .eax = out[0], .ebx = out[1], .ecx = out[2], .edx = out[3],
   };
-  t->head.nent++;
+  t->n++;
   return true;
 }
 
@@ -127,15 +128,15 @@ kvm_cpuid_set (KvmVcpu *v, GError **error)
   g_autofree Table *table = g_new0 (Table, 1), *supported = g_new0 (Table, 1);
   uint32_t out[4] = { 0 };
 
-  supported->head.nent = MAX_ENTRIES;
-  if (ioctl (v->accel->fd, KVM_GET_SUPPORTED_CPUID, &supported->head) < 0)
+  supported->n = MAX_ENTRIES;
+  if (ioctl (v->accel->fd, KVM_GET_SUPPORTED_CPUID, supported) < 0)
     return vm_fail (error, "kvm: could not ask for the host's features: %s", g_strerror (errno));
   add_range (v->accel, v->cpu, table, supported, 0);
   vm_x86_cpuid (v->cpu, 1, 0, out);
   if (out[2] >> 31)
     add_range (v->accel, v->cpu, table, supported, 0x40000000);
   add_range (v->accel, v->cpu, table, supported, 0x80000000);
-  if (ioctl (v->fd, KVM_SET_CPUID2, &table->head) < 0)
+  if (ioctl (v->fd, KVM_SET_CPUID2, table) < 0)
     return vm_fail (error, "kvm: could not set the processor's features: %s", g_strerror (errno));
   return true;
 }

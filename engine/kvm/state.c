@@ -245,8 +245,14 @@ static const MsrPlace msr_places[] = {
 #undef MSR
 enum { MSR_TSC = 0x10, N_MSRS = 128 };
 
+typedef struct OneMsr { /* laid out as struct kvm_msrs */
+  uint32_t n, padding;
+  struct kvm_msr_entry entry;
+} OneMsr;
+G_STATIC_ASSERT (offsetof (OneMsr, entry) == offsetof (struct kvm_msrs, entries));
+
 typedef struct MsrList {
-  struct kvm_msrs head;
+  unsigned n;
   struct kvm_msr_entry entry[N_MSRS];
   uint32_t offset[N_MSRS];
   bool     narrow[N_MSRS];
@@ -257,9 +263,9 @@ list_msrs (MsrList *list)
 {
   memset (list, 0, sizeof *list);
   for (unsigned i = 0; i < G_N_ELEMENTS (msr_places); i++)
-    for (unsigned k = 0; k < msr_places[i].count && list->head.nmsrs < N_MSRS; k++)
+    for (unsigned k = 0; k < msr_places[i].count && list->n < N_MSRS; k++)
       {
-        unsigned n = list->head.nmsrs++;
+        unsigned n = list->n++;
 
         list->entry[n].index = msr_places[i].msr + k;
         list->offset[n] = msr_places[i].offset + k * msr_places[i].stride;
@@ -271,9 +277,9 @@ list_msrs (MsrList *list)
 static void
 transfer_msrs (KvmVcpu *v, unsigned long request, MsrList *list, bool *done)
 {
-  for (unsigned first = 0; first < list->head.nmsrs;)
+  for (unsigned first = 0; first < list->n;)
     {
-      unsigned n = list->head.nmsrs - first;
+      unsigned n = list->n - first;
       g_autofree struct kvm_msrs *part = g_malloc0 (sizeof *part + n * sizeof part->entries[0]);
       int moved;
 
@@ -290,13 +296,13 @@ static void
 fetch_msrs (KvmVcpu *v)
 {
   VmX86Env *env = &v->cpu->env;
-  struct { struct kvm_msrs head; struct kvm_msr_entry entry; } tsc = { { .nmsrs = 1 }, { .index = MSR_TSC } };
+  OneMsr tsc = { .n = 1, .entry = { .index = MSR_TSC } };
   bool done[N_MSRS] = { false };
   MsrList list;
 
   list_msrs (&list);
   transfer_msrs (v, KVM_GET_MSRS, &list, done);
-  for (unsigned i = 0; i < list.head.nmsrs; i++)
+  for (unsigned i = 0; i < list.n; i++)
     if (done[i])
       memcpy ((uint8_t *) env + list.offset[i], &list.entry[i].data, list.narrow[i] ? 4 : 8);
   if (ioctl (v->fd, KVM_GET_MSRS, &tsc) == 1)
@@ -308,7 +314,7 @@ static void
 store_msrs (KvmVcpu *v)
 {
   const VmX86Env *env = &v->cpu->env;
-  struct { struct kvm_msrs head; struct kvm_msr_entry entry; } tsc = { { .nmsrs = 1 }, { .index = MSR_TSC } };
+  OneMsr tsc = { .n = 1, .entry = { .index = MSR_TSC } };
   bool done[N_MSRS] = { false };
   MsrList list;
 
@@ -320,7 +326,7 @@ store_msrs (KvmVcpu *v)
       v->tsc_offset = env->tsc_offset;
     }
   list_msrs (&list);
-  for (unsigned i = 0; i < list.head.nmsrs; i++)
+  for (unsigned i = 0; i < list.n; i++)
     memcpy (&list.entry[i].data, (const uint8_t *) env + list.offset[i], list.narrow[i] ? 4 : 8);
   transfer_msrs (v, KVM_SET_MSRS, &list, done);
 }
