@@ -21,6 +21,8 @@ pc_set_line (VmPc *pc, unsigned gsi)
 
   if (level)
     pc->irq_count[gsi]++;
+  if (pc->parent.irq_tap)
+    pc->parent.irq_tap (pc->parent.irq_tap_opaque, gsi, level);
   if (pc->irqchip == VM_IRQCHIP_ON)
     {
       VmAccel *accel = pc->parent.accel;
@@ -56,6 +58,13 @@ pc_set_source (void *opaque, int n, int level)
     pc->irq_levels[gsi] &= ~bit;
   if (was != pc_line (pc, gsi))
     pc_set_line (pc, gsi);
+}
+
+void
+vm_pc_set_irq (VmMachine *machine, unsigned n, int level)
+{
+  if (n < VM_PC_GSIS)
+    pc_set_source (machine, (int) (n | VM_PC_IRQ_ISA << SOURCE_SHIFT), level);
 }
 
 VmIrq

@@ -22,7 +22,18 @@ static const VmProp pc_props[] = {
   { 0 }
 };
 
+static void
+pc_finalize (VmObject *obj)
+{
+  VmPc *pc = (VmPc *) obj;
+  VmRegion *const regions[] = { &pc->bios_low, &pc->bios, &pc->ram_low, &pc->ram_high, &pc->ferr_port };
+
+  for (unsigned i = 0; i < G_N_ELEMENTS (regions); i++)
+    vm_region_destroy (regions[i]); /* does nothing for one that was never made */
+  g_free (pc->bios_data);
+}
+
 const VmType vm_pc_machine_type = {
   .name = "generic-pc-machine", .parent = &vm_machine_type, .size = sizeof (VmPc), .abstract = true,
-  .help = "A PC", .props = pc_props,
+  .help = "A PC", .props = pc_props, .finalize = pc_finalize,
 };

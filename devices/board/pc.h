@@ -57,6 +57,7 @@ extern const VmType vm_pc_machine_type;
 VmIrq vm_pc_irq (VmPc *pc, unsigned gsi, unsigned source);
 bool  vm_pc_make_pics (VmPc *pc, GError **error);
 char *vm_pc_describe_irq (VmMachine *machine, bool pic);
+void  vm_pc_set_irq (VmMachine *machine, unsigned n, int level);
 void  vm_pc_inject_nmi (VmMachine *machine);
 
 /* pc-cpu.c */

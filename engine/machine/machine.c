@@ -364,27 +364,25 @@ vm_machine_create_devices (VmMachine *m, GError **error)
 
 /* --- the end --- */
 
-/* Devices made later may sit on those made earlier: the last goes first. */
 static bool
 collect_device (VmDevice *dev, void *opaque)
 {
-  if (!dev->bus)
-    g_ptr_array_add (opaque, dev);
+  g_ptr_array_add (opaque, vm_object_ref (&dev->parent));
   return true;
 }
 
+/* Devices made later may sit on those made earlier: the last goes first. All of them stay in memory until none is
+ * realized, because one that goes still lowers its lines into others. */
 static void
 unrealize_all (VmMachine *m)
 {
-  g_autoptr (GPtrArray) devices = g_ptr_array_new ();
+  g_autoptr (GPtrArray) devices = g_ptr_array_new_with_free_func ((GDestroyNotify) vm_object_unref);
 
   vm_device_foreach (m->env.root, collect_device, devices);
-  for (guint i = devices->len; i-- > 0;)
-    vm_object_ref (g_ptr_array_index (devices, i));
   for (guint i = devices->len; i-- > 0;) {
     VmDevice *dev = g_ptr_array_index (devices, i);
-    vm_device_unrealize (dev);
-    vm_object_unref (&dev->parent);
+    if (!dev->bus)
+      vm_device_unrealize (dev);
   }
 }
 

@@ -78,6 +78,7 @@ vm_machine_add_device (VmMachine *m, const VmType *type, VmBus *bus, GError **er
 bool
 vm_machine_add_cpu (VmMachine *m, VmVcpu *vcpu, GError **error)
 {
+  vcpu->index = vm_vcpu_set_count (m->vcpus);
   if (!vm_device_realize (&vcpu->parent, &m->env, NULL, error))
     return false;
   if (!vm_vcpu_set_add (m->vcpus, vcpu, error)) {

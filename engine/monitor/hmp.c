@@ -236,11 +236,11 @@ take_format (VmMonitor *mon, const char *command, const char **text, VmHmpArgs *
   if (*command == 'p')
     return true;
   if (args->format)
-    mon->x_format = args->format;
+    mon->all->x_format = args->format;
   if (args->size)
-    mon->x_size = args->size;
-  args->format = mon->x_format ? mon->x_format : 'x';
-  args->size = mon->x_size ? mon->x_size : 4;
+    mon->all->x_size = args->size;
+  args->format = mon->all->x_format ? mon->all->x_format : 'x';
+  args->size = mon->all->x_size ? mon->all->x_size : 4;
   return true;
 }
 

@@ -17,6 +17,8 @@ struct VmMonitors {
   GPtrArray  *open;       /* VmMonitor * */
   GArray     *taps;       /* VmTap */
   GHashTable *throttles;  /* key -> Throttle * of events held back */
+  char        x_format;   /* of the last x, xp, i or o; 0: none yet */
+  unsigned    x_size;
   GHashTable *fds;        /* name -> fd + 1, of getfd */
 };
 
@@ -36,8 +38,6 @@ struct VmMonitor {
   /* human */
   VmLine  *line;
   bool     echo;          /* drives a terminal */
-  char     x_format;      /* of the last x, xp, i or o; 0: none yet */
-  unsigned x_size;
 };
 
 #define VM_MONITOR_INPUT_MAX  (64 * VM_MIB) /* of one message */
