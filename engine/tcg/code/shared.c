@@ -264,12 +264,25 @@ bus_written (void *opaque, VmRamBlock *ram, uint64_t offset, uint64_t len)
   written (shared, self, ram, offset, len);
 }
 
+static void
+reset_work (VmVcpu *vcpu, void *opaque)
+{
+  if (vm_tcg_cpu (&((VmX86Cpu *) vcpu)->env)->code == opaque)
+    vm_code_reset (opaque);
+}
+
 void
 code_shared_join (VmCodeShared *shared, VmCode *code)
 {
+  VmCode *was_alone;
+
   g_mutex_lock (&shared->mutex);
+  was_alone = shared->codes->len == 1 ? shared->codes->pdata[0] : NULL;
   g_ptr_array_add (shared->codes, code);
   g_mutex_unlock (&shared->mutex);
+  /* Its blocks were translated without LOCK. */
+  if (was_alone && was_alone->cpu->parent.set)
+    vm_vcpu_post (&was_alone->cpu->parent, reset_work, was_alone);
 }
 
 void

@@ -267,7 +267,7 @@ pass (Tr *tr, const TrInsn *t, const VmInsn *insn)
   for (unsigned i = 0; i < regs.n; i++)
     if (regs.load[i])
       asm_load (&tr->a, 8, regs.host[i], ENV, ENV_GPR (regs.guest[i]));
-  if (uses_fpu (row) || row->op == VM_OP_DIV || row->op == VM_OP_IDIV)
+  if (uses_fpu (row) || row->op == VM_OP_DIV || row->op == VM_OP_IDIV || row->op == VM_OP_CMPXCHG16B)
     {
       JitSite *site = tr_site (tr);
 

@@ -114,6 +114,20 @@ note_writes (VmX86Env *env, Trial *t, const VmInsn *insn)
       unsigned kind = row->operand[i].kind;
       bool is_memory = kind == VM_OPND_E || kind == VM_OPND_M || kind == VM_OPND_W || kind == VM_OPND_Q || kind == VM_OPND_O;
 
+      /* Registers of devices are not read twice. */
+      if (is_memory && row->operand[i].access == 1 && insn->flags & VM_INSN_MEM)
+        {
+          unsigned len = jit_operand_bytes (insn, row->operand[i].size);
+          uint64_t linear;
+
+          if (len == 0 || (row->op == VM_OP_BT && row->imm == VM_IMM_NONE))
+            return false;
+          linear = vm_insn_linear (env, insn, len, VM_ACCESS_READ);
+          if ((linear & ~VM_PAGE_MASK) + len <= VM_PAGE_SIZE &&
+              vm_mmu_try_host (env, linear, len, VM_ACCESS_READ, vm_tlb_context (env)) == NULL && env->exc_vector < 0)
+            return false;
+          env->exc_vector = -1;
+        }
       if (is_memory && row->operand[i].access & 2 && (insn->flags & VM_INSN_MEM))
         {
           unsigned len = jit_operand_bytes (insn, row->operand[i].size);
