@@ -113,7 +113,7 @@ vm_op_sti (VmX86Env *env, const VmInsn *insn)
 static void
 write_ac (VmX86Env *env, bool on)
 {
-  if (vm_x86_cpl (env) != 0 || !(env->cr4 & VM_CR4_SMAP))
+  if (vm_x86_cpl (env) != 0) /* but with CR4.SMAP clear as well, which Xen's entries count on */
     vm_x86_raise (env, VM_EXC_UD);
   vm_sys_write_eflags (env, on ? VM_AC : 0, VM_AC);
 }
