@@ -76,8 +76,8 @@ class Desktop:
         self.env = dict(os.environ, DISPLAY=f':{number}', GDK_BACKEND='x11', NO_AT_BRIDGE='1', LC_ALL='C.UTF-8',
                         HOME=self.home, XDG_CONFIG_HOME=self.home, XDG_CACHE_HOME=self.home,
                         XDG_RUNTIME_DIR=self.home, GSETTINGS_BACKEND='memory', GIO_USE_VFS='local',
-                        DBUS_SESSION_BUS_ADDRESS='disabled:', GTK_THEME='Adwaita',
-                        **(variables or {}))
+                        DBUS_SESSION_BUS_ADDRESS='disabled:', GTK_THEME='Adwaita', G_DEBUG='fatal-criticals')
+        self.env.update(variables or {})
         self.manager = subprocess.Popen(['openbox', '--sm-disable'], env=self.env, preexec_fn=die_with_parent,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for('window manager', lambda: subprocess.run(

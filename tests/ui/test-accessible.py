@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a screen reader finds: the menu tree that users of the command line know, with its keys, and the display.
+
+Usage: dbus-run-session -- test-accessible.py FAKE-MACHINE"""
+import os
+import sys
+
+from desktop import SKIP, Desktop, Program, wait_for
+
+try:
+    import gi
+    gi.require_version('Atspi', '2.0')
+    from gi.repository import Atspi
+except (ImportError, ValueError):
+    print('skipped: no Atspi for Python')
+    sys.exit(SKIP)
+
+MENUS = [
+    ('Machine', [('check menu item', 'Pause', ''), '-', ('menu item', 'Reset', ''), ('menu item', 'Power Down', ''), '-',
+                 ('menu item', 'Take Screenshot…', ''), '-', ('menu item', 'Quit', '<Primary><Alt>q')]),
+    ('View', [('menu item', 'Fullscreen', '<Primary><Alt>f'), '-',
+              ('menu item', 'Zoom In', '<Primary><Alt>plus'), ('menu item', 'Zoom Out', '<Primary><Alt>minus'),
+              ('menu item', 'Best Fit', '<Primary><Alt>0'), ('check menu item', 'Zoom To Fit', ''), '-',
+              ('check menu item', 'Grab On Hover', ''), ('check menu item', 'Grab Input', '<Primary><Alt>g'), '-',
+              ('radio menu item', 'vc', '<Primary><Alt>1'), ('radio menu item', 'vc.1', '<Primary><Alt>2'), '-',
+              ('check menu item', 'Show Tabs', ''), ('menu item', 'Detach Tab', ''),
+              ('check menu item', 'Show Menubar', '<Primary><Alt>m')]),
+]
+
+
+def children(node):
+    return [node.get_child_at_index(i) for i in range(node.get_child_count())]
+
+
+def find(node, test):
+    if test(node):
+        return node
+    for child in children(node):
+        found = child and find(child, test)
+        if found:
+            return found
+    return None
+
+
+def item(node):
+    if node.get_role_name() == 'separator':
+        return '-'
+    # "mnemonic;path;accelerator"
+    keys = (node.get_key_binding(0) or '').split(';')
+    return node.get_role_name(), node.get_name(), keys[-1] if len(keys) == 3 else ''
+
+
+def main():
+    bus = os.environ.get('DBUS_SESSION_BUS_ADDRESS')
+    if not bus:
+        print('skipped: no session bus')
+        sys.exit(SKIP)
+    with Desktop(variables={'DBUS_SESSION_BUS_ADDRESS': bus, 'NO_AT_BRIDGE': '0'}) as desktop:
+        os.environ.update(desktop.env)
+        with Program(desktop, sys.argv[1], 'gtk,gl=off', 'box') as machine:
+            machine.window()
+            machine.command('mode 320 200')
+            machine.command('second')
+            Atspi.init()
+            root = Atspi.get_desktop(0)
+            app = wait_for('program on the accessibility bus',
+                           lambda: find(root, lambda node: node.get_name() == 'fake-machine'))
+            bar = find(app, lambda node: node.get_role_name() == 'menu bar')
+            found = [(menu.get_name(), [item(child) for child in children(menu)]) for menu in children(bar)]
+            assert found == MENUS, found
+
+            display = find(app, lambda node: node.get_role_name() == 'canvas')
+            assert display.get_name() == 'Screen of vc', display.get_name()
+
+            def described(text):
+                wait_for(text, lambda: display.get_description() == text or display.clear_cache())
+            described('320 by 200, running')
+            machine.command('state 4')
+            described('320 by 200, paused')
+            machine.command('mode 640 480')
+            described('640 by 480, paused')
+
+            # No two items of a menu share a mnemonic.
+            for menu in children(bar):
+                letters = [(child.get_key_binding(0) or ';').split(';')[0] for child in children(menu)]
+                letters = [letter for letter in letters if letter]
+                assert len(letters) == len(set(letters)), letters
+    print('ok')
+
+
+main()
