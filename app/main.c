@@ -77,6 +77,8 @@ choose_display (App *app, GError **error)
     return true;
   if (app->settings->daemonize)
     return vm_fail (error, "-daemonize needs -display none in this build");
+  if (!display)
+    app->settings->display = g_strdup ("gtk");
   return load_ui (app, error);
 }
 
@@ -95,7 +97,8 @@ check_start (const VmSettings *s, GError **error)
 {
   if (s->kernel && !g_file_test (s->kernel, G_FILE_TEST_EXISTS))
     return vm_fail (error, "qemu: could not open kernel file '%s': %s", s->kernel, g_strerror (ENOENT));
-  if (s->initrd && !strchr (s->initrd, ',') && !g_file_test (s->initrd, G_FILE_TEST_EXISTS))
+  /* A Multiboot kernel takes a list, with arguments: whoever reads that one looks at its files. */
+  if (s->initrd && !strpbrk (s->initrd, ", ") && !g_file_test (s->initrd, G_FILE_TEST_EXISTS))
     return vm_fail (error, "qemu: could not load initrd '%s'", s->initrd);
   if (s->dtb)
     return vm_fail (error, "-dtb: this machine takes no device tree");
@@ -110,8 +113,19 @@ open_monitors (App *app, GError **error)
 
   for (guint i = 0; ok && i < m->monitors->len; i++)
     ok = vm_monitors_open (app->monitors, g_ptr_array_index (m->monitors, i), error);
-  if (ok && m->qtest_chardev)
-    ok = (app->qtest = vm_qtest_new (m, error)) != NULL;
+  vm_lock_leave (m->lock, taken);
+  return ok;
+}
+
+/* Nobody drives devices, or sees a prompt, before all is there. */
+static bool
+open_doors (App *app, GError **error)
+{
+  VmMachine *m = app->machine;
+  bool taken = vm_lock_enter (m->lock);
+
+  vm_monitors_start (app->monitors);
+  bool ok = !m->qtest_chardev || (app->qtest = vm_qtest_new (m, error));
   vm_lock_leave (m->lock, taken);
   return ok;
 }
@@ -129,9 +143,10 @@ build_machine (App *app, const VmBoard *board, GError **error)
   m->kvm_present = true;
 #endif
   app->monitors = vm_monitors_new (m);
-  return vm_machine_create_backends (m, error) && vm_machine_init_accel (m, app_accels, error)
+  return vm_machine_create_backends (m, error) && open_monitors (app, error)
+         && vm_machine_init_accel (m, app_accels, error)
          && app_open_drives (m, error) && vm_machine_create_ram (m, error) && check_start (app->settings, error)
-         && vm_machine_init_board (m, error) && vm_machine_create_devices (m, error) && open_monitors (app, error);
+         && vm_machine_init_board (m, error) && vm_machine_create_devices (m, error) && open_doors (app, error);
 }
 
 static bool
