@@ -2,12 +2,9 @@
 /* Character back ends of the command line: whom each is for, and the machine's answers to what they ask. */
 #include "engine/machine/machine-private.h"
 
-#include "engine/base/log.h"
-
 static void
 on_quit (void *opaque)
 {
-  vm_report_info ("terminated by the console's escape key");
   vm_machine_quit (opaque, 0, VM_CAUSE_HOST_UI);
 }
 

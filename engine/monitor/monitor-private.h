@@ -15,6 +15,7 @@ typedef struct VmTap {
 struct VmMonitors {
   VmMachine  *machine;
   GPtrArray  *open;       /* VmMonitor * */
+  bool        started;
   GArray     *taps;       /* VmTap */
   GHashTable *throttles;  /* key -> Throttle * of events held back */
   char        x_format;   /* of the last x, xp, i or o; 0: none yet */
@@ -28,7 +29,9 @@ struct VmMonitor {
   VmCharFe    fe;
   bool        control;
   GString    *out;        /* not yet taken by the back end */
-  bool        overrun;    /* events were dropped because the client does not read */
+  bool        overrun;    /* text was dropped because nobody reads */
+  bool        focused;    /* of a multiplexer: has the keyboard */
+  bool        held;       /* of a multiplexer: somebody else has the screen */
   int         cpu_index;  /* the one commands look at */
   /* QMP */
   bool          pretty, negotiated, oob;

@@ -28,7 +28,7 @@ vm_monitor_write (VmMonitor *mon, const char *text, size_t len)
     return;
   }
   g_string_append_len (mon->out, text, len);
-  if (vm_char_fe_connected (&mon->fe))
+  if (vm_char_fe_connected (&mon->fe) && !mon->held)
     flush_out (mon);
 }
 
@@ -79,6 +79,19 @@ receive (void *opaque, const uint8_t *buf, size_t len)
     vm_hmp_receive (mon, buf, len);
 }
 
+/* What was said while another front end had the screen, or at least a prompt. */
+static void
+show (VmMonitor *mon)
+{
+  bool quiet = mon->held && !mon->out->len;
+
+  mon->held = false;
+  if (quiet && !mon->control)
+    vm_monitor_puts (mon, "\n(qemu) ");
+  else
+    flush_out (mon);
+}
+
 static void
 on_event (void *opaque, VmCharEvent event)
 {
@@ -98,8 +111,13 @@ on_event (void *opaque, VmCharEvent event)
       vm_qmp_closed (mon);
     break;
   case VM_CHAR_MUX_IN:
-    if (!mon->control)
-      vm_monitor_puts (mon, "\n(qemu) ");
+    mon->focused = true;
+    if (mon->all->started)
+      show (mon);
+    break;
+  case VM_CHAR_MUX_OUT:
+    mon->focused = false;
+    mon->held = true;
     break;
   default:
     break;
@@ -111,7 +129,8 @@ writable (void *opaque)
 {
   VmMonitor *mon = opaque;
 
-  flush_out (mon);
+  if (!mon->held)
+    flush_out (mon);
   vm_char_fe_accept_input (&mon->fe);
 }
 
@@ -197,10 +216,22 @@ vm_monitors_open (VmMonitors *all, const VmMonSpec *spec, GError **error)
   g_ptr_array_add (all->open, mon);
   if (!chr)
     return vm_fail (error, "%s: chardev \"%s\" not found", spec->option, spec->chardev);
+  mon->held = vm_chardev_is_mux (chr);
   if (vm_char_fe_attach_to (&mon->fe, chr, &fe_ops, mon, error))
     return true;
   g_prefix_error (error, "%s: ", spec->option);
   return false;
+}
+
+void
+vm_monitors_start (VmMonitors *all)
+{
+  all->started = true;
+  for (guint i = 0; i < all->open->len; i++) {
+    VmMonitor *mon = g_ptr_array_index (all->open, i);
+    if (mon->focused)
+      show (mon);
+  }
 }
 
 VmMonitors *

@@ -11,8 +11,11 @@ typedef struct VmMonitor  VmMonitor;  /* one, or the caller of one command */
 /* Takes the machine's events from now on. */
 VmMonitors *vm_monitors_new (VmMachine *machine);
 void        vm_monitors_free (VmMonitors *monitors);
-/* Opens a monitor on a back end that exists. */
+/* Opens a monitor on a back end that exists. Before the devices are made, so that a serial port that shares a
+ * terminal with it takes the keyboard. */
 bool        vm_monitors_open (VmMonitors *monitors, const VmMonSpec *spec, GError **error);
+/* All front ends are there: a monitor that has a shared terminal to itself may show its prompt. */
+void        vm_monitors_start (VmMonitors *monitors);
 
 /* Carries out one command as a client would; what it returns, or NULL with ERROR set. ARGUMENTS may be NULL. */
 json_object *vm_monitors_execute (VmMonitors *monitors, const char *command, json_object *arguments, GError **error);

@@ -140,9 +140,7 @@ apply_dfilter (VmParser *p, const char *arg, GError **error)
   for (char **r = ranges; *r; r++)
     if (!check_range (*r, error))
       return false;
-  g_free (p->s->log_filter);
-  p->s->log_filter = g_strdup (arg);
-  return true;
+  return vm_parser_unavailable (error); /* the log has no filter yet */
 }
 
 static bool
@@ -155,7 +153,8 @@ apply_msg (VmParser *p, const char *arg, GError **error)
     return vm_parser_want_help (p, "keys!", "msg");
   return vm_parser_list (p, list, arg, NULL, 0, error) && vm_parser_check_keys (list, keys, error)
          && vm_keyvals_bool (list, "timestamp", &p->s->msg_timestamp, error)
-         && vm_keyvals_bool (list, "guest-name", &p->s->msg_guest_name, error);
+         && vm_keyvals_bool (list, "guest-name", &p->s->msg_guest_name, error)
+         && (!(p->s->msg_timestamp || p->s->msg_guest_name) || vm_parser_unavailable (error));
 }
 
 /* Accepted where it asks for what is so anyway. */

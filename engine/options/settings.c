@@ -127,7 +127,7 @@ vm_settings_free (VmSettings *s)
   char *const strings[] = {
     s->machine, s->cpu, s->mem_path, s->kernel, s->initrd, s->append, s->dtb, s->firmware, s->boot_order,
     s->boot_once, s->boot_splash, s->name, s->process_name, s->qtest_log, s->vga, s->keyboard_layout,
-    s->display, s->pidfile, s->log_file, s->log_filter, s->help_topic, s->help_argument,
+    s->display, s->pidfile, s->log_file, s->help_topic, s->help_argument,
   };
   GPtrArray *const lists[] = {
     s->accels, s->globals, s->fw_cfg, s->option_roms, s->smbios, s->acpi_tables, s->data_dirs, s->drives,

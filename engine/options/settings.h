@@ -150,7 +150,6 @@ typedef struct VmSettings {
   bool       daemonize;
   uint32_t   log_items;
   char      *log_file;
-  char      *log_filter;      /* -dfilter */
   bool       msg_timestamp, msg_guest_name;
 
   /* A list was asked for ("-machine help"): print it and exit. */
@@ -165,7 +164,7 @@ VmDriveSpec *vm_settings_find_drive (const VmSettings *settings, VmDriveIf inter
 VmDriveSpec *vm_settings_find_drive_id (const VmSettings *settings, const char *id);
 extern const char *const vm_drive_if_names[VM_IF_N + 1];
 
-VmDeviceSpec *vm_device_spec_new (const VmKeyVals *list, const char *type_key, const char *text); /* takes id, bus out */
+VmDeviceSpec *vm_device_spec_new (const VmKeyVals *list, const char *type_key, const char *text); /* takes id and bus out */
 void vm_drive_spec_free (VmDriveSpec *spec);
 void vm_device_spec_free (VmDeviceSpec *spec);
 
