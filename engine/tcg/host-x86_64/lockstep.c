@@ -64,6 +64,8 @@ jit_lockstep_undoes (const VmInsn *insn)
     return false;
   if (row->imm == VM_IMM_REL && insn->imm == 0)
     return false; /* taken or not cannot be told apart */
+  if (row->op == VM_OP_POP && insn->flags & VM_INSN_MEM)
+    return false; /* looking at its destination first may fault otherwise than it does */
   switch (row->class_)
     {
     case VM_CLASS_X:
