@@ -102,7 +102,7 @@ vm_isapc_init (VmMachine *machine, GError **error)
   machine->describe_irq = vm_pc_describe_irq;
   machine->set_irq = vm_pc_set_irq;
   machine->set_boot_order = vm_pc_set_boot_order;
-  vm_pc_watch_resets (pc);
+  vm_pc_watch_machine (pc);
   vm_machine_watch (machine, VM_MACHINE_READY, on_ready, NULL);
   return true;
 }

@@ -82,9 +82,16 @@ pc_on_suspend (VmMachine *machine, void *opaque)
   cmos_set (VM_PC (machine), CMOS_SHUTDOWN, SHUTDOWN_RESUME, 1);
 }
 
-void
-vm_pc_watch_resets (VmPc *pc)
+static void
+pc_on_exit (VmMachine *machine, void *opaque)
 {
+  VM_PC (machine)->closing = true;
+}
+
+void
+vm_pc_watch_machine (VmPc *pc)
+{
+  vm_machine_watch (&pc->parent, VM_MACHINE_EXIT, pc_on_exit, NULL);
   vm_machine_watch (&pc->parent, VM_MACHINE_RESET, pc_on_reset, NULL);
   vm_machine_watch (&pc->parent, VM_MACHINE_SUSPEND, pc_on_suspend, NULL);
 }

@@ -311,7 +311,7 @@ vm_pc_i440fx_init (VmMachine *machine, GError **error)
   machine->describe_irq = vm_pc_describe_irq;
   machine->set_irq = vm_pc_set_irq;
   machine->set_boot_order = vm_pc_set_boot_order;
-  vm_pc_watch_resets (&self->parent);
+  vm_pc_watch_machine (&self->parent);
   vm_machine_watch (machine, VM_MACHINE_READY, on_ready, NULL);
   return true;
 }

@@ -52,6 +52,8 @@ pc_set_source (void *opaque, int n, int level)
   uint32_t bit = 1u << (n >> SOURCE_SHIFT);
   bool was = pc_line (pc, gsi);
 
+  if (pc->closing)
+    return;
   if (level)
     pc->irq_levels[gsi] |= bit;
   else

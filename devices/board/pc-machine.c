@@ -23,13 +23,24 @@ static const VmProp pc_props[] = {
 };
 
 static void
+pc_destroy_region (VmRegion *region)
+{
+  if (region->memory)
+    vm_region_destroy (region);
+}
+
+/* All devices have gone. */
+static void
 pc_finalize (VmObject *obj)
 {
   VmPc *pc = (VmPc *) obj;
-  VmRegion *const regions[] = { &pc->bios_low, &pc->bios, &pc->ram_low, &pc->ram_high, &pc->ferr_port };
 
-  for (unsigned i = 0; i < G_N_ELEMENTS (regions); i++)
-    vm_region_destroy (regions[i]); /* does nothing for one that was never made */
+  vm_lapic_bus_destroy (&pc->lapics);
+  pc_destroy_region (&pc->ferr_port);
+  pc_destroy_region (&pc->bios_low);
+  pc_destroy_region (&pc->bios);
+  pc_destroy_region (&pc->ram_high);
+  pc_destroy_region (&pc->ram_low);
   g_free (pc->bios_data);
 }
 

@@ -30,12 +30,10 @@ vm_pc_map_ram (VmPc *pc)
     return;
   vm_region_init_alias (&pc->ram_low, "ram-below-4g", machine->ram, 0, pc->below_4g);
   vm_region_add (machine->env.system_memory, 0, &pc->ram_low);
-  pc->has_ram_low = true;
   if (pc->above_4g == 0)
     return;
   vm_region_init_alias (&pc->ram_high, "ram-above-4g", machine->ram, pc->below_4g, pc->above_4g);
   vm_region_add (machine->env.system_memory, FOUR_GIB, &pc->ram_high);
-  pc->has_ram_high = true;
 }
 
 static void
@@ -70,7 +68,6 @@ vm_pc_map_bios (VmPc *pc, VmRegion *rom_space, const char *default_file, bool wr
   vm_region_init_alias (&pc->bios_low, "isa-bios", &pc->bios, size - low, low);
   vm_region_set_readonly (&pc->bios_low, !writable);
   vm_region_add_overlap (rom_space, VM_MIB - low, &pc->bios_low, 1);
-  pc->has_bios = true;
   if (!writable)
     return true;
   pc->bios_data = g_steal_pointer (&data);

@@ -41,7 +41,7 @@ struct VmPc {
   uint64_t    below_4g, above_4g;
   char       *bios_data;        /* isapc: what the writable BIOS begins with */
   gsize       bios_size;
-  bool        has_ram_low, has_ram_high, has_bios;
+  bool        closing;          /* chips are going: interrupt lines lead nowhere */
   unsigned    resets;           /* seen so far: -boot once */
   uint32_t    apic_ids[512];    /* of all possible processors, enabled ones first */
   unsigned    n_possible;
@@ -83,7 +83,7 @@ bool  vm_pc_add_vga (VmPc *pc, VmBus *bus, bool pci, GError **error);
 /* pc-cmos.c */
 void  vm_pc_fill_cmos (VmPc *pc);
 bool  vm_pc_set_boot_order (VmMachine *machine, const char *order, GError **error);
-void  vm_pc_watch_resets (VmPc *pc);
+void  vm_pc_watch_machine (VmPc *pc);
 
 /* pc-firmware.c: the fw_cfg device with what it says about the board. */
 bool  vm_pc_make_fw_cfg (VmPc *pc, GError **error);
