@@ -236,8 +236,10 @@ class Machine:
         self.changed = threading.Condition()
         self.started = time.monotonic()
         self.errors = open(f'{self.folder.name}/stderr', 'w+', errors='replace')
+        # With sanitizers: the translator has its own use for SIGSEGV, and a finding is to end the program.
+        variables = {'ASAN_OPTIONS': 'detect_leaks=0:abort_on_error=1:handle_segv=0', **os.environ}
         self.process = subprocess.Popen(self.words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
-                                        preexec_fn=die_with_parent)
+                                        preexec_fn=die_with_parent, env=variables)
         self.reader = threading.Thread(target=self.collect, daemon=True)
         self.reader.start()
         self.killer = threading.Timer(timeout, self.process.kill)
