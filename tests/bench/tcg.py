@@ -194,7 +194,7 @@ def build(folder, name, flags, extra=()):
     """The benchmark program, as Debian would compile it."""
     parts = ('main', 'integer', 'code', 'memory', 'float', 'system', *extra)
     sources = [HERE / 'guest' / f'{part}.c' for part in parts]
-    vm.tool(os.environ.get('CC', 'gcc'), '-std=gnu17', '-static', '-O2', *flags, '-o', folder / name, *sources, '-lm')
+    vm.tool(os.environ.get('CC', 'gcc'), '-std=gnu17', '-static', '-O2', '-I', HERE.parents[1], *flags, '-o', folder / name, *sources, '-lm')
     return folder / name
 
 

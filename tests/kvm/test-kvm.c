@@ -403,8 +403,13 @@ interrupt_then_kick (void *opaque)
 {
   Fixture *f = opaque;
 
-  g_usleep (50000);
-  f->accel->ops->irqchip->set_gsi (f->accel, 1, 1);
+  /* An edge that comes before the guest has set its controller up is lost: on a busy host, again and again. */
+  for (unsigned i = 0; i < 200 && !__atomic_load_n (&f->log->len, __ATOMIC_ACQUIRE); i++)
+    {
+      g_usleep (50000);
+      f->accel->ops->irqchip->set_gsi (f->accel, 1, 0);
+      f->accel->ops->irqchip->set_gsi (f->accel, 1, 1);
+    }
   return kick_later (f);
 }
 
@@ -430,7 +435,7 @@ test_irqchip (Fixture *f, gconstpointer data)
   thread = g_thread_new ("interrupter", interrupt_then_kick, f);
   g_assert_cmpint (run (f), ==, VM_VCPU_EXIT_KICKED);
   g_thread_join (thread);
-  g_assert_cmpstr (f->log->str, ==, "w1@1=33 ");
+  g_assert_true (g_str_has_prefix (f->log->str, "w1@1=33 "));
   g_assert_true (f->accel->ops->irqchip->get_state (f->accel, VM_IRQCHIP_PIC_MASTER, state, &size));
   g_assert_true (f->accel->ops->irqchip->set_state (f->accel, VM_IRQCHIP_PIC_MASTER, state, size));
   g_assert_true (f->accel->ops->irqchip->get_state (f->accel, VM_IRQCHIP_IOAPIC, state, &size));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Ways through code: calls, returns, indirect jumps, and code that is written while it runs. */
-#include "bench.h"
+#include "tests/bench/guest/bench.h"
 
 #include <stdlib.h>
 #include <string.h>

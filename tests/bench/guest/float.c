@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Scalar floating point; built for SSE2 and, with -mfpmath=387, for the x87. */
-#include "bench.h"
+#include "tests/bench/guest/bench.h"
 
 #include <math.h>
 #include <string.h>

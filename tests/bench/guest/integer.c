@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Integer arithmetic: plain mixes, carry chains, checksums, compression, sorting, searching. */
-#include "bench.h"
+#include "tests/bench/guest/bench.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* "bench ROW AMOUNT": says "@ready", waits for a line, works, says "@done HASH", waits for a line. */
-#include "bench.h"
+#include "tests/bench/guest/bench.h"
 
 #include <stdio.h>
 #include <stdlib.h>

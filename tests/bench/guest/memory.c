@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Memory: loads and stores, chains of pointers, string instructions, copies, locked operations. */
-#include "bench.h"
+#include "tests/bench/guest/bench.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Vectors: SSE, AVX2 with FMA, AES, carry-less products. */
-#include "bench.h"
+#include "tests/bench/guest/bench.h"
 
 #include <immintrin.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The kernel's part: system calls, switches between processes, page faults, processes, signals, files. */
 #define _GNU_SOURCE
-#include "bench.h"
+#include "tests/bench/guest/bench.h"
 
 #include <fcntl.h>
 #include <signal.h>

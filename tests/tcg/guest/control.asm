@@ -19,7 +19,7 @@
 ;= m32[53c]=000d0000
 ;= m32[540]=00000003
 ;= m32[544]=00060000
-;= m32[548]=00060000
+;= m32[548]=ffffffff
 ;= m32[54c]=00000001
 ;= m32[550]=000d0000
 ;= m32[554]=00060000
@@ -85,7 +85,7 @@
         TRY xsetbv
         xgetbv
         NOTE eax
-        ; RDPKRU, STAC without their CR4 bits
+        ; RDPKRU without its CR4 bit; STAC, which needs none
         TRY db 0x0f, 0x01, 0xee
         TRY stac
         mov eax, (1 << 18) | (1 << 21)
