@@ -102,7 +102,7 @@ def refusals():
     refused(*quiet, '-nonsense', says=['nonsense'])
     refused(*quiet, '-boot', 'order=y', says=['y'])
     refused('-display', 'hologram', says=['hologram'])
-    refused('-display', 'gtk', says=['isplay'])
+    refused('-display', 'gtk', says=['gtk initialization failed'])
     if not os.path.exists('/dev/kvm'):
         refused(*quiet, '-accel', 'kvm', says=['/dev/kvm'])
     with socket.create_server(('127.0.0.1', 0)) as taken:
