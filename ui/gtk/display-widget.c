@@ -24,6 +24,7 @@ struct _VmDisplayWidget {
   GtkEventBox    parent_instance;
   VmSession     *session;
   VmConsole     *console;
+  unsigned       index;  /* the console's place in the display's list, while it is alive */
   VmUiOptions    options;
   VmListener     listener;
   GSource       *waker;
@@ -102,13 +103,20 @@ display_request_size (VmDisplayWidget *self)
   gtk_widget_set_size_request (GTK_WIDGET (self), width, height);
 }
 
+/* The engine may have taken the console away already; the word of it is on its way to the window. */
+static bool
+display_console_is_there (VmDisplayWidget *self)
+{
+  return vm_display_console (vm_session_display (self->session), self->index) == self->console;
+}
+
 /* Tells the guest how big the picture would best be. */
 static void
 display_request_mode (VmDisplayWidget *self)
 {
   GdkWindow *window = gtk_widget_get_window (GTK_WIDGET (self));
 
-  if (!self->view.fit || !window || !vm_console_wants_ui_info (self->console) || self->view.area_width < 64
+  if (!self->view.fit || !window || !display_console_is_there (self) || !vm_console_wants_ui_info (self->console) || self->view.area_width < 64
       || self->view.area_height < 64)
     return;
 
@@ -281,8 +289,11 @@ display_tick (GtkWidget *widget, GdkFrameClock *clock, gpointer user_data)
   VmDisplayWidget *self = VM_DISPLAY_WIDGET (widget);
 
   self->tick = 0;
-  display_pull (self);
-  display_pull_cursor (self);
+  if (display_console_is_there (self))
+    {
+      display_pull (self);
+      display_pull_cursor (self);
+    }
   return G_SOURCE_REMOVE;
 }
 
@@ -522,6 +533,7 @@ vm_display_widget_new (VmSession *session, VmConsole *console, const VmUiOptions
 
   self->session = session;
   self->console = console;
+  self->index = vm_console_index (console);
   self->options = *options;
   self->listener.ops = &display_listener_ops;
   self->waker = vm_waker_new (display_wake, self);
