@@ -27,7 +27,7 @@ typedef struct Group {
 typedef struct Chord {
   VmInput  *input;
   VmTimer   timer;
-  unsigned  n;
+  unsigned  n, hold_ms;
   uint16_t  keys[];
 } Chord;
 
@@ -354,6 +354,15 @@ vm_input_release_all (VmInput *input)
 }
 
 static void
+chord_press (Chord *chord)
+{
+  for (unsigned i = 0; i < chord->n; i++)
+    vm_input_key (chord->input, NULL, chord->keys[i], true);
+  vm_timer_set (&chord->timer,
+                vm_clock_now (chord->timer.clocks, VM_CLOCK_VIRTUAL) + chord->hold_ms * VM_NS_PER_MS);
+}
+
+static void
 chord_release (void *opaque)
 {
   Chord *chord = opaque;
@@ -363,8 +372,11 @@ chord_release (void *opaque)
     vm_input_key (input, NULL, chord->keys[i], false);
   g_queue_remove (&input->chords, chord);
   chord_free (chord);
+  if (input->chords.head)
+    chord_press (input->chords.head->data);
 }
 
+/* One after the other: what is typed while keys are down waits until they are up. */
 void
 vm_input_send_chord (VmInput *input, VmClocks *clocks, const uint16_t *keys, unsigned n, unsigned hold_ms)
 {
@@ -372,12 +384,12 @@ vm_input_send_chord (VmInput *input, VmClocks *clocks, const uint16_t *keys, uns
 
   chord->input = input;
   chord->n = n;
+  chord->hold_ms = hold_ms;
   memcpy (chord->keys, keys, n * sizeof *keys);
-  for (unsigned i = 0; i < n; i++)
-    vm_input_key (input, NULL, keys[i], true);
-  g_queue_push_tail (&input->chords, chord);
   vm_timer_init (&chord->timer, clocks, VM_CLOCK_VIRTUAL, chord_release, chord);
-  vm_timer_set (&chord->timer, vm_clock_now (clocks, VM_CLOCK_VIRTUAL) + hold_ms * VM_NS_PER_MS);
+  g_queue_push_tail (&input->chords, chord);
+  if (input->chords.length == 1)
+    chord_press (chord);
 }
 
 static VmInputHandler *
