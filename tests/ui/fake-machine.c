@@ -112,7 +112,7 @@ static const VmConsoleOps console_ops = { .ui_info = fake_ui_info };
 
 /* --- commands of the test ---------------------------------------------------------------------------- */
 
-/* Every pixel its own, the top byte rubbish. tests/ui/window.py knows the same rule. */
+/* Every pixel its own, the top byte rubbish. tests/ui/test-window.py knows the same rule. */
 static uint32_t
 fake_pixel (unsigned x, unsigned y)
 {

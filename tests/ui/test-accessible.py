@@ -6,6 +6,7 @@ Usage: dbus-run-session -- test-accessible.py FAKE-MACHINE"""
 import os
 import sys
 
+sys.dont_write_bytecode = True  # the source tree stays clean
 from desktop import SKIP, Desktop, Program, wait_for
 
 try:

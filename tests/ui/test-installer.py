@@ -8,6 +8,7 @@ import os
 import sys
 import time
 
+sys.dont_write_bytecode = True  # the source tree stays clean
 from desktop import SKIP, Desktop, Program, wait_for
 
 FILES = '/usr/lib/debian-installer/images/12/amd64/gtk/debian-installer/amd64'

@@ -10,6 +10,7 @@ import statistics
 import sys
 import time
 
+sys.dont_write_bytecode = True  # the source tree stays clean
 from desktop import SKIP, Desktop, Program, wait_for
 
 FILES = '/usr/lib/debian-installer/images/12/amd64/gtk/debian-installer/amd64'

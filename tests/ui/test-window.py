@@ -9,6 +9,7 @@ import sys
 import time
 import unittest
 
+sys.dont_write_bytecode = True  # the source tree stays clean
 from desktop import Desktop, Program, wait_for
 
 FAKE = sys.argv.pop(1)
