@@ -140,11 +140,12 @@ request_run (void *data, void *unused)
       r->status = request_discard (r);
       break;
     }
+  /* Posted inside the mutex: whoever drains and sees this request finished may free the block and the loop next. */
   g_mutex_lock (&block->mutex);
   g_queue_push_tail (&block->finished, r);
+  vm_loop_post (block->loop, block_complete, vm_block_ref (block));
   g_cond_broadcast (&block->idle);
   g_mutex_unlock (&block->mutex);
-  vm_loop_post (block->loop, block_complete, vm_block_ref (block));
 }
 
 /* --- requests --------------------------------------------------------------------------------------- */
