@@ -167,6 +167,8 @@ settle (Bench *b)
   for (size_t i = 0; i < G_N_ELEMENTS (b->drives); i++)
     if (b->drives[i] && b->drives[i]->block)
       vm_block_drain (b->drives[i]->block);
+  while (vm_loop_iterate (b->isa.rig.env.loop, false))
+    ;
 }
 
 static unsigned

@@ -61,6 +61,29 @@ start:
   cmp edx, 0xe9
   je .next
   mov eax, ebx
+  ; What resets is done now and then only: CF9h, port 92h, pulses of the keyboard controller.
+  test edi, 0xff0000
+  jz .allowed
+  lea ecx, [edx - 0xcf6]
+  cmp ecx, 3
+  jbe .next
+  lea ecx, [edx - 0x8f]
+  cmp ecx, 3
+  jbe .next
+  lea ecx, [edx - 0x61]
+  cmp ecx, 2
+  jbe .next
+  cmp edx, 0x60
+  je .keyboard
+  cmp edx, 0x64
+  jne .allowed
+.keyboard:
+  and edi, ~0x1f
+  or edi, 1 ; a byte, out
+  cmp al, 0xf0
+  jb .allowed
+  or al, 1
+.allowed:
   test edi, 3
   jz .in_byte
   test edi, 4
@@ -140,6 +163,8 @@ start:
   and esi, 0xfffc
   mov eax, esi
   and eax, 15
+  cmp eax, 6
+  je .next
   movzx edx, word [ports + eax * 2]
   mov esi, header
   mov ecx, ebx
