@@ -65,7 +65,7 @@ def refused(*options, says, variables=None):
     assert not done.stdout, f'{options}: {done.stdout!r}'
     for part in says:
         assert part in text, f'{options}: {part!r} is not in {text!r}'
-    print(f'# {text}', end='')
+    print('\n'.join('# ' + line for line in text.splitlines()))
 
 
 @vm.case

@@ -74,13 +74,21 @@ def models():
         m.quit()
 
 
+def packaged(name):
+    """The files of the kernel package that NAME depends on, and its kernel."""
+    depends = vm.tool('apt-cache', 'depends', name).decode()
+    found = re.search(r'Depends: (linux-image-\S+)', depends)
+    if not found:
+        raise vm.Skip(f'no package {name}')
+    files = vm.debian_package(found[1])
+    kernel, = files.glob('boot/vmlinuz-*')
+    return files, kernel
+
+
 @vm.case
 def cloud():
     """The kernel of Debian's clouds; with its driver the guest hears the power button."""
-    vm.debian_package('linux-image-cloud-amd64')
-    depends = vm.tool('apt-cache', 'depends', 'linux-image-cloud-amd64').decode()
-    files = vm.debian_package(re.search(r'Depends: (linux-image-\S+)', depends)[1])
-    kernel, = files.glob('boot/vmlinuz-*')
+    files, kernel = packaged('linux-image-cloud-amd64')
     drivers = [(f'm/{path.name}', path.read_bytes()) for path in files.rglob('button.ko')]
     vm.initramfs(files=drivers)
     with boot(kernel=kernel) as m:
@@ -182,7 +190,7 @@ def no_initrd():
 
 @vm.case
 def disk():
-    """An IDE disk and a CD, written and read."""
+    """Debian's usual kernel on an IDE disk and a CD, by bus master DMA."""
     image, iso = vm.scratch() / 'disk.img', vm.scratch() / 'cd.iso'
     vm.need('xorriso')
     image.write_bytes(b'first sector of the disk'.ljust(512, b'.') + bytes(8 << 20))
@@ -190,16 +198,12 @@ def disk():
     folder.mkdir()
     (folder / 'hello.txt').write_text('hello from the CD\n')
     vm.tool('xorriso', '-as', 'mkisofs', '-quiet', '-o', iso, folder)
-    modules = vm.installer_files('amd64', '*/ata_piix.ko', '*/ata_generic.ko', '*/libata.ko', '*/scsi_mod.ko', '*/sd_mod.ko',
-                                 '*/sr_mod.ko', '*/cdrom.ko', '*/isofs.ko', '*/scsi_common.ko', '*/crc-t10dif.ko',
-                                 '*/crct10dif_common.ko', '*/t10-pi.ko', '*/crc64-rocksoft.ko', '*/crc64.ko',
-                                 '*/crct10dif_generic.ko', '*/crc64-rocksoft-generic.ko', '*/crct10dif-pclmul.ko')
+    files, kernel = packaged('linux-image-amd64')
     order = ['scsi_common', 'scsi_mod', 'libata', 'crct10dif_common', 'crct10dif_generic', 'crc-t10dif', 'crc64',
              'crc64-rocksoft-generic', 'crc64-rocksoft', 't10-pi', 'cdrom', 'sd_mod', 'sr_mod', 'isofs', 'ata_piix']
-    found = {path.stem: path for path in modules.rglob('*.ko')}
-    files = [(f'm/{name}.ko', found[name].read_bytes()) for name in order if name in found]
-    archive = vm.initramfs(files=files)
-    with vm.Machine('-m', '256M', '-kernel', vm.linux(), '-initrd', archive, '-append', QUIET, '-drive',
+    found = {path.stem: path for path in files.rglob('*.ko')}
+    archive = vm.initramfs(files=[(f'm/{name}.ko', found[name].read_bytes()) for name in order if name in found])
+    with vm.Machine('-m', '256M', '-kernel', kernel, '-initrd', archive, '-append', QUIET, '-drive',
                     f'file={image},format=raw,if=ide', '-cdrom', iso) as m:
         m.wait('shell on ', 100)
         m.shell('for m in ' + ' '.join(name for name in order if name in found) + '; do insmod /m/$m.ko; done; true')
