@@ -588,7 +588,7 @@ is_passed (const VmInsn *insn, const VmInsnRow *row)
       switch (row->op)
         {
         case VM_OP_DIV: case VM_OP_IDIV: case VM_OP_FLDCW: case VM_OP_FNSTCW: case VM_OP_FNSTSW: case VM_OP_LDMXCSR:
-        case VM_OP_STMXCSR: case VM_OP_CMPXCHG8B: case VM_OP_CMPXCHG16B:
+        case VM_OP_STMXCSR: case VM_OP_VLDMXCSR: case VM_OP_VSTMXCSR: case VM_OP_CMPXCHG8B: case VM_OP_CMPXCHG16B:
           return true;
         default:
           /* MMX forms that name only MMX registers and memory. */

@@ -244,6 +244,25 @@ vm_op_lods (VmX86Env *env, const VmInsn *insn)
   while (commit (&s, n, false));
 }
 
+/* Upwards, eight bytes at a time: how many of N elements come before those that may decide. At least one is left. */
+static uint64_t
+skip_undecided (const String *s, const uint8_t *a, const uint8_t *b, uint64_t v, uint64_t n)
+{
+  bool until_equal = s->insn->flags & VM_INSN_REPNE;
+  uint64_t low = UINT64_MAX / size_mask (s->size); /* 1 in each element */
+  uint64_t pattern = v * low, high = low << (8 * s->size - 1), lanes = 8 / s->size, i = 0;
+
+  for (; n - i > lanes; i += lanes)
+    {
+      uint64_t differ = element (b + i * s->size, 8) ^ (a ? element (a + i * s->size, 8) : pattern);
+
+      /* An element is zero where the two are equal. */
+      if (until_equal ? ((differ - low) & ~differ & high) != 0 : differ != 0)
+        break;
+    }
+  return i;
+}
+
 /* Compares N elements of A (or the constant V when A is NULL) with those of B until one decides. Returns how many
  * were looked at; *last_a and *last_b are the last two. */
 static uint64_t
@@ -252,7 +271,7 @@ compare_run (const String *s, const uint8_t *a, const uint8_t *b, uint64_t v, ui
 {
   int64_t step = s->down ? -(int64_t) s->size : s->size;
   bool until_equal = s->insn->flags & VM_INSN_REPNE;
-  uint64_t i = 0, x = v, y = 0;
+  uint64_t i = s->down ? 0 : skip_undecided (s, a, b, v, n), x = v, y = 0;
 
   while (i < n)
     {
