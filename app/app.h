@@ -5,17 +5,17 @@
 #include "engine/machine/machine.h"
 
 extern const VmType *const vm_all_types[]; /* generated */
-extern const size_t        vm_n_all_types;
+extern const size_t vm_n_all_types;
 
-extern const VmArchOps        app_arch_x86;
+extern const VmArchOps app_arch_x86;
 extern const VmAccelOps *const app_accels[]; /* ends with NULL */
 
 /* lists.c: what "-machine help" and its kin print; the exit status. */
 int app_print_list (const VmSettings *settings, const VmTypeList *types, const VmBoard *const *boards);
 
 /* process.c: before any thread exists. */
-bool app_daemonize (GError **error);   /* returns in the child; the parent waits for app_daemon_ready() */
-void app_daemon_ready (void);          /* lets the parent exit with status 0 */
+bool app_daemonize (GError **error); /* returns in the child; the parent waits for app_daemon_ready() */
+void app_daemon_ready (void);        /* lets the parent exit with status 0 */
 bool app_write_pidfile (const char *path, GError **error);
 void app_remove_pidfile (const char *path);
 void app_name_process (const char *name);

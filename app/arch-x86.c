@@ -44,28 +44,34 @@ general_register (const VmX86Env *env, const char *name, uint64_t *value)
 
   if ((stem == 'r' || stem == 'e') && strlen (name) == 3)
     for (unsigned i = 0; i < 8; i++)
-      if (!strcmp (name + 1, stems[i])) {
-        *value = stem == 'r' ? env->gpr[i] : (uint32_t) env->gpr[i];
-        return true;
-      }
-  for (unsigned i = 0; i < 8; i++) {
-    if (!strcmp (name, stems[i])) {
-      *value = (uint16_t) env->gpr[i];
-      return true;
+      if (!strcmp (name + 1, stems[i]))
+        {
+          *value = stem == 'r' ? env->gpr[i] : (uint32_t) env->gpr[i];
+          return true;
+        }
+  for (unsigned i = 0; i < 8; i++)
+    {
+      if (!strcmp (name, stems[i]))
+        {
+          *value = (uint16_t) env->gpr[i];
+          return true;
+        }
+      if (i < 4 && strlen (name) == 2 && name[0] == stems[i][0] && (name[1] == 'l' || name[1] == 'h'))
+        {
+          *value = (uint8_t) (env->gpr[i] >> (name[1] == 'h' ? 8 : 0));
+          return true;
+        }
     }
-    if (i < 4 && strlen (name) == 2 && name[0] == stems[i][0] && (name[1] == 'l' || name[1] == 'h')) {
-      *value = (uint8_t) (env->gpr[i] >> (name[1] == 'h' ? 8 : 0));
-      return true;
+  if (stem == 'r' && g_ascii_isdigit (name[1]))
+    {
+      char *end;
+      guint64 n = g_ascii_strtoull (name + 1, &end, 10);
+      if (n >= 8 && n <= 15 && !*end)
+        {
+          *value = env->gpr[n];
+          return true;
+        }
     }
-  }
-  if (stem == 'r' && g_ascii_isdigit (name[1])) {
-    char *end;
-    guint64 n = g_ascii_strtoull (name + 1, &end, 10);
-    if (n >= 8 && n <= 15 && !*end) {
-      *value = env->gpr[n];
-      return true;
-    }
-  }
   return false;
 }
 
@@ -74,9 +80,10 @@ register_value (VmVcpu *vcpu, const char *name, uint64_t *value)
 {
   static const char *const segments[] = { "es", "cs", "ss", "ds", "fs", "gs" };
   const VmX86Env *env = env_of (vcpu);
-  const struct {
+  const struct
+  {
     const char *name;
-    uint64_t    value;
+    uint64_t value;
   } others[] = {
     { "rip", env->rip },
     { "eip", (uint32_t) env->rip },
@@ -93,29 +100,35 @@ register_value (VmVcpu *vcpu, const char *name, uint64_t *value)
   if (general_register (env, name, value))
     return true;
   for (unsigned i = 0; i < G_N_ELEMENTS (segments); i++)
-    if (!strncmp (name, segments[i], 2) && (!name[2] || !strcmp (name + 2, ".base") || !strcmp (name + 2, ".limit"))) {
-      *value = !name[2] ? env->seg[i].selector : name[3] == 'b' ? env->seg[i].base : env->seg[i].limit;
-      return true;
-    }
+    if (!strncmp (name, segments[i], 2) && (!name[2] || !strcmp (name + 2, ".base") || !strcmp (name + 2, ".limit")))
+      {
+        *value = !name[2] ? env->seg[i].selector : name[3] == 'b' ? env->seg[i].base : env->seg[i].limit;
+        return true;
+      }
   for (unsigned i = 0; i < G_N_ELEMENTS (others); i++)
-    if (!strcmp (name, others[i].name)) {
-      *value = others[i].value;
-      return true;
-    }
+    if (!strcmp (name, others[i].name))
+      {
+        *value = others[i].value;
+        return true;
+      }
   return false;
 }
 
 static void
 foreach_model (void (*func) (const VmCpuModelInfo *model, void *opaque), void *opaque)
 {
-  for (const VmX86ModelDef *const *m = vm_x86_models; *m; m++) {
-    g_autofree char *type = g_strdup_printf ("%s-x86_64-cpu", (*m)->name);
-    bool fixed = (*m)->kind == VM_X86_MODEL_TABLE;
-    VmCpuModelInfo info = { .name = (*m)->name, .type_name = type, .alias_of = (*m)->alias_of,
-                            .help = (*m)->description, .migration_safe = fixed || (*m)->kind == VM_X86_MODEL_BASE,
-                            .is_static = (*m)->kind == VM_X86_MODEL_BASE };
-    func (&info, opaque);
-  }
+  for (const VmX86ModelDef *const *m = vm_x86_models; *m; m++)
+    {
+      g_autofree char *type = g_strdup_printf ("%s-x86_64-cpu", (*m)->name);
+      bool fixed = (*m)->kind == VM_X86_MODEL_TABLE;
+      VmCpuModelInfo info = { .name = (*m)->name,
+                              .type_name = type,
+                              .alias_of = (*m)->alias_of,
+                              .help = (*m)->description,
+                              .migration_safe = fixed || (*m)->kind == VM_X86_MODEL_BASE,
+                              .is_static = (*m)->kind == VM_X86_MODEL_BASE };
+      func (&info, opaque);
+    }
 }
 
 static char *

@@ -32,14 +32,16 @@ print_machines (const VmBoard *const *boards)
     g_ptr_array_add (list, (gpointer) *boards);
   g_ptr_array_sort (list, compare_boards);
   puts ("Supported machines are:");
-  for (guint i = 0; i < list->len; i++) {
-    const VmBoard *b = g_ptr_array_index (list, i);
-    if (b->alias) {
-      g_autofree char *note = g_strdup_printf (" (alias of %s)", b->name);
-      print_board (b, b->alias, note);
+  for (guint i = 0; i < list->len; i++)
+    {
+      const VmBoard *b = g_ptr_array_index (list, i);
+      if (b->alias)
+        {
+          g_autofree char *note = g_strdup_printf (" (alias of %s)", b->name);
+          print_board (b, b->alias, note);
+        }
+      print_board (b, b->name, b->is_default ? " (default)" : "");
     }
-    print_board (b, b->name, b->is_default ? " (default)" : "");
-  }
 }
 
 /* --- properties --- */
@@ -63,31 +65,32 @@ default_text (const VmProp *prop)
 {
   static const char *const auto_names[] = { "auto", "on", "off" };
 
-  switch (prop->kind) {
-  case VM_PROP_BOOL:
-  case VM_PROP_BIT:
-    return g_strdup (prop->def ? "true" : "false");
-  case VM_PROP_U8:
-  case VM_PROP_U16:
-  case VM_PROP_U32:
-  case VM_PROP_U64:
-  case VM_PROP_SIZE:
-    return g_strdup_printf ("%" G_GUINT64_FORMAT,
-                            prop->width < 8 ? prop->def & VM_MASK (prop->width * 8 - 1, 0) : prop->def);
-  case VM_PROP_I32:
-    return g_strdup_printf ("%d", (int32_t) prop->def);
-  case VM_PROP_I64:
-    return g_strdup_printf ("%" G_GINT64_FORMAT, (gint64) prop->def);
-  case VM_PROP_ONOFFAUTO:
-    return g_strdup_printf ("\"%s\"", auto_names[prop->def % 3]);
-  case VM_PROP_ENUM:
-    return g_strdup_printf ("\"%s\"", prop->names[prop->def]);
-  case VM_PROP_STR:
-  case VM_PROP_CUSTOM:
-    return prop->def ? g_strdup_printf ("\"%s\"", (const char *) (uintptr_t) prop->def) : NULL;
-  default:
-    return NULL;
-  }
+  switch (prop->kind)
+    {
+    case VM_PROP_BOOL:
+    case VM_PROP_BIT:
+      return g_strdup (prop->def ? "true" : "false");
+    case VM_PROP_U8:
+    case VM_PROP_U16:
+    case VM_PROP_U32:
+    case VM_PROP_U64:
+    case VM_PROP_SIZE:
+      return g_strdup_printf ("%" G_GUINT64_FORMAT,
+                              prop->width < 8 ? prop->def & VM_MASK (prop->width * 8 - 1, 0) : prop->def);
+    case VM_PROP_I32:
+      return g_strdup_printf ("%d", (int32_t) prop->def);
+    case VM_PROP_I64:
+      return g_strdup_printf ("%" G_GINT64_FORMAT, (gint64) prop->def);
+    case VM_PROP_ONOFFAUTO:
+      return g_strdup_printf ("\"%s\"", auto_names[prop->def % 3]);
+    case VM_PROP_ENUM:
+      return g_strdup_printf ("\"%s\"", prop->names[prop->def]);
+    case VM_PROP_STR:
+    case VM_PROP_CUSTOM:
+      return prop->def ? g_strdup_printf ("\"%s\"", (const char *) (uintptr_t) prop->def) : NULL;
+    default:
+      return NULL;
+    }
 }
 
 static void
@@ -97,20 +100,22 @@ print_props (const char *title, const VmType *type)
 
   vm_type_foreach_prop (type, add_prop, props);
   g_ptr_array_sort (props, compare_props);
-  if (!props->len) {
-    printf ("There are no options for %s.\n", title);
-    return;
-  }
+  if (!props->len)
+    {
+      printf ("There are no options for %s.\n", title);
+      return;
+    }
   printf ("%s options:\n", title);
-  for (guint i = 0; i < props->len; i++) {
-    const VmProp *prop = g_ptr_array_index (props, i);
-    g_autofree char *head = g_strdup_printf ("  %s=<%s>", prop->name, vm_prop_type_name (prop));
-    g_autofree char *def = default_text (prop);
-    printf ("%-24s - %s", head, prop->help ? prop->help : "");
-    if (def)
-      printf (" (default: %s)", def);
-    putchar ('\n');
-  }
+  for (guint i = 0; i < props->len; i++)
+    {
+      const VmProp *prop = g_ptr_array_index (props, i);
+      g_autofree char *head = g_strdup_printf ("  %s=<%s>", prop->name, vm_prop_type_name (prop));
+      g_autofree char *def = default_text (prop);
+      printf ("%-24s - %s", head, prop->help ? prop->help : "");
+      if (def)
+        printf (" (default: %s)", def);
+      putchar ('\n');
+    }
 }
 
 /* --- devices and objects --- */
@@ -147,19 +152,20 @@ print_devices (const VmTypeList *types)
 
   vm_type_foreach (types, &vm_device_type, add_type, list);
   g_ptr_array_sort (list, compare_devices);
-  for (guint i = 0; i < list->len; i++) {
-    const VmType *type = g_ptr_array_index (list, i);
-    const VmDeviceClass *klass = vm_type_klass (type);
-    const char *bus = vm_device_bus_type (type);
-    if (!klass || !klass->user_creatable)
-      continue;
-    if (strcmp (category, category_of (type)) != 0)
-      printf ("%s%s devices:\n", *category ? "\n" : "", category_of (type));
-    category = category_of (type);
-    const char *desc = type->help && *type->help ? type->help : NULL;
-    printf ("name \"%s\"%s%s%s%s%s\n", type->name, bus ? ", bus " : "", bus ? bus : "", desc ? ", desc \"" : "",
-            desc ? desc : "", desc ? "\"" : "");
-  }
+  for (guint i = 0; i < list->len; i++)
+    {
+      const VmType *type = g_ptr_array_index (list, i);
+      const VmDeviceClass *klass = vm_type_klass (type);
+      const char *bus = vm_device_bus_type (type);
+      if (!klass || !klass->user_creatable)
+        continue;
+      if (strcmp (category, category_of (type)) != 0)
+        printf ("%s%s devices:\n", *category ? "\n" : "", category_of (type));
+      category = category_of (type);
+      const char *desc = type->help && *type->help ? type->help : NULL;
+      printf ("name \"%s\"%s%s%s%s%s\n", type->name, bus ? ", bus " : "", bus ? bus : "", desc ? ", desc \"" : "",
+              desc ? desc : "", desc ? "\"" : "");
+    }
 }
 
 static void
@@ -178,11 +184,12 @@ print_type (const VmTypeList *types, const char *name, const VmType *family, con
 {
   const VmType *type = vm_type_find (types, name);
 
-  if (!type || !vm_type_is_a (type, family)) {
-    vm_report_error ("%s %s,help: '%s' is not a valid %s", option, name, name,
-                     family == &vm_device_type ? "device model name" : "object type");
-    return 1;
-  }
+  if (!type || !vm_type_is_a (type, family))
+    {
+      vm_report_error ("%s %s,help: '%s' is not a valid %s", option, name, name,
+                       family == &vm_device_type ? "device model name" : "object type");
+      return 1;
+    }
   print_props (name, type);
   return 0;
 }
@@ -219,10 +226,11 @@ print_machine_options (const VmBoard *const *boards, const char *name)
 {
   const VmBoard *board = vm_board_find (boards, name);
 
-  if (!board) {
-    vm_report_error ("unsupported machine type\nUse -machine help to list supported machines");
-    return 1;
-  }
+  if (!board)
+    {
+      vm_report_error ("unsupported machine type\nUse -machine help to list supported machines");
+      return 1;
+    }
   g_autofree char *title = g_strdup_printf ("%s-machine", board->name);
   print_props (title, board->type);
   return 0;
@@ -245,10 +253,12 @@ app_print_list (const VmSettings *settings, const VmTypeList *types, const VmBoa
     print_devices (types);
   else if (!strcmp (topic, "object"))
     print_objects (types);
-  else if (!strcmp (topic, "cpu")) {
-    g_autofree char *text = vm_x86_cpu_help ();
-    fputs (text, stdout);
-  } else if (!strcmp (topic, "accel"))
+  else if (!strcmp (topic, "cpu"))
+    {
+      g_autofree char *text = vm_x86_cpu_help ();
+      fputs (text, stdout);
+    }
+  else if (!strcmp (topic, "accel"))
     print_accels ();
   else if (!strcmp (topic, "vga"))
     print_vga ();
@@ -256,23 +266,28 @@ app_print_list (const VmSettings *settings, const VmTypeList *types, const VmBoa
     print_data_dirs (settings);
   else if (!strcmp (topic, "display"))
     puts ("Available display backend types:\nnone\ngtk");
-  else if (!strcmp (topic, "chardev")) {
-    puts ("Available chardev backend types: ");
-    for (const char *const *name = vm_chardev_backends (); *name; name++)
-      printf ("  %s\n", *name);
-  } else if (!strcmp (topic, "drive-format"))
+  else if (!strcmp (topic, "chardev"))
+    {
+      puts ("Available chardev backend types: ");
+      for (const char *const *name = vm_chardev_backends (); *name; name++)
+        printf ("  %s\n", *name);
+    }
+  else if (!strcmp (topic, "drive-format"))
     puts ("Supported formats: raw");
   else if (!strcmp (topic, "audiodev"))
     puts ("Available audio drivers:\nnone");
   else if (!strcmp (topic, "netdev"))
     puts ("Available netdev backend types:\nnone");
-  else if (!strcmp (topic, "d")) {
-    vm_log_print_items ();
-    return 1;
-  } else { /* "keys" and, with exit status 1, "keys!" */
-    printf ("%s options:\n", argument);
-    vm_options_print_keys (argument);
-    return topic[strlen (topic) - 1] == '!' ? 1 : 0;
-  }
+  else if (!strcmp (topic, "d"))
+    {
+      vm_log_print_items ();
+      return 1;
+    }
+  else
+    { /* "keys" and, with exit status 1, "keys!" */
+      printf ("%s options:\n", argument);
+      vm_options_print_keys (argument);
+      return topic[strlen (topic) - 1] == '!' ? 1 : 0;
+    }
   return 0;
 }

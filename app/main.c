@@ -28,16 +28,17 @@ const VmAccelOps *const app_accels[] = {
   NULL,
 };
 
-typedef struct App {
-  VmSettings       *settings;
-  VmTypeList       *types;
-  VmMachine        *machine;
-  VmMonitors       *monitors;
-  VmQtest          *qtest;
+typedef struct App
+{
+  VmSettings *settings;
+  VmTypeList *types;
+  VmMachine *machine;
+  VmMonitors *monitors;
+  VmQtest *qtest;
   const VmUiModule *ui;
-  bool              pidfile;
-  int               status;
-  GThread          *engine;
+  bool pidfile;
+  int status;
+  GThread *engine;
 } App;
 
 /* --- the window --- */
@@ -59,9 +60,10 @@ load_ui (App *app, GError **error)
   if (!module)
     module = open_module (VM_BUILDDIR "/ui/gtk", VM_UI_GTK_MODULE);
   if (!module)
-    return vm_fail (error, "the window needs the module %s, which cannot be loaded: %s; install it or use "
-                    "-display none", VM_UI_GTK_MODULE,
-                    g_module_error () ? g_module_error () : "it is not installed");
+    return vm_fail (error,
+                    "the window needs the module %s, which cannot be loaded: %s; install it or use "
+                    "-display none",
+                    VM_UI_GTK_MODULE, g_module_error () ? g_module_error () : "it is not installed");
   g_module_make_resident (module); /* GTK cannot be unloaded */
   if (!g_module_symbol (module, VM_UI_GTK_SYMBOL, (gpointer *) &app->ui))
     return vm_fail (error, "%s is not a user interface: %s", VM_UI_GTK_MODULE, g_module_error ());
@@ -144,9 +146,9 @@ build_machine (App *app, const VmBoard *board, GError **error)
 #endif
   app->monitors = vm_monitors_new (m);
   return vm_machine_create_backends (m, error) && open_monitors (app, error)
-         && vm_machine_init_accel (m, app_accels, error)
-         && app_open_drives (m, error) && vm_machine_create_ram (m, error) && check_start (app->settings, error)
-         && vm_machine_init_board (m, error) && vm_machine_create_devices (m, error) && open_doors (app, error);
+         && vm_machine_init_accel (m, app_accels, error) && app_open_drives (m, error)
+         && vm_machine_create_ram (m, error) && check_start (app->settings, error) && vm_machine_init_board (m, error)
+         && vm_machine_create_devices (m, error) && open_doors (app, error);
 }
 
 static bool
@@ -200,10 +202,11 @@ static void
 run (App *app)
 {
   app_daemon_ready ();
-  if (!app->ui) {
-    app->status = vm_machine_run (app->machine); /* the main thread is the engine thread */
-    return;
-  }
+  if (!app->ui)
+    {
+      app->status = vm_machine_run (app->machine); /* the main thread is the engine thread */
+      return;
+    }
   app->ui->run (app->machine, start_engine, app);
   vm_machine_quit (app->machine, 0, VM_CAUSE_HOST_UI); /* does nothing when the machine ended first */
   g_thread_join (app->engine);
@@ -241,21 +244,22 @@ main (int argc, char **argv)
   signal (SIGPIPE, SIG_IGN);
   vm_log_set_program (argv[0]);
   app.types = vm_type_list_new (vm_all_types, vm_n_all_types);
-  switch (vm_options_parse (argc, argv, app.settings, &error)) {
-  case VM_OPTIONS_DONE:
-    break;
-  case VM_OPTIONS_FAIL:
-    app.status = fail (error);
-    break;
-  case VM_OPTIONS_RUN:
-    if (app.settings->help_topic)
-      app.status = app_print_list (app.settings, app.types, vm_boards);
-    else if (prepare (&app, &error))
-      run (&app);
-    else
+  switch (vm_options_parse (argc, argv, app.settings, &error))
+    {
+    case VM_OPTIONS_DONE:
+      break;
+    case VM_OPTIONS_FAIL:
       app.status = fail (error);
-    break;
-  }
+      break;
+    case VM_OPTIONS_RUN:
+      if (app.settings->help_topic)
+        app.status = app_print_list (app.settings, app.types, vm_boards);
+      else if (prepare (&app, &error))
+        run (&app);
+      else
+        app.status = fail (error);
+      break;
+    }
   tear_down (&app);
   return app.status;
 }

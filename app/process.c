@@ -35,10 +35,11 @@ app_daemonize (GError **error)
   pid_t pid = fork ();
   if (pid < 0)
     return vm_fail (error, "cannot fork: %s", g_strerror (errno));
-  if (pid > 0) {
-    close (fds[1]);
-    wait_for_child (fds[0]);
-  }
+  if (pid > 0)
+    {
+      close (fds[1]);
+      wait_for_child (fds[0]);
+    }
   close (fds[0]);
   ready_fd = fds[1];
   setsid ();
@@ -78,17 +79,19 @@ app_write_pidfile (const char *path, GError **error)
 
   if (fd < 0)
     return vm_fail (error, "cannot create PID file: Could not create '%s': %s", path, g_strerror (errno));
-  if (fcntl (fd, F_SETLK, &lock) != 0) {
-    vm_fail (error, "cannot create PID file: Could not lock '%s': %s", path, g_strerror (errno));
-    close (fd);
-    return false;
-  }
+  if (fcntl (fd, F_SETLK, &lock) != 0)
+    {
+      vm_fail (error, "cannot create PID file: Could not lock '%s': %s", path, g_strerror (errno));
+      close (fd);
+      return false;
+    }
   g_autofree char *text = g_strdup_printf ("%ld\n", (long) getpid ());
   bool ok = ftruncate (fd, 0) == 0 && write (fd, text, strlen (text)) == (ssize_t) strlen (text);
-  if (!ok) {
-    vm_fail (error, "cannot create PID file: Could not write '%s': %s", path, g_strerror (errno));
-    close (fd);
-  }
+  if (!ok)
+    {
+      vm_fail (error, "cannot create PID file: Could not write '%s': %s", path, g_strerror (errno));
+      close (fd);
+    }
   return ok; /* the descriptor stays open: it holds the lock */
 }
 

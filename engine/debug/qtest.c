@@ -10,16 +10,17 @@
 #include <stdio.h>
 
 #define LINE_MAX_BYTES (64 * VM_MIB) /* of a hexadecimal write */
-#define TRANSFER_MAX   (16 * VM_MIB)
+#define TRANSFER_MAX (16 * VM_MIB)
 
-struct VmQtest {
+struct VmQtest
+{
   VmMachine *machine;
-  VmCharFe   fe;
-  GString   *in, *out;
-  FILE      *log;
-  bool       close_log;
-  gint64     started;
-  int        levels[256]; /* of watched lines, so that only changes are told */
+  VmCharFe fe;
+  GString *in, *out;
+  FILE *log;
+  bool close_log;
+  gint64 started;
+  int levels[256]; /* of watched lines, so that only changes are told */
 };
 
 /* --- talking --- */
@@ -37,8 +38,7 @@ flush_out (VmQtest *q)
   g_string_erase (q->out, 0, vm_char_fe_write (&q->fe, q->out->str, q->out->len));
 }
 
-static void
-reply (VmQtest *q, const char *format, ...) G_GNUC_PRINTF (2, 3);
+static void reply (VmQtest *q, const char *format, ...) G_GNUC_PRINTF (2, 3);
 static void
 reply (VmQtest *q, const char *format, ...)
 {
@@ -55,9 +55,10 @@ reply (VmQtest *q, const char *format, ...)
 
 /* --- commands: WORDS[0] is the name --- */
 
-typedef struct Command {
+typedef struct Command
+{
   const char *name;
-  unsigned    n_args;   /* at least */
+  unsigned n_args; /* at least */
   void (*func) (VmQtest *q, char **words);
 } Command;
 
@@ -68,10 +69,11 @@ number (VmQtest *q, const char *text, uint64_t *value)
 
   errno = 0;
   *value = g_ascii_strtoull (text, &end, 0);
-  if (errno || end == text || *end) {
-    reply (q, "FAIL Invalid number '%s'", text);
-    return false;
-  }
+  if (errno || end == text || *end)
+    {
+      reply (q, "FAIL Invalid number '%s'", text);
+      return false;
+    }
   return true;
 }
 
@@ -99,8 +101,8 @@ cmd_in (VmQtest *q, char **words)
 
   if (!number (q, words[1], &addr))
     return;
-  uint64_t value = vm_as_load (q->machine->env.io_as, addr & 0xffff, size_of_letter (words[0][2]), VM_MEM_ATTRS_NONE,
-                               NULL);
+  uint64_t value
+      = vm_as_load (q->machine->env.io_as, addr & 0xffff, size_of_letter (words[0][2]), VM_MEM_ATTRS_NONE, NULL);
   reply (q, "OK 0x%04x", (unsigned) value);
 }
 
@@ -132,10 +134,11 @@ transfer (VmQtest *q, char **words, uint64_t *addr, uint64_t *len)
 {
   if (!number (q, words[1], addr) || !number (q, words[2], len))
     return NULL;
-  if (*len == 0 || *len > TRANSFER_MAX) {
-    reply (q, "FAIL Invalid size '%s'", words[2]);
-    return NULL;
-  }
+  if (*len == 0 || *len > TRANSFER_MAX)
+    {
+      reply (q, "FAIL Invalid size '%s'", words[2]);
+      return NULL;
+    }
   return g_malloc0 (*len);
 }
 
@@ -165,10 +168,11 @@ cmd_write (VmQtest *q, char **words)
 
   if (!data)
     return;
-  if (!g_str_has_prefix (hex, "0x")) {
-    reply (q, "FAIL Data must be hexadecimal");
-    return;
-  }
+  if (!g_str_has_prefix (hex, "0x"))
+    {
+      reply (q, "FAIL Data must be hexadecimal");
+      return;
+    }
   /* Too little data leaves zeros at the end. */
   hex += 2;
   for (uint64_t i = 0; i < len && g_ascii_isxdigit (hex[0]) && g_ascii_isxdigit (hex[1]); i++, hex += 2)
@@ -250,11 +254,12 @@ cmd_clock_step (VmQtest *q, char **words)
 
   if (!clock_is_ours (q))
     return;
-  if (words[1]) {
-    if (number (q, words[1], &step))
-      advance (q, step > (uint64_t) (INT64_MAX - now) ? INT64_MAX : now + (int64_t) step);
-    return;
-  }
+  if (words[1])
+    {
+      if (number (q, words[1], &step))
+        advance (q, step > (uint64_t) (INT64_MAX - now) ? INT64_MAX : now + (int64_t) step);
+      return;
+    }
   int64_t next = vm_clocks_next_deadline (clocks, VM_CLOCK_VIRTUAL);
   advance (q, next < 0 ? now : MAX (next, now));
 }
@@ -285,10 +290,11 @@ on_irq (void *opaque, unsigned n, int level)
 static void
 cmd_irq_intercept (VmQtest *q, char **words)
 {
-  if (!vm_object_resolve (q->machine->env.root, words[1])) {
-    reply (q, "FAIL Unknown device '%s'", words[1]);
-    return;
-  }
+  if (!vm_object_resolve (q->machine->env.root, words[1]))
+    {
+      reply (q, "FAIL Unknown device '%s'", words[1]);
+      return;
+    }
   q->machine->irq_tap = on_irq;
   q->machine->irq_tap_opaque = q;
   reply (q, "OK");
@@ -301,10 +307,11 @@ cmd_set_irq_in (VmQtest *q, char **words)
 
   if (!number (q, words[3], &n) || !number (q, words[4], &level))
     return;
-  if (!q->machine->set_irq || n >= G_N_ELEMENTS (q->levels)) {
-    reply (q, "FAIL The board has no such line");
-    return;
-  }
+  if (!q->machine->set_irq || n >= G_N_ELEMENTS (q->levels))
+    {
+      reply (q, "FAIL The board has no such line");
+      return;
+    }
   q->machine->set_irq (q->machine, n, level != 0);
   reply (q, "OK");
 }
@@ -312,15 +319,31 @@ cmd_set_irq_in (VmQtest *q, char **words)
 /* --- dispatch --- */
 
 static const Command commands[] = {
-  { "outb", 2, cmd_out },       { "outw", 2, cmd_out },       { "outl", 2, cmd_out },
-  { "inb", 1, cmd_in },         { "inw", 1, cmd_in },         { "inl", 1, cmd_in },
-  { "writeb", 2, cmd_store },   { "writew", 2, cmd_store },   { "writel", 2, cmd_store },
-  { "writeq", 2, cmd_store },   { "readb", 1, cmd_load },     { "readw", 1, cmd_load },
-  { "readl", 1, cmd_load },     { "readq", 1, cmd_load },     { "read", 2, cmd_read },
-  { "write", 3, cmd_write },    { "b64read", 2, cmd_b64read }, { "b64write", 3, cmd_b64write },
-  { "memset", 3, cmd_memset },  { "endianness", 0, cmd_endianness }, { "clock_step", 0, cmd_clock_step },
-  { "clock_set", 1, cmd_clock_set }, { "irq_intercept_in", 1, cmd_irq_intercept },
-  { "irq_intercept_out", 1, cmd_irq_intercept }, { "set_irq_in", 4, cmd_set_irq_in },
+  { "outb", 2, cmd_out },
+  { "outw", 2, cmd_out },
+  { "outl", 2, cmd_out },
+  { "inb", 1, cmd_in },
+  { "inw", 1, cmd_in },
+  { "inl", 1, cmd_in },
+  { "writeb", 2, cmd_store },
+  { "writew", 2, cmd_store },
+  { "writel", 2, cmd_store },
+  { "writeq", 2, cmd_store },
+  { "readb", 1, cmd_load },
+  { "readw", 1, cmd_load },
+  { "readl", 1, cmd_load },
+  { "readq", 1, cmd_load },
+  { "read", 2, cmd_read },
+  { "write", 3, cmd_write },
+  { "b64read", 2, cmd_b64read },
+  { "b64write", 3, cmd_b64write },
+  { "memset", 3, cmd_memset },
+  { "endianness", 0, cmd_endianness },
+  { "clock_step", 0, cmd_clock_step },
+  { "clock_set", 1, cmd_clock_set },
+  { "irq_intercept_in", 1, cmd_irq_intercept },
+  { "irq_intercept_out", 1, cmd_irq_intercept },
+  { "set_irq_in", 4, cmd_set_irq_in },
 };
 
 static void
@@ -337,15 +360,16 @@ run_line (VmQtest *q, const char *line)
   if (!n)
     return;
   g_ptr_array_add (words, NULL);
-  for (size_t i = 0; i < G_N_ELEMENTS (commands); i++) {
-    if (strcmp (commands[i].name, g_ptr_array_index (words, 0)) != 0)
-      continue;
-    if (n - 1 < commands[i].n_args)
-      reply (q, "FAIL %s: arguments are missing", commands[i].name);
-    else
-      commands[i].func (q, (char **) words->pdata);
-    return;
-  }
+  for (size_t i = 0; i < G_N_ELEMENTS (commands); i++)
+    {
+      if (strcmp (commands[i].name, g_ptr_array_index (words, 0)) != 0)
+        continue;
+      if (n - 1 < commands[i].n_args)
+        reply (q, "FAIL %s: arguments are missing", commands[i].name);
+      else
+        commands[i].func (q, (char **) words->pdata);
+      return;
+    }
   reply (q, "FAIL Unknown command '%s'", (char *) g_ptr_array_index (words, 0));
 }
 
@@ -362,15 +386,17 @@ receive (void *opaque, const uint8_t *buf, size_t len)
   char *newline;
 
   g_string_append_len (q->in, (const char *) buf, len);
-  while ((newline = memchr (q->in->str, '\n', q->in->len))) {
-    g_autofree char *line = g_strndup (q->in->str, newline - q->in->str);
-    g_string_erase (q->in, 0, newline + 1 - q->in->str);
-    run_line (q, line);
-  }
-  if (q->in->len > LINE_MAX_BYTES) {
-    reply (q, "ERR line is too long");
-    g_string_truncate (q->in, 0);
-  }
+  while ((newline = memchr (q->in->str, '\n', q->in->len)))
+    {
+      g_autofree char *line = g_strndup (q->in->str, newline - q->in->str);
+      g_string_erase (q->in, 0, newline + 1 - q->in->str);
+      run_line (q, line);
+    }
+  if (q->in->len > LINE_MAX_BYTES)
+    {
+      reply (q, "ERR line is too long");
+      g_string_truncate (q->in, 0);
+    }
 }
 
 static void
@@ -378,13 +404,14 @@ on_event (void *opaque, VmCharEvent event)
 {
   VmQtest *q = opaque;
 
-  if (event == VM_CHAR_OPENED || event == VM_CHAR_CLOSED) {
-    g_string_truncate (q->in, 0);
-    g_string_truncate (q->out, 0);
-    memset (q->levels, 0, sizeof q->levels);
-    q->machine->irq_tap = NULL;
-    log_line (q, 'I', event == VM_CHAR_OPENED ? "OPENED" : "CLOSED");
-  }
+  if (event == VM_CHAR_OPENED || event == VM_CHAR_CLOSED)
+    {
+      g_string_truncate (q->in, 0);
+      g_string_truncate (q->out, 0);
+      memset (q->levels, 0, sizeof q->levels);
+      q->machine->irq_tap = NULL;
+      log_line (q, 'I', event == VM_CHAR_OPENED ? "OPENED" : "CLOSED");
+    }
 }
 
 static void
@@ -412,12 +439,13 @@ vm_qtest_new (VmMachine *machine, GError **error)
   q->log = stderr;
   if (log && !strcmp (log, "none"))
     q->log = NULL;
-  else if (log) {
-    q->log = fopen (log, "we");
-    q->close_log = q->log != NULL;
-    if (!q->log)
-      vm_fail (error, "-qtest-log %s: %s", log, g_strerror (errno));
-  }
+  else if (log)
+    {
+      q->log = fopen (log, "we");
+      q->close_log = q->log != NULL;
+      if (!q->log)
+        vm_fail (error, "-qtest-log %s: %s", log, g_strerror (errno));
+    }
   VmChardev *chr = vm_chardev_find (machine->env.root, machine->qtest_chardev);
   bool ok = (!log || q->log || !strcmp (log, "none")) && vm_char_fe_attach_to (&q->fe, chr, &fe_ops, q, error);
   if (!ok)

@@ -9,6 +9,6 @@ typedef struct VmQtest VmQtest;
 
 /* Serves the back end machine->qtest_chardev. */
 VmQtest *vm_qtest_new (VmMachine *machine, GError **error);
-void     vm_qtest_free (VmQtest *qtest);
+void vm_qtest_free (VmQtest *qtest);
 
 extern const VmAccelOps vm_qtest_accel_ops;

@@ -26,9 +26,15 @@ on_vc_added (void *opaque, VmChardev *chr, const VmCharOptions *options)
 void
 vm_machine_init_chars (VmMachine *m)
 {
-  m->priv->chars = (VmCharEnv) {
-    .loop = m->env.loop, .clocks = m->env.clocks, .root = m->env.root, .escape = m->settings->escape_char,
-    .opaque = m, .quit = on_quit, .exit = on_exit_status, .vc_added = on_vc_added,
+  m->priv->chars = (VmCharEnv){
+    .loop = m->env.loop,
+    .clocks = m->env.clocks,
+    .root = m->env.root,
+    .escape = m->settings->escape_char,
+    .opaque = m,
+    .quit = on_quit,
+    .exit = on_exit_status,
+    .vc_added = on_vc_added,
   };
 }
 
@@ -43,8 +49,9 @@ add_monitor (VmMachine *m, const char *chardev, const VmCharSpec *spec)
 {
   VmMonSpec *mon = g_new0 (VmMonSpec, 1);
 
-  *mon = (VmMonSpec) {
-    .chardev = g_strdup (chardev), .option = g_strdup (spec->option ? spec->option : spec->text),
+  *mon = (VmMonSpec){
+    .chardev = g_strdup (chardev),
+    .option = g_strdup (spec->option ? spec->option : spec->text),
     .control = spec->use == VM_CHAR_USE_QMP || spec->use == VM_CHAR_USE_QMP_PRETTY,
     .pretty = spec->use == VM_CHAR_USE_QMP_PRETTY,
   };
@@ -56,48 +63,54 @@ static char *
 fresh_id (VmMachine *m, VmCharUse use, unsigned n)
 {
   static const char *const names[] = {
-    [VM_CHAR_USE_SERIAL] = "serial%u",         [VM_CHAR_USE_PARALLEL] = "parallel%u",
-    [VM_CHAR_USE_MONITOR] = "compat_monitor%u", [VM_CHAR_USE_QMP] = "compat_monitor%u",
-    [VM_CHAR_USE_QMP_PRETTY] = "compat_monitor%u", [VM_CHAR_USE_DEBUGCON] = "debugcon%u",
-    [VM_CHAR_USE_GDB] = "gdb%u",               [VM_CHAR_USE_QTEST] = "qtest%u",
+    [VM_CHAR_USE_SERIAL] = "serial%u",
+    [VM_CHAR_USE_PARALLEL] = "parallel%u",
+    [VM_CHAR_USE_MONITOR] = "compat_monitor%u",
+    [VM_CHAR_USE_QMP] = "compat_monitor%u",
+    [VM_CHAR_USE_QMP_PRETTY] = "compat_monitor%u",
+    [VM_CHAR_USE_DEBUGCON] = "debugcon%u",
+    [VM_CHAR_USE_GDB] = "gdb%u",
+    [VM_CHAR_USE_QTEST] = "qtest%u",
   };
   const char *format = names[use];
   g_autofree char *stem = g_strndup (format, strlen (format) - 2);
 
-  for (;; n++) {
-    char *id = g_strdup_printf ("%s%u", stem, n);
-    if (!vm_chardev_find (m->env.root, id))
-      return id;
-    g_free (id);
-  }
+  for (;; n++)
+    {
+      char *id = g_strdup_printf ("%s%u", stem, n);
+      if (!vm_chardev_find (m->env.root, id))
+        return id;
+      g_free (id);
+    }
 }
 
 static void
 hand_out (VmMachine *m, const VmCharSpec *spec, const char *id)
 {
-  switch (spec->use) {
-  case VM_CHAR_USE_SERIAL:
-    g_ptr_array_add (m->serials, g_strdup (id));
-    break;
-  case VM_CHAR_USE_PARALLEL:
-    g_ptr_array_add (m->parallels, g_strdup (id));
-    break;
-  case VM_CHAR_USE_DEBUGCON:
-    g_ptr_array_add (m->debugcons, g_strdup (id));
-    break;
-  case VM_CHAR_USE_MONITOR:
-  case VM_CHAR_USE_QMP:
-  case VM_CHAR_USE_QMP_PRETTY:
-    add_monitor (m, id, spec);
-    break;
-  case VM_CHAR_USE_QTEST:
-    g_free (m->qtest_chardev);
-    m->qtest_chardev = g_strdup (id);
-    break;
-  case VM_CHAR_USE_ID:
-  case VM_CHAR_USE_GDB:
-    break;
-  }
+  switch (spec->use)
+    {
+    case VM_CHAR_USE_SERIAL:
+      g_ptr_array_add (m->serials, g_strdup (id));
+      break;
+    case VM_CHAR_USE_PARALLEL:
+      g_ptr_array_add (m->parallels, g_strdup (id));
+      break;
+    case VM_CHAR_USE_DEBUGCON:
+      g_ptr_array_add (m->debugcons, g_strdup (id));
+      break;
+    case VM_CHAR_USE_MONITOR:
+    case VM_CHAR_USE_QMP:
+    case VM_CHAR_USE_QMP_PRETTY:
+      add_monitor (m, id, spec);
+      break;
+    case VM_CHAR_USE_QTEST:
+      g_free (m->qtest_chardev);
+      m->qtest_chardev = g_strdup (id);
+      break;
+    case VM_CHAR_USE_ID:
+    case VM_CHAR_USE_GDB:
+      break;
+    }
 }
 
 static bool
@@ -114,20 +127,23 @@ static bool
 create_legacy (VmMachine *m, const VmCharSpec *spec, unsigned n, GError **error)
 {
   VmCharLegacy legacy = { 0 };
-  bool mon_ok = spec->use == VM_CHAR_USE_SERIAL || spec->use == VM_CHAR_USE_PARALLEL
-                || spec->use == VM_CHAR_USE_DEBUGCON;
+  bool mon_ok
+      = spec->use == VM_CHAR_USE_SERIAL || spec->use == VM_CHAR_USE_PARALLEL || spec->use == VM_CHAR_USE_DEBUGCON;
   g_autofree char *id = NULL;
   bool ok = vm_chardev_parse_legacy (spec->text, mon_ok, &legacy, error);
 
-  if (ok && legacy.reuse) {
-    id = g_strdup (legacy.reuse);
-    ok = vm_chardev_find (m->env.root, id) || no_such_chardev (spec, id, error);
-  } else if (ok && legacy.options) {
-    id = fresh_id (m, spec->use, n);
-    vm_char_options_set_id (legacy.options, id);
-    VmChardev *chr = vm_chardev_new (&m->priv->chars, legacy.options, error);
-    ok = chr && vm_chardev_wait (chr, error);
-  }
+  if (ok && legacy.reuse)
+    {
+      id = g_strdup (legacy.reuse);
+      ok = vm_chardev_find (m->env.root, id) || no_such_chardev (spec, id, error);
+    }
+  else if (ok && legacy.options)
+    {
+      id = fresh_id (m, spec->use, n);
+      vm_char_options_set_id (legacy.options, id);
+      VmChardev *chr = vm_chardev_new (&m->priv->chars, legacy.options, error);
+      ok = chr && vm_chardev_wait (chr, error);
+    }
   bool port = spec->use == VM_CHAR_USE_SERIAL || spec->use == VM_CHAR_USE_PARALLEL;
   if (ok && (id || port))
     hand_out (m, spec, id);
@@ -154,32 +170,34 @@ create_named (VmMachine *m, const VmCharSpec *spec, GError **error)
 static bool
 open_monitors (VmMachine *m, GError **error)
 {
-  for (guint i = 0; i < m->settings->monitors->len; i++) {
-    const VmMonSpec *spec = g_ptr_array_index (m->settings->monitors, i);
-    if (!vm_chardev_find (m->env.root, spec->chardev))
-      return vm_fail (error, "%s: chardev \"%s\" not found", spec->option, spec->chardev);
-    VmMonSpec *copy = g_new0 (VmMonSpec, 1);
-    *copy = *spec;
-    copy->chardev = g_strdup (spec->chardev);
-    copy->option = g_strdup (spec->option);
-    g_ptr_array_add (m->monitors, copy);
-  }
+  for (guint i = 0; i < m->settings->monitors->len; i++)
+    {
+      const VmMonSpec *spec = g_ptr_array_index (m->settings->monitors, i);
+      if (!vm_chardev_find (m->env.root, spec->chardev))
+        return vm_fail (error, "%s: chardev \"%s\" not found", spec->option, spec->chardev);
+      VmMonSpec *copy = g_new0 (VmMonSpec, 1);
+      *copy = *spec;
+      copy->chardev = g_strdup (spec->chardev);
+      copy->option = g_strdup (spec->option);
+      g_ptr_array_add (m->monitors, copy);
+    }
   return true;
 }
 
 static int
 rank_of (VmCharUse use)
 {
-  switch (use) {
-  case VM_CHAR_USE_ID:
-    return 0;
-  case VM_CHAR_USE_MONITOR:
-  case VM_CHAR_USE_QMP:
-  case VM_CHAR_USE_QMP_PRETTY:
-    return 1;
-  default:
-    return 2;
-  }
+  switch (use)
+    {
+    case VM_CHAR_USE_ID:
+      return 0;
+    case VM_CHAR_USE_MONITOR:
+    case VM_CHAR_USE_QMP:
+    case VM_CHAR_USE_QMP_PRETTY:
+      return 1;
+    default:
+      return 2;
+    }
 }
 
 bool
@@ -190,17 +208,19 @@ vm_machine_create_chars (VmMachine *m, GError **error)
 
   /* Those with an id first: the others may name them. Then monitors, which come before ports for the terminal. */
   for (int rank = 0; rank < 3; rank++)
-    for (guint i = 0; i < specs->len; i++) {
-      const VmCharSpec *spec = g_ptr_array_index (specs, i);
-      if (rank_of (spec->use) != rank)
-        continue;
-      bool ok = rank == 0 ? create_named (m, spec, error) : create_legacy (m, spec, counts[spec->use], error);
-      if (!ok) {
-        if (spec->option)
-          g_prefix_error (error, "%s: ", spec->option);
-        return false;
+    for (guint i = 0; i < specs->len; i++)
+      {
+        const VmCharSpec *spec = g_ptr_array_index (specs, i);
+        if (rank_of (spec->use) != rank)
+          continue;
+        bool ok = rank == 0 ? create_named (m, spec, error) : create_legacy (m, spec, counts[spec->use], error);
+        if (!ok)
+          {
+            if (spec->option)
+              g_prefix_error (error, "%s: ", spec->option);
+            return false;
+          }
+        counts[spec->use]++;
       }
-      counts[spec->use]++;
-    }
   return open_monitors (m, error);
 }

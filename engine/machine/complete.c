@@ -10,43 +10,41 @@ to_json (const VmKeyVals *list)
 {
   json_object *json = json_object_new_object ();
 
-  for (guint i = 0; i < list->pairs->len; i++) {
-    const VmKeyValue *pair = g_ptr_array_index (list->pairs, i);
-    json_object_object_add (json, pair->key, json_object_new_string (pair->value));
-  }
+  for (guint i = 0; i < list->pairs->len; i++)
+    {
+      const VmKeyValue *pair = g_ptr_array_index (list->pairs, i);
+      json_object_object_add (json, pair->key, json_object_new_string (pair->value));
+    }
   return json;
 }
 
 static bool
 check_levels (const VmqSMPConfiguration *c, GError **error)
 {
-  const struct {
+  const struct
+  {
     const char *name;
-    bool        given, supported;
-    int64_t     value;
+    bool given, supported;
+    int64_t value;
   } levels[] = {
-    { "cpus", c->has_cpus, true, c->cpus },
-    { "drawers", c->has_drawers, false, c->drawers },
-    { "books", c->has_books, false, c->books },
-    { "sockets", c->has_sockets, true, c->sockets },
-    { "dies", c->has_dies, true, c->dies },
-    { "clusters", c->has_clusters, false, c->clusters },
-    { "modules", c->has_modules, true, c->modules },
-    { "cores", c->has_cores, true, c->cores },
-    { "threads", c->has_threads, true, c->threads },
-    { "maxcpus", c->has_maxcpus, true, c->maxcpus },
+    { "cpus", c->has_cpus, true, c->cpus },          { "drawers", c->has_drawers, false, c->drawers },
+    { "books", c->has_books, false, c->books },      { "sockets", c->has_sockets, true, c->sockets },
+    { "dies", c->has_dies, true, c->dies },          { "clusters", c->has_clusters, false, c->clusters },
+    { "modules", c->has_modules, true, c->modules }, { "cores", c->has_cores, true, c->cores },
+    { "threads", c->has_threads, true, c->threads }, { "maxcpus", c->has_maxcpus, true, c->maxcpus },
   };
 
-  for (size_t i = 0; i < G_N_ELEMENTS (levels); i++) {
-    if (!levels[i].given)
-      continue;
-    if (levels[i].value <= 0)
-      return vm_fail (error, "Invalid CPU topology: CPU topology parameters must be greater than zero");
-    if (levels[i].value > G_MAXINT16)
-      return vm_fail (error, "Invalid CPU topology: '%s' is too big", levels[i].name);
-    if (!levels[i].supported && levels[i].value > 1)
-      return vm_fail (error, "%s not supported by this machine's CPU topology", levels[i].name);
-  }
+  for (size_t i = 0; i < G_N_ELEMENTS (levels); i++)
+    {
+      if (!levels[i].given)
+        continue;
+      if (levels[i].value <= 0)
+        return vm_fail (error, "Invalid CPU topology: CPU topology parameters must be greater than zero");
+      if (levels[i].value > G_MAXINT16)
+        return vm_fail (error, "Invalid CPU topology: '%s' is too big", levels[i].name);
+      if (!levels[i].supported && levels[i].value > 1)
+        return vm_fail (error, "%s not supported by this machine's CPU topology", levels[i].name);
+    }
   return true;
 }
 
@@ -60,23 +58,29 @@ fill_topology (VmSmp *s)
   s->modules = MAX (s->modules, 1);
   s->clusters = 1;
   inner = s->dies * s->modules;
-  if (!s->cpus && !s->max_cpus) {
-    s->sockets = MAX (s->sockets, 1);
-    s->cores = MAX (s->cores, 1);
-    s->threads = MAX (s->threads, 1);
-  } else {
-    unsigned max = s->max_cpus ? s->max_cpus : s->cpus;
-    if (!s->cores) {
+  if (!s->cpus && !s->max_cpus)
+    {
       s->sockets = MAX (s->sockets, 1);
+      s->cores = MAX (s->cores, 1);
       s->threads = MAX (s->threads, 1);
-      s->cores = max / (s->sockets * inner * s->threads);
-    } else if (!s->sockets) {
-      s->threads = MAX (s->threads, 1);
-      s->sockets = max / (inner * s->cores * s->threads);
     }
-    if (!s->threads)
-      s->threads = max / (s->sockets * inner * s->cores);
-  }
+  else
+    {
+      unsigned max = s->max_cpus ? s->max_cpus : s->cpus;
+      if (!s->cores)
+        {
+          s->sockets = MAX (s->sockets, 1);
+          s->threads = MAX (s->threads, 1);
+          s->cores = max / (s->sockets * inner * s->threads);
+        }
+      else if (!s->sockets)
+        {
+          s->threads = MAX (s->threads, 1);
+          s->sockets = max / (inner * s->cores * s->threads);
+        }
+      if (!s->threads)
+        s->threads = max / (s->sockets * inner * s->cores);
+    }
   if (!s->max_cpus)
     s->max_cpus = s->cpus ? s->cpus : s->sockets * inner * s->cores * s->threads;
   if (!s->cpus)
@@ -87,29 +91,34 @@ static bool
 complete_smp (VmSettings *settings, const VmBoard *board, GError **error)
 {
   json_object *json = to_json (settings->smp_props);
-  g_autoptr (VmqSMPConfiguration) c
-    = vm_schema_read (&vmq_type_smpconfiguration, json, VM_SCHEMA_TEXT, "smp", error);
+  g_autoptr (VmqSMPConfiguration) c = vm_schema_read (&vmq_type_smpconfiguration, json, VM_SCHEMA_TEXT, "smp", error);
 
   json_object_put (json);
   if (!c || !check_levels (c, error))
     return false;
   VmSmp s = {
-    .cpus = c->cpus, .max_cpus = c->maxcpus, .sockets = c->sockets, .dies = c->dies, .modules = c->modules,
-    .cores = c->cores, .threads = c->threads,
+    .cpus = c->cpus,
+    .max_cpus = c->maxcpus,
+    .sockets = c->sockets,
+    .dies = c->dies,
+    .modules = c->modules,
+    .cores = c->cores,
+    .threads = c->threads,
   };
   if (!s.cpus && !s.max_cpus && !s.sockets && !s.cores && !s.threads && !s.dies && !s.modules)
     s.cpus = 1;
   fill_topology (&s);
   uint64_t total = (uint64_t) s.sockets * s.dies * s.modules * s.cores * s.threads;
-  g_autofree char *product
-    = g_strdup_printf ("sockets (%u) * dies (%u) * modules (%u) * cores (%u) * threads (%u)", s.sockets, s.dies,
-                       s.modules, s.cores, s.threads);
+  g_autofree char *product = g_strdup_printf ("sockets (%u) * dies (%u) * modules (%u) * cores (%u) * threads (%u)",
+                                              s.sockets, s.dies, s.modules, s.cores, s.threads);
   if (total != s.max_cpus)
     return vm_fail (error, "Invalid CPU topology: product of the hierarchy must match maxcpus: %s != maxcpus (%u)",
                     product, s.max_cpus);
   if (s.max_cpus < s.cpus)
-    return vm_fail (error, "Invalid CPU topology: maxcpus must be equal to or greater than smp: "
-                    "%s == maxcpus (%u) < smp_cpus (%u)", product, s.max_cpus, s.cpus);
+    return vm_fail (error,
+                    "Invalid CPU topology: maxcpus must be equal to or greater than smp: "
+                    "%s == maxcpus (%u) < smp_cpus (%u)",
+                    product, s.max_cpus, s.cpus);
   if (s.cpus > board->max_cpus || s.max_cpus > board->max_cpus)
     return vm_fail (error, "Invalid SMP CPUs %u. The max CPUs supported by machine '%s' is %u",
                     MAX (s.cpus, s.max_cpus), board->name, board->max_cpus);
@@ -130,13 +139,14 @@ units_of (const VmBoard *board, VmDriveIf interface)
 static bool
 is_placed_before (const VmSettings *s, const VmDriveSpec *self)
 {
-  for (guint i = 0; i < s->drives->len; i++) {
-    const VmDriveSpec *d = g_ptr_array_index (s->drives, i);
-    if (d == self)
-      return false;
-    if (d->interface == self->interface && d->bus == self->bus && d->unit == self->unit)
-      return true;
-  }
+  for (guint i = 0; i < s->drives->len; i++)
+    {
+      const VmDriveSpec *d = g_ptr_array_index (s->drives, i);
+      if (d == self)
+        return false;
+      if (d->interface == self->interface && d->bus == self->bus && d->unit == self->unit)
+        return true;
+    }
   return false;
 }
 
@@ -145,18 +155,22 @@ find_place (const VmSettings *s, VmDriveSpec *d, int units)
 {
   bool free_choice = d->unit < 0 && d->index < 0;
 
-  if (d->index >= 0) {
-    d->bus = units ? d->index / units : 0;
-    d->unit = units ? d->index % units : d->index;
-  } else {
-    d->bus = MAX (d->bus, 0);
-    d->unit = MAX (d->unit, 0);
-  }
-  while (free_choice && is_placed_before (s, d))
-    if (++d->unit >= units && units) {
-      d->unit = 0;
-      d->bus++;
+  if (d->index >= 0)
+    {
+      d->bus = units ? d->index / units : 0;
+      d->unit = units ? d->index % units : d->index;
     }
+  else
+    {
+      d->bus = MAX (d->bus, 0);
+      d->unit = MAX (d->unit, 0);
+    }
+  while (free_choice && is_placed_before (s, d))
+    if (++d->unit >= units && units)
+      {
+        d->unit = 0;
+        d->bus++;
+      }
   d->index = units ? d->bus * units + d->unit : d->unit;
 }
 
@@ -199,9 +213,15 @@ add_default_drive (VmSettings *s, VmDriveIf interface, int bus, int unit, VmMedi
   if (vm_settings_find_drive (s, interface, bus, unit))
     return;
   VmDriveSpec *d = g_new0 (VmDriveSpec, 1);
-  *d = (VmDriveSpec) {
-    .id = g_strdup (id), .interface = interface, .bus = bus, .unit = unit, .media = media, .is_default = true,
-    .readonly = media == VM_MEDIA_CDROM, .options = vm_keyvals_new (),
+  *d = (VmDriveSpec){
+    .id = g_strdup (id),
+    .interface = interface,
+    .bus = bus,
+    .unit = unit,
+    .media = media,
+    .is_default = true,
+    .readonly = media == VM_MEDIA_CDROM,
+    .options = vm_keyvals_new (),
   };
   g_ptr_array_add (s->drives, d);
 }
@@ -218,10 +238,11 @@ complete_drives (VmSettings *s, const VmBoard *board, GError **error)
   if (s->nodefaults)
     return true;
   int units = units_of (board, VM_IF_IDE);
-  if (!board->no_cdrom && !names_device (s, discs) && units && board->default_drive_if == VM_IF_IDE) {
-    g_autofree char *id = g_strdup_printf ("ide%d-cd%d", 2 / units, 2 % units);
-    add_default_drive (s, VM_IF_IDE, 2 / units, 2 % units, VM_MEDIA_CDROM, id);
-  }
+  if (!board->no_cdrom && !names_device (s, discs) && units && board->default_drive_if == VM_IF_IDE)
+    {
+      g_autofree char *id = g_strdup_printf ("ide%d-cd%d", 2 / units, 2 % units);
+      add_default_drive (s, VM_IF_IDE, 2 / units, 2 % units, VM_MEDIA_CDROM, id);
+    }
   if (!board->no_floppy && !names_device (s, floppies))
     add_default_drive (s, VM_IF_FLOPPY, 0, 0, VM_MEDIA_DISK, "floppy0");
   return true;
@@ -232,27 +253,30 @@ complete_drives (VmSettings *s, const VmBoard *board, GError **error)
 static bool
 complete_vga (VmSettings *s, const VmBoard *board, const VmTypeList *types, GError **error)
 {
-  static const struct {
+  static const struct
+  {
     const char *name, *type;
   } cards[] = {
-    { "none", NULL },       { "std", "VGA" },          { "cirrus", "cirrus-vga" }, { "vmware", "vmware-svga" },
-    { "qxl", "qxl-vga" },   { "virtio", "virtio-vga" }, { "xenfb", "xenfb" },       { "tcx", "SUNW,tcx" },
+    { "none", NULL },     { "std", "VGA" },           { "cirrus", "cirrus-vga" }, { "vmware", "vmware-svga" },
+    { "qxl", "qxl-vga" }, { "virtio", "virtio-vga" }, { "xenfb", "xenfb" },       { "tcx", "SUNW,tcx" },
     { "cg3", "cgthree" },
   };
-  static const char *const drivers[] = { "VGA", "cirrus-vga", "isa-vga", "isa-cirrus-vga", "vmware-svga", "qxl-vga",
-                                         "virtio-vga", "virtio-vga-gl", "vhost-user-vga", NULL };
+  static const char *const drivers[] = { "VGA",     "cirrus-vga", "isa-vga",       "isa-cirrus-vga", "vmware-svga",
+                                         "qxl-vga", "virtio-vga", "virtio-vga-gl", "vhost-user-vga", NULL };
 
-  if (!s->vga) {
-    bool wanted = s->default_vga && board->default_vga && !names_device (s, drivers);
-    s->vga = g_strdup (wanted ? board->default_vga : "none");
-    return true;
-  }
-  for (size_t i = 0; i < G_N_ELEMENTS (cards); i++) {
-    if (strcmp (s->vga, cards[i].name) != 0)
-      continue;
-    return !cards[i].type || vm_type_find (types, cards[i].type)
-           || vm_fail (error, "-vga %s: not available in this build", s->vga);
-  }
+  if (!s->vga)
+    {
+      bool wanted = s->default_vga && board->default_vga && !names_device (s, drivers);
+      s->vga = g_strdup (wanted ? board->default_vga : "none");
+      return true;
+    }
+  for (size_t i = 0; i < G_N_ELEMENTS (cards); i++)
+    {
+      if (strcmp (s->vga, cards[i].name) != 0)
+        continue;
+      return !cards[i].type || vm_type_find (types, cards[i].type)
+             || vm_fail (error, "-vga %s: not available in this build", s->vga);
+    }
   return vm_fail (error, "unknown vga type: %s", s->vga);
 }
 

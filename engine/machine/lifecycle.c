@@ -17,18 +17,19 @@ vm_machine_watch (VmMachine *m, VmMachineEvent event, VmMachineFunc func, void *
 {
   VmWatch *watch = g_new0 (VmWatch, 1);
 
-  *watch = (VmWatch) { event, func, opaque, false };
+  *watch = (VmWatch){ event, func, opaque, false };
   g_ptr_array_add (m->priv->watches, watch);
 }
 
 void
 vm_machine_unwatch (VmMachine *m, VmMachineEvent event, VmMachineFunc func, void *opaque)
 {
-  for (guint i = 0; i < m->priv->watches->len; i++) {
-    VmWatch *w = g_ptr_array_index (m->priv->watches, i);
-    if (w->event == event && w->func == func && w->opaque == opaque)
-      w->gone = true;
-  }
+  for (guint i = 0; i < m->priv->watches->len; i++)
+    {
+      VmWatch *w = g_ptr_array_index (m->priv->watches, i);
+      if (w->event == event && w->func == func && w->opaque == opaque)
+        w->gone = true;
+    }
 }
 
 void
@@ -36,11 +37,12 @@ vm_machine_tell (VmMachine *m, VmMachineEvent event)
 {
   GPtrArray *watches = m->priv->watches;
 
-  for (guint i = 0; i < watches->len; i++) {
-    VmWatch *w = g_ptr_array_index (watches, i);
-    if (w->event == event && !w->gone)
-      w->func (m, w->opaque);
-  }
+  for (guint i = 0; i < watches->len; i++)
+    {
+      VmWatch *w = g_ptr_array_index (watches, i);
+      if (w->event == event && !w->gone)
+        w->func (m, w->opaque);
+    }
   for (guint i = watches->len; i-- > 0;)
     if (((VmWatch *) g_ptr_array_index (watches, i))->gone)
       g_ptr_array_remove_index (watches, i);
@@ -61,11 +63,12 @@ vm_machine_emit (VmMachine *m, const char *name, const char *format, ...)
 
   if (!m->priv->sink)
     return;
-  if (format) {
-    va_start (args, format);
-    data = g_strdup_vprintf (format, args);
-    va_end (args);
-  }
+  if (format)
+    {
+      va_start (args, format);
+      data = g_strdup_vprintf (format, args);
+      va_end (args);
+    }
   m->priv->sink (m->priv->sink_opaque, name, data);
 }
 
@@ -112,12 +115,13 @@ vm_machine_stop (VmMachine *m, VmRunState state)
 {
   bool was_running = m->state == VM_RUN_RUNNING || m->state == VM_RUN_SUSPENDED;
 
-  if (!was_running) {
-    /* A worse state replaces a standing one; a person's "stop" changes nothing. */
-    if (state != VM_RUN_PAUSED)
-      set_state (m, state);
-    return;
-  }
+  if (!was_running)
+    {
+      /* A worse state replaces a standing one; a person's "stop" changes nothing. */
+      if (state != VM_RUN_PAUSED)
+        set_state (m, state);
+      return;
+    }
   halt (m);
   set_state (m, state);
   vm_machine_emit (m, "STOP", NULL);
@@ -126,19 +130,20 @@ vm_machine_stop (VmMachine *m, VmRunState state)
 bool
 vm_machine_cont (VmMachine *m, GError **error)
 {
-  switch (m->state) {
-  case VM_RUN_RUNNING:
-  case VM_RUN_SUSPENDED:
-    return true;
-  case VM_RUN_SHUTDOWN:
-  case VM_RUN_INTERNAL_ERROR:
-  case VM_RUN_GUEST_PANICKED:
-    return vm_fail (error, "Resetting the Virtual Machine is required");
-  case VM_RUN_INMIGRATE:
-    return vm_fail (error, "The machine is still waiting for its state");
-  default:
-    break;
-  }
+  switch (m->state)
+    {
+    case VM_RUN_RUNNING:
+    case VM_RUN_SUSPENDED:
+      return true;
+    case VM_RUN_SHUTDOWN:
+    case VM_RUN_INTERNAL_ERROR:
+    case VM_RUN_GUEST_PANICKED:
+      return vm_fail (error, "Resetting the Virtual Machine is required");
+    case VM_RUN_INMIGRATE:
+      return vm_fail (error, "The machine is still waiting for its state");
+    default:
+      break;
+    }
   vm_clocks_set_running (m->env.clocks, true);
   vm_input_set_enabled (m->env.input, true);
   set_state (m, VM_RUN_RUNNING);
@@ -177,10 +182,12 @@ do_reset (VmMachine *m)
     emit_cause (m, "RESET", cause);
   if (m->state == VM_RUN_RUNNING || m->state == VM_RUN_INMIGRATE)
     vm_vcpu_set_resume (m->vcpus);
-  else if (m->state == VM_RUN_SUSPENDED) {
-    set_state (m, VM_RUN_RUNNING);
-    vm_vcpu_set_resume (m->vcpus);
-  } else
+  else if (m->state == VM_RUN_SUSPENDED)
+    {
+      set_state (m, VM_RUN_RUNNING);
+      vm_vcpu_set_resume (m->vcpus);
+    }
+  else
     set_state (m, VM_RUN_PRELAUNCH);
 }
 
@@ -194,13 +201,16 @@ do_shutdown (VmMachine *m)
   bool pause = priv->on_shutdown == VM_SHUTDOWN_PAUSE && cause != VM_CAUSE_HOST_SIGNAL
                && cause != VM_CAUSE_HOST_QMP_QUIT && cause != VM_CAUSE_HOST_UI;
 
-  if (pause) {
-    emit_cause (m, "SHUTDOWN", cause);
-    vm_machine_stop (m, cause == VM_CAUSE_GUEST_PANIC ? VM_RUN_GUEST_PANICKED : VM_RUN_SHUTDOWN);
-  } else {
-    bool failed = cause == VM_CAUSE_GUEST_PANIC && priv->on_panic == VM_PANIC_EXIT_FAILURE;
-    vm_machine_quit (m, failed ? 1 : 0, cause);
-  }
+  if (pause)
+    {
+      emit_cause (m, "SHUTDOWN", cause);
+      vm_machine_stop (m, cause == VM_CAUSE_GUEST_PANIC ? VM_RUN_GUEST_PANICKED : VM_RUN_SHUTDOWN);
+    }
+  else
+    {
+      bool failed = cause == VM_CAUSE_GUEST_PANIC && priv->on_panic == VM_PANIC_EXIT_FAILURE;
+      vm_machine_quit (m, failed ? 1 : 0, cause);
+    }
 }
 
 static void
@@ -235,10 +245,11 @@ do_panic (VmMachine *m)
   bool pause = priv->on_panic == VM_PANIC_PAUSE
                || (priv->on_panic == VM_PANIC_SHUTDOWN && priv->on_shutdown == VM_SHUTDOWN_PAUSE);
 
-  if (crashload || priv->on_panic == VM_PANIC_NONE) {
-    vm_machine_emit (m, crashload ? "GUEST_CRASHLOADED" : "GUEST_PANICKED", "{\"action\": \"run\"}");
-    return;
-  }
+  if (crashload || priv->on_panic == VM_PANIC_NONE)
+    {
+      vm_machine_emit (m, crashload ? "GUEST_CRASHLOADED" : "GUEST_PANICKED", "{\"action\": \"run\"}");
+      return;
+    }
   vm_machine_emit (m, "GUEST_PANICKED", "{\"action\": \"%s\"}", pause ? "pause" : "poweroff");
   vm_machine_stop (m, VM_RUN_GUEST_PANICKED);
   if (!pause)
@@ -265,10 +276,11 @@ carry_out (VmMachine *m)
     do_suspend (m);
   if (requests & VM_REQUEST_WAKEUP)
     do_wakeup (m);
-  if (requests & VM_REQUEST_POWERDOWN) {
-    vm_machine_emit (m, "POWERDOWN", NULL);
-    vm_machine_tell (m, VM_MACHINE_POWERDOWN);
-  }
+  if (requests & VM_REQUEST_POWERDOWN)
+    {
+      vm_machine_emit (m, "POWERDOWN", NULL);
+      vm_machine_tell (m, VM_MACHINE_POWERDOWN);
+    }
   /* A request from a processor stopped them all at once: what did not end that goes on. */
   if (was_running && m->state == VM_RUN_RUNNING && !priv->quitting)
     vm_vcpu_set_resume (m->vcpus);
@@ -312,10 +324,11 @@ request_reset_of (VmMachine *m, VmResetKind kind, VmShutdownCause cause)
 {
   VmMachinePrivate *priv = m->priv;
 
-  if (priv->on_reboot == VM_REBOOT_SHUTDOWN && cause != VM_CAUSE_SUBSYSTEM_RESET) {
-    vm_machine_request_shutdown (m, cause);
-    return;
-  }
+  if (priv->on_reboot == VM_REBOOT_SHUTDOWN && cause != VM_CAUSE_SUBSYSTEM_RESET)
+    {
+      vm_machine_request_shutdown (m, cause);
+      return;
+    }
   priv->reset_kind = kind;
   priv->reset_cause = cause;
   request (m, VM_REQUEST_RESET);
@@ -354,29 +367,30 @@ vm_machine_watchdog_expired (VmMachine *m)
   VmWatchdogAction action = m->priv->on_watchdog;
 
   vm_machine_emit (m, "WATCHDOG", "{\"action\": \"%s\"}", names[action]);
-  switch (action) {
-  case VM_WATCHDOG_RESET:
-    vm_machine_request_reset (m, VM_CAUSE_GUEST_RESET);
-    break;
-  case VM_WATCHDOG_SHUTDOWN:
-    vm_machine_request_powerdown (m);
-    break;
-  case VM_WATCHDOG_POWEROFF:
-    vm_machine_quit (m, 0, VM_CAUSE_GUEST_SHUTDOWN);
-    break;
-  case VM_WATCHDOG_PAUSE:
-    vm_machine_stop (m, VM_RUN_WATCHDOG);
-    break;
-  case VM_WATCHDOG_DEBUG:
-    vm_report_info ("watchdog: timer fired");
-    break;
-  case VM_WATCHDOG_INJECT_NMI:
-    if (m->inject_nmi)
-      m->inject_nmi (m);
-    break;
-  case VM_WATCHDOG_NONE:
-    break;
-  }
+  switch (action)
+    {
+    case VM_WATCHDOG_RESET:
+      vm_machine_request_reset (m, VM_CAUSE_GUEST_RESET);
+      break;
+    case VM_WATCHDOG_SHUTDOWN:
+      vm_machine_request_powerdown (m);
+      break;
+    case VM_WATCHDOG_POWEROFF:
+      vm_machine_quit (m, 0, VM_CAUSE_GUEST_SHUTDOWN);
+      break;
+    case VM_WATCHDOG_PAUSE:
+      vm_machine_stop (m, VM_RUN_WATCHDOG);
+      break;
+    case VM_WATCHDOG_DEBUG:
+      vm_report_info ("watchdog: timer fired");
+      break;
+    case VM_WATCHDOG_INJECT_NMI:
+      if (m->inject_nmi)
+        m->inject_nmi (m);
+      break;
+    case VM_WATCHDOG_NONE:
+      break;
+    }
 }
 
 VmWatchdogAction
@@ -479,10 +493,11 @@ vm_machine_quit (VmMachine *m, int status, VmShutdownCause cause)
     return;
   priv->exit_status = status;
   priv->quit_cause = cause;
-  if (vm_loop_is_current (m->env.loop)) {
-    quit_now (m);
-    return;
-  }
+  if (vm_loop_is_current (m->env.loop))
+    {
+      quit_now (m);
+      return;
+    }
   if (vm_vcpu_current ())
     vm_vcpu_set_pause (m->vcpus);
   vm_loop_post (m->env.loop, quit_now, m);

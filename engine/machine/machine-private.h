@@ -5,55 +5,59 @@
 #include "engine/char/char.h"
 #include "engine/machine/machine.h"
 
-typedef struct VmWatch {
+typedef struct VmWatch
+{
   VmMachineEvent event;
-  VmMachineFunc  func;
-  void          *opaque;
-  bool           gone; /* removed while being called */
+  VmMachineFunc func;
+  void *opaque;
+  bool gone; /* removed while being called */
 } VmWatch;
 
-typedef struct VmBootDevice {
-  int       index;
+typedef struct VmBootDevice
+{
+  int index;
   VmDevice *dev;
-  char     *suffix;
+  char *suffix;
 } VmBootDevice;
 
-typedef enum VmRequest {
-  VM_REQUEST_RESET     = 1 << 0,
-  VM_REQUEST_SHUTDOWN  = 1 << 1,
-  VM_REQUEST_SUSPEND   = 1 << 2,
-  VM_REQUEST_WAKEUP    = 1 << 3,
+typedef enum VmRequest
+{
+  VM_REQUEST_RESET = 1 << 0,
+  VM_REQUEST_SHUTDOWN = 1 << 1,
+  VM_REQUEST_SUSPEND = 1 << 2,
+  VM_REQUEST_WAKEUP = 1 << 3,
   VM_REQUEST_POWERDOWN = 1 << 4,
-  VM_REQUEST_PANIC     = 1 << 5,
-  VM_REQUEST_DEBUG     = 1 << 6,
-  VM_REQUEST_ERROR     = 1 << 7,
+  VM_REQUEST_PANIC = 1 << 5,
+  VM_REQUEST_DEBUG = 1 << 6,
+  VM_REQUEST_ERROR = 1 << 7,
 } VmRequest;
 
-typedef struct VmMachinePrivate {
-  GPtrArray       *watches;       /* VmWatch * */
-  GPtrArray       *boot_devices;  /* VmBootDevice *, by index */
-  GPtrArray       *globals_bad;   /* char *: -global that a type refused */
-  VmRegion         ram;
-  bool             ram_made;
-  bool             devices_made;
-  VmCharEnv        chars;
-  VmEventSink      sink;
-  void            *sink_opaque;
+typedef struct VmMachinePrivate
+{
+  GPtrArray *watches;      /* VmWatch * */
+  GPtrArray *boot_devices; /* VmBootDevice *, by index */
+  GPtrArray *globals_bad;  /* char *: -global that a type refused */
+  VmRegion ram;
+  bool ram_made;
+  bool devices_made;
+  VmCharEnv chars;
+  VmEventSink sink;
+  void *sink_opaque;
   /* Requests from devices, handled on the loop. */
-  unsigned         requests;      /* VM_REQUEST_* */
-  bool             posted;
-  VmResetKind      reset_kind;
-  VmShutdownCause  reset_cause, shutdown_cause;
-  bool             panic_crashload;
-  int              exit_status;
-  int              quit_asked;    /* atomic */
-  VmShutdownCause  quit_cause;
-  bool             quitting;
-  VmRebootAction   on_reboot;
+  unsigned requests; /* VM_REQUEST_* */
+  bool posted;
+  VmResetKind reset_kind;
+  VmShutdownCause reset_cause, shutdown_cause;
+  bool panic_crashload;
+  int exit_status;
+  int quit_asked; /* atomic */
+  VmShutdownCause quit_cause;
+  bool quitting;
+  VmRebootAction on_reboot;
   VmShutdownAction on_shutdown;
-  VmPanicAction    on_panic;
+  VmPanicAction on_panic;
   VmWatchdogAction on_watchdog;
-  GSource         *sigint, *sigterm, *sighup;
+  GSource *sigint, *sigterm, *sighup;
 } VmMachinePrivate;
 
 void vm_machine_tell (VmMachine *machine, VmMachineEvent event);

@@ -11,21 +11,20 @@
 #include <sys/mman.h>
 
 const char *const vm_run_state_names[VM_RUN_N + 1] = {
-  "debug", "inmigrate", "internal-error", "io-error", "paused", "postmigrate", "prelaunch", "finish-migrate",
-  "restore-vm", "running", "save-vm", "shutdown", "suspended", "watchdog", "guest-panicked", "colo", NULL,
+  "debug",     "inmigrate",      "internal-error", "io-error", "paused",  "postmigrate",
+  "prelaunch", "finish-migrate", "restore-vm",     "running",  "save-vm", "shutdown",
+  "suspended", "watchdog",       "guest-panicked", "colo",     NULL,
 };
 const char *const vm_shutdown_cause_names[VM_CAUSE_N + 1] = {
-  "none", "host-error", "host-qmp-quit", "host-qmp-system-reset", "host-signal", "host-ui", "guest-shutdown",
-  "guest-reset", "guest-panic", "subsystem-reset", "snapshot-load", NULL,
+  "none",           "host-error",  "host-qmp-quit", "host-qmp-system-reset", "host-signal",   "host-ui",
+  "guest-shutdown", "guest-reset", "guest-panic",   "subsystem-reset",       "snapshot-load", NULL,
 };
 
-static const VmProp machine_props[] = {
-  VM_PROP ("dump-guest-core", VmMachine, dump_guest_core, true, "guest RAM is part of core dumps of the host"),
-  VM_PROP ("mem-merge", VmMachine, mem_merge, true, "the host may merge equal pages of guest RAM"),
-  VM_PROP_STRING ("memory-backend", VmMachine, memory_backend, NULL, "id of the memory object that is main RAM"),
-  { 0 }
-};
-
+static const VmProp machine_props[]
+    = { VM_PROP ("dump-guest-core", VmMachine, dump_guest_core, true, "guest RAM is part of core dumps of the host"),
+        VM_PROP ("mem-merge", VmMachine, mem_merge, true, "the host may merge equal pages of guest RAM"),
+        VM_PROP_STRING ("memory-backend", VmMachine, memory_backend, NULL, "id of the memory object that is main RAM"),
+        { 0 } };
 
 const VmBoard *
 vm_board_find (const VmBoard *const *boards, const char *name)
@@ -121,19 +120,20 @@ set_machine_props (VmMachine *m, GError **error)
 {
   const VmKeyVals *props = m->settings->machine_props;
 
-  for (guint i = 0; i < props->pairs->len; i++) {
-    const VmKeyValue *pair = g_ptr_array_index (props->pairs, i);
-    if (!vm_type_find_prop (m->parent.type, pair->key, NULL))
-      return vm_fail (error, "Property '%s-machine.%s' not found", m->board->name, pair->key);
-    if (!vm_object_set (&m->parent, pair->key, pair->value, error))
-      return false;
-  }
+  for (guint i = 0; i < props->pairs->len; i++)
+    {
+      const VmKeyValue *pair = g_ptr_array_index (props->pairs, i);
+      if (!vm_type_find_prop (m->parent.type, pair->key, NULL))
+        return vm_fail (error, "Property '%s-machine.%s' not found", m->board->name, pair->key);
+      if (!vm_object_set (&m->parent, pair->key, pair->value, error))
+        return false;
+    }
   return true;
 }
 
 VmMachine *
-vm_machine_new (const VmBoard *board, const VmSettings *settings, const VmTypeList *types,
-                const VmBoard *const *boards, GError **error)
+vm_machine_new (const VmBoard *board, const VmSettings *settings, const VmTypeList *types, const VmBoard *const *boards,
+                GError **error)
 {
   VmMachine *m = VM_MACHINE (vm_object_new (board->type));
 
@@ -192,22 +192,25 @@ vm_machine_init_accel (VmMachine *m, const VmAccelOps *const *accels, GError **e
   bool taken = vm_lock_enter (m->lock);
 
   choices[0].name = "tcg";
-  for (guint i = 0; i < wanted->len; i++) {
-    choices[i].props = g_ptr_array_index (wanted, i);
-    choices[i].name = vm_keyvals_get (choices[i].props, "accel");
-  }
+  for (guint i = 0; i < wanted->len; i++)
+    {
+      choices[i].props = g_ptr_array_index (wanted, i);
+      choices[i].name = vm_keyvals_get (choices[i].props, "accel");
+    }
   m->accel = vm_accel_choose (accels, choices, n, &m->env, error);
-  if (!m->accel && m->settings->accel_given && n == 1) {
-    g_autofree char *text = vm_keyvals_to_string (choices[0].props);
-    g_prefix_error (error, "-accel %s: ", text + strlen ("accel="));
-  }
-  if (m->accel) {
-    vm_object_add_child (m->env.root, "accel", &m->accel->parent);
-    m->vcpus = vm_vcpu_set_new (&m->env, m->accel);
-    vm_vcpu_set_events (m->vcpus, &vcpu_events, m);
-    if (!strcmp (m->accel->ops->name, "qtest"))
-      vm_clocks_set_manual (m->env.clocks, true);
-  }
+  if (!m->accel && m->settings->accel_given && n == 1)
+    {
+      g_autofree char *text = vm_keyvals_to_string (choices[0].props);
+      g_prefix_error (error, "-accel %s: ", text + strlen ("accel="));
+    }
+  if (m->accel)
+    {
+      vm_object_add_child (m->env.root, "accel", &m->accel->parent);
+      m->vcpus = vm_vcpu_set_new (&m->env, m->accel);
+      vm_vcpu_set_events (m->vcpus, &vcpu_events, m);
+      if (!strcmp (m->accel->ops->name, "qtest"))
+        vm_clocks_set_manual (m->env.clocks, true);
+    }
   vm_lock_leave (m->lock, taken);
   return m->accel != NULL;
 }
@@ -231,32 +234,37 @@ make_ram (VmMachine *m, GError **error)
   const char *name = m->board->default_ram_id ? m->board->default_ram_id : "ram";
   const VmSettings *s = m->settings;
 
-  if (m->memory_backend) {
-    VmMemoryBackend *backend = vm_memory_backend_claim (m, m->memory_backend, error);
-    if (!backend)
+  if (m->memory_backend)
+    {
+      VmMemoryBackend *backend = vm_memory_backend_claim (m, m->memory_backend, error);
+      if (!backend)
+        return false;
+      m->ram_size = backend->size;
+      vm_region_init_ram_block (&priv->ram, m->env.memory, name, backend->block);
+    }
+  else if (s->mem_path)
+    {
+      VmKeyVals *list = vm_keyvals_new ();
+      g_autofree char *size = g_strdup_printf ("%" G_GUINT64_FORMAT, m->ram_size);
+      vm_keyvals_add (list, "qom-type", "memory-backend-file");
+      vm_keyvals_add (list, "id", name);
+      vm_keyvals_add (list, "size", size);
+      vm_keyvals_add (list, "mem-path", s->mem_path);
+      vm_keyvals_add (list, "prealloc", s->mem_prealloc ? "on" : "off");
+      VmDeviceSpec *spec = vm_device_spec_new (list, "qom-type", NULL);
+      VmObject *obj = vm_machine_add_object (m, spec, error);
+      vm_device_spec_free (spec);
+      vm_keyvals_free (list);
+      VmMemoryBackend *backend = obj ? vm_memory_backend_claim (m, name, error) : NULL;
+      if (!backend)
+        return false;
+      vm_region_init_ram_block (&priv->ram, m->env.memory, name, backend->block);
+    }
+  else if (!vm_region_init_ram (&priv->ram, m->env.memory, name, m->ram_size, error))
+    {
+      g_prefix_error (error, "cannot set up guest memory '%s': ", name);
       return false;
-    m->ram_size = backend->size;
-    vm_region_init_ram_block (&priv->ram, m->env.memory, name, backend->block);
-  } else if (s->mem_path) {
-    VmKeyVals *list = vm_keyvals_new ();
-    g_autofree char *size = g_strdup_printf ("%" G_GUINT64_FORMAT, m->ram_size);
-    vm_keyvals_add (list, "qom-type", "memory-backend-file");
-    vm_keyvals_add (list, "id", name);
-    vm_keyvals_add (list, "size", size);
-    vm_keyvals_add (list, "mem-path", s->mem_path);
-    vm_keyvals_add (list, "prealloc", s->mem_prealloc ? "on" : "off");
-    VmDeviceSpec *spec = vm_device_spec_new (list, "qom-type", NULL);
-    VmObject *obj = vm_machine_add_object (m, spec, error);
-    vm_device_spec_free (spec);
-    vm_keyvals_free (list);
-    VmMemoryBackend *backend = obj ? vm_memory_backend_claim (m, name, error) : NULL;
-    if (!backend)
-      return false;
-    vm_region_init_ram_block (&priv->ram, m->env.memory, name, backend->block);
-  } else if (!vm_region_init_ram (&priv->ram, m->env.memory, name, m->ram_size, error)) {
-    g_prefix_error (error, "cannot set up guest memory '%s': ", name);
-    return false;
-  }
+    }
   return true;
 }
 
@@ -267,16 +275,17 @@ vm_machine_create_ram (VmMachine *m, GError **error)
     return true;
   bool taken = vm_lock_enter (m->lock);
   bool ok = make_ram (m, error);
-  if (ok) {
-    void *host = vm_region_ram_ptr (&m->priv->ram);
-    m->ram = &m->priv->ram;
-    m->priv->ram_made = true;
-    /* Wishes: a host that cannot fulfil them goes on without. */
-    if (!m->dump_guest_core)
-      (void) madvise (host, m->ram_size, MADV_DONTDUMP);
-    if (m->mem_merge)
-      (void) madvise (host, m->ram_size, MADV_MERGEABLE);
-  }
+  if (ok)
+    {
+      void *host = vm_region_ram_ptr (&m->priv->ram);
+      m->ram = &m->priv->ram;
+      m->priv->ram_made = true;
+      /* Wishes: a host that cannot fulfil them goes on without. */
+      if (!m->dump_guest_core)
+        (void) madvise (host, m->ram_size, MADV_DONTDUMP);
+      if (m->mem_merge)
+        (void) madvise (host, m->ram_size, MADV_MERGEABLE);
+    }
   vm_lock_leave (m->lock, taken);
   return ok;
 }
@@ -285,12 +294,13 @@ vm_machine_create_ram (VmMachine *m, GError **error)
 static bool
 check_drives_taken (VmMachine *m, GError **error)
 {
-  for (guint i = 0; i < m->settings->drives->len; i++) {
-    const VmDriveSpec *d = g_ptr_array_index (m->settings->drives, i);
-    if (!d->claimed && !d->is_default && d->interface != VM_IF_NONE)
-      return vm_fail (error, "%s: machine type does not support if=%s,bus=%d,unit=%d", d->text,
-                      vm_drive_if_names[d->interface], d->bus, d->unit);
-  }
+  for (guint i = 0; i < m->settings->drives->len; i++)
+    {
+      const VmDriveSpec *d = g_ptr_array_index (m->settings->drives, i);
+      if (!d->claimed && !d->is_default && d->interface != VM_IF_NONE)
+        return vm_fail (error, "%s: machine type does not support if=%s,bus=%d,unit=%d", d->text,
+                        vm_drive_if_names[d->interface], d->bus, d->unit);
+    }
   return true;
 }
 
@@ -320,30 +330,33 @@ vm_machine_init_board (VmMachine *m, GError **error)
 static bool
 plug_all (VmMachine *m, GError **error)
 {
-  for (guint i = 0; i < m->settings->devices->len; i++) {
-    const VmDeviceSpec *spec = g_ptr_array_index (m->settings->devices, i);
-    if (!vm_machine_plug (m, spec, error)) {
-      g_prefix_error (error, "%s: ", spec->text);
-      return false;
+  for (guint i = 0; i < m->settings->devices->len; i++)
+    {
+      const VmDeviceSpec *spec = g_ptr_array_index (m->settings->devices, i);
+      if (!vm_machine_plug (m, spec, error))
+        {
+          g_prefix_error (error, "%s: ", spec->text);
+          return false;
+        }
     }
-  }
   return check_globals (m, error);
 }
 
 static void
 warn_of_unused_globals (VmMachine *m)
 {
-  for (guint i = 0; i < m->settings->globals->len; i++) {
-    const VmGlobal *g = g_ptr_array_index (m->settings->globals, i);
-    if (g->used)
-      continue;
-    const VmType *type = vm_type_find (m->types, g->driver);
-    const VmDeviceClass *klass = type && vm_type_is_a (type, &vm_device_type) ? vm_type_klass (type) : NULL;
-    if (!type)
-      vm_report_warning ("global %s.%s has invalid class name", g->driver, g->property);
-    else if (!klass || !klass->user_creatable) /* others may still come */
-      vm_report_warning ("global %s.%s=%s not used", g->driver, g->property, g->value);
-  }
+  for (guint i = 0; i < m->settings->globals->len; i++)
+    {
+      const VmGlobal *g = g_ptr_array_index (m->settings->globals, i);
+      if (g->used)
+        continue;
+      const VmType *type = vm_type_find (m->types, g->driver);
+      const VmDeviceClass *klass = type && vm_type_is_a (type, &vm_device_type) ? vm_type_klass (type) : NULL;
+      if (!type)
+        vm_report_warning ("global %s.%s has invalid class name", g->driver, g->property);
+      else if (!klass || !klass->user_creatable) /* others may still come */
+        vm_report_warning ("global %s.%s=%s not used", g->driver, g->property, g->value);
+    }
 }
 
 bool
@@ -352,12 +365,13 @@ vm_machine_create_devices (VmMachine *m, GError **error)
   bool taken = vm_lock_enter (m->lock);
   bool ok = plug_all (m, error);
 
-  if (ok) {
-    warn_of_unused_globals (m);
-    vm_machine_tell (m, VM_MACHINE_READY);
-    m->priv->devices_made = true;
-    vm_machine_reset_now (m, VM_RESET_COLD);
-  }
+  if (ok)
+    {
+      warn_of_unused_globals (m);
+      vm_machine_tell (m, VM_MACHINE_READY);
+      m->priv->devices_made = true;
+      vm_machine_reset_now (m, VM_RESET_COLD);
+    }
   vm_lock_leave (m->lock, taken);
   return ok;
 }
@@ -379,11 +393,12 @@ unrealize_all (VmMachine *m)
   g_autoptr (GPtrArray) devices = g_ptr_array_new_with_free_func ((GDestroyNotify) vm_object_unref);
 
   vm_device_foreach (m->env.root, collect_device, devices);
-  for (guint i = devices->len; i-- > 0;) {
-    VmDevice *dev = g_ptr_array_index (devices, i);
-    if (!dev->bus)
-      vm_device_unrealize (dev);
-  }
+  for (guint i = devices->len; i-- > 0;)
+    {
+      VmDevice *dev = g_ptr_array_index (devices, i);
+      if (!dev->bus)
+        vm_device_unrealize (dev);
+    }
 }
 
 static void
@@ -444,10 +459,11 @@ vm_machine_free (VmMachine *m)
   taken = vm_lock_enter (lock);
   unrealize_all (m);
   vm_chardev_remove_all (&m->priv->chars);
-  if (m->accel) {
-    vm_object_remove_child (&m->accel->parent);
-    g_clear_pointer (&m->accel, vm_accel_free);
-  }
+  if (m->accel)
+    {
+      vm_object_remove_child (&m->accel->parent);
+      g_clear_pointer (&m->accel, vm_accel_free);
+    }
   vm_object_unref (env.root);   /* drops all but the caller's reference to the machine */
   vm_object_unref (&m->parent); /* the board's regions go first, then those they were in */
   vm_display_free (env.display);

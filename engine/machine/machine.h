@@ -11,7 +11,8 @@
 
 typedef struct VmMachine VmMachine;
 
-typedef enum VmRunState { /* order and names are those of the QMP RunState enum */
+typedef enum VmRunState
+{ /* order and names are those of the QMP RunState enum */
   VM_RUN_DEBUG,
   VM_RUN_INMIGRATE,
   VM_RUN_INTERNAL_ERROR,
@@ -32,7 +33,8 @@ typedef enum VmRunState { /* order and names are those of the QMP RunState enum 
 } VmRunState;
 extern const char *const vm_run_state_names[VM_RUN_N + 1]; /* "debug", "inmigrate", ... */
 
-typedef enum VmShutdownCause { /* names are those of the QMP ShutdownCause enum */
+typedef enum VmShutdownCause
+{ /* names are those of the QMP ShutdownCause enum */
   VM_CAUSE_NONE,
   VM_CAUSE_HOST_ERROR,
   VM_CAUSE_HOST_QMP_QUIT,
@@ -49,27 +51,29 @@ typedef enum VmShutdownCause { /* names are those of the QMP ShutdownCause enum 
 extern const char *const vm_shutdown_cause_names[VM_CAUSE_N + 1];
 
 /* A default that a versioned board pins: TYPE may be abstract and covers its children. */
-typedef struct VmCompat {
+typedef struct VmCompat
+{
   const char *type, *property, *value;
 } VmCompat;
 
-typedef struct VmBoard {
-  const char   *name;         /* "pc-i440fx-9.1" */
-  const char   *alias;        /* "pc"; NULL: none */
-  const char   *desc;         /* "Standard PC (i440FX + PIIX, 1996)" */
-  const VmType *type;         /* the family; its instance is the VmMachine */
-  bool          is_default;
-  bool          deprecated;
-  bool          hotpluggable_cpus;
-  unsigned      max_cpus;
-  const char   *default_cpu;  /* "qemu64-x86_64-cpu"; NULL: without processors */
-  const char   *default_ram_id; /* "pc.ram" */
-  uint64_t      default_ram_size; /* 0: 128 MiB */
-  const char   *default_vga;  /* "std"; NULL: none */
-  const char   *default_nic;  /* "e1000" */
-  VmDriveIf     default_drive_if;
-  unsigned      drive_units[VM_IF_N]; /* units a bus of that interface has: ide 2, floppy 2; 0: none such */
-  bool          no_serial, no_parallel, no_floppy, no_cdrom; /* not among its default devices */
+typedef struct VmBoard
+{
+  const char *name;   /* "pc-i440fx-9.1" */
+  const char *alias;  /* "pc"; NULL: none */
+  const char *desc;   /* "Standard PC (i440FX + PIIX, 1996)" */
+  const VmType *type; /* the family; its instance is the VmMachine */
+  bool is_default;
+  bool deprecated;
+  bool hotpluggable_cpus;
+  unsigned max_cpus;
+  const char *default_cpu;    /* "qemu64-x86_64-cpu"; NULL: without processors */
+  const char *default_ram_id; /* "pc.ram" */
+  uint64_t default_ram_size;  /* 0: 128 MiB */
+  const char *default_vga;    /* "std"; NULL: none */
+  const char *default_nic;    /* "e1000" */
+  VmDriveIf default_drive_if;
+  unsigned drive_units[VM_IF_N]; /* units a bus of that interface has: ide 2, floppy 2; 0: none such */
+  bool no_serial, no_parallel, no_floppy, no_cdrom; /* not among its default devices */
   /* Tables from the newest to the oldest release this version must look like; each ends with { 0 }, the list
    * with NULL. An older release's value wins. */
   const VmCompat *const *compat;
@@ -78,7 +82,8 @@ typedef struct VmBoard {
 } VmBoard;
 
 /* Moments others may want to hear of; always on the engine loop (or start-up) with the machine lock held. */
-typedef enum VmMachineEvent {
+typedef enum VmMachineEvent
+{
   VM_MACHINE_READY,     /* all devices of board and command line exist; firmware tables are made now */
   VM_MACHINE_RESET,     /* after all devices and processors were reset */
   VM_MACHINE_POWERDOWN, /* somebody pressed the power button */
@@ -95,46 +100,47 @@ typedef void (*VmMachineFunc) (VmMachine *machine, void *opaque);
 /* What the machine tells the monitor: QMP events. DATA_JSON is an object's text or NULL. */
 typedef void (*VmEventSink) (void *opaque, const char *name, const char *data_json);
 
-struct VmMachine {
-  VmObject          parent;
-  VmEnv             env;       /* handed to every device; env.machine is this */
-  VmLock           *lock;
-  VmRegion          system_memory, system_io;
-  VmAddressSpace    memory_as, io_as;
-  const VmBoard    *board;
+struct VmMachine
+{
+  VmObject parent;
+  VmEnv env; /* handed to every device; env.machine is this */
+  VmLock *lock;
+  VmRegion system_memory, system_io;
+  VmAddressSpace memory_as, io_as;
+  const VmBoard *board;
   const VmSettings *settings;
   const VmTypeList *types;
   const VmBoard *const *boards; /* all there are; ends with NULL */
-  VmAccel          *accel;
-  VmVcpuSet        *vcpus;
-  const VmArchOps  *arch;      /* of its processors; set by app; NULL: without */
-  VmRegion         *ram;       /* main memory, made before the board's init, not mapped; NULL when size is 0 */
-  uint64_t          ram_size;
-  VmObject         *peripheral, *peripheral_anon, *unattached, *objects, *chardevs; /* parts of the tree */
-  VmRunState        state;
-  GPtrArray        *serials, *parallels, *debugcons; /* char *: chardev ids in order; a NULL element: no port */
-  GPtrArray        *monitors;  /* VmMonSpec *: those to open, from all options */
-  char             *qtest_chardev; /* id; NULL: none */
-  GPtrArray        *texts;     /* char *: ids of "vc" back ends in order */
-  GPtrArray        *cpus_to_reset; /* VmVcpu *, in order of arrival */
-  bool              dump_guest_core, mem_merge; /* properties every board has */
-  char             *memory_backend;
+  VmAccel *accel;
+  VmVcpuSet *vcpus;
+  const VmArchOps *arch; /* of its processors; set by app; NULL: without */
+  VmRegion *ram;         /* main memory, made before the board's init, not mapped; NULL when size is 0 */
+  uint64_t ram_size;
+  VmObject *peripheral, *peripheral_anon, *unattached, *objects, *chardevs; /* parts of the tree */
+  VmRunState state;
+  GPtrArray *serials, *parallels, *debugcons; /* char *: chardev ids in order; a NULL element: no port */
+  GPtrArray *monitors;                        /* VmMonSpec *: those to open, from all options */
+  char *qtest_chardev;                        /* id; NULL: none */
+  GPtrArray *texts;                           /* char *: ids of "vc" back ends in order */
+  GPtrArray *cpus_to_reset;                   /* VmVcpu *, in order of arrival */
+  bool dump_guest_core, mem_merge;            /* properties every board has */
+  char *memory_backend;
 
   /* Set by the board. */
-  void (*inject_nmi) (VmMachine *machine);                /* NULL: cannot */
-  char *(*describe_irq) (VmMachine *machine, bool pic);   /* "info irq" and "info pic" */
-  char *(*describe_lapic) (VmVcpu *vcpu);                 /* "info lapic"; NULL: has none */
+  void (*inject_nmi) (VmMachine *machine);              /* NULL: cannot */
+  char *(*describe_irq) (VmMachine *machine, bool pic); /* "info irq" and "info pic" */
+  char *(*describe_lapic) (VmVcpu *vcpu);               /* "info lapic"; NULL: has none */
   void (*rtc_reset_reinjection) (VmMachine *machine);
   bool (*set_boot_order) (VmMachine *machine, const char *order, GError **error);
   void (*set_irq) (VmMachine *machine, unsigned n, int level); /* drives a line as an ISA device would */
   void *board_data;
   /* Hears of every change of the board's interrupt lines, when set: qtest. */
   void (*irq_tap) (void *opaque, unsigned n, int level);
-  void  *irq_tap_opaque;
-  bool  wakeup_supported;
-  bool  kvm_present; /* this build can use KVM; set by app */
+  void *irq_tap_opaque;
+  bool wakeup_supported;
+  bool kvm_present; /* this build can use KVM; set by app */
 
-  void                    *monitors_of; /* VmMonitors *, which engine/monitor/monitor.h opens */
+  void *monitors_of; /* VmMonitors *, which engine/monitor/monitor.h opens */
   struct VmMachinePrivate *priv;
 };
 
@@ -146,48 +152,46 @@ extern const VmType vm_machine_type; /* abstract: the properties every board has
 /* By name or alias; NULL: the default one. */
 const VmBoard *vm_board_find (const VmBoard *const *boards, const char *name);
 /* What depends on the board: topology, places of drives, default drives, the VGA card. */
-bool       vm_settings_complete (VmSettings *settings, const VmBoard *board, const VmTypeList *types,
-                                 GError **error);
+bool vm_settings_complete (VmSettings *settings, const VmBoard *board, const VmTypeList *types, GError **error);
 
 /* Settings are borrowed and must outlive the machine. The engine loop is not running yet. */
 VmMachine *vm_machine_new (const VmBoard *board, const VmSettings *settings, const VmTypeList *types,
                            const VmBoard *const *boards, GError **error);
 /* Picks the first accelerator of the settings that works, out of a NULL-terminated list. */
-bool       vm_machine_init_accel (VmMachine *machine, const VmAccelOps *const *accels, GError **error);
+bool vm_machine_init_accel (VmMachine *machine, const VmAccelOps *const *accels, GError **error);
 /* -object and then the character back ends. */
-bool       vm_machine_create_backends (VmMachine *machine, GError **error);
-bool       vm_machine_create_ram (VmMachine *machine, GError **error);
-bool       vm_machine_init_board (VmMachine *machine, GError **error);
+bool vm_machine_create_backends (VmMachine *machine, GError **error);
+bool vm_machine_create_ram (VmMachine *machine, GError **error);
+bool vm_machine_init_board (VmMachine *machine, GError **error);
 /* -device in the order given, then READY, first reset. The state is prelaunch afterwards. */
-bool       vm_machine_create_devices (VmMachine *machine, GError **error);
+bool vm_machine_create_devices (VmMachine *machine, GError **error);
 /* Turns the calling thread into the engine thread until the process should end; returns the exit status.
  * Starts the processors unless -S was given. */
-int        vm_machine_run (VmMachine *machine);
-void       vm_machine_free (VmMachine *machine); /* unplugs all; nothing is left behind */
+int vm_machine_run (VmMachine *machine);
+void vm_machine_free (VmMachine *machine); /* unplugs all; nothing is left behind */
 
 /* --- for boards and devices ------------------------------------------------------------------------- */
 
 /* vm_device_new() with the board's compat values and -global applied: boards use this for every device. */
-VmDevice  *vm_machine_new_device (VmMachine *machine, const VmType *type);
+VmDevice *vm_machine_new_device (VmMachine *machine, const VmType *type);
 /* new, realize on BUS (NULL: none) and drop the reference; NULL with ERROR set on failure. */
-VmDevice  *vm_machine_add_device (VmMachine *machine, const VmType *type, VmBus *bus, GError **error);
+VmDevice *vm_machine_add_device (VmMachine *machine, const VmType *type, VmBus *bus, GError **error);
 /* What -device and device_add do: type by name, bus by name or family, properties, realize. */
-VmDevice  *vm_machine_plug (VmMachine *machine, const VmDeviceSpec *spec, GError **error);
+VmDevice *vm_machine_plug (VmMachine *machine, const VmDeviceSpec *spec, GError **error);
 /* Realizes the processor, adds it to the set and to those that are reset. */
-bool       vm_machine_add_cpu (VmMachine *machine, VmVcpu *vcpu, GError **error);
+bool vm_machine_add_cpu (VmMachine *machine, VmVcpu *vcpu, GError **error);
 
-void       vm_machine_watch (VmMachine *machine, VmMachineEvent event, VmMachineFunc func, void *opaque);
-void       vm_machine_unwatch (VmMachine *machine, VmMachineEvent event, VmMachineFunc func, void *opaque);
+void vm_machine_watch (VmMachine *machine, VmMachineEvent event, VmMachineFunc func, void *opaque);
+void vm_machine_unwatch (VmMachine *machine, VmMachineEvent event, VmMachineFunc func, void *opaque);
 
 /* A file of firmware or key maps: absolute or relative path as is, else along -L and the built-in folders.
  * NULL: not found. */
-char      *vm_machine_find_file (VmMachine *machine, const char *name);
+char *vm_machine_find_file (VmMachine *machine, const char *name);
 /* Devices that can boot say so when realized; SUFFIX is the path below the device, "/disk@0". */
-bool       vm_machine_add_boot_device (VmMachine *machine, int bootindex, VmDevice *dev, const char *suffix,
-                                       GError **error);
-void       vm_machine_remove_boot_device (VmMachine *machine, VmDevice *dev);
+bool vm_machine_add_boot_device (VmMachine *machine, int bootindex, VmDevice *dev, const char *suffix, GError **error);
+void vm_machine_remove_boot_device (VmMachine *machine, VmDevice *dev);
 /* Lines of open-firmware style paths by rising index: the contents of fw_cfg "bootorder". */
-char      *vm_machine_boot_order (VmMachine *machine);
+char *vm_machine_boot_order (VmMachine *machine);
 
 /* --- life cycle (engine loop, lock held; requests also from devices on vCPU threads) ----------------- */
 

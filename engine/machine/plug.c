@@ -21,30 +21,32 @@ static void
 apply_compat_table (VmObject *obj, const VmCompat *table)
 {
   for (; table->type; table++)
-    if (type_has_ancestor (obj->type, table->type) && vm_type_find_prop (obj->type, table->property, NULL)) {
-      g_autoptr (GError) error = NULL;
-      bool ok = vm_object_set (obj, table->property, table->value, &error);
-      g_assert (ok); /* the tables are ours */
-    }
+    if (type_has_ancestor (obj->type, table->type) && vm_type_find_prop (obj->type, table->property, NULL))
+      {
+        g_autoptr (GError) error = NULL;
+        bool ok = vm_object_set (obj, table->property, table->value, &error);
+        g_assert (ok); /* the tables are ours */
+      }
 }
 
 static void
 apply_globals (VmMachine *m, VmObject *obj)
 {
-  for (guint i = 0; i < m->settings->globals->len; i++) {
-    VmGlobal *g = g_ptr_array_index (m->settings->globals, i);
-    g_autoptr (GError) error = NULL;
-    if (!type_has_ancestor (obj->type, g->driver))
-      continue;
-    g->used = true;
-    if (!vm_type_find_prop (obj->type, g->property, NULL))
-      vm_fail (&error, "Property '%s.%s' not found", obj->type->name, g->property);
-    else
-      vm_object_set (obj, g->property, g->value, &error);
-    if (error)
-      g_ptr_array_add (m->priv->globals_bad, g_strdup_printf ("can't apply global %s.%s=%s: %s", obj->type->name,
-                                                              g->property, g->value, error->message));
-  }
+  for (guint i = 0; i < m->settings->globals->len; i++)
+    {
+      VmGlobal *g = g_ptr_array_index (m->settings->globals, i);
+      g_autoptr (GError) error = NULL;
+      if (!type_has_ancestor (obj->type, g->driver))
+        continue;
+      g->used = true;
+      if (!vm_type_find_prop (obj->type, g->property, NULL))
+        vm_fail (&error, "Property '%s.%s' not found", obj->type->name, g->property);
+      else
+        vm_object_set (obj, g->property, g->value, &error);
+      if (error)
+        g_ptr_array_add (m->priv->globals_bad, g_strdup_printf ("can't apply global %s.%s=%s: %s", obj->type->name,
+                                                                g->property, g->value, error->message));
+    }
 }
 
 void
@@ -81,10 +83,11 @@ vm_machine_add_cpu (VmMachine *m, VmVcpu *vcpu, GError **error)
   vcpu->index = vm_vcpu_set_count (m->vcpus);
   if (!vm_device_realize (&vcpu->parent, &m->env, NULL, error))
     return false;
-  if (!vm_vcpu_set_add (m->vcpus, vcpu, error)) {
-    vm_device_unrealize (&vcpu->parent);
-    return false;
-  }
+  if (!vm_vcpu_set_add (m->vcpus, vcpu, error))
+    {
+      vm_device_unrealize (&vcpu->parent);
+      return false;
+    }
   g_ptr_array_add (m->cpus_to_reset, vcpu);
   return true;
 }
@@ -96,19 +99,22 @@ find_pluggable (VmMachine *m, const char *driver, GError **error)
 {
   const VmType *type = vm_type_find (m->types, driver);
 
-  if (!type || !vm_type_is_a (type, &vm_device_type)) {
-    vm_fail (error, "'%s' is not a valid device model name", driver);
-    return NULL;
-  }
+  if (!type || !vm_type_is_a (type, &vm_device_type))
+    {
+      vm_fail (error, "'%s' is not a valid device model name", driver);
+      return NULL;
+    }
   const VmDeviceClass *klass = vm_type_klass (type);
-  if (type->abstract || !klass || !klass->user_creatable) {
-    vm_fail (error, "Parameter 'driver' expects a pluggable device type");
-    return NULL;
-  }
-  if (m->priv->devices_made && !klass->hotpluggable) {
-    vm_fail (error, "Device '%s' does not support hotplugging", driver);
-    return NULL;
-  }
+  if (type->abstract || !klass || !klass->user_creatable)
+    {
+      vm_fail (error, "Parameter 'driver' expects a pluggable device type");
+      return NULL;
+    }
+  if (m->priv->devices_made && !klass->hotpluggable)
+    {
+      vm_fail (error, "Device '%s' does not support hotplugging", driver);
+      return NULL;
+    }
   return type;
 }
 
@@ -118,10 +124,11 @@ find_bus (VmMachine *m, const VmType *type, const char *name, VmBus **bus, GErro
   const char *family = vm_device_bus_type (type);
 
   *bus = NULL;
-  if (name) {
-    *bus = vm_bus_find (&m->env, name);
-    return *bus || vm_fail (error, "Bus '%s' not found", name);
-  }
+  if (name)
+    {
+      *bus = vm_bus_find (&m->env, name);
+      return *bus || vm_fail (error, "Bus '%s' not found", name);
+    }
   if (!family)
     return true;
   *bus = vm_bus_find_type (&m->env, family);
@@ -133,13 +140,14 @@ set_props (VmDevice *dev, const VmKeyVals *props, GError **error)
 {
   const char *type_name = dev->parent.type->name;
 
-  for (guint i = 0; i < props->pairs->len; i++) {
-    const VmKeyValue *pair = g_ptr_array_index (props->pairs, i);
-    if (!vm_type_find_prop (dev->parent.type, pair->key, NULL))
-      return vm_fail (error, "Property '%s.%s' not found", type_name, pair->key);
-    if (!vm_object_set (&dev->parent, pair->key, pair->value, error))
-      return false;
-  }
+  for (guint i = 0; i < props->pairs->len; i++)
+    {
+      const VmKeyValue *pair = g_ptr_array_index (props->pairs, i);
+      if (!vm_type_find_prop (dev->parent.type, pair->key, NULL))
+        return vm_fail (error, "Property '%s.%s' not found", type_name, pair->key);
+      if (!vm_object_set (&dev->parent, pair->key, pair->value, error))
+        return false;
+    }
   return true;
 }
 
@@ -147,17 +155,19 @@ set_props (VmDevice *dev, const VmKeyVals *props, GError **error)
 static void
 join_peripherals (VmMachine *m, VmDevice *dev, const char *id)
 {
-  if (id) {
-    vm_object_add_child (m->peripheral, id, &dev->parent);
-    return;
-  }
-  for (unsigned n = 0;; n++) {
-    g_autofree char *name = g_strdup_printf ("device[%u]", n);
-    if (vm_object_child (m->peripheral_anon, name))
-      continue;
-    vm_object_add_child (m->peripheral_anon, name, &dev->parent);
-    return;
-  }
+  if (id)
+    {
+      vm_object_add_child (m->peripheral, id, &dev->parent);
+      return;
+    }
+  for (unsigned n = 0;; n++)
+    {
+      g_autofree char *name = g_strdup_printf ("device[%u]", n);
+      if (vm_object_child (m->peripheral_anon, name))
+        continue;
+      vm_object_add_child (m->peripheral_anon, name, &dev->parent);
+      return;
+    }
 }
 
 VmDevice *
@@ -168,15 +178,15 @@ vm_machine_plug (VmMachine *m, const VmDeviceSpec *spec, GError **error)
 
   if (!type || !find_bus (m, type, spec->bus, &bus, error))
     return NULL;
-  if (spec->id && vm_object_child (m->peripheral, spec->id)) {
-    vm_fail (error, "Duplicate device ID '%s'", spec->id);
-    return NULL;
-  }
+  if (spec->id && vm_object_child (m->peripheral, spec->id))
+    {
+      vm_fail (error, "Duplicate device ID '%s'", spec->id);
+      return NULL;
+    }
   VmDevice *dev = vm_machine_new_device (m, type);
   dev->hotplugged = m->priv->devices_made;
   join_peripherals (m, dev, spec->id);
-  bool ok = (!m->priv->globals_bad->len
-             || vm_fail (error, "%s", (char *) g_ptr_array_index (m->priv->globals_bad, 0)))
+  bool ok = (!m->priv->globals_bad->len || vm_fail (error, "%s", (char *) g_ptr_array_index (m->priv->globals_bad, 0)))
             && set_props (dev, spec->props, error) && vm_device_realize (dev, &m->env, bus, error);
   g_ptr_array_set_size (m->priv->globals_bad, 0);
   if (!ok && dev->parent.parent)
@@ -204,7 +214,7 @@ vm_machine_add_boot_device (VmMachine *m, int bootindex, VmDevice *dev, const ch
     if (((VmBootDevice *) g_ptr_array_index (list, i))->index == bootindex)
       return vm_fail (error, "The bootindex %d has already been used", bootindex);
   VmBootDevice *boot = g_new0 (VmBootDevice, 1);
-  *boot = (VmBootDevice) { bootindex, dev, g_strdup (suffix) };
+  *boot = (VmBootDevice){ bootindex, dev, g_strdup (suffix) };
   g_ptr_array_add (list, boot);
   g_ptr_array_sort (list, compare_boot_devices);
   return true;
@@ -237,14 +247,15 @@ vm_machine_boot_order (VmMachine *m)
 {
   GString *out = g_string_new (NULL);
 
-  for (guint i = 0; i < m->priv->boot_devices->len; i++) {
-    const VmBootDevice *boot = g_ptr_array_index (m->priv->boot_devices, i);
-    if (out->len)
-      g_string_append_c (out, '\n');
-    if (boot->dev)
-      append_path (out, boot->dev);
-    g_string_append (out, boot->suffix ? boot->suffix : "");
-  }
+  for (guint i = 0; i < m->priv->boot_devices->len; i++)
+    {
+      const VmBootDevice *boot = g_ptr_array_index (m->priv->boot_devices, i);
+      if (out->len)
+        g_string_append_c (out, '\n');
+      if (boot->dev)
+        append_path (out, boot->dev);
+      g_string_append (out, boot->suffix ? boot->suffix : "");
+    }
   return g_string_free (out, FALSE);
 }
 
@@ -263,9 +274,9 @@ in_folder (const char *folder, const char *name)
 char *
 vm_machine_find_file (VmMachine *m, const char *name)
 {
-  static const char *const folders[] = { VM_DATADIR, VM_BUILDDIR "/resources", "/usr/share/qemu",
-                                         "/usr/share/seabios", "/usr/share/vgabios", "/usr/lib/ipxe/qemu",
-                                         "/usr/share/OVMF", "/usr/share/ovmf" };
+  static const char *const folders[]
+      = { VM_DATADIR,           VM_BUILDDIR "/resources", "/usr/share/qemu", "/usr/share/seabios",
+          "/usr/share/vgabios", "/usr/lib/ipxe/qemu",     "/usr/share/OVMF", "/usr/share/ovmf" };
   char *path = NULL;
 
   if (g_file_test (name, G_FILE_TEST_EXISTS))

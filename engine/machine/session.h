@@ -10,7 +10,8 @@
 
 typedef struct VmSession VmSession;
 
-typedef enum VmSessionEvent {
+typedef enum VmSessionEvent
+{
   VM_SESSION_STATE,     /* the run state changed: vm_session_state() */
   VM_SESSION_RESET,     /* the machine was reset */
   VM_SESSION_POWERDOWN, /* the power button was pressed */
@@ -29,22 +30,22 @@ typedef void (*VmSessionDone) (VmSession *session, const char *result, const GEr
 
 /* CONTEXT NULL: the default one. FUNC may be NULL. */
 VmSession *vm_session_new (VmMachine *machine, GMainContext *context, VmSessionFunc func, void *opaque);
-void       vm_session_free (VmSession *session); /* from its context; outstanding answers are dropped */
+void vm_session_free (VmSession *session); /* from its context; outstanding answers are dropped */
 
 /* --- facts that never change or are kept for this side; no waiting ----------------------------------- */
 
-VmMachine  *vm_session_machine (VmSession *session);
-VmDisplay  *vm_session_display (VmSession *session);
-VmInput    *vm_session_input (VmSession *session);
+VmMachine *vm_session_machine (VmSession *session);
+VmDisplay *vm_session_display (VmSession *session);
+VmInput *vm_session_input (VmSession *session);
 const VmSettings *vm_session_settings (VmSession *session);
-const char *vm_session_name (VmSession *session);       /* -name, or NULL */
-const char *vm_session_accel (VmSession *session);      /* "tcg", "kvm" */
-VmRunState  vm_session_state (VmSession *session);
-bool        vm_session_is_running (VmSession *session);
+const char *vm_session_name (VmSession *session);  /* -name, or NULL */
+const char *vm_session_accel (VmSession *session); /* "tcg", "kvm" */
+VmRunState vm_session_state (VmSession *session);
+bool vm_session_is_running (VmSession *session);
 
 /* Text consoles ("vc" character back ends): their ids in order; free with g_strfreev(). How to read and write
  * them is engine/char/char.h's affair. Graphic consoles: vm_display_n_consoles(). */
-char      **vm_session_text_consoles (VmSession *session);
+char **vm_session_text_consoles (VmSession *session);
 
 /* --- commands; DONE may be NULL ------------------------------------------------------------------------- */
 

@@ -4,9 +4,10 @@
 
 #include "engine/machine/machine.h"
 
-typedef struct VmUserObjectClass {
+typedef struct VmUserObjectClass
+{
   bool (*complete) (VmObject *obj, VmMachine *machine, GError **error); /* all properties are set */
-  bool (*can_go) (VmObject *obj); /* may object-del take it; NULL: always */
+  bool (*can_go) (VmObject *obj);                                       /* may object-del take it; NULL: always */
 } VmUserObjectClass;
 
 extern const VmType vm_user_object_type; /* abstract; a child's klass is a VmUserObjectClass */
@@ -14,13 +15,14 @@ extern const VmType vm_user_object_type; /* abstract; a child's klass is a VmUse
 /* By -object or object-add: makes it, sets its properties, completes it, puts it under /objects. */
 VmObject *vm_machine_add_object (VmMachine *machine, const VmDeviceSpec *spec, GError **error);
 
-typedef struct VmMemoryBackend {
-  VmObject    parent;
-  uint64_t    size;
-  bool        share, prealloc, merge, dump, reserve;
-  char       *mem_path;   /* memory-backend-file */
+typedef struct VmMemoryBackend
+{
+  VmObject parent;
+  uint64_t size;
+  bool share, prealloc, merge, dump, reserve;
+  char *mem_path; /* memory-backend-file */
   VmRamBlock *block;
-  bool        in_use;
+  bool in_use;
 } VmMemoryBackend;
 
 extern const VmType vm_memory_backend_type;

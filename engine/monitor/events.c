@@ -5,11 +5,12 @@
 #include "engine/base/log.h"
 
 /* One limited event, by name and source: what came too early waits here, the last one wins. */
-typedef struct Throttle {
-  VmMonitors          *all;
+typedef struct Throttle
+{
+  VmMonitors *all;
   const VmSchemaEvent *event;
-  json_object         *waiting; /* message; NULL: none */
-  VmTimer              timer;
+  json_object *waiting; /* message; NULL: none */
+  VmTimer timer;
 } Throttle;
 
 static void
@@ -31,11 +32,12 @@ vm_events_free (VmMonitors *all)
 static void
 broadcast (VmMonitors *all, json_object *message)
 {
-  for (guint i = 0; i < all->open->len; i++) {
-    VmMonitor *mon = g_ptr_array_index (all->open, i);
-    if (mon->control && mon->negotiated)
-      vm_qmp_send (mon, json_object_get (message));
-  }
+  for (guint i = 0; i < all->open->len; i++)
+    {
+      VmMonitor *mon = g_ptr_array_index (all->open, i);
+      if (mon->control && mon->negotiated)
+        vm_qmp_send (mon, json_object_get (message));
+    }
 }
 
 static void
@@ -63,13 +65,14 @@ find_throttle (VmMonitors *all, const VmSchemaEvent *event, json_object *data)
     json_object_object_get_ex (data, event->rate_key, &source);
   g_autofree char *key = g_strconcat (event->name, ":", source ? json_object_get_string (source) : "", NULL);
   Throttle *t = g_hash_table_lookup (all->throttles, key);
-  if (!t) {
-    t = g_new0 (Throttle, 1);
-    t->all = all;
-    t->event = event;
-    vm_timer_init (&t->timer, all->machine->env.clocks, VM_CLOCK_REALTIME, on_timer, t);
-    g_hash_table_insert (all->throttles, g_steal_pointer (&key), t);
-  }
+  if (!t)
+    {
+      t = g_new0 (Throttle, 1);
+      t->all = all;
+      t->event = event;
+      vm_timer_init (&t->timer, all->machine->env.clocks, VM_CLOCK_REALTIME, on_timer, t);
+      g_hash_table_insert (all->throttles, g_steal_pointer (&key), t);
+    }
   return t;
 }
 
@@ -78,17 +81,19 @@ send_or_hold (VmMonitors *all, const VmSchemaEvent *event, json_object *data, js
 {
   VmClocks *clocks = all->machine->env.clocks;
 
-  if (!event->rate_ms) {
-    broadcast (all, message);
-    json_object_put (message);
-    return;
-  }
+  if (!event->rate_ms)
+    {
+      broadcast (all, message);
+      json_object_put (message);
+      return;
+    }
   Throttle *t = find_throttle (all, event, data);
-  if (vm_timer_pending (&t->timer)) {
-    json_object_put (t->waiting);
-    t->waiting = message;
-    return;
-  }
+  if (vm_timer_pending (&t->timer))
+    {
+      json_object_put (t->waiting);
+      t->waiting = message;
+      return;
+    }
   broadcast (all, message);
   json_object_put (message);
   vm_timer_set (&t->timer, vm_clock_now (clocks, VM_CLOCK_REALTIME) + event->rate_ms * VM_NS_PER_MS);
@@ -126,10 +131,11 @@ vm_events_sink (void *opaque, const char *name, const char *data_json)
   json_object_object_add (message, "event", json_object_new_string (name));
   if (data)
     json_object_object_add (message, "data", json_object_get (data));
-  for (guint i = 0; i < all->taps->len; i++) {
-    const VmTap *tap = &g_array_index (all->taps, VmTap, i);
-    tap->func (tap->opaque, name, data_json);
-  }
+  for (guint i = 0; i < all->taps->len; i++)
+    {
+      const VmTap *tap = &g_array_index (all->taps, VmTap, i);
+      tap->func (tap->opaque, name, data_json);
+    }
   send_or_hold (all, event, data, message);
   json_object_put (data);
 }

@@ -100,10 +100,11 @@ vm_hmp_boot_set (VmMonitor *mon, const VmHmpArgs *args)
   g_autoptr (GError) error = NULL;
 
   for (const char *c = order; *c; c++)
-    if (*c < 'a' || *c > 'p') {
-      vm_monitor_printf (mon, "Invalid boot device '%c'\n", *c);
-      return;
-    }
+    if (*c < 'a' || *c > 'p')
+      {
+        vm_monitor_printf (mon, "Invalid boot device '%c'\n", *c);
+        return;
+      }
   if (!mon->machine->set_boot_order)
     vm_monitor_puts (mon, "Error: no function defined to set boot device list for this architecture\n");
   else if (mon->machine->set_boot_order (mon->machine, order, &error))
@@ -122,20 +123,23 @@ vm_hmp_sendkey (VmMonitor *mon, const VmHmpArgs *args)
   uint16_t keys[16];
   unsigned n = 0;
 
-  for (char **name = names; *name; name++) {
-    const char *known = !strcmp (*name, "<") ? "less" : *name; /* old spelling */
-    int code = g_str_has_prefix (known, "0x") ? vm_key_from_number (g_ascii_strtoull (known, NULL, 16))
-                                              : vm_key_from_name (known);
-    if (code <= 0) {
-      vm_monitor_printf (mon, "invalid parameter: %s\n", *name);
-      return;
+  for (char **name = names; *name; name++)
+    {
+      const char *known = !strcmp (*name, "<") ? "less" : *name; /* old spelling */
+      int code = g_str_has_prefix (known, "0x") ? vm_key_from_number (g_ascii_strtoull (known, NULL, 16))
+                                                : vm_key_from_name (known);
+      if (code <= 0)
+        {
+          vm_monitor_printf (mon, "invalid parameter: %s\n", *name);
+          return;
+        }
+      if (n == G_N_ELEMENTS (keys))
+        {
+          vm_monitor_puts (mon, "too many keys\n");
+          return;
+        }
+      keys[n++] = code;
     }
-    if (n == G_N_ELEMENTS (keys)) {
-      vm_monitor_puts (mon, "too many keys\n");
-      return;
-    }
-    keys[n++] = code;
-  }
   int64_t hold = vm_hmp_number (args, "hold-time", 100);
   vm_input_send_chord (mon->machine->env.input, mon->machine->env.clocks, keys, n, CLAMP (hold, 0, 3600 * 1000));
 }
@@ -172,11 +176,12 @@ vm_hmp_mouse_move (VmMonitor *mon, const VmHmpArgs *args)
   int dz = to_int (vm_hmp_text (args, "dz_str"));
 
   vm_input_motion (input, NULL, to_int (vm_hmp_text (args, "dx_str")), to_int (vm_hmp_text (args, "dy_str")));
-  if (dz) {
-    VmButton button = dz > 0 ? VM_BUTTON_WHEEL_UP : VM_BUTTON_WHEEL_DOWN;
-    vm_input_button (input, NULL, button, true);
-    vm_input_button (input, NULL, button, false);
-  }
+  if (dz)
+    {
+      VmButton button = dz > 0 ? VM_BUTTON_WHEEL_UP : VM_BUTTON_WHEEL_DOWN;
+      vm_input_button (input, NULL, button, true);
+      vm_input_button (input, NULL, button, false);
+    }
 }
 
 void
@@ -206,19 +211,22 @@ vm_hmp_device_add (VmMonitor *mon, const VmHmpArgs *args)
   g_autoptr (VmKeyVals) list = vm_keyvals_new ();
   g_autoptr (GError) error = NULL;
 
-  if (!vm_keyvals_parse (list, vm_hmp_text (args, "device"), "driver", 0, &error)) {
-    report (mon, error);
-    return;
-  }
+  if (!vm_keyvals_parse (list, vm_hmp_text (args, "device"), "driver", 0, &error))
+    {
+      report (mon, error);
+      return;
+    }
   const char *driver = vm_keyvals_get (list, "driver");
-  if (!driver) {
-    vm_monitor_puts (mon, "Error: Parameter 'driver' is missing\n");
-    return;
-  }
-  if (!strcmp (driver, "help")) {
-    vm_hmp_info_qdm (mon, args);
-    return;
-  }
+  if (!driver)
+    {
+      vm_monitor_puts (mon, "Error: Parameter 'driver' is missing\n");
+      return;
+    }
+  if (!strcmp (driver, "help"))
+    {
+      vm_hmp_info_qdm (mon, args);
+      return;
+    }
   VmDeviceSpec *spec = vm_device_spec_new (list, "driver", NULL);
   vm_machine_plug (mon->machine, spec, &error);
   vm_device_spec_free (spec);
@@ -237,18 +245,20 @@ vm_hmp_object_add (VmMonitor *mon, const VmHmpArgs *args)
   g_autoptr (VmKeyVals) list = vm_keyvals_new ();
   g_autoptr (GError) error = NULL;
 
-  if (vm_keyvals_parse (list, vm_hmp_text (args, "object"), "qom-type", VM_KEYVALS_STRICT, &error)) {
-    const char *id = vm_keyvals_get (list, "id");
-    if (!vm_keyvals_get (list, "qom-type"))
-      vm_fail (&error, "Parameter 'qom-type' is missing");
-    else if (!id || !vm_id_well_formed (id))
-      vm_fail (&error, id ? "Parameter 'id' expects an identifier" : "Parameter 'id' is missing");
-    else {
-      VmDeviceSpec *spec = vm_device_spec_new (list, "qom-type", NULL);
-      vm_machine_add_object (mon->machine, spec, &error);
-      vm_device_spec_free (spec);
+  if (vm_keyvals_parse (list, vm_hmp_text (args, "object"), "qom-type", VM_KEYVALS_STRICT, &error))
+    {
+      const char *id = vm_keyvals_get (list, "id");
+      if (!vm_keyvals_get (list, "qom-type"))
+        vm_fail (&error, "Parameter 'qom-type' is missing");
+      else if (!id || !vm_id_well_formed (id))
+        vm_fail (&error, id ? "Parameter 'id' expects an identifier" : "Parameter 'id' is missing");
+      else
+        {
+          VmDeviceSpec *spec = vm_device_spec_new (list, "qom-type", NULL);
+          vm_machine_add_object (mon->machine, spec, &error);
+          vm_device_spec_free (spec);
+        }
     }
-  }
   report (mon, error);
 }
 
@@ -258,10 +268,11 @@ vm_hmp_object_del (VmMonitor *mon, const VmHmpArgs *args)
   const char *id = vm_hmp_text (args, "id");
   VmObject *obj = vm_object_child (mon->machine->objects, id);
 
-  if (!obj) {
-    vm_monitor_printf (mon, "Error: object '%s' not found\n", id);
-    return;
-  }
+  if (!obj)
+    {
+      vm_monitor_printf (mon, "Error: object '%s' not found\n", id);
+      return;
+    }
   const VmUserObjectClass *klass = vm_type_klass (obj->type);
   if (klass->can_go && !klass->can_go (obj))
     vm_monitor_printf (mon, "Error: object '%s' is in use, can not be deleted\n", id);
@@ -319,14 +330,15 @@ vm_hmp_ringbuf_read (VmMonitor *mon, const VmHmpArgs *args)
   if (!data)
     return;
   /* What would disturb a terminal is shown by number. */
-  for (const char *p = json_object_get_string (data); *p; p++) {
-    if (*p == '\\')
-      vm_monitor_puts (mon, "\\\\");
-    else if (g_ascii_iscntrl (*p) && *p != '\n')
-      vm_monitor_printf (mon, "\\u%04X", (unsigned) *p);
-    else
-      vm_monitor_printf (mon, "%c", *p);
-  }
+  for (const char *p = json_object_get_string (data); *p; p++)
+    {
+      if (*p == '\\')
+        vm_monitor_puts (mon, "\\\\");
+      else if (g_ascii_iscntrl (*p) && *p != '\n')
+        vm_monitor_printf (mon, "\\u%04X", (unsigned) *p);
+      else
+        vm_monitor_printf (mon, "%c", *p);
+    }
   vm_monitor_puts (mon, "\n");
   json_object_put (data);
 }
@@ -353,17 +365,19 @@ vm_hmp_qom_list (VmMonitor *mon, const VmHmpArgs *args)
 {
   const char *path = vm_hmp_text (args, "path");
 
-  if (!path) {
-    vm_monitor_puts (mon, "/\n");
-    return;
-  }
+  if (!path)
+    {
+      vm_monitor_puts (mon, "/\n");
+      return;
+    }
   g_autofree char *quoted = vm_hmp_quote (path);
   json_object *list = vm_hmp_qmp (mon, "qom-list", "{\"path\": %s}", quoted);
-  for (size_t i = 0; list && i < json_object_array_length (list); i++) {
-    json_object *item = json_object_array_get_idx (list, i);
-    vm_monitor_printf (mon, "%s (%s)\n", json_object_get_string (json_object_object_get (item, "name")),
-                       json_object_get_string (json_object_object_get (item, "type")));
-  }
+  for (size_t i = 0; list && i < json_object_array_length (list); i++)
+    {
+      json_object *item = json_object_array_get_idx (list, i);
+      vm_monitor_printf (mon, "%s (%s)\n", json_object_get_string (json_object_object_get (item, "name")),
+                         json_object_get_string (json_object_object_get (item, "type")));
+    }
   json_object_put (list);
 }
 
@@ -374,10 +388,11 @@ vm_hmp_qom_get (VmMonitor *mon, const VmHmpArgs *args)
   g_autofree char *property = vm_hmp_quote (vm_hmp_text (args, "property"));
   json_object *value = vm_hmp_qmp (mon, "qom-get", "{\"path\": %s, \"property\": %s}", path, property);
 
-  if (value) {
-    g_autofree char *text = vm_json_to_string (value, true);
-    vm_monitor_printf (mon, "%s\n", text);
-  }
+  if (value)
+    {
+      g_autofree char *text = vm_json_to_string (value, true);
+      vm_monitor_printf (mon, "%s\n", text);
+    }
   json_object_put (value);
 }
 
@@ -389,11 +404,12 @@ vm_hmp_qom_set (VmMonitor *mon, const VmHmpArgs *args)
   g_autofree char *property = vm_hmp_quote (vm_hmp_text (args, "property"));
   g_autoptr (GError) error = NULL;
 
-  if (vm_hmp_flag (args, "json")) {
-    json_object_put (vm_hmp_qmp (mon, "qom-set", "{\"path\": %s, \"property\": %s, \"value\": %s}", path, property,
-                                 value));
-    return;
-  }
+  if (vm_hmp_flag (args, "json"))
+    {
+      json_object_put (
+          vm_hmp_qmp (mon, "qom-set", "{\"path\": %s, \"property\": %s, \"value\": %s}", path, property, value));
+      return;
+    }
   VmObject *obj = vm_object_resolve (mon->machine->env.root, vm_hmp_text (args, "path"));
   if (!obj)
     vm_fail (&error, "Device '%s' not found", vm_hmp_text (args, "path"));
@@ -410,10 +426,11 @@ vm_hmp_log (VmMonitor *mon, const VmHmpArgs *args)
   const char *items = vm_hmp_text (args, "items");
   uint32_t mask = 0;
 
-  if (strcmp (items, "none") != 0 && !vm_log_parse_items (items, &mask, NULL)) {
-    vm_monitor_printf (mon, "unknown log item in '%s'; see the option -d help\n", items);
-    return;
-  }
+  if (strcmp (items, "none") != 0 && !vm_log_parse_items (items, &mask, NULL))
+    {
+      vm_monitor_printf (mon, "unknown log item in '%s'; see the option -d help\n", items);
+      return;
+    }
   vm_log_set_mask (mask);
 }
 

@@ -64,18 +64,21 @@ vm_hmp_info_kvm (VmMonitor *mon, const VmHmpArgs *args)
 {
   bool enabled = !strcmp (mon->machine->accel->ops->name, "kvm");
 
-  vm_monitor_printf (mon, "kvm support: %s\n", enabled ? "enabled" : mon->machine->kvm_present ? "disabled"
-                                                                                               : "not compiled");
+  vm_monitor_printf (mon, "kvm support: %s\n",
+                     enabled                     ? "enabled"
+                     : mon->machine->kvm_present ? "disabled"
+                                                 : "not compiled");
 }
 
 void
 vm_hmp_info_cpus (VmMonitor *mon, const VmHmpArgs *args)
 {
-  for (unsigned i = 0; i < vm_vcpu_set_count (mon->machine->vcpus); i++) {
-    const VmVcpu *vcpu = vm_vcpu_set_get (mon->machine->vcpus, i);
-    vm_monitor_printf (mon, "%c CPU #%u: thread_id=%u\n", (int) i == mon->cpu_index ? '*' : ' ', vcpu->index,
-                       vcpu->thread_id);
-  }
+  for (unsigned i = 0; i < vm_vcpu_set_count (mon->machine->vcpus); i++)
+    {
+      const VmVcpu *vcpu = vm_vcpu_set_get (mon->machine->vcpus, i);
+      vm_monitor_printf (mon, "%c CPU #%u: thread_id=%u\n", (int) i == mon->cpu_index ? '*' : ' ', vcpu->index,
+                         vcpu->thread_id);
+    }
 }
 
 void
@@ -102,11 +105,12 @@ print_place (VmMonitor *mon, json_object *item)
   if (*text_in (item, "qom-path"))
     vm_monitor_printf (mon, "  qom_path: \"%s\"\n", text_in (item, "qom-path"));
   vm_monitor_puts (mon, "  CPUInstance Properties:\n");
-  for (int i = 0; i < 5; i++) {
-    static const char *const keys[] = { "socket-id", "die-id", "module-id", "core-id", "thread-id" };
-    if (*text_in (props, keys[i]))
-      vm_monitor_printf (mon, "    %s: \"%s\"\n", keys[i], text_in (props, keys[i]));
-  }
+  for (int i = 0; i < 5; i++)
+    {
+      static const char *const keys[] = { "socket-id", "die-id", "module-id", "core-id", "thread-id" };
+      if (*text_in (props, keys[i]))
+        vm_monitor_printf (mon, "    %s: \"%s\"\n", keys[i], text_in (props, keys[i]));
+    }
 }
 
 void
@@ -131,10 +135,11 @@ vm_hmp_info_iothreads (VmMonitor *mon, const VmHmpArgs *args)
 static void
 print_irq (VmMonitor *mon, bool pic)
 {
-  if (!mon->machine->describe_irq) {
-    vm_monitor_puts (mon, "the board keeps no such record\n");
-    return;
-  }
+  if (!mon->machine->describe_irq)
+    {
+      vm_monitor_puts (mon, "the board keeps no such record\n");
+      return;
+    }
   g_autofree char *text = mon->machine->describe_irq (mon->machine, pic);
   vm_monitor_puts (mon, text);
 }
@@ -153,7 +158,8 @@ vm_hmp_info_pic (VmMonitor *mon, const VmHmpArgs *args)
 
 /* --- processors --- */
 
-typedef struct Describe {
+typedef struct Describe
+{
   char *(*func) (VmVcpu *vcpu);
   char *(*registers) (VmVcpu *vcpu, bool with_fpu);
   char *text;
@@ -172,10 +178,11 @@ describe (VmVcpu *vcpu, void *opaque)
 static void
 print_cpu (VmMonitor *mon, VmVcpu *vcpu, Describe d)
 {
-  if (!d.func && !d.registers) {
-    vm_monitor_puts (mon, "not available for this processor\n");
-    return;
-  }
+  if (!d.func && !d.registers)
+    {
+      vm_monitor_puts (mon, "not available for this processor\n");
+      return;
+    }
   vm_vcpu_run (vcpu, describe, &d);
   vm_monitor_puts (mon, d.text);
   g_free (d.text);
@@ -189,17 +196,19 @@ vm_hmp_info_registers (VmMonitor *mon, const VmHmpArgs *args)
   int64_t index = vm_hmp_number (args, "vcpu", MIN (mon->cpu_index, (int) n - 1));
   bool all = vm_hmp_flag (args, "cpustate_all");
 
-  if (!arch || index < 0 || index >= n) {
-    if (arch && n)
-      vm_monitor_printf (mon, "CPU#%d not available\n", (int) index);
-    else
-      vm_monitor_puts (mon, "No CPU available\n");
-    return;
-  }
-  for (unsigned i = all ? 0 : index; i < (all ? n : index + 1); i++) {
-    vm_monitor_printf (mon, "\nCPU#%u\n", i);
-    print_cpu (mon, vm_vcpu_set_get (mon->machine->vcpus, i), (Describe) { .registers = arch->describe_registers });
-  }
+  if (!arch || index < 0 || index >= n)
+    {
+      if (arch && n)
+        vm_monitor_printf (mon, "CPU#%d not available\n", (int) index);
+      else
+        vm_monitor_puts (mon, "No CPU available\n");
+      return;
+    }
+  for (unsigned i = all ? 0 : index; i < (all ? n : index + 1); i++)
+    {
+      vm_monitor_printf (mon, "\nCPU#%u\n", i);
+      print_cpu (mon, vm_vcpu_set_get (mon->machine->vcpus, i), (Describe){ .registers = arch->describe_registers });
+    }
 }
 
 static void
@@ -208,7 +217,7 @@ print_current (VmMonitor *mon, char *(*func) (VmVcpu *vcpu))
   VmVcpu *vcpu = vm_monitor_cpu (mon);
 
   if (vcpu && mon->machine->arch)
-    print_cpu (mon, vcpu, (Describe) { .func = func });
+    print_cpu (mon, vcpu, (Describe){ .func = func });
   else
     vm_monitor_puts (mon, "No CPU available\n");
 }
@@ -230,17 +239,20 @@ vm_hmp_info_lapic (VmMonitor *mon, const VmHmpArgs *args)
 {
   int64_t id = vm_hmp_number (args, "apic-id", -1);
 
-  if (id < 0) {
-    print_current (mon, mon->machine->describe_lapic);
-    return;
-  }
-  for (unsigned i = 0; i < vm_vcpu_set_count (mon->machine->vcpus); i++) {
-    VmVcpu *vcpu = vm_vcpu_set_get (mon->machine->vcpus, i);
-    if (vcpu->affinity_id == (uint64_t) id) {
-      print_cpu (mon, vcpu, (Describe) { .func = mon->machine->describe_lapic });
+  if (id < 0)
+    {
+      print_current (mon, mon->machine->describe_lapic);
       return;
     }
-  }
+  for (unsigned i = 0; i < vm_vcpu_set_count (mon->machine->vcpus); i++)
+    {
+      VmVcpu *vcpu = vm_vcpu_set_get (mon->machine->vcpus, i);
+      if (vcpu->affinity_id == (uint64_t) id)
+        {
+          print_cpu (mon, vcpu, (Describe){ .func = mon->machine->describe_lapic });
+          return;
+        }
+    }
   vm_monitor_puts (mon, "No local APIC has this id\n");
 }
 
@@ -264,10 +276,11 @@ static void
 print_memdev (VmMonitor *mon, json_object *item)
 {
   vm_monitor_printf (mon, "memory backend: %s\n", text_in (item, "id"));
-  for (int i = 0; i < 7; i++) {
-    static const char *const keys[] = { "size", "merge", "dump", "prealloc", "share", "reserve", "policy" };
-    vm_monitor_printf (mon, "  %s: %s%s\n", keys[i], i == 0 ? " " : "", text_in (item, keys[i]));
-  }
+  for (int i = 0; i < 7; i++)
+    {
+      static const char *const keys[] = { "size", "merge", "dump", "prealloc", "share", "reserve", "policy" };
+      vm_monitor_printf (mon, "  %s: %s%s\n", keys[i], i == 0 ? " " : "", text_in (item, keys[i]));
+    }
   vm_monitor_puts (mon, "  host nodes: \n");
 }
 
@@ -290,11 +303,12 @@ collect_block (GHashTable *seen, GPtrArray *blocks, VmAddressSpace *as)
 {
   VmFlatView *view = vm_address_space_view (as);
 
-  for (size_t i = 0; i < view->n; i++) {
-    VmRamBlock *block = view->ranges[i].region->ram;
-    if (block && g_hash_table_add (seen, block))
-      g_ptr_array_add (blocks, block);
-  }
+  for (size_t i = 0; i < view->n; i++)
+    {
+      VmRamBlock *block = view->ranges[i].region->ram;
+      if (block && g_hash_table_add (seen, block))
+        g_ptr_array_add (blocks, block);
+    }
   vm_flat_view_unref (view);
 }
 
@@ -306,11 +320,13 @@ vm_hmp_info_ramblock (VmMonitor *mon, const VmHmpArgs *args)
 
   collect_block (seen, blocks, mon->machine->env.memory_as);
   vm_monitor_printf (mon, "%24s %8s  %18s %18s %18s\n", "Block Name", "PSize", "Offset", "Used", "Total");
-  for (guint i = 0; i < blocks->len; i++) {
-    const VmRamBlock *b = g_ptr_array_index (blocks, i);
-    vm_monitor_printf (mon, "%24s %8s  0x%016" G_GINT64_MODIFIER "x 0x%016" G_GINT64_MODIFIER "x 0x%016"
-                       G_GINT64_MODIFIER "x\n", b->name, "4 KiB", b->page_base * VM_PAGE_SIZE, b->size, b->size);
-  }
+  for (guint i = 0; i < blocks->len; i++)
+    {
+      const VmRamBlock *b = g_ptr_array_index (blocks, i);
+      vm_monitor_printf (
+          mon, "%24s %8s  0x%016" G_GINT64_MODIFIER "x 0x%016" G_GINT64_MODIFIER "x 0x%016" G_GINT64_MODIFIER "x\n",
+          b->name, "4 KiB", b->page_base * VM_PAGE_SIZE, b->size, b->size);
+    }
 }
 
 /* --- devices --- */
@@ -321,12 +337,13 @@ vm_hmp_info_mice (VmMonitor *mon, const VmHmpArgs *args)
   VmInput *input = mon->machine->env.input;
   bool any = false;
 
-  for (unsigned i = 0; i < vm_input_n_pointers (input); i++) {
-    bool current, absolute;
-    const char *name = vm_input_pointer (input, i, &current, &absolute);
-    vm_monitor_printf (mon, "%c Mouse #%u: %s%s\n", current ? '*' : ' ', i, name, absolute ? " (absolute)" : "");
-    any = true;
-  }
+  for (unsigned i = 0; i < vm_input_n_pointers (input); i++)
+    {
+      bool current, absolute;
+      const char *name = vm_input_pointer (input, i, &current, &absolute);
+      vm_monitor_printf (mon, "%c Mouse #%u: %s%s\n", current ? '*' : ' ', i, name, absolute ? " (absolute)" : "");
+      any = true;
+    }
   if (!any)
     vm_monitor_puts (mon, "No mouse devices connected\n");
 }

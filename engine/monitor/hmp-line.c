@@ -3,23 +3,45 @@
 #include "engine/monitor/hmp.h"
 
 #define LINE_MAX_BYTES 4095
-#define HISTORY_LINES  64
-#define PROMPT         "(qemu) "
+#define HISTORY_LINES 64
+#define PROMPT "(qemu) "
 
-enum { CTRL_A = 1, CTRL_B = 2, CTRL_D = 4, CTRL_E = 5, CTRL_F = 6, CTRL_H = 8, CTRL_K = 11, CTRL_L = 12, CTRL_N = 14,
-       CTRL_P = 16, CTRL_U = 21, CTRL_W = 23, ESCAPE = 27, DELETE = 127 };
+enum
+{
+  CTRL_A = 1,
+  CTRL_B = 2,
+  CTRL_D = 4,
+  CTRL_E = 5,
+  CTRL_F = 6,
+  CTRL_H = 8,
+  CTRL_K = 11,
+  CTRL_L = 12,
+  CTRL_N = 14,
+  CTRL_P = 16,
+  CTRL_U = 21,
+  CTRL_W = 23,
+  ESCAPE = 27,
+  DELETE = 127
+};
 
-typedef enum State { PLAIN, AFTER_ESC, IN_CSI, AFTER_SS3 } State;
+typedef enum State
+{
+  PLAIN,
+  AFTER_ESC,
+  IN_CSI,
+  AFTER_SS3
+} State;
 
-struct VmLine {
-  GString   *text;
-  size_t     cursor;
+struct VmLine
+{
+  GString *text;
+  size_t cursor;
   GPtrArray *history; /* oldest first */
-  guint      place;   /* in it; its length: the line that is being typed */
-  char      *typed;   /* that line, while history is shown */
-  State      state;
-  int        param;
-  bool       last_was_cr;
+  guint place;        /* in it; its length: the line that is being typed */
+  char *typed;        /* that line, while history is shown */
+  State state;
+  int param;
+  bool last_was_cr;
 };
 
 VmLine *
@@ -80,10 +102,11 @@ remember (VmLine *line, const char *text)
     return;
   /* The same line again moves to the end. */
   for (guint i = 0; i < line->history->len; i++)
-    if (!strcmp (g_ptr_array_index (line->history, i), text)) {
-      g_ptr_array_remove_index (line->history, i);
-      break;
-    }
+    if (!strcmp (g_ptr_array_index (line->history, i), text))
+      {
+        g_ptr_array_remove_index (line->history, i);
+        break;
+      }
   if (line->history->len >= HISTORY_LINES)
     g_ptr_array_remove_index (line->history, 0);
   g_ptr_array_add (line->history, g_strdup (text));
@@ -103,10 +126,11 @@ go_in_history (VmLine *line, int step)
 
   if ((step < 0 && line->place == 0) || (step > 0 && line->place >= last))
     return;
-  if (line->place == last) {
-    g_free (line->typed);
-    line->typed = g_strdup (line->text->str);
-  }
+  if (line->place == last)
+    {
+      g_free (line->typed);
+      line->typed = g_strdup (line->text->str);
+    }
   line->place += step;
   set_text (line, line->place == last ? line->typed : g_ptr_array_index (line->history, line->place));
 }
@@ -148,12 +172,13 @@ common_prefix (char **words)
 {
   size_t n = strlen (words[0]);
 
-  for (char **w = words + 1; *w; w++) {
-    size_t i = 0;
-    while (i < n && (*w)[i] == words[0][i])
-      i++;
-    n = i;
-  }
+  for (char **w = words + 1; *w; w++)
+    {
+      size_t i = 0;
+      while (i < n && (*w)[i] == words[0][i])
+        i++;
+      n = i;
+    }
   return n;
 }
 
@@ -172,13 +197,16 @@ complete (VmLine *line, VmMonitor *mon)
     return;
   g_string_insert (line->text, line->cursor, common + have);
   line->cursor += strlen (common) - have;
-  if (!found[1]) {
-    g_string_insert_c (line->text, line->cursor++, ' ');
-  } else if (strlen (common) == have) {
-    vm_monitor_puts (mon, "\n");
-    for (char **f = found; *f; f++)
-      vm_monitor_printf (mon, "%-20s%s", *f, (f - found) % 4 == 3 || !f[1] ? "\n" : "");
-  }
+  if (!found[1])
+    {
+      g_string_insert_c (line->text, line->cursor++, ' ');
+    }
+  else if (strlen (common) == have)
+    {
+      vm_monitor_puts (mon, "\n");
+      for (char **f = found; *f; f++)
+        vm_monitor_printf (mon, "%-20s%s", *f, (f - found) % 4 == 3 || !f[1] ? "\n" : "");
+    }
   redraw (line, mon);
 }
 
@@ -188,36 +216,37 @@ sequence (VmLine *line, VmMonitor *mon, uint8_t final)
 {
   size_t len = line->text->len;
 
-  switch (final) {
-  case 'A':
-    go_in_history (line, -1);
-    break;
-  case 'B':
-    go_in_history (line, 1);
-    break;
-  case 'C':
-    line->cursor = MIN (line->cursor + 1, len);
-    break;
-  case 'D':
-    line->cursor -= line->cursor > 0;
-    break;
-  case 'H':
-    line->cursor = 0;
-    break;
-  case 'F':
-    line->cursor = len;
-    break;
-  case '~':
-    if (line->param == 1 || line->param == 7)
+  switch (final)
+    {
+    case 'A':
+      go_in_history (line, -1);
+      break;
+    case 'B':
+      go_in_history (line, 1);
+      break;
+    case 'C':
+      line->cursor = MIN (line->cursor + 1, len);
+      break;
+    case 'D':
+      line->cursor -= line->cursor > 0;
+      break;
+    case 'H':
       line->cursor = 0;
-    else if (line->param == 4 || line->param == 8)
+      break;
+    case 'F':
       line->cursor = len;
-    else if (line->param == 3 && line->cursor < len)
-      g_string_erase (line->text, line->cursor, 1);
-    break;
-  default:
-    return;
-  }
+      break;
+    case '~':
+      if (line->param == 1 || line->param == 7)
+        line->cursor = 0;
+      else if (line->param == 4 || line->param == 8)
+        line->cursor = len;
+      else if (line->param == 3 && line->cursor < len)
+        g_string_erase (line->text, line->cursor, 1);
+      break;
+    default:
+      return;
+    }
   redraw (line, mon);
 }
 
@@ -226,72 +255,75 @@ control (VmLine *line, VmMonitor *mon, uint8_t byte)
 {
   size_t len = line->text->len;
 
-  switch (byte) {
-  case '\t':
-    complete (line, mon);
-    return;
-  case CTRL_A:
-    line->cursor = 0;
-    break;
-  case CTRL_E:
-    line->cursor = len;
-    break;
-  case CTRL_B:
-    line->cursor -= line->cursor > 0;
-    break;
-  case CTRL_F:
-    line->cursor = MIN (line->cursor + 1, len);
-    break;
-  case CTRL_D:
-    if (line->cursor < len)
-      g_string_erase (line->text, line->cursor, 1);
-    break;
-  case CTRL_H:
-  case DELETE:
-    erase_before (line, 1);
-    break;
-  case CTRL_W:
-    erase_before (line, word_before (line));
-    break;
-  case CTRL_U:
-    erase_before (line, line->cursor);
-    break;
-  case CTRL_K:
-    g_string_truncate (line->text, line->cursor);
-    break;
-  case CTRL_N:
-    go_in_history (line, 1);
-    break;
-  case CTRL_P:
-    go_in_history (line, -1);
-    break;
-  case CTRL_L:
-    vm_monitor_write (mon, "\033[2J\033[H", 7);
-    break;
-  default:
-    return;
-  }
+  switch (byte)
+    {
+    case '\t':
+      complete (line, mon);
+      return;
+    case CTRL_A:
+      line->cursor = 0;
+      break;
+    case CTRL_E:
+      line->cursor = len;
+      break;
+    case CTRL_B:
+      line->cursor -= line->cursor > 0;
+      break;
+    case CTRL_F:
+      line->cursor = MIN (line->cursor + 1, len);
+      break;
+    case CTRL_D:
+      if (line->cursor < len)
+        g_string_erase (line->text, line->cursor, 1);
+      break;
+    case CTRL_H:
+    case DELETE:
+      erase_before (line, 1);
+      break;
+    case CTRL_W:
+      erase_before (line, word_before (line));
+      break;
+    case CTRL_U:
+      erase_before (line, line->cursor);
+      break;
+    case CTRL_K:
+      g_string_truncate (line->text, line->cursor);
+      break;
+    case CTRL_N:
+      go_in_history (line, 1);
+      break;
+    case CTRL_P:
+      go_in_history (line, -1);
+      break;
+    case CTRL_L:
+      vm_monitor_write (mon, "\033[2J\033[H", 7);
+      break;
+    default:
+      return;
+    }
   redraw (line, mon);
 }
 
 static void
 escape_input (VmLine *line, VmMonitor *mon, uint8_t byte)
 {
-  switch (line->state) {
-  case AFTER_ESC:
-    line->param = 0;
-    line->state = byte == '[' ? IN_CSI : byte == 'O' ? AFTER_SS3 : PLAIN;
-    break;
-  case IN_CSI:
-    if (g_ascii_isdigit (byte)) {
-      line->param = (line->param * 10 + byte - '0') % 1000;
+  switch (line->state)
+    {
+    case AFTER_ESC:
+      line->param = 0;
+      line->state = byte == '[' ? IN_CSI : byte == 'O' ? AFTER_SS3 : PLAIN;
       break;
+    case IN_CSI:
+      if (g_ascii_isdigit (byte))
+        {
+          line->param = (line->param * 10 + byte - '0') % 1000;
+          break;
+        }
+      G_GNUC_FALLTHROUGH;
+    default:
+      line->state = PLAIN;
+      sequence (line, mon, byte);
     }
-    G_GNUC_FALLTHROUGH;
-  default:
-    line->state = PLAIN;
-    sequence (line, mon, byte);
-  }
 }
 
 char *
@@ -302,15 +334,17 @@ vm_line_input (VmLine *line, VmMonitor *mon, uint8_t byte)
   line->last_was_cr = byte == '\r';
   if (second_half)
     return NULL;
-  if (line->state != PLAIN) {
-    escape_input (line, mon, byte);
-    return NULL;
-  }
-  if (byte == '\r' || byte == '\n') {
-    vm_monitor_puts (mon, "\n");
-    remember (line, line->text->str);
-    return g_strdup (line->text->str);
-  }
+  if (line->state != PLAIN)
+    {
+      escape_input (line, mon, byte);
+      return NULL;
+    }
+  if (byte == '\r' || byte == '\n')
+    {
+      vm_monitor_puts (mon, "\n");
+      remember (line, line->text->str);
+      return g_strdup (line->text->str);
+    }
   if (byte == ESCAPE)
     line->state = AFTER_ESC;
   else if (byte < 32 || byte == DELETE)

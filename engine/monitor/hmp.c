@@ -16,8 +16,7 @@ const VmHmpCommand vm_hmp_commands[] = {
   { "chardev-change", "id:s args:S", "id args", "change chardev", vm_hmp_chardev_change, complete_chardev },
   { "chardev-remove", "id:s", "id", "remove chardev", vm_hmp_chardev_remove, complete_chardev },
   { "chardev-send-break", "id:s", "id", "send a break on chardev", vm_hmp_chardev_send_break, complete_chardev },
-  { "closefd", "fdname:s", "closefd name", "close a file descriptor previously passed via SCM rights",
-    vm_hmp_closefd },
+  { "closefd", "fdname:s", "closefd name", "close a file descriptor previously passed via SCM rights", vm_hmp_closefd },
   { "cont|c", "", "", "resume emulation", vm_hmp_cont },
   { "cpu", "index:i", "index", "set the default CPU", vm_hmp_cpu },
   { "device_add", "device:S", "driver[,prop=value][,...]", "add device, like -device on the command line",
@@ -32,8 +31,7 @@ const VmHmpCommand vm_hmp_commands[] = {
     vm_hmp_gva2gpa },
   { "help|?", "name:S?", "[cmd]", "show the help", vm_hmp_help, complete_command },
   { "i", "fmt:/ addr:i", "/fmt addr", "I/O port read", vm_hmp_port_in },
-  { "info", "item:S?", "[subcommand]", "show various information about the system state", vm_hmp_info,
-    complete_info },
+  { "info", "item:S?", "[subcommand]", "show various information about the system state", vm_hmp_info, complete_info },
   { "log", "items:s", "item1[,...]", "activate logging of the specified items", vm_hmp_log },
   { "logfile", "filename:F", "filename", "output logs to 'filename'", vm_hmp_logfile },
   { "memsave", "val:l size:i filename:F", "addr size file",
@@ -47,20 +45,20 @@ const VmHmpCommand vm_hmp_commands[] = {
   { "object_del", "id:s", "id", "destroy QOM object", vm_hmp_object_del },
   { "pmemsave", "val:l size:i filename:F", "addr size file",
     "save to disk physical memory dump starting at 'addr' of size 'size'", vm_hmp_pmemsave },
-  { "print|p", "fmt:/ val:l", "/fmt expr", "print expression value (use $reg for CPU register access)",
-    vm_hmp_print },
+  { "print|p", "fmt:/ val:l", "/fmt expr", "print expression value (use $reg for CPU register access)", vm_hmp_print },
   { "qom-get", "path:s property:s", "path property", "print QOM property", vm_hmp_qom_get },
   { "qom-list", "path:s?", "path", "list QOM properties", vm_hmp_qom_list },
   { "qom-set", "json:-j path:s property:s value:S", "[-j] path property value",
     "set QOM property.\n\t\t\t -j: the value is specified in json format.", vm_hmp_qom_set },
   { "quit|q", "", "", "quit the emulator", vm_hmp_quit },
-  { "ringbuf_read", "device:s size:i", "device size", "Read from a ring buffer character device",
-    vm_hmp_ringbuf_read, complete_chardev },
-  { "ringbuf_write", "device:s data:s", "device data", "Write to a ring buffer character device",
-    vm_hmp_ringbuf_write, complete_chardev },
+  { "ringbuf_read", "device:s size:i", "device size", "Read from a ring buffer character device", vm_hmp_ringbuf_read,
+    complete_chardev },
+  { "ringbuf_write", "device:s data:s", "device data", "Write to a ring buffer character device", vm_hmp_ringbuf_write,
+    complete_chardev },
   { "screendump", "filename:F format:-fs device:s? head:i?", "filename [-f format] [device [head]]",
     "save screen from head 'head' of display device 'device'in specified format 'format' as image 'filename'."
-    "Currently only 'png' and 'ppm' formats are supported.", vm_hmp_screendump },
+    "Currently only 'png' and 'ppm' formats are supported.",
+    vm_hmp_screendump },
   { "sendkey", "keys:s hold-time:i?", "keys [hold_ms]",
     "send keys to the VM (e.g. 'sendkey ctrl-alt-f1', default hold time=100 ms)", vm_hmp_sendkey, complete_key },
   { "stop|s", "", "", "stop emulation", vm_hmp_stop },
@@ -75,40 +73,40 @@ const VmHmpCommand vm_hmp_commands[] = {
   { 0 }
 };
 
-const VmHmpCommand vm_hmp_info_commands[] = {
-  { "chardev", "", "", "show the character devices", vm_hmp_info_chardev },
-  { "cpus", "", "", "show infos for each CPU", vm_hmp_info_cpus },
-  { "history", "", "", "show the command line history", vm_hmp_info_history },
-  { "hotpluggable-cpus", "", "", "Show information about hotpluggable CPUs", vm_hmp_info_hotpluggable },
-  { "iothreads", "", "", "show iothreads", vm_hmp_info_iothreads },
-  { "irq", "", "", "show the interrupts statistics (if available)", vm_hmp_info_irq },
-  { "kvm", "", "", "show KVM information", vm_hmp_info_kvm },
-  { "lapic", "apic-id:i?", "[apic-id]",
-    "show local apic state (apic-id: local apic to read, default is which of current CPU)", vm_hmp_info_lapic },
-  { "mem", "", "", "show the active virtual memory mappings", vm_hmp_info_mem },
-  { "memdev", "", "", "show memory backends", vm_hmp_info_memdev },
-  { "memory_size_summary", "", "",
-    "show the amount of initially allocated and present hotpluggable (if enabled) memory in bytes.",
-    vm_hmp_info_memory_size },
-  { "mice", "", "", "show which guest mouse is receiving events", vm_hmp_info_mice },
-  { "mtree", "flatview:-f dispatch_tree:-d owner:-o disabled:-D", "[-f][-d][-o][-D]",
-    "show memory tree (-f: dump flat view for address spaces)", vm_hmp_info_mtree },
-  { "name", "", "", "show the current VM name", vm_hmp_info_name },
-  { "numa", "", "", "show NUMA information", vm_hmp_info_numa },
-  { "pic", "", "", "show PIC state", vm_hmp_info_pic },
-  { "qdm", "", "", "show qdev device model list", vm_hmp_info_qdm },
-  { "qom-tree", "path:s?", "[path]", "show QOM composition tree", vm_hmp_info_qom_tree },
-  { "qtree", "", "", "show device tree", vm_hmp_info_qtree },
-  { "ramblock", "", "", "Display system ramblock information", vm_hmp_info_ramblock },
-  { "registers", "cpustate_all:-a vcpu:i?", "[-a|vcpu]",
-    "show the cpu registers (-a: show register info for all cpus; vcpu: specific vCPU to query; show the current "
-    "CPU's registers if no argument is specified)", vm_hmp_info_registers },
-  { "status", "", "", "show the current VM status (running|paused)", vm_hmp_info_status },
-  { "tlb", "", "", "show virtual to physical memory mappings", vm_hmp_info_tlb },
-  { "uuid", "", "", "show the current VM UUID", vm_hmp_info_uuid },
-  { "version", "", "", "show the version", vm_hmp_info_version },
-  { 0 }
-};
+const VmHmpCommand vm_hmp_info_commands[]
+    = { { "chardev", "", "", "show the character devices", vm_hmp_info_chardev },
+        { "cpus", "", "", "show infos for each CPU", vm_hmp_info_cpus },
+        { "history", "", "", "show the command line history", vm_hmp_info_history },
+        { "hotpluggable-cpus", "", "", "Show information about hotpluggable CPUs", vm_hmp_info_hotpluggable },
+        { "iothreads", "", "", "show iothreads", vm_hmp_info_iothreads },
+        { "irq", "", "", "show the interrupts statistics (if available)", vm_hmp_info_irq },
+        { "kvm", "", "", "show KVM information", vm_hmp_info_kvm },
+        { "lapic", "apic-id:i?", "[apic-id]",
+          "show local apic state (apic-id: local apic to read, default is which of current CPU)", vm_hmp_info_lapic },
+        { "mem", "", "", "show the active virtual memory mappings", vm_hmp_info_mem },
+        { "memdev", "", "", "show memory backends", vm_hmp_info_memdev },
+        { "memory_size_summary", "", "",
+          "show the amount of initially allocated and present hotpluggable (if enabled) memory in bytes.",
+          vm_hmp_info_memory_size },
+        { "mice", "", "", "show which guest mouse is receiving events", vm_hmp_info_mice },
+        { "mtree", "flatview:-f dispatch_tree:-d owner:-o disabled:-D", "[-f][-d][-o][-D]",
+          "show memory tree (-f: dump flat view for address spaces)", vm_hmp_info_mtree },
+        { "name", "", "", "show the current VM name", vm_hmp_info_name },
+        { "numa", "", "", "show NUMA information", vm_hmp_info_numa },
+        { "pic", "", "", "show PIC state", vm_hmp_info_pic },
+        { "qdm", "", "", "show qdev device model list", vm_hmp_info_qdm },
+        { "qom-tree", "path:s?", "[path]", "show QOM composition tree", vm_hmp_info_qom_tree },
+        { "qtree", "", "", "show device tree", vm_hmp_info_qtree },
+        { "ramblock", "", "", "Display system ramblock information", vm_hmp_info_ramblock },
+        { "registers", "cpustate_all:-a vcpu:i?", "[-a|vcpu]",
+          "show the cpu registers (-a: show register info for all cpus; vcpu: specific vCPU to query; show the current "
+          "CPU's registers if no argument is specified)",
+          vm_hmp_info_registers },
+        { "status", "", "", "show the current VM status (running|paused)", vm_hmp_info_status },
+        { "tlb", "", "", "show virtual to physical memory mappings", vm_hmp_info_tlb },
+        { "uuid", "", "", "show the current VM UUID", vm_hmp_info_uuid },
+        { "version", "", "", "show the version", vm_hmp_info_version },
+        { 0 } };
 
 /* --- look-ups --- */
 
@@ -132,11 +130,12 @@ vm_hmp_find (const VmHmpCommand *table, const char *name)
 const VmHmpArg *
 vm_hmp_arg (const VmHmpArgs *args, const char *name)
 {
-  for (unsigned i = 0; i < args->n; i++) {
-    const VmHmpArg *a = &args->args[i];
-    if (a->given && strlen (name) == a->name_len && !strncmp (a->name, name, a->name_len))
-      return a;
-  }
+  for (unsigned i = 0; i < args->n; i++)
+    {
+      const VmHmpArg *a = &args->args[i];
+      if (a->given && strlen (name) == a->name_len && !strncmp (a->name, name, a->name_len))
+        return a;
+    }
   return NULL;
 }
 
@@ -179,30 +178,39 @@ take_word (const char **text, GError **error)
   const char *p = skip_space (*text);
   GString *out = g_string_new (NULL);
 
-  if (*p == '"') {
-    for (p++; *p && *p != '"'; p++) {
-      if (*p == '\\') {
-        p++;
-        if (!*p || !strchr ("nr\\'\"", *p)) {
-          vm_fail (error, "unsupported escape code: '\\%c'", *p ? *p : ' ');
+  if (*p == '"')
+    {
+      for (p++; *p && *p != '"'; p++)
+        {
+          if (*p == '\\')
+            {
+              p++;
+              if (!*p || !strchr ("nr\\'\"", *p))
+                {
+                  vm_fail (error, "unsupported escape code: '\\%c'", *p ? *p : ' ');
+                  g_string_free (out, TRUE);
+                  return NULL;
+                }
+              g_string_append_c (out, *p == 'n' ? '\n' : *p == 'r' ? '\r' : *p);
+            }
+          else
+            {
+              g_string_append_c (out, *p);
+            }
+        }
+      if (*p != '"')
+        {
+          vm_fail (error, "unterminated string");
           g_string_free (out, TRUE);
           return NULL;
         }
-        g_string_append_c (out, *p == 'n' ? '\n' : *p == 'r' ? '\r' : *p);
-      } else {
-        g_string_append_c (out, *p);
-      }
+      p++;
     }
-    if (*p != '"') {
-      vm_fail (error, "unterminated string");
-      g_string_free (out, TRUE);
-      return NULL;
+  else
+    {
+      while (*p && !g_ascii_isspace (*p))
+        g_string_append_c (out, *p++);
     }
-    p++;
-  } else {
-    while (*p && !g_ascii_isspace (*p))
-      g_string_append_c (out, *p++);
-  }
   *text = p;
   return g_string_free (out, FALSE);
 }
@@ -216,21 +224,24 @@ take_format (VmMonitor *mon, const char *command, const char **text, VmHmpArgs *
   args->count = 1;
   args->format = 0;
   args->size = 0;
-  if (*p == '/') {
-    p++;
-    if (g_ascii_isdigit (*p)) {
-      guint64 count = g_ascii_strtoull (p, (char **) &p, 10);
-      args->count = CLAMP (count, 1, 1 << 20);
+  if (*p == '/')
+    {
+      p++;
+      if (g_ascii_isdigit (*p))
+        {
+          guint64 count = g_ascii_strtoull (p, (char **) &p, 10);
+          args->count = CLAMP (count, 1, 1 << 20);
+        }
+      for (; *p && !g_ascii_isspace (*p); p++)
+        {
+          if (strchr ("oduxci", *p))
+            args->format = *p;
+          else if (strchr ("bhwgL", *p))
+            args->size = *p == 'b' ? 1 : *p == 'h' ? 2 : *p == 'w' ? 4 : 8;
+          else
+            return vm_fail (error, "invalid char in format: '%c'", *p);
+        }
     }
-    for (; *p && !g_ascii_isspace (*p); p++) {
-      if (strchr ("oduxci", *p))
-        args->format = *p;
-      else if (strchr ("bhwgL", *p))
-        args->size = *p == 'b' ? 1 : *p == 'h' ? 2 : *p == 'w' ? 4 : 8;
-      else
-        return vm_fail (error, "invalid char in format: '%c'", *p);
-    }
-  }
   *text = p;
   /* "print" stands for itself; the others go on with what the last one used. */
   if (*command == 'p')
@@ -279,8 +290,7 @@ take_flag (const char **text, const char *kind, VmHmpArg *a, GError **error)
   if (kind[2] != 's')
     return true;
   *text = skip_space (*text);
-  return **text ? (a->text = take_word (text, error)) != NULL
-                : vm_fail (error, "-%c needs an argument", kind[1]);
+  return **text ? (a->text = take_word (text, error)) != NULL : vm_fail (error, "-%c needs an argument", kind[1]);
 }
 
 static bool
@@ -293,25 +303,27 @@ take_arg (VmMonitor *mon, const char *command, const char **text, const char *ki
     return take_flag (text, kind, a, error);
   *text = skip_space (*text);
   bool is_text = strchr ("sSF", *kind) != NULL;
-  if (!**text && (optional || is_text)) {
-    if (optional)
-      return true;
-    return vm_fail (error, "%s: %s expected", command, *kind == 'F' ? "filename" : "string");
-  }
+  if (!**text && (optional || is_text))
+    {
+      if (optional)
+        return true;
+      return vm_fail (error, "%s: %s expected", command, *kind == 'F' ? "filename" : "string");
+    }
   a->given = true;
-  switch (*kind) {
-  case 'S':
-    a->text = g_strdup (*text);
-    *text += strlen (*text);
-    return true;
-  case 'b':
-    return take_switch (text, a, error);
-  case 'i':
-  case 'l':
-    return take_number (mon, text, kind, a, error);
-  default:
-    return (a->text = take_word (text, error)) != NULL;
-  }
+  switch (*kind)
+    {
+    case 'S':
+      a->text = g_strdup (*text);
+      *text += strlen (*text);
+      return true;
+    case 'b':
+      return take_switch (text, a, error);
+    case 'i':
+    case 'l':
+      return take_number (mon, text, kind, a, error);
+    default:
+      return (a->text = take_word (text, error)) != NULL;
+    }
 }
 
 static bool
@@ -320,14 +332,15 @@ parse_args (VmMonitor *mon, const VmHmpCommand *command, const char *name, const
 {
   g_auto (GStrv) items = g_strsplit (command->spec, " ", -1);
 
-  for (char **item = items; *item && **item; item++) {
-    const char *kind = strchr (*item, ':') + 1;
-    VmHmpArg *a = &args->args[args->n++];
-    a->name = strstr (command->spec, *item); /* lives as long as the table */
-    a->name_len = kind - 1 - *item;
-    if (!take_arg (mon, name, &text, kind, g_str_has_suffix (*item, "?"), args, a, error))
-      return false;
-  }
+  for (char **item = items; *item && **item; item++)
+    {
+      const char *kind = strchr (*item, ':') + 1;
+      VmHmpArg *a = &args->args[args->n++];
+      a->name = strstr (command->spec, *item); /* lives as long as the table */
+      a->name_len = kind - 1 - *item;
+      if (!take_arg (mon, name, &text, kind, g_str_has_suffix (*item, "?"), args, a, error))
+        return false;
+    }
   text = skip_space (text);
   return !*text || vm_fail (error, "%s: extraneous characters at the end of line", name);
 }
@@ -344,10 +357,11 @@ run_in_table (VmMonitor *mon, const VmHmpCommand *table, const char *prefix, con
     return;
   g_autofree char *name = g_strndup (p, len);
   const VmHmpCommand *command = vm_hmp_find (table, name);
-  if (!command) {
-    vm_monitor_printf (mon, "unknown command: '%s%s'\n", prefix, name);
-    return;
-  }
+  if (!command)
+    {
+      vm_monitor_printf (mon, "unknown command: '%s%s'\n", prefix, name);
+      return;
+    }
   g_autoptr (GError) error = NULL;
   VmHmpArgs args = { 0 };
   if (parse_args (mon, command, name, p + len, &args, &error))
@@ -391,12 +405,13 @@ vm_hmp_help (VmMonitor *mon, const VmHmpArgs *args)
   g_auto (GStrv) words = g_strsplit (topic ? topic : "", " ", 2);
   bool info = words[0] && !strcmp (words[0], "info");
 
-  if (!topic || (info && !words[1])) {
-    const char *prefix = topic ? "info " : "";
-    for (const VmHmpCommand *c = topic ? vm_hmp_info_commands : vm_hmp_commands; c->name; c++)
-      print_help (mon, c, prefix);
-    return;
-  }
+  if (!topic || (info && !words[1]))
+    {
+      const char *prefix = topic ? "info " : "";
+      for (const VmHmpCommand *c = topic ? vm_hmp_info_commands : vm_hmp_commands; c->name; c++)
+        print_help (mon, c, prefix);
+      return;
+    }
   const char *name = info ? words[1] : words[0];
   const VmHmpCommand *c = vm_hmp_find (info ? vm_hmp_info_commands : vm_hmp_commands, name);
   if (c)
@@ -412,12 +427,13 @@ names_of (const VmHmpCommand *table, const char *start)
 {
   g_autoptr (GStrvBuilder) out = g_strv_builder_new ();
 
-  for (; table->name; table++) {
-    g_auto (GStrv) names = g_strsplit (table->name, "|", -1);
-    for (char **n = names; *n; n++)
-      if (g_str_has_prefix (*n, start))
-        g_strv_builder_add (out, *n);
-  }
+  for (; table->name; table++)
+    {
+      g_auto (GStrv) names = g_strsplit (table->name, "|", -1);
+      for (char **n = names; *n; n++)
+        if (g_str_has_prefix (*n, start))
+          g_strv_builder_add (out, *n);
+    }
   return g_strv_builder_end (out);
 }
 
@@ -433,9 +449,10 @@ complete_info (VmMonitor *mon, const char *start)
   return names_of (vm_hmp_info_commands, start);
 }
 
-typedef struct Collect {
+typedef struct Collect
+{
   GStrvBuilder *out;
-  const char   *start;
+  const char *start;
 } Collect;
 
 static void
@@ -463,11 +480,12 @@ complete_device (VmMonitor *mon, const char *start)
   g_autoptr (GStrvBuilder) out = g_strv_builder_new ();
   const GPtrArray *children = mon->machine->peripheral->children;
 
-  for (guint i = 0; children && i < children->len; i++) {
-    const VmObject *child = g_ptr_array_index (children, i);
-    if (g_str_has_prefix (child->id, start))
-      g_strv_builder_add (out, child->id);
-  }
+  for (guint i = 0; children && i < children->len; i++)
+    {
+      const VmObject *child = g_ptr_array_index (children, i);
+      if (g_str_has_prefix (child->id, start))
+        g_strv_builder_add (out, child->id);
+    }
   return g_strv_builder_end (out);
 }
 
@@ -482,10 +500,11 @@ complete_key (VmMonitor *mon, const char *start)
   const VmSchemaType *key = command->arguments->members[0].type->element->variants[1]->members[0].type;
 
   for (const char *const *n = key->names; *n; n++)
-    if (g_str_has_prefix (*n, dash ? dash + 1 : start)) {
-      g_autofree char *chord = g_strconcat (head, *n, NULL);
-      g_strv_builder_add (out, chord);
-    }
+    if (g_str_has_prefix (*n, dash ? dash + 1 : start))
+      {
+        g_autofree char *chord = g_strconcat (head, *n, NULL);
+        g_strv_builder_add (out, chord);
+      }
   return g_strv_builder_end (out);
 }
 
@@ -526,13 +545,14 @@ vm_hmp_qmp (VmMonitor *mon, const char *command, const char *format, ...)
   g_autoptr (GError) error = NULL;
   json_object *arguments = NULL;
 
-  if (format) {
-    va_list args;
-    va_start (args, format);
-    g_autofree char *text = g_strdup_vprintf (format, args);
-    va_end (args);
-    arguments = json_tokener_parse (text);
-  }
+  if (format)
+    {
+      va_list args;
+      va_start (args, format);
+      g_autofree char *text = g_strdup_vprintf (format, args);
+      va_end (args);
+      arguments = json_tokener_parse (text);
+    }
   json_object *result = vm_monitor_execute (mon, command, arguments, &error);
   json_object_put (arguments);
   if (!result)
@@ -556,13 +576,14 @@ vm_hmp_receive (VmMonitor *mon, const uint8_t *buf, size_t len)
 {
   if (!mon->line)
     mon->line = vm_line_new ();
-  for (size_t i = 0; i < len; i++) {
-    g_autofree char *line = vm_line_input (mon->line, mon, buf[i]);
-    if (!line)
-      continue;
-    vm_hmp_run (mon, line);
-    vm_line_show_prompt (mon->line, mon);
-  }
+  for (size_t i = 0; i < len; i++)
+    {
+      g_autofree char *line = vm_line_input (mon->line, mon, buf[i]);
+      if (!line)
+        continue;
+      vm_hmp_run (mon, line);
+      vm_line_show_prompt (mon->line, mon);
+    }
 }
 
 void

@@ -6,25 +6,28 @@
 
 #define VM_HMP_ARGS 6
 
-typedef struct VmHmpArg {
-  const char *name;   /* as in the command's specification, not terminated: compare NAME_LEN */
-  size_t      name_len;
-  char       *text;   /* strings */
-  int64_t     number; /* numbers, flags, booleans */
-  bool        given;
+typedef struct VmHmpArg
+{
+  const char *name; /* as in the command's specification, not terminated: compare NAME_LEN */
+  size_t name_len;
+  char *text;     /* strings */
+  int64_t number; /* numbers, flags, booleans */
+  bool given;
 } VmHmpArg;
 
-typedef struct VmHmpArgs {
+typedef struct VmHmpArgs
+{
   VmHmpArg args[VM_HMP_ARGS];
   unsigned n;
   /* "/fmt": count, letter, bytes. As given, or what the last command of its kind used. */
   unsigned count;
-  char     format;
+  char format;
   unsigned size;
 } VmHmpArgs;
 
-typedef struct VmHmpCommand {
-  const char *name;   /* "stop|s": all names it has */
+typedef struct VmHmpCommand
+{
+  const char *name; /* "stop|s": all names it has */
   /* Arguments, one word each: NAME:KIND, KIND one of s (word), S (rest of the line), F (file name), i and l
    * (32 and 64-bit expressions), b (on|off), / (format), -x (flag), -xs (flag with a word); "?" at the end:
    * may be left out. */
@@ -39,9 +42,9 @@ extern const VmHmpCommand vm_hmp_commands[]; /* sorted by first name; end with a
 extern const VmHmpCommand vm_hmp_info_commands[];
 
 const VmHmpArg *vm_hmp_arg (const VmHmpArgs *args, const char *name); /* NULL: not given */
-const char     *vm_hmp_text (const VmHmpArgs *args, const char *name);
-int64_t         vm_hmp_number (const VmHmpArgs *args, const char *name, int64_t otherwise);
-bool            vm_hmp_flag (const VmHmpArgs *args, const char *name);
+const char *vm_hmp_text (const VmHmpArgs *args, const char *name);
+int64_t vm_hmp_number (const VmHmpArgs *args, const char *name, int64_t otherwise);
+bool vm_hmp_flag (const VmHmpArgs *args, const char *name);
 const VmHmpCommand *vm_hmp_find (const VmHmpCommand *table, const char *name);
 
 /* An expression at *P: numbers, 'c', $registers, + - * / % & | ^ ~ ( ). Prints what is wrong. */
@@ -54,34 +57,83 @@ char *vm_hmp_quote (const char *text);
 
 /* hmp-info.c, hmp-memory.c, hmp-control.c; in the order of the tables. */
 #define VM_HMP_FUNC(name) void vm_hmp_##name (VmMonitor *mon, const VmHmpArgs *args)
-VM_HMP_FUNC (help); VM_HMP_FUNC (info);
-VM_HMP_FUNC (x); VM_HMP_FUNC (xp); VM_HMP_FUNC (print); VM_HMP_FUNC (port_in); VM_HMP_FUNC (port_out);
-VM_HMP_FUNC (sum); VM_HMP_FUNC (memsave); VM_HMP_FUNC (pmemsave); VM_HMP_FUNC (gpa2hva);
-VM_HMP_FUNC (gpa2hpa); VM_HMP_FUNC (gva2gpa);
-VM_HMP_FUNC (stop); VM_HMP_FUNC (cont); VM_HMP_FUNC (quit); VM_HMP_FUNC (system_reset);
-VM_HMP_FUNC (system_powerdown); VM_HMP_FUNC (system_wakeup); VM_HMP_FUNC (nmi); VM_HMP_FUNC (cpu);
-VM_HMP_FUNC (sendkey); VM_HMP_FUNC (screendump); VM_HMP_FUNC (mouse_move); VM_HMP_FUNC (mouse_button);
+VM_HMP_FUNC (help);
+VM_HMP_FUNC (info);
+VM_HMP_FUNC (x);
+VM_HMP_FUNC (xp);
+VM_HMP_FUNC (print);
+VM_HMP_FUNC (port_in);
+VM_HMP_FUNC (port_out);
+VM_HMP_FUNC (sum);
+VM_HMP_FUNC (memsave);
+VM_HMP_FUNC (pmemsave);
+VM_HMP_FUNC (gpa2hva);
+VM_HMP_FUNC (gpa2hpa);
+VM_HMP_FUNC (gva2gpa);
+VM_HMP_FUNC (stop);
+VM_HMP_FUNC (cont);
+VM_HMP_FUNC (quit);
+VM_HMP_FUNC (system_reset);
+VM_HMP_FUNC (system_powerdown);
+VM_HMP_FUNC (system_wakeup);
+VM_HMP_FUNC (nmi);
+VM_HMP_FUNC (cpu);
+VM_HMP_FUNC (sendkey);
+VM_HMP_FUNC (screendump);
+VM_HMP_FUNC (mouse_move);
+VM_HMP_FUNC (mouse_button);
 VM_HMP_FUNC (mouse_set);
-VM_HMP_FUNC (boot_set); VM_HMP_FUNC (device_add); VM_HMP_FUNC (device_del); VM_HMP_FUNC (object_add);
-VM_HMP_FUNC (object_del); VM_HMP_FUNC (chardev_add); VM_HMP_FUNC (chardev_remove);
-VM_HMP_FUNC (chardev_change); VM_HMP_FUNC (chardev_send_break); VM_HMP_FUNC (ringbuf_read);
-VM_HMP_FUNC (ringbuf_write); VM_HMP_FUNC (qom_list); VM_HMP_FUNC (qom_get); VM_HMP_FUNC (qom_set);
-VM_HMP_FUNC (log); VM_HMP_FUNC (logfile); VM_HMP_FUNC (watchdog_action); VM_HMP_FUNC (exit_preconfig);
+VM_HMP_FUNC (boot_set);
+VM_HMP_FUNC (device_add);
+VM_HMP_FUNC (device_del);
+VM_HMP_FUNC (object_add);
+VM_HMP_FUNC (object_del);
+VM_HMP_FUNC (chardev_add);
+VM_HMP_FUNC (chardev_remove);
+VM_HMP_FUNC (chardev_change);
+VM_HMP_FUNC (chardev_send_break);
+VM_HMP_FUNC (ringbuf_read);
+VM_HMP_FUNC (ringbuf_write);
+VM_HMP_FUNC (qom_list);
+VM_HMP_FUNC (qom_get);
+VM_HMP_FUNC (qom_set);
+VM_HMP_FUNC (log);
+VM_HMP_FUNC (logfile);
+VM_HMP_FUNC (watchdog_action);
+VM_HMP_FUNC (exit_preconfig);
 VM_HMP_FUNC (closefd);
-VM_HMP_FUNC (info_chardev); VM_HMP_FUNC (info_cpus); VM_HMP_FUNC (info_history);
-VM_HMP_FUNC (info_hotpluggable); VM_HMP_FUNC (info_iothreads); VM_HMP_FUNC (info_irq); VM_HMP_FUNC (info_kvm);
-VM_HMP_FUNC (info_lapic); VM_HMP_FUNC (info_mem); VM_HMP_FUNC (info_memdev); VM_HMP_FUNC (info_memory_size);
-VM_HMP_FUNC (info_mice); VM_HMP_FUNC (info_mtree); VM_HMP_FUNC (info_name); VM_HMP_FUNC (info_numa);
-VM_HMP_FUNC (info_pic); VM_HMP_FUNC (info_qdm); VM_HMP_FUNC (info_qom_tree); VM_HMP_FUNC (info_qtree);
-VM_HMP_FUNC (info_ramblock); VM_HMP_FUNC (info_registers); VM_HMP_FUNC (info_status); VM_HMP_FUNC (info_tlb);
-VM_HMP_FUNC (info_uuid); VM_HMP_FUNC (info_version);
+VM_HMP_FUNC (info_chardev);
+VM_HMP_FUNC (info_cpus);
+VM_HMP_FUNC (info_history);
+VM_HMP_FUNC (info_hotpluggable);
+VM_HMP_FUNC (info_iothreads);
+VM_HMP_FUNC (info_irq);
+VM_HMP_FUNC (info_kvm);
+VM_HMP_FUNC (info_lapic);
+VM_HMP_FUNC (info_mem);
+VM_HMP_FUNC (info_memdev);
+VM_HMP_FUNC (info_memory_size);
+VM_HMP_FUNC (info_mice);
+VM_HMP_FUNC (info_mtree);
+VM_HMP_FUNC (info_name);
+VM_HMP_FUNC (info_numa);
+VM_HMP_FUNC (info_pic);
+VM_HMP_FUNC (info_qdm);
+VM_HMP_FUNC (info_qom_tree);
+VM_HMP_FUNC (info_qtree);
+VM_HMP_FUNC (info_ramblock);
+VM_HMP_FUNC (info_registers);
+VM_HMP_FUNC (info_status);
+VM_HMP_FUNC (info_tlb);
+VM_HMP_FUNC (info_uuid);
+VM_HMP_FUNC (info_version);
 
 /* hmp-line.c */
 VmLine *vm_line_new (void);
-void    vm_line_free (VmLine *line);
+void vm_line_free (VmLine *line);
 /* Takes a byte; echoes through MON. A finished line, newly allocated, or NULL. */
-char   *vm_line_input (VmLine *line, VmMonitor *mon, uint8_t byte);
-void    vm_line_show_prompt (VmLine *line, VmMonitor *mon);
-void    vm_line_print_history (VmLine *line, VmMonitor *mon);
+char *vm_line_input (VmLine *line, VmMonitor *mon, uint8_t byte);
+void vm_line_show_prompt (VmLine *line, VmMonitor *mon);
+void vm_line_print_history (VmLine *line, VmMonitor *mon);
 /* Candidates for the last word of TEXT (up to the cursor); *WORD is where it begins. */
-char  **vm_hmp_complete (VmMonitor *mon, const char *text, size_t *word);
+char **vm_hmp_complete (VmMonitor *mon, const char *text, size_t *word);

@@ -7,47 +7,50 @@
 
 typedef struct VmLine VmLine;
 
-typedef struct VmTap {
+typedef struct VmTap
+{
   VmMonitorsTap func;
-  void         *opaque;
+  void *opaque;
 } VmTap;
 
-struct VmMonitors {
-  VmMachine  *machine;
-  GPtrArray  *open;       /* VmMonitor * */
-  bool        started;
-  GArray     *taps;       /* VmTap */
-  GHashTable *throttles;  /* key -> Throttle * of events held back */
-  char        x_format;   /* of the last x, xp, i or o; 0: none yet */
-  unsigned    x_size;
-  GHashTable *fds;        /* name -> fd + 1, of getfd */
+struct VmMonitors
+{
+  VmMachine *machine;
+  GPtrArray *open; /* VmMonitor * */
+  bool started;
+  GArray *taps;          /* VmTap */
+  GHashTable *throttles; /* key -> Throttle * of events held back */
+  char x_format;         /* of the last x, xp, i or o; 0: none yet */
+  unsigned x_size;
+  GHashTable *fds; /* name -> fd + 1, of getfd */
 };
 
-struct VmMonitor {
+struct VmMonitor
+{
   VmMonitors *all;
-  VmMachine  *machine;
-  VmCharFe    fe;
-  bool        control;
-  GString    *out;        /* not yet taken by the back end */
-  bool        overrun;    /* text was dropped because nobody reads */
-  bool        focused;    /* of a multiplexer: has the keyboard */
-  bool        held;       /* of a multiplexer: somebody else has the screen */
-  int         cpu_index;  /* the one commands look at */
+  VmMachine *machine;
+  VmCharFe fe;
+  bool control;
+  GString *out;  /* not yet taken by the back end */
+  bool overrun;  /* text was dropped because nobody reads */
+  bool focused;  /* of a multiplexer: has the keyboard */
+  bool held;     /* of a multiplexer: somebody else has the screen */
+  int cpu_index; /* the one commands look at */
   /* QMP */
-  bool          pretty, negotiated, oob;
+  bool pretty, negotiated, oob;
   json_tokener *tokener;
-  size_t        message_len;
-  bool          skipping; /* after broken input, until the line ends */
+  size_t message_len;
+  bool skipping; /* after broken input, until the line ends */
   /* human */
-  VmLine  *line;
-  bool     echo;          /* drives a terminal */
+  VmLine *line;
+  bool echo; /* drives a terminal */
 };
 
-#define VM_MONITOR_INPUT_MAX  (64 * VM_MIB) /* of one message */
+#define VM_MONITOR_INPUT_MAX (64 * VM_MIB)  /* of one message */
 #define VM_MONITOR_OUTPUT_MAX (16 * VM_MIB) /* waiting for a client that does not read */
 
 void vm_monitor_write (VmMonitor *mon, const char *text, size_t len);
-void vm_monitor_puts (VmMonitor *mon, const char *text);  /* "\n" becomes "\r\n" on a terminal */
+void vm_monitor_puts (VmMonitor *mon, const char *text); /* "\n" becomes "\r\n" on a terminal */
 void vm_monitor_printf (VmMonitor *mon, const char *format, ...) G_GNUC_PRINTF (2, 3);
 
 json_object *vm_monitor_execute (VmMonitor *mon, const char *name, json_object *arguments, GError **error);

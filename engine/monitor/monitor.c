@@ -23,10 +23,11 @@ flush_out (VmMonitor *mon)
 void
 vm_monitor_write (VmMonitor *mon, const char *text, size_t len)
 {
-  if (mon->out->len > VM_MONITOR_OUTPUT_MAX) {
-    mon->overrun = true;
-    return;
-  }
+  if (mon->out->len > VM_MONITOR_OUTPUT_MAX)
+    {
+      mon->overrun = true;
+      return;
+    }
   g_string_append_len (mon->out, text, len);
   if (vm_char_fe_connected (&mon->fe) && !mon->held)
     flush_out (mon);
@@ -37,11 +38,12 @@ vm_monitor_puts (VmMonitor *mon, const char *text)
 {
   g_autoptr (GString) out = g_string_new (NULL);
 
-  for (const char *p = text; *p; p++) {
-    if (*p == '\n')
-      g_string_append_c (out, '\r');
-    g_string_append_c (out, *p);
-  }
+  for (const char *p = text; *p; p++)
+    {
+      if (*p == '\n')
+        g_string_append_c (out, '\r');
+      g_string_append_c (out, *p);
+    }
   vm_monitor_write (mon, out->str, out->len);
 }
 
@@ -97,31 +99,32 @@ on_event (void *opaque, VmCharEvent event)
 {
   VmMonitor *mon = opaque;
 
-  switch (event) {
-  case VM_CHAR_OPENED:
-    g_string_truncate (mon->out, 0);
-    if (mon->control)
-      vm_qmp_opened (mon);
-    else
-      vm_hmp_opened (mon);
-    break;
-  case VM_CHAR_CLOSED:
-    g_string_truncate (mon->out, 0);
-    if (mon->control)
-      vm_qmp_closed (mon);
-    break;
-  case VM_CHAR_MUX_IN:
-    mon->focused = true;
-    if (mon->all->started)
-      show (mon);
-    break;
-  case VM_CHAR_MUX_OUT:
-    mon->focused = false;
-    mon->held = true;
-    break;
-  default:
-    break;
-  }
+  switch (event)
+    {
+    case VM_CHAR_OPENED:
+      g_string_truncate (mon->out, 0);
+      if (mon->control)
+        vm_qmp_opened (mon);
+      else
+        vm_hmp_opened (mon);
+      break;
+    case VM_CHAR_CLOSED:
+      g_string_truncate (mon->out, 0);
+      if (mon->control)
+        vm_qmp_closed (mon);
+      break;
+    case VM_CHAR_MUX_IN:
+      mon->focused = true;
+      if (mon->all->started)
+        show (mon);
+      break;
+    case VM_CHAR_MUX_OUT:
+      mon->focused = false;
+      mon->held = true;
+      break;
+    default:
+      break;
+    }
 }
 
 static void
@@ -155,10 +158,11 @@ monitor_free (gpointer data)
 {
   VmMonitor *mon = data;
 
-  if (vm_char_fe_connected (&mon->fe)) {
-    flush_out (mon);
-    vm_char_fe_detach (&mon->fe);
-  }
+  if (vm_char_fe_connected (&mon->fe))
+    {
+      flush_out (mon);
+      vm_char_fe_detach (&mon->fe);
+    }
   if (mon->tokener)
     json_tokener_free (mon->tokener);
   vm_hmp_free (mon);
@@ -227,11 +231,12 @@ void
 vm_monitors_start (VmMonitors *all)
 {
   all->started = true;
-  for (guint i = 0; i < all->open->len; i++) {
-    VmMonitor *mon = g_ptr_array_index (all->open, i);
-    if (mon->focused)
-      show (mon);
-  }
+  for (guint i = 0; i < all->open->len; i++)
+    {
+      VmMonitor *mon = g_ptr_array_index (all->open, i);
+      if (mon->focused)
+        show (mon);
+    }
 }
 
 VmMonitors *
@@ -257,11 +262,12 @@ vm_monitors_add_tap (VmMonitors *all, VmMonitorsTap tap, void *opaque)
 void
 vm_monitors_remove_tap (VmMonitors *all, VmMonitorsTap tap, void *opaque)
 {
-  for (guint i = all->taps->len; i-- > 0;) {
-    const VmTap *entry = &g_array_index (all->taps, VmTap, i);
-    if (entry->func == tap && entry->opaque == opaque)
-      g_array_remove_index (all->taps, i);
-  }
+  for (guint i = all->taps->len; i-- > 0;)
+    {
+      const VmTap *entry = &g_array_index (all->taps, VmTap, i);
+      if (entry->func == tap && entry->opaque == opaque)
+        g_array_remove_index (all->taps, i);
+    }
 }
 
 VmVcpu *
@@ -279,18 +285,19 @@ const char *
 vm_qmp_error_class (const GError *error)
 {
   if (error->domain == VM_ERROR)
-    switch (error->code) {
-    case VM_ERROR_COMMAND_NOT_FOUND:
-      return "CommandNotFound";
-    case VM_ERROR_DEVICE_NOT_FOUND:
-      return "DeviceNotFound";
-    case VM_ERROR_DEVICE_NOT_ACTIVE:
-      return "DeviceNotActive";
-    case VM_ERROR_KVM_MISSING_CAP:
-      return "KVMMissingCap";
-    default:
-      break;
-    }
+    switch (error->code)
+      {
+      case VM_ERROR_COMMAND_NOT_FOUND:
+        return "CommandNotFound";
+      case VM_ERROR_DEVICE_NOT_FOUND:
+        return "DeviceNotFound";
+      case VM_ERROR_DEVICE_NOT_ACTIVE:
+        return "DeviceNotActive";
+      case VM_ERROR_KVM_MISSING_CAP:
+        return "KVMMissingCap";
+      default:
+        break;
+      }
   return "GenericError";
 }
 
@@ -301,22 +308,27 @@ vm_monitor_execute (VmMonitor *mon, const char *name, json_object *arguments, GE
   void *args = NULL, *result = NULL;
   json_object *answer = NULL;
 
-  if (!command) {
-    g_set_error (error, VM_ERROR, VM_ERROR_COMMAND_NOT_FOUND, "The command %s has not been found", name);
-    return NULL;
-  }
+  if (!command)
+    {
+      g_set_error (error, VM_ERROR, VM_ERROR_COMMAND_NOT_FOUND, "The command %s has not been found", name);
+      return NULL;
+    }
   json_object *given = arguments ? json_object_get (arguments) : json_object_new_object ();
   bool ok = true;
-  if (command->arguments) {
-    ok = (args = vm_schema_read (command->arguments, given, VM_SCHEMA_JSON, NULL, error)) != NULL;
-  } else {
-    json_object_object_foreach (given, key, value) {
-      (void) value;
-      ok = vm_fail (error, "Parameter '%s' is unexpected", key);
-      break;
+  if (command->arguments)
+    {
+      ok = (args = vm_schema_read (command->arguments, given, VM_SCHEMA_JSON, NULL, error)) != NULL;
     }
-  }
-  if (ok && vm_qmp_calls[command - vm_schema_commands] (mon, args, &result, error))
+  else
+    {
+      json_object_object_foreach (given, key, value)
+      {
+        (void) value;
+        ok = vm_fail (error, "Parameter '%s' is unexpected", key);
+        break;
+      }
+    }
+  if (ok && vm_qmp_calls[command - vm_schema_commands](mon, args, &result, error))
     answer = command->returns ? vm_schema_write (command->returns, &result) : json_object_new_object ();
   if (result)
     vm_schema_free (command->returns, result);

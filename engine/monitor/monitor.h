@@ -6,27 +6,27 @@
 #include "engine/schema/schema.h"
 
 typedef struct VmMonitors VmMonitors; /* all of a machine */
-typedef struct VmMonitor  VmMonitor;  /* one, or the caller of one command */
+typedef struct VmMonitor VmMonitor;   /* one, or the caller of one command */
 
 /* Takes the machine's events from now on. */
 VmMonitors *vm_monitors_new (VmMachine *machine);
-void        vm_monitors_free (VmMonitors *monitors);
+void vm_monitors_free (VmMonitors *monitors);
 /* Opens a monitor on a back end that exists. Before the devices are made, so that a serial port that shares a
  * terminal with it takes the keyboard. */
-bool        vm_monitors_open (VmMonitors *monitors, const VmMonSpec *spec, GError **error);
+bool vm_monitors_open (VmMonitors *monitors, const VmMonSpec *spec, GError **error);
 /* All front ends are there: a monitor that has a shared terminal to itself may show its prompt. */
-void        vm_monitors_start (VmMonitors *monitors);
+void vm_monitors_start (VmMonitors *monitors);
 
 /* Carries out one command as a client would; what it returns, or NULL with ERROR set. ARGUMENTS may be NULL. */
 json_object *vm_monitors_execute (VmMonitors *monitors, const char *command, json_object *arguments, GError **error);
 /* A line of the human monitor; what it prints. */
-char        *vm_monitors_run_hmp (VmMonitors *monitors, const char *line, int cpu_index);
+char *vm_monitors_run_hmp (VmMonitors *monitors, const char *line, int cpu_index);
 /* The answer of query-command-line-options and the class names of QMP errors come from here too. */
-const char  *vm_qmp_error_class (const GError *error);
+const char *vm_qmp_error_class (const GError *error);
 
 /* Sees every event before the clients do: the session API. */
 typedef void (*VmMonitorsTap) (void *opaque, const char *name, const char *data_json);
-void         vm_monitors_add_tap (VmMonitors *monitors, VmMonitorsTap tap, void *opaque);
-void         vm_monitors_remove_tap (VmMonitors *monitors, VmMonitorsTap tap, void *opaque);
-VmMonitors  *vm_monitors_of (VmMachine *machine); /* NULL: none were made */
-VmMachine   *vm_monitors_machine (VmMonitors *monitors);
+void vm_monitors_add_tap (VmMonitors *monitors, VmMonitorsTap tap, void *opaque);
+void vm_monitors_remove_tap (VmMonitors *monitors, VmMonitorsTap tap, void *opaque);
+VmMonitors *vm_monitors_of (VmMachine *machine); /* NULL: none were made */
+VmMachine *vm_monitors_machine (VmMonitors *monitors);

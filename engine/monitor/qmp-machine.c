@@ -128,9 +128,9 @@ vm_qmp_query_uuid (VmMonitor *mon, GError **error)
   VmqUuidInfo *info = g_new0 (VmqUuidInfo, 1);
   const uint8_t *u = mon->machine->settings->uuid;
 
-  info->uuid = g_strdup_printf ("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1],
-                                u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14],
-                                u[15]);
+  info->uuid
+      = g_strdup_printf ("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1], u[2], u[3],
+                         u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
   return info;
 }
 
@@ -167,19 +167,20 @@ vm_qmp_query_machines (VmMonitor *mon, GError **error)
 {
   GPtrArray *list = g_ptr_array_new ();
 
-  for (const VmBoard *const *b = mon->machine->boards; *b; b++) {
-    VmqMachineInfo *info = g_new0 (VmqMachineInfo, 1);
-    info->name = g_strdup ((*b)->name);
-    info->alias = g_strdup ((*b)->alias);
-    info->has_is_default = info->is_default = (*b)->is_default;
-    info->cpu_max = (*b)->max_cpus;
-    info->hotpluggable_cpus = (*b)->hotpluggable_cpus;
-    info->deprecated = (*b)->deprecated;
-    info->default_cpu_type = g_strdup ((*b)->default_cpu);
-    info->default_ram_id = g_strdup ((*b)->default_ram_id);
-    info->acpi = vm_type_find_prop ((*b)->type, "acpi", NULL) != NULL;
-    g_ptr_array_add (list, info);
-  }
+  for (const VmBoard *const *b = mon->machine->boards; *b; b++)
+    {
+      VmqMachineInfo *info = g_new0 (VmqMachineInfo, 1);
+      info->name = g_strdup ((*b)->name);
+      info->alias = g_strdup ((*b)->alias);
+      info->has_is_default = info->is_default = (*b)->is_default;
+      info->cpu_max = (*b)->max_cpus;
+      info->hotpluggable_cpus = (*b)->hotpluggable_cpus;
+      info->deprecated = (*b)->deprecated;
+      info->default_cpu_type = g_strdup ((*b)->default_cpu);
+      info->default_ram_id = g_strdup ((*b)->default_ram_id);
+      info->acpi = vm_type_find_prop ((*b)->type, "acpi", NULL) != NULL;
+      g_ptr_array_add (list, info);
+    }
   return list;
 }
 
@@ -209,16 +210,17 @@ vm_qmp_query_cpus_fast (VmMonitor *mon, GError **error)
 {
   GPtrArray *list = g_ptr_array_new ();
 
-  for (unsigned i = 0; i < vm_vcpu_set_count (mon->machine->vcpus); i++) {
-    VmVcpu *vcpu = vm_vcpu_set_get (mon->machine->vcpus, i);
-    VmqCpuInfoFast *info = g_new0 (VmqCpuInfoFast, 1);
-    info->cpu_index = vcpu->index;
-    info->qom_path = vm_object_path (&vcpu->parent.parent);
-    info->thread_id = vcpu->thread_id;
-    info->props = place_of (&mon->machine->settings->smp, vcpu->index);
-    info->target = VMQ_SYS_EMU_TARGET_X86_64;
-    g_ptr_array_add (list, info);
-  }
+  for (unsigned i = 0; i < vm_vcpu_set_count (mon->machine->vcpus); i++)
+    {
+      VmVcpu *vcpu = vm_vcpu_set_get (mon->machine->vcpus, i);
+      VmqCpuInfoFast *info = g_new0 (VmqCpuInfoFast, 1);
+      info->cpu_index = vcpu->index;
+      info->qom_path = vm_object_path (&vcpu->parent.parent);
+      info->thread_id = vcpu->thread_id;
+      info->props = place_of (&mon->machine->settings->smp, vcpu->index);
+      info->target = VMQ_SYS_EMU_TARGET_X86_64;
+      g_ptr_array_add (list, info);
+    }
   return list;
 }
 
@@ -229,20 +231,22 @@ vm_qmp_query_hotpluggable_cpus (VmMonitor *mon, GError **error)
   unsigned n = vm_vcpu_set_count (mon->machine->vcpus);
   GPtrArray *list = g_ptr_array_new ();
 
-  if (!mon->machine->board->hotpluggable_cpus) {
-    vm_fail (error, "machine does not support hot-plugging CPUs");
-    g_ptr_array_unref (list);
-    return NULL;
-  }
-  for (unsigned i = smp->max_cpus; i-- > 0;) {
-    VmqHotpluggableCPU *info = g_new0 (VmqHotpluggableCPU, 1);
-    VmVcpu *vcpu = i < n ? vm_vcpu_set_get (mon->machine->vcpus, i) : NULL;
-    info->type = g_strdup (vcpu ? vcpu->parent.parent.type->name : mon->machine->board->default_cpu);
-    info->vcpus_count = 1;
-    info->props = place_of (smp, i);
-    info->qom_path = vcpu ? vm_object_path (&vcpu->parent.parent) : NULL;
-    g_ptr_array_add (list, info);
-  }
+  if (!mon->machine->board->hotpluggable_cpus)
+    {
+      vm_fail (error, "machine does not support hot-plugging CPUs");
+      g_ptr_array_unref (list);
+      return NULL;
+    }
+  for (unsigned i = smp->max_cpus; i-- > 0;)
+    {
+      VmqHotpluggableCPU *info = g_new0 (VmqHotpluggableCPU, 1);
+      VmVcpu *vcpu = i < n ? vm_vcpu_set_get (mon->machine->vcpus, i) : NULL;
+      info->type = g_strdup (vcpu ? vcpu->parent.parent.type->name : mon->machine->board->default_cpu);
+      info->vcpus_count = 1;
+      info->props = place_of (smp, i);
+      info->qom_path = vcpu ? vm_object_path (&vcpu->parent.parent) : NULL;
+      g_ptr_array_add (list, info);
+    }
   return list;
 }
 
@@ -290,23 +294,24 @@ vm_qmp_query_memdev (VmMonitor *mon, GError **error)
   const GPtrArray *objects = mon->machine->objects->children;
   GPtrArray *list = g_ptr_array_new ();
 
-  for (guint i = 0; objects && i < objects->len; i++) {
-    VmObject *obj = g_ptr_array_index (objects, i);
-    if (!vm_object_is_a (obj, &vm_memory_backend_type))
-      continue;
-    const VmMemoryBackend *backend = (VmMemoryBackend *) obj;
-    VmqMemdev *info = g_new0 (VmqMemdev, 1);
-    info->id = g_strdup (obj->id);
-    info->size = backend->size;
-    info->merge = backend->merge;
-    info->dump = backend->dump;
-    info->prealloc = backend->prealloc;
-    info->share = backend->share;
-    info->has_reserve = true;
-    info->reserve = backend->reserve;
-    info->host_nodes = g_array_new (FALSE, FALSE, sizeof (int64_t));
-    g_ptr_array_add (list, info);
-  }
+  for (guint i = 0; objects && i < objects->len; i++)
+    {
+      VmObject *obj = g_ptr_array_index (objects, i);
+      if (!vm_object_is_a (obj, &vm_memory_backend_type))
+        continue;
+      const VmMemoryBackend *backend = (VmMemoryBackend *) obj;
+      VmqMemdev *info = g_new0 (VmqMemdev, 1);
+      info->id = g_strdup (obj->id);
+      info->size = backend->size;
+      info->merge = backend->merge;
+      info->dump = backend->dump;
+      info->prealloc = backend->prealloc;
+      info->share = backend->share;
+      info->has_reserve = true;
+      info->reserve = backend->reserve;
+      info->host_nodes = g_array_new (FALSE, FALSE, sizeof (int64_t));
+      g_ptr_array_add (list, info);
+    }
   return list;
 }
 
@@ -322,16 +327,17 @@ save_memory (VmMonitor *mon, VmVcpu *cpu, ReadFunc read, int64_t addr, int64_t s
 
   if (!file)
     return vm_fail (error, "Could not open '%s': %s", filename, g_strerror (errno));
-  for (uint64_t at = addr, left = size; ok && left;) {
-    size_t part = MIN (left, VM_PAGE_SIZE - (at & (VM_PAGE_SIZE - 1)));
-    if (!read (mon, cpu, at, buf, part))
-      ok = vm_fail (error, "Invalid addr 0x%016" G_GINT64_MODIFIER "x/size %" G_GINT64_FORMAT " specified",
-                    (uint64_t) addr, (gint64) size);
-    else if (fwrite (buf, 1, part, file) != part)
-      ok = vm_fail (error, "Could not write '%s': %s", filename, g_strerror (errno));
-    at += part;
-    left -= part;
-  }
+  for (uint64_t at = addr, left = size; ok && left;)
+    {
+      size_t part = MIN (left, VM_PAGE_SIZE - (at & (VM_PAGE_SIZE - 1)));
+      if (!read (mon, cpu, at, buf, part))
+        ok = vm_fail (error, "Invalid addr 0x%016" G_GINT64_MODIFIER "x/size %" G_GINT64_FORMAT " specified",
+                      (uint64_t) addr, (gint64) size);
+      else if (fwrite (buf, 1, part, file) != part)
+        ok = vm_fail (error, "Could not write '%s': %s", filename, g_strerror (errno));
+      at += part;
+      left -= part;
+    }
   if (fclose (file) != 0 && ok)
     ok = vm_fail (error, "Could not write '%s': %s", filename, g_strerror (errno));
   return ok;
@@ -343,10 +349,11 @@ read_phys (VmMonitor *mon, VmVcpu *cpu, uint64_t addr, uint8_t *buf, size_t len)
   return vm_as_read (mon->machine->env.memory_as, addr, VM_MEM_ATTRS_NONE, buf, len) != VM_MEM_DEVICE_ERROR;
 }
 
-typedef struct Translate {
+typedef struct Translate
+{
   const VmArchOps *arch;
-  uint64_t         virt, phys;
-  bool             mapped;
+  uint64_t virt, phys;
+  bool mapped;
 } Translate;
 
 static void

@@ -31,11 +31,12 @@ vm_qmp_query_commands (VmMonitor *mon, GError **error)
 {
   GPtrArray *list = g_ptr_array_new ();
 
-  for (const VmSchemaCommand *c = vm_schema_commands; c->name; c++) {
-    VmqCommandInfo *info = g_new0 (VmqCommandInfo, 1);
-    info->name = g_strdup (c->name);
-    g_ptr_array_add (list, info);
-  }
+  for (const VmSchemaCommand *c = vm_schema_commands; c->name; c++)
+    {
+      VmqCommandInfo *info = g_new0 (VmqCommandInfo, 1);
+      info->name = g_strdup (c->name);
+      g_ptr_array_add (list, info);
+    }
   return list;
 }
 
@@ -50,7 +51,8 @@ vm_qmp_query_qmp_schema (VmMonitor *mon, GError **error)
 static const char *
 group_name (const char *option)
 {
-  static const struct {
+  static const struct
+  {
     const char *option, *group;
   } names[] = { { "m", "memory" }, { "smp", "smp-opts" }, { "boot", "boot-opts" } };
 
@@ -76,11 +78,12 @@ parameter_type (const char *values)
 static VmqCommandLineOptionInfo *
 find_or_add (GPtrArray *list, const char *group)
 {
-  for (guint i = 0; i < list->len; i++) {
-    VmqCommandLineOptionInfo *info = g_ptr_array_index (list, i);
-    if (!strcmp (info->option, group))
-      return info;
-  }
+  for (guint i = 0; i < list->len; i++)
+    {
+      VmqCommandLineOptionInfo *info = g_ptr_array_index (list, i);
+      if (!strcmp (info->option, group))
+        return info;
+    }
   VmqCommandLineOptionInfo *info = g_new0 (VmqCommandLineOptionInfo, 1);
   info->option = g_strdup (group);
   info->parameters = g_ptr_array_new ();
@@ -93,24 +96,26 @@ vm_qmp_query_command_line_options (VmMonitor *mon, const VmqQueryCommandLineOpti
 {
   GPtrArray *list = g_ptr_array_new ();
 
-  for (const VmOptionKey *k = vm_option_keys; k->option; k++) {
-    g_autofree char *option = g_strndup (k->option, strcspn (k->option, " "));
-    const char *group = group_name (option);
-    if (args->option && strcmp (args->option, group) != 0)
-      continue;
-    VmqCommandLineOptionInfo *info = find_or_add (list, group);
-    VmqCommandLineParameterInfo *p = g_new0 (VmqCommandLineParameterInfo, 1);
-    p->name = g_strdup (k->key);
-    p->type = parameter_type (k->values);
-    p->help = *k->help ? g_strdup (k->help) : NULL;
-    p->default_ = *k->def ? g_strdup (k->def) : NULL;
-    g_ptr_array_add (info->parameters, p);
-  }
-  if (args->option && !list->len) {
-    g_ptr_array_unref (list);
-    vm_fail (error, "invalid option name: %s", args->option);
-    return NULL;
-  }
+  for (const VmOptionKey *k = vm_option_keys; k->option; k++)
+    {
+      g_autofree char *option = g_strndup (k->option, strcspn (k->option, " "));
+      const char *group = group_name (option);
+      if (args->option && strcmp (args->option, group) != 0)
+        continue;
+      VmqCommandLineOptionInfo *info = find_or_add (list, group);
+      VmqCommandLineParameterInfo *p = g_new0 (VmqCommandLineParameterInfo, 1);
+      p->name = g_strdup (k->key);
+      p->type = parameter_type (k->values);
+      p->help = *k->help ? g_strdup (k->help) : NULL;
+      p->default_ = *k->def ? g_strdup (k->def) : NULL;
+      g_ptr_array_add (info->parameters, p);
+    }
+  if (args->option && !list->len)
+    {
+      g_ptr_array_unref (list);
+      vm_fail (error, "invalid option name: %s", args->option);
+      return NULL;
+    }
   return list;
 }
 
@@ -119,11 +124,11 @@ vm_qmp_query_command_line_options (VmMonitor *mon, const VmqQueryCommandLineOpti
 char *
 vm_qmp_human_monitor_command (VmMonitor *mon, const VmqHumanMonitorCommandArg *args, GError **error)
 {
-  if (args->has_cpu_index
-      && (args->cpu_index < 0 || args->cpu_index >= vm_vcpu_set_count (mon->machine->vcpus))) {
-    vm_fail (error, "Parameter 'cpu-index' expects a CPU number");
-    return NULL;
-  }
+  if (args->has_cpu_index && (args->cpu_index < 0 || args->cpu_index >= vm_vcpu_set_count (mon->machine->vcpus)))
+    {
+      vm_fail (error, "Parameter 'cpu-index' expects a CPU number");
+      return NULL;
+    }
   return vm_monitors_run_hmp (mon->all, args->command_line, args->has_cpu_index ? args->cpu_index : 0);
 }
 
@@ -165,11 +170,12 @@ vm_qmp_getfd (VmMonitor *mon, const VmqGetfdArg *args, GError **error)
 
   if (fd < 0)
     return vm_fail (error, "No file descriptor supplied via SCM_RIGHTS");
-  if (g_ascii_isdigit (*args->fdname)) {
-    g_hash_table_insert (mon->all->fds, g_strdup (""), GINT_TO_POINTER (fd + 1));
-    g_hash_table_remove (mon->all->fds, ""); /* closes it */
-    return vm_fail (error, "Parameter 'fdname' expects a name not starting with a digit");
-  }
+  if (g_ascii_isdigit (*args->fdname))
+    {
+      g_hash_table_insert (mon->all->fds, g_strdup (""), GINT_TO_POINTER (fd + 1));
+      g_hash_table_remove (mon->all->fds, ""); /* closes it */
+      return vm_fail (error, "Parameter 'fdname' expects a name not starting with a digit");
+    }
   g_hash_table_insert (mon->all->fds, g_strdup (args->fdname), GINT_TO_POINTER (fd + 1));
   return true;
 }

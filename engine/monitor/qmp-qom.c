@@ -20,21 +20,22 @@ number_from_text (const char *text)
 static json_object *
 value_to_json (const VmProp *prop, const char *text)
 {
-  switch (prop->kind) {
-  case VM_PROP_BOOL:
-  case VM_PROP_BIT:
-    return json_object_new_boolean (text && (!strcmp (text, "on") || !strcmp (text, "true")));
-  case VM_PROP_U8:
-  case VM_PROP_U16:
-  case VM_PROP_U32:
-  case VM_PROP_U64:
-  case VM_PROP_I32:
-  case VM_PROP_I64:
-  case VM_PROP_SIZE:
-    return number_from_text (text ? text : "0");
-  default:
-    return json_object_new_string (text ? text : "");
-  }
+  switch (prop->kind)
+    {
+    case VM_PROP_BOOL:
+    case VM_PROP_BIT:
+      return json_object_new_boolean (text && (!strcmp (text, "on") || !strcmp (text, "true")));
+    case VM_PROP_U8:
+    case VM_PROP_U16:
+    case VM_PROP_U32:
+    case VM_PROP_U64:
+    case VM_PROP_I32:
+    case VM_PROP_I64:
+    case VM_PROP_SIZE:
+      return number_from_text (text ? text : "0");
+    default:
+      return json_object_new_string (text ? text : "");
+    }
 }
 
 static json_object *
@@ -42,30 +43,31 @@ default_to_json (const VmProp *prop)
 {
   static const char *const auto_names[] = { "auto", "on", "off" };
 
-  switch (prop->kind) {
-  case VM_PROP_BOOL:
-  case VM_PROP_BIT:
-    return json_object_new_boolean (prop->def != 0);
-  case VM_PROP_U8:
-  case VM_PROP_U16:
-  case VM_PROP_U32:
-  case VM_PROP_U64:
-  case VM_PROP_SIZE:
-    return json_object_new_uint64 (prop->width < 8 ? prop->def & VM_MASK (prop->width * 8 - 1, 0) : prop->def);
-  case VM_PROP_I32:
-    return json_object_new_int64 ((int32_t) prop->def);
-  case VM_PROP_I64:
-    return json_object_new_int64 ((int64_t) prop->def);
-  case VM_PROP_ONOFFAUTO:
-    return json_object_new_string (auto_names[prop->def % 3]);
-  case VM_PROP_ENUM:
-    return json_object_new_string (prop->names[prop->def]);
-  case VM_PROP_STR:
-  case VM_PROP_CUSTOM:
-    return prop->def ? json_object_new_string ((const char *) (uintptr_t) prop->def) : NULL;
-  default:
-    return NULL;
-  }
+  switch (prop->kind)
+    {
+    case VM_PROP_BOOL:
+    case VM_PROP_BIT:
+      return json_object_new_boolean (prop->def != 0);
+    case VM_PROP_U8:
+    case VM_PROP_U16:
+    case VM_PROP_U32:
+    case VM_PROP_U64:
+    case VM_PROP_SIZE:
+      return json_object_new_uint64 (prop->width < 8 ? prop->def & VM_MASK (prop->width * 8 - 1, 0) : prop->def);
+    case VM_PROP_I32:
+      return json_object_new_int64 ((int32_t) prop->def);
+    case VM_PROP_I64:
+      return json_object_new_int64 ((int64_t) prop->def);
+    case VM_PROP_ONOFFAUTO:
+      return json_object_new_string (auto_names[prop->def % 3]);
+    case VM_PROP_ENUM:
+      return json_object_new_string (prop->names[prop->def]);
+    case VM_PROP_STR:
+    case VM_PROP_CUSTOM:
+      return prop->def ? json_object_new_string ((const char *) (uintptr_t) prop->def) : NULL;
+    default:
+      return NULL;
+    }
 }
 
 static VmqObjectPropertyInfo *
@@ -101,10 +103,11 @@ has_ancestor_named (const VmType *type, const char *name)
   return false;
 }
 
-typedef struct TypeQuery {
-  GPtrArray  *list;
+typedef struct TypeQuery
+{
+  GPtrArray *list;
   const char *implements;
-  bool        abstract;
+  bool abstract;
 } TypeQuery;
 
 static void
@@ -135,15 +138,17 @@ list_type (VmMonitor *mon, const char *name, const VmType *family, GError **erro
 {
   const VmType *type = vm_type_find (mon->machine->types, name);
 
-  if (!type) {
-    g_set_error (error, VM_ERROR, VM_ERROR_DEVICE_NOT_FOUND, "%s '%s' not found",
-                 family == &vm_device_type ? "Device" : "Class", name);
-    return NULL;
-  }
-  if (!vm_type_is_a (type, family) || (family == &vm_device_type && type->abstract)) {
-    vm_fail (error, "Parameter 'typename' expects a non-abstract device type");
-    return NULL;
-  }
+  if (!type)
+    {
+      g_set_error (error, VM_ERROR, VM_ERROR_DEVICE_NOT_FOUND, "%s '%s' not found",
+                   family == &vm_device_type ? "Device" : "Class", name);
+      return NULL;
+    }
+  if (!vm_type_is_a (type, family) || (family == &vm_device_type && type->abstract))
+    {
+      vm_fail (error, "Parameter 'typename' expects a non-abstract device type");
+      return NULL;
+    }
   GPtrArray *list = g_ptr_array_new ();
   if (family != &vm_device_type)
     g_ptr_array_add (list, new_info ("type", "string"));
@@ -204,12 +209,13 @@ vm_qmp_qom_list (VmMonitor *mon, const VmqQomListArg *args, GError **error)
   GPtrArray *list = g_ptr_array_new ();
   g_ptr_array_add (list, new_info ("type", "string"));
   vm_type_foreach_prop (obj->type, add_object_prop, list);
-  for (guint i = 0; obj->children && i < obj->children->len; i++) {
-    const VmObject *child = g_ptr_array_index (obj->children, i);
-    g_autofree char *name = type_name_of (mon, child);
-    g_autofree char *type = g_strdup_printf ("child<%s>", name);
-    g_ptr_array_add (list, new_info (child->id, type));
-  }
+  for (guint i = 0; obj->children && i < obj->children->len; i++)
+    {
+      const VmObject *child = g_ptr_array_index (obj->children, i);
+      g_autofree char *name = type_name_of (mon, child);
+      g_autofree char *type = g_strdup_printf ("child<%s>", name);
+      g_ptr_array_add (list, new_info (child->id, type));
+    }
   return list;
 }
 
@@ -231,24 +237,27 @@ vm_qmp_qom_get (VmMonitor *mon, const VmqQomGetArg *args, GError **error)
 
   if (!obj)
     return NULL;
-  if (!strcmp (args->property, "type")) {
-    g_autofree char *type = type_name_of (mon, obj);
-    return json_object_new_string (type);
-  }
+  if (!strcmp (args->property, "type"))
+    {
+      g_autofree char *type = type_name_of (mon, obj);
+      return json_object_new_string (type);
+    }
   VmObject *child = vm_object_child (obj, args->property);
-  if (child) {
-    g_autofree char *path = vm_object_path (child);
-    return json_object_new_string (path);
-  }
+  if (child)
+    {
+      g_autofree char *path = vm_object_path (child);
+      return json_object_new_string (path);
+    }
   const VmProp *prop = find_prop (mon, obj, args->property, error);
   if (!prop)
     return NULL;
   g_autoptr (GError) why = NULL;
   g_autofree char *text = vm_object_get (obj, args->property, &why);
-  if (why) {
-    g_propagate_error (error, g_steal_pointer (&why));
-    return NULL;
-  }
+  if (why)
+    {
+      g_propagate_error (error, g_steal_pointer (&why));
+      return NULL;
+    }
   return value_to_json (prop, text);
 }
 
@@ -258,22 +267,22 @@ check_kind (const VmProp *prop, const char *name, json_object *value, GError **e
   json_type type = json_object_get_type (value);
   bool number = type == json_type_int, string = type == json_type_string;
 
-  switch (prop->kind) {
-  case VM_PROP_BOOL:
-  case VM_PROP_BIT:
-    return type == json_type_boolean
-           || vm_fail (error, "Invalid parameter type for '%s', expected: boolean", name);
-  case VM_PROP_U8:
-  case VM_PROP_U16:
-  case VM_PROP_U32:
-  case VM_PROP_U64:
-  case VM_PROP_I32:
-  case VM_PROP_I64:
-  case VM_PROP_SIZE:
-    return number || vm_fail (error, "Invalid parameter type for '%s', expected: integer", name);
-  default:
-    return string || vm_fail (error, "Invalid parameter type for '%s', expected: string", name);
-  }
+  switch (prop->kind)
+    {
+    case VM_PROP_BOOL:
+    case VM_PROP_BIT:
+      return type == json_type_boolean || vm_fail (error, "Invalid parameter type for '%s', expected: boolean", name);
+    case VM_PROP_U8:
+    case VM_PROP_U16:
+    case VM_PROP_U32:
+    case VM_PROP_U64:
+    case VM_PROP_I32:
+    case VM_PROP_I64:
+    case VM_PROP_SIZE:
+      return number || vm_fail (error, "Invalid parameter type for '%s', expected: integer", name);
+    default:
+      return string || vm_fail (error, "Invalid parameter type for '%s', expected: string", name);
+    }
 }
 
 bool
@@ -285,8 +294,8 @@ vm_qmp_qom_set (VmMonitor *mon, const VmqQomSetArg *args, GError **error)
   if (!prop || !check_kind (prop, args->property, args->value, error))
     return false;
   const char *text = json_object_is_type (args->value, json_type_boolean)
-                       ? (json_object_get_boolean (args->value) ? "on" : "off")
-                       : json_object_get_string (args->value);
+                         ? (json_object_get_boolean (args->value) ? "on" : "off")
+                         : json_object_get_string (args->value);
   return vm_object_set (obj, args->property, text, error);
 }
 
@@ -318,23 +327,25 @@ vm_qmp_device_del (VmMonitor *mon, const VmqDeviceDelArg *args, GError **error)
   VmObject *obj = *args->id == '/' ? vm_object_resolve (mon->machine->env.root, args->id)
                                    : vm_object_child (mon->machine->peripheral, args->id);
 
-  if (!obj || !vm_object_is_a (obj, &vm_device_type)) {
-    g_set_error (error, VM_ERROR, VM_ERROR_DEVICE_NOT_FOUND, "Device '%s' not found", args->id);
-    return false;
-  }
+  if (!obj || !vm_object_is_a (obj, &vm_device_type))
+    {
+      g_set_error (error, VM_ERROR, VM_ERROR_DEVICE_NOT_FOUND, "Device '%s' not found", args->id);
+      return false;
+    }
   VmDevice *dev = (VmDevice *) obj;
   const VmDeviceClass *klass = vm_device_class (dev);
   if (!klass || !klass->hotpluggable)
     return vm_fail (error, "Device '%s' does not support hotplugging", obj->type->name);
   if (!dev->bus || !dev->bus->hotplug)
     return vm_fail (error, "Bus '%s' does not support hotplugging", dev->bus ? dev->bus->name : "main-system-bus");
-  if (dev->bus->request_unplug) {
-    if (dev->pending_unplug)
-      return vm_fail (error, "Device %s is already in the process of unplug", args->id);
-    dev->pending_unplug = true;
-    dev->bus->request_unplug (dev->bus, dev);
-    return true;
-  }
+  if (dev->bus->request_unplug)
+    {
+      if (dev->pending_unplug)
+        return vm_fail (error, "Device %s is already in the process of unplug", args->id);
+      dev->pending_unplug = true;
+      dev->bus->request_unplug (dev->bus, dev);
+      return true;
+    }
   g_autofree char *path = vm_object_path (obj);
   g_autofree char *id = g_strdup (vm_device_user_id (dev));
   vm_device_unrealize (dev);

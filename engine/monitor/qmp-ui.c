@@ -15,16 +15,18 @@ find_console (VmMonitor *mon, const char *device, bool has_head, int64_t head, G
   VmDisplay *display = mon->machine->env.display;
   VmConsole *console;
 
-  if (!device) {
-    if (has_head) {
-      vm_fail (error, "'head' must be specified together with 'device'");
-      return NULL;
+  if (!device)
+    {
+      if (has_head)
+        {
+          vm_fail (error, "'head' must be specified together with 'device'");
+          return NULL;
+        }
+      console = vm_display_console (display, 0);
+      if (!console)
+        vm_fail (error, "There is no console to take a screendump from");
+      return console;
     }
-    console = vm_display_console (display, 0);
-    if (!console)
-      vm_fail (error, "There is no console to take a screendump from");
-    return console;
-  }
   console = vm_display_find_console (display, device, has_head ? head : 0);
   if (!console)
     g_set_error (error, VM_ERROR, VM_ERROR_DEVICE_NOT_FOUND, "Device '%s' not found", device);
@@ -49,10 +51,11 @@ vm_qmp_query_display_options (VmMonitor *mon, GError **error)
   const VmSettings *s = mon->machine->settings;
   json_object *json = json_object_new_object ();
 
-  for (guint i = 0; i < s->display_opts->pairs->len; i++) {
-    const VmKeyValue *pair = g_ptr_array_index (s->display_opts->pairs, i);
-    json_object_object_add (json, pair->key, json_object_new_string (pair->value));
-  }
+  for (guint i = 0; i < s->display_opts->pairs->len; i++)
+    {
+      const VmKeyValue *pair = g_ptr_array_index (s->display_opts->pairs, i);
+      json_object_object_add (json, pair->key, json_object_new_string (pair->value));
+    }
   json_object_object_add (json, "type", json_object_new_string (s->display ? s->display : "default"));
   if (s->full_screen)
     json_object_object_add (json, "full-screen", json_object_new_string ("on"));
@@ -81,12 +84,13 @@ vm_qmp_send_key (VmMonitor *mon, const VmqSendKeyArg *args, GError **error)
     return vm_fail (error, "Too many keys");
   if (args->has_hold_time && (args->hold_time < 0 || args->hold_time > 3600 * 1000))
     return vm_fail (error, "Parameter 'hold-time' expects a time in milliseconds of at most an hour");
-  for (guint i = 0; i < n; i++) {
-    int code = key_code (g_ptr_array_index (args->keys, i));
-    if (code <= 0)
-      return vm_fail (error, "Parameter 'keys[%u]' names no key", i);
-    keys[i] = code;
-  }
+  for (guint i = 0; i < n; i++)
+    {
+      int code = key_code (g_ptr_array_index (args->keys, i));
+      if (code <= 0)
+        return vm_fail (error, "Parameter 'keys[%u]' names no key", i);
+      keys[i] = code;
+    }
   vm_input_send_chord (mon->machine->env.input, mon->machine->env.clocks, keys, n,
                        args->has_hold_time ? args->hold_time : 100);
   return true;
@@ -97,35 +101,39 @@ to_event (const VmqInputEvent *in, VmInputEvent *out, GError **error)
 {
   int code;
 
-  *out = (VmInputEvent) { 0 };
-  switch (in->type) {
-  case VMQ_INPUT_EVENT_KIND_KEY:
-    code = key_code (in->u.key->data->key);
-    if (code < 0)
-      return vm_fail (error, "Parameter 'key' names no key");
-    *out = (VmInputEvent) { .kind = VM_INPUT_KEY, .code = code, .down = in->u.key->data->down };
-    return true;
-  case VMQ_INPUT_EVENT_KIND_BTN: {
-    static const VmButton buttons[] = { VM_BUTTON_LEFT, VM_BUTTON_MIDDLE, VM_BUTTON_RIGHT, VM_BUTTON_WHEEL_UP,
-                                        VM_BUTTON_WHEEL_DOWN, VM_BUTTON_SIDE, VM_BUTTON_EXTRA, VM_BUTTON_WHEEL_LEFT,
-                                        VM_BUTTON_WHEEL_RIGHT };
-    *out = (VmInputEvent) { .kind = VM_INPUT_BUTTON, .code = buttons[in->u.btn->data->button],
-                            .down = in->u.btn->data->down };
-    return true;
-  }
-  case VMQ_INPUT_EVENT_KIND_REL:
-  case VMQ_INPUT_EVENT_KIND_ABS: {
-    const VmqInputMoveEvent *move = in->u.rel->data;
-    bool abs = in->type == VMQ_INPUT_EVENT_KIND_ABS;
-    int64_t low = abs ? 0 : -32768, high = abs ? VM_ABS_MAX : 32767;
-    *out = (VmInputEvent) { .kind = abs ? VM_INPUT_ABS : VM_INPUT_REL,
-                            .code = move->axis == VMQ_INPUT_AXIS_X ? VM_AXIS_X : VM_AXIS_Y,
-                            .value = CLAMP (move->value, low, high) };
-    return true;
-  }
-  default:
-    g_assert_not_reached ();
-  }
+  *out = (VmInputEvent){ 0 };
+  switch (in->type)
+    {
+    case VMQ_INPUT_EVENT_KIND_KEY:
+      code = key_code (in->u.key->data->key);
+      if (code < 0)
+        return vm_fail (error, "Parameter 'key' names no key");
+      *out = (VmInputEvent){ .kind = VM_INPUT_KEY, .code = code, .down = in->u.key->data->down };
+      return true;
+    case VMQ_INPUT_EVENT_KIND_BTN:
+      {
+        static const VmButton buttons[]
+            = { VM_BUTTON_LEFT, VM_BUTTON_MIDDLE, VM_BUTTON_RIGHT,      VM_BUTTON_WHEEL_UP,   VM_BUTTON_WHEEL_DOWN,
+                VM_BUTTON_SIDE, VM_BUTTON_EXTRA,  VM_BUTTON_WHEEL_LEFT, VM_BUTTON_WHEEL_RIGHT };
+        *out = (VmInputEvent){ .kind = VM_INPUT_BUTTON,
+                               .code = buttons[in->u.btn->data->button],
+                               .down = in->u.btn->data->down };
+        return true;
+      }
+    case VMQ_INPUT_EVENT_KIND_REL:
+    case VMQ_INPUT_EVENT_KIND_ABS:
+      {
+        const VmqInputMoveEvent *move = in->u.rel->data;
+        bool abs = in->type == VMQ_INPUT_EVENT_KIND_ABS;
+        int64_t low = abs ? 0 : -32768, high = abs ? VM_ABS_MAX : 32767;
+        *out = (VmInputEvent){ .kind = abs ? VM_INPUT_ABS : VM_INPUT_REL,
+                               .code = move->axis == VMQ_INPUT_AXIS_X ? VM_AXIS_X : VM_AXIS_Y,
+                               .value = CLAMP (move->value, low, high) };
+        return true;
+      }
+    default:
+      g_assert_not_reached ();
+    }
 }
 
 bool
@@ -152,12 +160,13 @@ vm_qmp_query_mice (VmMonitor *mon, GError **error)
   VmInput *input = mon->machine->env.input;
   GPtrArray *list = g_ptr_array_new ();
 
-  for (unsigned i = 0; i < vm_input_n_pointers (input); i++) {
-    VmqMouseInfo *info = g_new0 (VmqMouseInfo, 1);
-    info->name = g_strdup (vm_input_pointer (input, i, &info->current, &info->absolute));
-    info->index = i;
-    g_ptr_array_add (list, info);
-  }
+  for (unsigned i = 0; i < vm_input_n_pointers (input); i++)
+    {
+      VmqMouseInfo *info = g_new0 (VmqMouseInfo, 1);
+      info->name = g_strdup (vm_input_pointer (input, i, &info->current, &info->absolute));
+      info->index = i;
+      g_ptr_array_add (list, info);
+    }
   return list;
 }
 
@@ -188,11 +197,12 @@ vm_qmp_query_chardev_backends (VmMonitor *mon, GError **error)
 {
   GPtrArray *list = g_ptr_array_new ();
 
-  for (const char *const *name = vm_chardev_backends (); *name; name++) {
-    VmqChardevBackendInfo *info = g_new0 (VmqChardevBackendInfo, 1);
-    info->name = g_strdup (*name);
-    g_ptr_array_add (list, info);
-  }
+  for (const char *const *name = vm_chardev_backends (); *name; name++)
+    {
+      VmqChardevBackendInfo *info = g_new0 (VmqChardevBackendInfo, 1);
+      info->name = g_strdup (*name);
+      g_ptr_array_add (list, info);
+    }
   return list;
 }
 
@@ -232,10 +242,11 @@ vm_qmp_ringbuf_read (VmMonitor *mon, const VmqRingbufReadArg *args, GError **err
 
   if (!chr)
     return NULL;
-  if (args->size <= 0) {
-    vm_fail (error, "size must be greater than zero");
-    return NULL;
-  }
+  if (args->size <= 0)
+    {
+      vm_fail (error, "size must be greater than zero");
+      return NULL;
+    }
   g_autofree uint8_t *data = vm_chardev_ringbuf_read (chr, MIN (args->size, 64 << 20), &len, error);
   if (!data)
     return NULL;

@@ -77,14 +77,17 @@ answer (VmMonitor *mon, json_object *id, json_object *result, const GError *erro
   /* The id comes first, so that a client that reads a broken line still sees whose it is. */
   if (id)
     json_object_object_add (message, "id", json_object_get (id));
-  if (error) {
-    json_object *body = json_object_new_object ();
-    json_object_object_add (body, "class", json_object_new_string (vm_qmp_error_class (error)));
-    json_object_object_add (body, "desc", json_object_new_string (error->message));
-    json_object_object_add (message, "error", body);
-  } else {
-    json_object_object_add (message, "return", result);
-  }
+  if (error)
+    {
+      json_object *body = json_object_new_object ();
+      json_object_object_add (body, "class", json_object_new_string (vm_qmp_error_class (error)));
+      json_object_object_add (body, "desc", json_object_new_string (error->message));
+      json_object_object_add (message, "error", body);
+    }
+  else
+    {
+      json_object_object_add (message, "return", result);
+    }
   vm_qmp_send (mon, message);
 }
 
@@ -96,21 +99,27 @@ check_request (VmMonitor *mon, json_object *request, const char **name, bool *oo
   *name = NULL;
   if (!json_object_is_type (request, json_type_object))
     return vm_fail (error, "QMP input must be a JSON object");
-  json_object_object_foreach (request, key, value) {
+  json_object_object_foreach (request, key, value)
+  {
     bool run = !strcmp (key, "execute") || (mon->oob && !strcmp (key, "exec-oob"));
-    if (run) {
-      if (*name)
-        return vm_fail (error, "QMP input must not have both 'execute' and 'exec-oob'");
-      if (!json_object_is_type (value, json_type_string))
-        return vm_fail (error, "QMP input member '%s' must be a string", key);
-      *name = json_object_get_string (value);
-      *oob = !strcmp (key, "exec-oob");
-    } else if (!strcmp (key, "arguments")) {
-      if (!json_object_is_type (value, json_type_object))
-        return vm_fail (error, "QMP input member 'arguments' must be an object");
-    } else if (strcmp (key, "id") != 0) {
-      return vm_fail (error, "QMP input member '%s' is unexpected", key);
-    }
+    if (run)
+      {
+        if (*name)
+          return vm_fail (error, "QMP input must not have both 'execute' and 'exec-oob'");
+        if (!json_object_is_type (value, json_type_string))
+          return vm_fail (error, "QMP input member '%s' must be a string", key);
+        *name = json_object_get_string (value);
+        *oob = !strcmp (key, "exec-oob");
+      }
+    else if (!strcmp (key, "arguments"))
+      {
+        if (!json_object_is_type (value, json_type_object))
+          return vm_fail (error, "QMP input member 'arguments' must be an object");
+      }
+    else if (strcmp (key, "id") != 0)
+      {
+        return vm_fail (error, "QMP input member '%s' is unexpected", key);
+      }
   }
   return *name || vm_fail (error, "QMP input lacks member 'execute'");
 }
@@ -121,16 +130,18 @@ check_phase (VmMonitor *mon, const char *name, bool oob, GError **error)
   bool negotiating = !strcmp (name, "qmp_capabilities");
   const VmSchemaCommand *command = vm_schema_find_command (name);
 
-  if (!mon->negotiated && !negotiating) {
-    g_set_error_literal (error, VM_ERROR, VM_ERROR_COMMAND_NOT_FOUND,
-                         "Expecting capabilities negotiation with 'qmp_capabilities'");
-    return false;
-  }
-  if (mon->negotiated && negotiating) {
-    g_set_error_literal (error, VM_ERROR, VM_ERROR_COMMAND_NOT_FOUND,
-                         "Capabilities negotiation is already complete, command ignored");
-    return false;
-  }
+  if (!mon->negotiated && !negotiating)
+    {
+      g_set_error_literal (error, VM_ERROR, VM_ERROR_COMMAND_NOT_FOUND,
+                           "Expecting capabilities negotiation with 'qmp_capabilities'");
+      return false;
+    }
+  if (mon->negotiated && negotiating)
+    {
+      g_set_error_literal (error, VM_ERROR, VM_ERROR_COMMAND_NOT_FOUND,
+                           "Capabilities negotiation is already complete, command ignored");
+      return false;
+    }
   if (oob && command && !(command->flags & VM_SCHEMA_OOB))
     return vm_fail (error, "The command %s does not support OOB", name);
   return true;
@@ -146,10 +157,11 @@ handle_request (VmMonitor *mon, json_object *request)
 
   if (json_object_is_type (request, json_type_object))
     json_object_object_get_ex (request, "id", &id);
-  if (check_request (mon, request, &name, &oob, &error) && check_phase (mon, name, oob, &error)) {
-    json_object_object_get_ex (request, "arguments", &arguments);
-    result = vm_monitor_execute (mon, name, arguments, &error);
-  }
+  if (check_request (mon, request, &name, &oob, &error) && check_phase (mon, name, oob, &error))
+    {
+      json_object_object_get_ex (request, "arguments", &arguments);
+      result = vm_monitor_execute (mon, name, arguments, &error);
+    }
   answer (mon, id, result, error);
 }
 
@@ -169,37 +181,41 @@ vm_qmp_receive (VmMonitor *mon, const uint8_t *buf, size_t len)
 {
   const char *p = (const char *) buf, *end = p + len;
 
-  while (p < end) {
-    if (mon->skipping) {
-      const char *newline = memchr (p, '\n', end - p);
-      if (!newline)
-        return;
-      mon->skipping = false;
-      p = newline + 1;
-      continue;
-    }
-    json_object *json = json_tokener_parse_ex (mon->tokener, p, end - p);
-    enum json_tokener_error state = json_tokener_get_error (mon->tokener);
-    size_t used = json_tokener_get_parse_end (mon->tokener);
-    if (state == json_tokener_continue) {
-      /* Only white space so far: no message has begun. */
-      bool blank = mon->message_len == 0;
-      for (const char *c = p; blank && c < end; c++)
-        blank = g_ascii_isspace (*c);
-      mon->message_len += blank ? 0 : end - p;
-      if (mon->message_len > VM_MONITOR_INPUT_MAX)
-        complain (mon, "message is too long");
-      return;
-    }
-    if (state != json_tokener_success) {
+  while (p < end)
+    {
+      if (mon->skipping)
+        {
+          const char *newline = memchr (p, '\n', end - p);
+          if (!newline)
+            return;
+          mon->skipping = false;
+          p = newline + 1;
+          continue;
+        }
+      json_object *json = json_tokener_parse_ex (mon->tokener, p, end - p);
+      enum json_tokener_error state = json_tokener_get_error (mon->tokener);
+      size_t used = json_tokener_get_parse_end (mon->tokener);
+      if (state == json_tokener_continue)
+        {
+          /* Only white space so far: no message has begun. */
+          bool blank = mon->message_len == 0;
+          for (const char *c = p; blank && c < end; c++)
+            blank = g_ascii_isspace (*c);
+          mon->message_len += blank ? 0 : end - p;
+          if (mon->message_len > VM_MONITOR_INPUT_MAX)
+            complain (mon, "message is too long");
+          return;
+        }
+      if (state != json_tokener_success)
+        {
+          p += used;
+          complain (mon, json_tokener_error_desc (state));
+          continue;
+        }
       p += used;
-      complain (mon, json_tokener_error_desc (state));
-      continue;
+      mon->message_len = 0;
+      json_tokener_reset (mon->tokener);
+      handle_request (mon, json);
+      json_object_put (json);
     }
-    p += used;
-    mon->message_len = 0;
-    json_tokener_reset (mon->tokener);
-    handle_request (mon, json);
-    json_object_put (json);
-  }
 }

@@ -5,18 +5,19 @@
 
 #include "engine/monitor/monitor.h"
 
-struct VmSession {
-  int            refs;    /* atomic: the owner's and one for each message under way */
-  VmMachine     *machine;
-  VmMonitors    *monitors;
-  GMainContext  *context;
-  VmSessionFunc  func;
-  void          *opaque;
-  bool           closed;  /* owner's context only: nothing is delivered any more */
-  int            state;   /* atomic copy of the run state */
-  GMutex         mutex;   /* guards texts */
-  GPtrArray     *texts;
-  VmListener     listener; /* hears of consoles */
+struct VmSession
+{
+  int refs; /* atomic: the owner's and one for each message under way */
+  VmMachine *machine;
+  VmMonitors *monitors;
+  GMainContext *context;
+  VmSessionFunc func;
+  void *opaque;
+  bool closed;  /* owner's context only: nothing is delivered any more */
+  int state;    /* atomic copy of the run state */
+  GMutex mutex; /* guards texts */
+  GPtrArray *texts;
+  VmListener listener; /* hears of consoles */
 };
 
 static void
@@ -39,13 +40,14 @@ session_ref (VmSession *s)
 
 /* --- to the user interface --- */
 
-typedef struct Delivery {
-  VmSession     *session;
+typedef struct Delivery
+{
+  VmSession *session;
   VmSessionEvent event;
-  char          *name, *data;
-  VmSessionDone  done; /* an answer; NULL: an event */
-  void          *opaque;
-  GError        *error;
+  char *name, *data;
+  VmSessionDone done; /* an answer; NULL: an event */
+  void *opaque;
+  GError *error;
 } Delivery;
 
 static void
@@ -89,7 +91,7 @@ send_event (VmSession *s, VmSessionEvent event, const char *name, const char *da
 {
   Delivery *d = g_new0 (Delivery, 1);
 
-  *d = (Delivery) { .session = session_ref (s), .event = event, .name = g_strdup (name), .data = g_strdup (data) };
+  *d = (Delivery){ .session = session_ref (s), .event = event, .name = g_strdup (name), .data = g_strdup (data) };
   send_delivery (d);
 }
 
@@ -98,8 +100,9 @@ send_event (VmSession *s, VmSessionEvent event, const char *name, const char *da
 static void
 on_qmp_event (void *opaque, const char *name, const char *data)
 {
-  static const struct {
-    const char    *name;
+  static const struct
+  {
+    const char *name;
     VmSessionEvent event;
   } kinds[] = {
     { "RESET", VM_SESSION_RESET },
@@ -264,12 +267,13 @@ vm_session_text_consoles (VmSession *s)
 
 /* --- commands --- */
 
-typedef struct Command {
-  VmSession    *session;
-  char         *name;      /* NULL: LINE for the human monitor */
-  char         *arguments;
+typedef struct Command
+{
+  VmSession *session;
+  char *name; /* NULL: LINE for the human monitor */
+  char *arguments;
   VmSessionDone done;
-  void         *opaque;
+  void *opaque;
 } Command;
 
 static void
@@ -278,16 +282,19 @@ run_command (void *data)
   Command *c = data;
   Delivery *d = g_new0 (Delivery, 1);
 
-  *d = (Delivery) { .session = session_ref (c->session), .done = c->done, .opaque = c->opaque };
-  if (c->name) {
-    json_object *arguments = c->arguments ? json_tokener_parse (c->arguments) : NULL;
-    json_object *result = vm_monitors_execute (c->session->monitors, c->name, arguments, &d->error);
-    d->data = result ? vm_json_to_string (result, false) : NULL;
-    json_object_put (result);
-    json_object_put (arguments);
-  } else {
-    d->data = vm_monitors_run_hmp (c->session->monitors, c->arguments, 0);
-  }
+  *d = (Delivery){ .session = session_ref (c->session), .done = c->done, .opaque = c->opaque };
+  if (c->name)
+    {
+      json_object *arguments = c->arguments ? json_tokener_parse (c->arguments) : NULL;
+      json_object *result = vm_monitors_execute (c->session->monitors, c->name, arguments, &d->error);
+      d->data = result ? vm_json_to_string (result, false) : NULL;
+      json_object_put (result);
+      json_object_put (arguments);
+    }
+  else
+    {
+      d->data = vm_monitors_run_hmp (c->session->monitors, c->arguments, 0);
+    }
   if (d->done)
     send_delivery (d);
   else
@@ -303,7 +310,7 @@ post (VmSession *s, const char *name, const char *arguments, VmSessionDone done,
 {
   Command *c = g_new0 (Command, 1);
 
-  *c = (Command) { session_ref (s), g_strdup (name), g_strdup (arguments), done, opaque };
+  *c = (Command){ session_ref (s), g_strdup (name), g_strdup (arguments), done, opaque };
   vm_loop_post (s->machine->env.loop, run_command, c);
 }
 
@@ -351,12 +358,13 @@ vm_session_quit (VmSession *s)
 }
 
 /* Consoles are objects here and names on the wire. */
-typedef struct Dump {
-  VmSession    *session;
-  VmConsole    *console;
-  char         *path, *format;
+typedef struct Dump
+{
+  VmSession *session;
+  VmConsole *console;
+  char *path, *format;
   VmSessionDone done;
-  void         *opaque;
+  void *opaque;
 } Dump;
 
 static void
@@ -367,14 +375,17 @@ run_dump (void *data)
   Delivery *d = g_new0 (Delivery, 1);
   VmConsole *console = dump->console ? dump->console : vm_display_console (s->machine->env.display, 0);
 
-  *d = (Delivery) { .session = session_ref (s), .done = dump->done, .opaque = dump->opaque };
-  if (!console) {
-    vm_fail (&d->error, "There is no console to take a screendump from");
-  } else {
-    vm_console_refresh_now (console);
-    if (vm_console_screendump (console, dump->path, dump->format, &d->error))
-      d->data = g_strdup ("{}");
-  }
+  *d = (Delivery){ .session = session_ref (s), .done = dump->done, .opaque = dump->opaque };
+  if (!console)
+    {
+      vm_fail (&d->error, "There is no console to take a screendump from");
+    }
+  else
+    {
+      vm_console_refresh_now (console);
+      if (vm_console_screendump (console, dump->path, dump->format, &d->error))
+        d->data = g_strdup ("{}");
+    }
   if (d->done)
     send_delivery (d);
   else
@@ -391,7 +402,7 @@ vm_session_screendump (VmSession *s, VmConsole *console, const char *path, const
 {
   Dump *dump = g_new0 (Dump, 1);
 
-  *dump = (Dump) { session_ref (s), console, g_strdup (path), g_strdup (format), done, opaque };
+  *dump = (Dump){ session_ref (s), console, g_strdup (path), g_strdup (format), done, opaque };
   vm_loop_post (s->machine->env.loop, run_dump, dump);
 }
 
@@ -401,12 +412,13 @@ vm_session_send_keys (VmSession *s, const char *chord, VmSessionDone done, void 
   g_auto (GStrv) keys = g_strsplit_set (chord, "-+", -1);
   json_object *arguments = json_object_new_object (), *list = json_object_new_array ();
 
-  for (char **key = keys; *key; key++) {
-    json_object *value = json_object_new_object ();
-    json_object_object_add (value, "type", json_object_new_string ("qcode"));
-    json_object_object_add (value, "data", json_object_new_string (*key));
-    json_object_array_add (list, value);
-  }
+  for (char **key = keys; *key; key++)
+    {
+      json_object *value = json_object_new_object ();
+      json_object_object_add (value, "type", json_object_new_string ("qcode"));
+      json_object_object_add (value, "data", json_object_new_string (*key));
+      json_object_array_add (list, value);
+    }
   json_object_object_add (arguments, "keys", list);
   post (s, "send-key", json_object_to_json_string (arguments), done, opaque);
   json_object_put (arguments);

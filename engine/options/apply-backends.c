@@ -75,7 +75,7 @@ take_drive_values (VmDriveSpec *d, GError **error)
   d->id = take (list, "id");
   if (d->id && !vm_id_well_formed (d->id))
     return vm_fail (error, "Parameter 'id' expects an identifier\n"
-                    "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter.");
+                           "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter.");
   d->interface = drive_interface (interface, &known);
   if (!known)
     return vm_fail (error, "unsupported bus type '%s'", interface);
@@ -114,13 +114,14 @@ add_drive (VmParser *p, VmKeyVals *list, GError **error)
   d->options = vm_keyvals_copy (list);
   d->text = g_strdup (p->typed);
   g_ptr_array_add (p->s->drives, d);
-  for (guint i = 0; i < list->pairs->len; i++) {
-    const VmKeyValue *pair = g_ptr_array_index (list->pairs, i);
-    if (!is_drive_key (pair->key))
-      return vm_keyvals_has (list, "file") || vm_keyvals_has (list, "driver")
-               ? vm_fail (error, "Block format 'raw' does not support the option '%s'", pair->key)
-               : vm_fail (error, "Must specify either driver or file");
-  }
+  for (guint i = 0; i < list->pairs->len; i++)
+    {
+      const VmKeyValue *pair = g_ptr_array_index (list->pairs, i);
+      if (!is_drive_key (pair->key))
+        return vm_keyvals_has (list, "file") || vm_keyvals_has (list, "driver")
+                   ? vm_fail (error, "Block format 'raw' does not support the option '%s'", pair->key)
+                   : vm_fail (error, "Must specify either driver or file");
+    }
   if (!take_drive_values (d, error))
     return false;
   for (guint i = 0; d->id && i + 1 < p->s->drives->len; i++)
@@ -146,27 +147,29 @@ apply_drive (VmParser *p, const char *arg, GError **error)
 static bool
 apply_disk (VmParser *p, const char *arg, GError **error)
 {
-  static const struct {
+  static const struct
+  {
     const char *option, *interface, *index, *media;
   } rewrites[] = {
-    { "hda", NULL, "0", "disk" },    { "hdb", NULL, "1", "disk" },    { "hdc", NULL, "2", "disk" },
-    { "hdd", NULL, "3", "disk" },    { "cdrom", NULL, "2", "cdrom" }, { "fda", "floppy", "0", "disk" },
-    { "fdb", "floppy", "1", "disk" }, { "pflash", "pflash", NULL, NULL }, { "sd", "sd", NULL, NULL },
+    { "hda", NULL, "0", "disk" },      { "hdb", NULL, "1", "disk" },       { "hdc", NULL, "2", "disk" },
+    { "hdd", NULL, "3", "disk" },      { "cdrom", NULL, "2", "cdrom" },    { "fda", "floppy", "0", "disk" },
+    { "fdb", "floppy", "1", "disk" },  { "pflash", "pflash", NULL, NULL }, { "sd", "sd", NULL, NULL },
     { "mtdblock", "mtd", NULL, NULL },
   };
   const char *name = *p->option == '-' ? p->option + strspn (p->option, "-") : "hda";
   g_autoptr (VmKeyVals) list = vm_keyvals_new ();
 
-  for (size_t i = 0; i < G_N_ELEMENTS (rewrites); i++) {
-    if (strcmp (name, rewrites[i].option) != 0)
-      continue;
-    if (rewrites[i].interface)
-      vm_keyvals_add (list, "if", rewrites[i].interface);
-    if (rewrites[i].index)
-      vm_keyvals_add (list, "index", rewrites[i].index);
-    if (rewrites[i].media)
-      vm_keyvals_add (list, "media", rewrites[i].media);
-  }
+  for (size_t i = 0; i < G_N_ELEMENTS (rewrites); i++)
+    {
+      if (strcmp (name, rewrites[i].option) != 0)
+        continue;
+      if (rewrites[i].interface)
+        vm_keyvals_add (list, "if", rewrites[i].interface);
+      if (rewrites[i].index)
+        vm_keyvals_add (list, "index", rewrites[i].index);
+      if (rewrites[i].media)
+        vm_keyvals_add (list, "media", rewrites[i].media);
+    }
   vm_keyvals_add (list, "file", arg);
   return add_drive (p, list, error);
 }
@@ -187,7 +190,7 @@ check_id (VmParser *p, const GPtrArray *specs, const char *id, const char *kind,
     return true;
   if (!vm_id_well_formed (id))
     return vm_fail (error, "Parameter 'id' expects an identifier\n"
-                    "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter.");
+                           "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter.");
   for (guint i = 0; i < specs->len; i++)
     if (!g_strcmp0 (((const VmDeviceSpec *) g_ptr_array_index (specs, i))->id, id))
       return vm_fail (error, "Duplicate ID '%s' for %s", id, kind);
@@ -381,18 +384,22 @@ apply_display (VmParser *p, const char *arg, GError **error)
     return vm_parser_unavailable (error);
   if (!g_strv_contains (known, type))
     return vm_fail (error, "Parameter 'type' does not accept value '%s'", type);
-  for (guint i = 0; i < list->pairs->len; i++) {
-    const VmKeyValue *pair = g_ptr_array_index (list->pairs, i);
-    bool of_gtk = !strcmp (type, "gtk") && g_strv_contains (gtk, pair->key);
-    if (!of_gtk && !g_strv_contains (common, pair->key))
-      return vm_fail (error, "Parameter '%s' is unexpected", pair->key);
-    if (!strcmp (pair->key, "gl")) {
-      if (!vm_keyvals_enum (list, "gl", gl, &ignored, error))
-        return false;
-    } else if (strcmp (pair->key, "type") != 0 && !vm_keyvals_bool (list, pair->key, &flag, error)) {
-      return false;
+  for (guint i = 0; i < list->pairs->len; i++)
+    {
+      const VmKeyValue *pair = g_ptr_array_index (list->pairs, i);
+      bool of_gtk = !strcmp (type, "gtk") && g_strv_contains (gtk, pair->key);
+      if (!of_gtk && !g_strv_contains (common, pair->key))
+        return vm_fail (error, "Parameter '%s' is unexpected", pair->key);
+      if (!strcmp (pair->key, "gl"))
+        {
+          if (!vm_keyvals_enum (list, "gl", gl, &ignored, error))
+            return false;
+        }
+      else if (strcmp (pair->key, "type") != 0 && !vm_keyvals_bool (list, pair->key, &flag, error))
+        {
+          return false;
+        }
     }
-  }
   g_free (p->s->display);
   p->s->display = g_strdup (type);
   vm_keyvals_free (p->s->display_opts);
@@ -440,8 +447,9 @@ apply_k (VmParser *p, const char *arg, GError **error)
 static bool
 apply_no_network (VmParser *p, const char *arg, GError **error)
 {
-  static const char *const types[] = { "none", "nic", "user", "tap", "l2tpv3", "socket", "stream", "dgram", "vde",
-                                       "bridge", "hubport", "netmap", "af-xdp", "vhost-user", "vhost-vdpa", NULL };
+  static const char *const types[]
+      = { "none", "nic",    "user",    "tap",    "l2tpv3", "socket",     "stream",     "dgram",
+          "vde",  "bridge", "hubport", "netmap", "af-xdp", "vhost-user", "vhost-vdpa", NULL };
   g_autoptr (VmKeyVals) list = vm_keyvals_new ();
 
   if (!vm_parser_list (p, list, arg, "type", 0, error))
@@ -503,15 +511,16 @@ add_default_chars (VmParser *p)
   bool parallel = !p->parallel_given && !names_device (s, "isa-parallel") && !s->nodefaults;
   bool monitor = !p->monitor_given && !s->nodefaults;
 
-  if (s->nographic) {
-    if (serial)
-      add_default_char (p, VM_CHAR_USE_SERIAL, monitor ? "mon:stdio" : "stdio");
-    else if (monitor)
-      add_default_char (p, VM_CHAR_USE_MONITOR, "stdio");
-    if (parallel)
-      add_default_char (p, VM_CHAR_USE_PARALLEL, "null");
-    return;
-  }
+  if (s->nographic)
+    {
+      if (serial)
+        add_default_char (p, VM_CHAR_USE_SERIAL, monitor ? "mon:stdio" : "stdio");
+      else if (monitor)
+        add_default_char (p, VM_CHAR_USE_MONITOR, "stdio");
+      if (parallel)
+        add_default_char (p, VM_CHAR_USE_PARALLEL, "null");
+      return;
+    }
   if (serial)
     add_default_char (p, VM_CHAR_USE_SERIAL, "vc:80Cx24C");
   if (parallel)
@@ -529,50 +538,49 @@ vm_parser_finish_backends (VmParser *p, GError **error)
     s->default_nic = s->default_vga = false;
   if (s->daemonize && s->nographic && !(p->serial_given && p->parallel_given && p->monitor_given))
     return vm_fail (error, "-nographic cannot be used with -daemonize");
-  if (s->nographic && !s->display_given) {
-    g_free (s->display);
-    s->display = g_strdup ("none");
-  }
+  if (s->nographic && !s->display_given)
+    {
+      g_free (s->display);
+      s->display = g_strdup ("none");
+    }
   for (guint i = 0; p->snapshot && i < s->drives->len; i++)
     ((VmDriveSpec *) g_ptr_array_index (s->drives, i))->snapshot = true;
   add_default_chars (p);
   return true;
 }
 
-const VmApply vm_apply_backends[] = {
-  { "disk_image", apply_disk },
-  { "hda", apply_disk },
-  { "hdb", apply_disk },
-  { "hdc", apply_disk },
-  { "hdd", apply_disk },
-  { "cdrom", apply_disk },
-  { "fda", apply_disk },
-  { "fdb", apply_disk },
-  { "pflash", apply_disk },
-  { "sd", apply_disk },
-  { "mtdblock", apply_disk },
-  { "drive", apply_drive },
-  { "snapshot", apply_snapshot },
-  { "device", apply_device },
-  { "object", apply_object },
-  { "chardev", apply_chardev },
-  { "serial", apply_serial },
-  { "parallel", apply_parallel },
-  { "monitor", apply_monitor },
-  { "qmp", apply_qmp },
-  { "qmp-pretty", apply_qmp },
-  { "debugcon", apply_debugcon },
-  { "qtest", apply_qtest },
-  { "qtest-log", apply_qtest_log },
-  { "mon", apply_mon },
-  { "echr", apply_echr },
-  { "display", apply_display },
-  { "nographic", apply_nographic },
-  { "full-screen", apply_full_screen },
-  { "vga", apply_vga },
-  { "k", apply_k },
-  { "net", apply_no_network },
-  { "nic", apply_no_network },
-  { "audiodev", apply_audiodev },
-  { 0 }
-};
+const VmApply vm_apply_backends[] = { { "disk_image", apply_disk },
+                                      { "hda", apply_disk },
+                                      { "hdb", apply_disk },
+                                      { "hdc", apply_disk },
+                                      { "hdd", apply_disk },
+                                      { "cdrom", apply_disk },
+                                      { "fda", apply_disk },
+                                      { "fdb", apply_disk },
+                                      { "pflash", apply_disk },
+                                      { "sd", apply_disk },
+                                      { "mtdblock", apply_disk },
+                                      { "drive", apply_drive },
+                                      { "snapshot", apply_snapshot },
+                                      { "device", apply_device },
+                                      { "object", apply_object },
+                                      { "chardev", apply_chardev },
+                                      { "serial", apply_serial },
+                                      { "parallel", apply_parallel },
+                                      { "monitor", apply_monitor },
+                                      { "qmp", apply_qmp },
+                                      { "qmp-pretty", apply_qmp },
+                                      { "debugcon", apply_debugcon },
+                                      { "qtest", apply_qtest },
+                                      { "qtest-log", apply_qtest_log },
+                                      { "mon", apply_mon },
+                                      { "echr", apply_echr },
+                                      { "display", apply_display },
+                                      { "nographic", apply_nographic },
+                                      { "full-screen", apply_full_screen },
+                                      { "vga", apply_vga },
+                                      { "k", apply_k },
+                                      { "net", apply_no_network },
+                                      { "nic", apply_no_network },
+                                      { "audiodev", apply_audiodev },
+                                      { 0 } };

@@ -32,12 +32,13 @@ apply_machine (VmParser *p, const char *arg, GError **error)
 static bool
 apply_machine_prop (VmParser *p, const char *arg, GError **error)
 {
-  static const struct {
+  static const struct
+  {
     const char *option, *key, *value;
   } rewrites[] = {
-    { "kernel", "kernel", NULL },      { "initrd", "initrd", NULL }, { "append", "append", NULL },
-    { "dtb", "dtb", NULL },            { "bios", "firmware", NULL }, { "no-acpi", "acpi", "off" },
-    { "no-hpet", "hpet", "off" },      { "usb", "usb", "on" },       { "no-fd-bootchk", "fd-bootchk", "off" },
+    { "kernel", "kernel", NULL }, { "initrd", "initrd", NULL }, { "append", "append", NULL },
+    { "dtb", "dtb", NULL },       { "bios", "firmware", NULL }, { "no-acpi", "acpi", "off" },
+    { "no-hpet", "hpet", "off" }, { "usb", "usb", "on" },       { "no-fd-bootchk", "fd-bootchk", "off" },
   };
   const char *name = p->option + strspn (p->option, "-");
 
@@ -57,16 +58,20 @@ apply_accel (VmParser *p, const char *arg, GError **error)
   const char *name = vm_keyvals_get (list, "accel");
   if (!name || vm_parser_is_help (name))
     return name ? vm_parser_want_help (p, "accel", NULL) : vm_fail (error, "Parameter 'accel' is missing");
-  if (strchr (name, ':')) {
-    g_auto (GStrv) names = g_strsplit (name, ":", -1);
-    for (char **n = names; *n; n++) {
-      VmKeyVals *one = vm_keyvals_new ();
-      vm_keyvals_add (one, "accel", *n);
-      g_ptr_array_add (p->s->accels, one);
+  if (strchr (name, ':'))
+    {
+      g_auto (GStrv) names = g_strsplit (name, ":", -1);
+      for (char **n = names; *n; n++)
+        {
+          VmKeyVals *one = vm_keyvals_new ();
+          vm_keyvals_add (one, "accel", *n);
+          g_ptr_array_add (p->s->accels, one);
+        }
     }
-  } else {
-    g_ptr_array_add (p->s->accels, g_steal_pointer (&list));
-  }
+  else
+    {
+      g_ptr_array_add (p->s->accels, g_steal_pointer (&list));
+    }
   p->s->accel_given = true;
   return true;
 }
@@ -129,14 +134,17 @@ apply_global (VmParser *p, const char *arg, GError **error)
 
   if (vm_parser_is_help (arg))
     return vm_parser_want_help (p, "keys!", "global");
-  if (driver && property && arg[driver + 1 + property] == '=') {
-    g_autofree char *d = g_strndup (arg, driver), *q = g_strndup (arg + driver + 1, property);
-    vm_keyvals_add (list, "driver", d);
-    vm_keyvals_add (list, "property", q);
-    vm_keyvals_add (list, "value", arg + driver + 1 + property + 1);
-  } else if (!vm_parser_list (p, list, arg, NULL, 0, error) || !vm_parser_check_keys (list, keys, error)) {
-    return false;
-  }
+  if (driver && property && arg[driver + 1 + property] == '=')
+    {
+      g_autofree char *d = g_strndup (arg, driver), *q = g_strndup (arg + driver + 1, property);
+      vm_keyvals_add (list, "driver", d);
+      vm_keyvals_add (list, "property", q);
+      vm_keyvals_add (list, "value", arg + driver + 1 + property + 1);
+    }
+  else if (!vm_parser_list (p, list, arg, NULL, 0, error) || !vm_parser_check_keys (list, keys, error))
+    {
+      return false;
+    }
   for (int i = 0; keys[i]; i++)
     if (!vm_keyvals_has (list, keys[i]))
       return vm_fail (error, "Parameter '%s' is missing", keys[i]);
@@ -183,8 +191,7 @@ apply_fw_cfg (VmParser *p, const char *arg, GError **error)
   if (strlen (spec->name) > 55)
     return vm_fail (error, "name too long (max. 55 char)");
   if (!g_str_has_prefix (spec->name, "opt/"))
-    vm_report_error ("%s: warning: externally provided fw_cfg item names should be prefixed with \"opt/\"",
-                     p->typed);
+    vm_report_error ("%s: warning: externally provided fw_cfg item names should be prefixed with \"opt/\"", p->typed);
   return spec->gen_id ? vm_parser_unavailable (error) : true;
 }
 
@@ -216,27 +223,29 @@ apply_smbios (VmParser *p, const char *arg, GError **error)
     return false;
   if (!vm_keyvals_has (list, "type") && !vm_keyvals_has (list, "file"))
     return vm_fail (error, "Must specify type= or file=");
-  if (!vm_keyvals_has (list, "file")) {
-    static const int known[] = { 0, 1, 2, 3, 4, 8, 9, 11, 17, 41 };
-    uint64_t type = 0;
-    bool found = false;
-    if (!vm_keyvals_uint (list, "type", &type, 255, error))
-      return false;
-    for (size_t i = 0; i < G_N_ELEMENTS (known); i++)
-      found |= type == known[i];
-    if (!found)
-      return vm_fail (error, "Don't know how to build fields for SMBIOS type %d", (int) type);
-    /* The documented keys of "-smbios type=N" are the only ones. */
-    g_autofree char *row = g_strdup_printf ("smbios type=%d", (int) type);
-    for (guint i = 0; i < list->pairs->len; i++) {
-      const VmKeyValue *pair = g_ptr_array_index (list->pairs, i);
-      bool ok = !strcmp (pair->key, "type");
-      for (const VmOptionKey *k = vm_option_keys; !ok && k->option; k++)
-        ok = !strcmp (k->option, row) && !strcmp (k->key, pair->key);
-      if (!ok)
-        return vm_fail (error, "Invalid parameter '%s'", pair->key);
+  if (!vm_keyvals_has (list, "file"))
+    {
+      static const int known[] = { 0, 1, 2, 3, 4, 8, 9, 11, 17, 41 };
+      uint64_t type = 0;
+      bool found = false;
+      if (!vm_keyvals_uint (list, "type", &type, 255, error))
+        return false;
+      for (size_t i = 0; i < G_N_ELEMENTS (known); i++)
+        found |= type == known[i];
+      if (!found)
+        return vm_fail (error, "Don't know how to build fields for SMBIOS type %d", (int) type);
+      /* The documented keys of "-smbios type=N" are the only ones. */
+      g_autofree char *row = g_strdup_printf ("smbios type=%d", (int) type);
+      for (guint i = 0; i < list->pairs->len; i++)
+        {
+          const VmKeyValue *pair = g_ptr_array_index (list->pairs, i);
+          bool ok = !strcmp (pair->key, "type");
+          for (const VmOptionKey *k = vm_option_keys; !ok && k->option; k++)
+            ok = !strcmp (k->option, row) && !strcmp (k->key, pair->key);
+          if (!ok)
+            return vm_fail (error, "Invalid parameter '%s'", pair->key);
+        }
     }
-  }
   g_ptr_array_add (p->s->smbios, g_steal_pointer (&list));
   return true;
 }
@@ -244,8 +253,9 @@ apply_smbios (VmParser *p, const char *arg, GError **error)
 static bool
 apply_acpitable (VmParser *p, const char *arg, GError **error)
 {
-  static const char *const keys[] = { "sig", "rev", "oem_id", "oem_table_id", "oem_rev", "asl_compiler_id",
-                                      "asl_compiler_rev", "data", "file", NULL };
+  static const char *const keys[] = {
+    "sig", "rev", "oem_id", "oem_table_id", "oem_rev", "asl_compiler_id", "asl_compiler_rev", "data", "file", NULL
+  };
   g_autoptr (VmKeyVals) list = vm_keyvals_new ();
 
   if (!vm_parser_list (p, list, arg, "file", 0, error) || !vm_parser_check_keys (list, keys, error))
@@ -286,16 +296,17 @@ apply_uuid (VmParser *p, const char *arg, GError **error)
 {
   unsigned n = 0;
 
-  for (const char *c = arg; *c; c++) {
-    bool dash = n == 8 || n == 12 || n == 16 || n == 20;
-    if (*c == '-' && dash && c[-1] != '-')
-      continue;
-    if (!g_ascii_isxdigit (*c) || n >= 32 || (dash && c[-1] != '-'))
-      return vm_fail (error, "failed to parse UUID string: wrong format");
-    uint8_t *byte = &p->s->uuid[n / 2];
-    *byte = (n & 1 ? *byte << 4 : 0) | g_ascii_xdigit_value (*c);
-    n++;
-  }
+  for (const char *c = arg; *c; c++)
+    {
+      bool dash = n == 8 || n == 12 || n == 16 || n == 20;
+      if (*c == '-' && dash && c[-1] != '-')
+        continue;
+      if (!g_ascii_isxdigit (*c) || n >= 32 || (dash && c[-1] != '-'))
+        return vm_fail (error, "failed to parse UUID string: wrong format");
+      uint8_t *byte = &p->s->uuid[n / 2];
+      *byte = (n & 1 ? *byte << 4 : 0) | g_ascii_xdigit_value (*c);
+      n++;
+    }
   if (n != 32)
     return vm_fail (error, "failed to parse UUID string: wrong format");
   p->s->uuid_given = true;
@@ -345,8 +356,10 @@ finish_memory (VmParser *p, GError **error)
     return vm_fail (error, "slots specified but no max-size");
   uint64_t now = size ? size : 128 * VM_MIB;
   if (has_max && max < now)
-    return vm_fail (error, "invalid value of maxmem: maximum memory size (0x%" G_GINT64_MODIFIER
-                    "x) must be at least the initial memory size (0x%" G_GINT64_MODIFIER "x)", max, now);
+    return vm_fail (error,
+                    "invalid value of maxmem: maximum memory size (0x%" G_GINT64_MODIFIER
+                    "x) must be at least the initial memory size (0x%" G_GINT64_MODIFIER "x)",
+                    max, now);
   s->ram_size = size;
   s->max_ram_size = has_max ? max : size;
   s->ram_slots = slots;
@@ -356,12 +369,13 @@ finish_memory (VmParser *p, GError **error)
 static bool
 check_boot_letters (const char *letters, GError **error)
 {
-  for (const char *c = letters; *c; c++) {
-    if (*c < 'a' || *c > 'p')
-      return vm_fail (error, "Invalid boot device '%c'", *c);
-    if (strchr (c + 1, *c))
-      return vm_fail (error, "Boot device '%c' was given twice", *c);
-  }
+  for (const char *c = letters; *c; c++)
+    {
+      if (*c < 'a' || *c > 'p')
+        return vm_fail (error, "Invalid boot device '%c'", *c);
+      if (strchr (c + 1, *c))
+        return vm_fail (error, "Boot device '%c' was given twice", *c);
+    }
   return true;
 }
 
@@ -370,10 +384,11 @@ to_json (const VmKeyVals *list)
 {
   json_object *json = json_object_new_object ();
 
-  for (guint i = 0; i < list->pairs->len; i++) {
-    const VmKeyValue *pair = g_ptr_array_index (list->pairs, i);
-    json_object_object_add (json, pair->key, json_object_new_string (pair->value));
-  }
+  for (guint i = 0; i < list->pairs->len; i++)
+    {
+      const VmKeyValue *pair = g_ptr_array_index (list->pairs, i);
+      json_object_object_add (json, pair->key, json_object_new_string (pair->value));
+    }
   return json;
 }
 
@@ -383,7 +398,7 @@ finish_boot (VmParser *p, GError **error)
   VmSettings *s = p->s;
   json_object *json = to_json (p->boot);
   g_autoptr (VmqBootConfiguration) boot
-    = vm_schema_read (&vmq_type_bootconfiguration, json, VM_SCHEMA_TEXT, "boot", error);
+      = vm_schema_read (&vmq_type_bootconfiguration, json, VM_SCHEMA_TEXT, "boot", error);
 
   json_object_put (json);
   if (!boot)
@@ -417,25 +432,29 @@ finish_rtc (VmParser *p, GError **error)
   const char *clock = vm_keyvals_get (p->rtc, "clock");
   const char *drift = vm_keyvals_get (p->rtc, "driftfix");
 
-  if (base && !strcmp (base, "localtime")) {
-    s->rtc_base = VM_RTC_LOCALTIME;
-  } else if (base && strcmp (base, "utc") != 0) {
-    g_autoptr (GTimeZone) utc = g_time_zone_new_utc ();
-    g_autofree char *whole = strchr (base, 'T') ? g_strdup (base) : g_strdup_printf ("%sT00:00:00", base);
-    g_autoptr (GDateTime) date = g_date_time_new_from_iso8601 (whole, utc);
-    if (!date)
-      return vm_fail (error, "invalid datetime format\nvalid formats: '2006-06-17T16:01:21' or '2006-06-17'");
-    s->rtc_base = VM_RTC_DATETIME;
-    s->rtc_start = g_date_time_to_unix (date);
-  }
-  if (clock) {
-    size_t i = 0;
-    while (i < G_N_ELEMENTS (clocks) && strcmp (clock, clocks[i]) != 0)
-      i++;
-    if (i == G_N_ELEMENTS (clocks))
-      return vm_fail (error, "invalid option value '%s'", clock);
-    s->rtc_clock = i;
-  }
+  if (base && !strcmp (base, "localtime"))
+    {
+      s->rtc_base = VM_RTC_LOCALTIME;
+    }
+  else if (base && strcmp (base, "utc") != 0)
+    {
+      g_autoptr (GTimeZone) utc = g_time_zone_new_utc ();
+      g_autofree char *whole = strchr (base, 'T') ? g_strdup (base) : g_strdup_printf ("%sT00:00:00", base);
+      g_autoptr (GDateTime) date = g_date_time_new_from_iso8601 (whole, utc);
+      if (!date)
+        return vm_fail (error, "invalid datetime format\nvalid formats: '2006-06-17T16:01:21' or '2006-06-17'");
+      s->rtc_base = VM_RTC_DATETIME;
+      s->rtc_start = g_date_time_to_unix (date);
+    }
+  if (clock)
+    {
+      size_t i = 0;
+      while (i < G_N_ELEMENTS (clocks) && strcmp (clock, clocks[i]) != 0)
+        i++;
+      if (i == G_N_ELEMENTS (clocks))
+        return vm_fail (error, "invalid option value '%s'", clock);
+      s->rtc_clock = i;
+    }
   if (drift && strcmp (drift, "slew") != 0 && strcmp (drift, "none") != 0)
     return vm_fail (error, "invalid option value '%s'", drift);
   s->rtc_slew = drift && !strcmp (drift, "slew");
@@ -479,11 +498,12 @@ finish_machine_props (VmParser *p, GError **error)
     return vm_fail (error, "This machine doesn't have a FDT");
   if (accel && s->accel_given)
     return vm_fail (error, "The -accel and \"-machine accel=\" options are incompatible");
-  if (accel) {
-    if (!apply_accel (p, accel, error))
-      return false;
-    s->accel_given = false; /* messages do not name an option that was not typed */
-  }
+  if (accel)
+    {
+      if (!apply_accel (p, accel, error))
+        return false;
+      s->accel_given = false; /* messages do not name an option that was not typed */
+    }
   if (s->append && !s->kernel)
     return vm_fail (error, "-append only allowed with -kernel option");
   if (s->initrd && !s->kernel)
@@ -500,40 +520,37 @@ vm_parser_finish_machine (VmParser *p, GError **error)
     vm_report_warning ("-mem-prealloc has no effect without -mem-path");
   set_string (&s->name, vm_keyvals_get (p->name, "guest"));
   set_string (&s->process_name, vm_keyvals_get (p->name, "process"));
-  return finish_machine_props (p, error) && finish_memory (p, error) && finish_boot (p, error)
-         && finish_rtc (p, error);
+  return finish_machine_props (p, error) && finish_memory (p, error) && finish_boot (p, error) && finish_rtc (p, error);
 }
 
-const VmApply vm_apply_machine[] = {
-  { "machine", apply_machine },
-  { "M", apply_machine },
-  { "kernel", apply_machine_prop },
-  { "initrd", apply_machine_prop },
-  { "append", apply_machine_prop },
-  { "dtb", apply_machine_prop },
-  { "bios", apply_machine_prop },
-  { "no-acpi", apply_machine_prop },
-  { "no-hpet", apply_machine_prop },
-  { "usb", apply_machine_prop },
-  { "no-fd-bootchk", apply_machine_prop },
-  { "accel", apply_accel },
-  { "enable-kvm", apply_enable_kvm },
-  { "cpu", apply_cpu },
-  { "smp", apply_smp },
-  { "m", apply_m },
-  { "mem-path", apply_mem_path },
-  { "mem-prealloc", apply_mem_prealloc },
-  { "global", apply_global },
-  { "win2k-hack", apply_win2k_hack },
-  { "boot", apply_boot },
-  { "fw_cfg", apply_fw_cfg },
-  { "option-rom", apply_option_rom },
-  { "smbios", apply_smbios },
-  { "acpitable", apply_acpitable },
-  { "L", apply_L },
-  { "name", apply_name },
-  { "uuid", apply_uuid },
-  { "rtc", apply_rtc },
-  { "seed", apply_seed },
-  { 0 }
-};
+const VmApply vm_apply_machine[] = { { "machine", apply_machine },
+                                     { "M", apply_machine },
+                                     { "kernel", apply_machine_prop },
+                                     { "initrd", apply_machine_prop },
+                                     { "append", apply_machine_prop },
+                                     { "dtb", apply_machine_prop },
+                                     { "bios", apply_machine_prop },
+                                     { "no-acpi", apply_machine_prop },
+                                     { "no-hpet", apply_machine_prop },
+                                     { "usb", apply_machine_prop },
+                                     { "no-fd-bootchk", apply_machine_prop },
+                                     { "accel", apply_accel },
+                                     { "enable-kvm", apply_enable_kvm },
+                                     { "cpu", apply_cpu },
+                                     { "smp", apply_smp },
+                                     { "m", apply_m },
+                                     { "mem-path", apply_mem_path },
+                                     { "mem-prealloc", apply_mem_prealloc },
+                                     { "global", apply_global },
+                                     { "win2k-hack", apply_win2k_hack },
+                                     { "boot", apply_boot },
+                                     { "fw_cfg", apply_fw_cfg },
+                                     { "option-rom", apply_option_rom },
+                                     { "smbios", apply_smbios },
+                                     { "acpitable", apply_acpitable },
+                                     { "L", apply_L },
+                                     { "name", apply_name },
+                                     { "uuid", apply_uuid },
+                                     { "rtc", apply_rtc },
+                                     { "seed", apply_seed },
+                                     { 0 } };

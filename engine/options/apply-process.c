@@ -9,9 +9,10 @@
 static bool
 apply_flag (VmParser *p, const char *arg, GError **error)
 {
-  const struct {
+  const struct
+  {
     const char *name;
-    bool       *flag;
+    bool *flag;
   } flags[] = {
     { "S", &p->s->start_stopped },
     { "nodefaults", &p->s->nodefaults },
@@ -46,8 +47,8 @@ take_actions (VmSettings *s, const VmKeyVals *list, GError **error)
   static const char *const reboot[] = { "reset", "shutdown", NULL };
   static const char *const shutdown[] = { "poweroff", "pause", NULL };
   static const char *const panic[] = { "pause", "shutdown", "exit-failure", "none", NULL };
-  static const char *const watchdog[] = { "reset", "shutdown", "poweroff", "pause", "debug", "none", "inject-nmi",
-                                          NULL };
+  static const char *const watchdog[]
+      = { "reset", "shutdown", "poweroff", "pause", "debug", "none", "inject-nmi", NULL };
   int on_reboot = s->on_reboot, on_shutdown = s->on_shutdown, on_panic = s->on_panic, on_dog = s->on_watchdog;
 
   if (!vm_keyvals_enum (list, "reboot", reboot, &on_reboot, error)
@@ -188,22 +189,20 @@ apply_none_only (VmParser *p, const char *arg, GError **error)
   return !strcmp (arg, "none") || vm_parser_unavailable (error);
 }
 
-const VmApply vm_apply_process[] = {
-  { "S", apply_flag },
-  { "nodefaults", apply_flag },
-  { "no-user-config", apply_flag },
-  { "daemonize", apply_flag },
-  { "no-reboot", apply_no_reboot },
-  { "no-shutdown", apply_no_shutdown },
-  { "action", apply_action },
-  { "watchdog-action", apply_watchdog_action },
-  { "pidfile", apply_pidfile },
-  { "d", apply_d },
-  { "D", apply_D },
-  { "dfilter", apply_dfilter },
-  { "msg", apply_msg },
-  { "overcommit", apply_overcommit },
-  { "sandbox", apply_sandbox },
-  { "gdb", apply_none_only },
-  { 0 }
-};
+const VmApply vm_apply_process[] = { { "S", apply_flag },
+                                     { "nodefaults", apply_flag },
+                                     { "no-user-config", apply_flag },
+                                     { "daemonize", apply_flag },
+                                     { "no-reboot", apply_no_reboot },
+                                     { "no-shutdown", apply_no_shutdown },
+                                     { "action", apply_action },
+                                     { "watchdog-action", apply_watchdog_action },
+                                     { "pidfile", apply_pidfile },
+                                     { "d", apply_d },
+                                     { "D", apply_D },
+                                     { "dfilter", apply_dfilter },
+                                     { "msg", apply_msg },
+                                     { "overcommit", apply_overcommit },
+                                     { "sandbox", apply_sandbox },
+                                     { "gdb", apply_none_only },
+                                     { 0 } };

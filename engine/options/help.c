@@ -11,8 +11,8 @@
 static void
 print_option (const VmOptionInfo *info)
 {
-  g_autofree char *head = g_strdup_printf ("-%s%s%s", info->name, info->has_arg ? " " : "",
-                                           info->has_arg ? info->values : "");
+  g_autofree char *head
+      = g_strdup_printf ("-%s%s%s", info->name, info->has_arg ? " " : "", info->has_arg ? info->values : "");
 
   if (strlen (head) < 24)
     printf ("%-24s%s\n", head, info->help);
@@ -28,12 +28,13 @@ vm_options_print_help (void)
   vm_options_print_version (vm_log_program ());
   printf ("usage: %s [options] [disk_image]\n\n'disk_image' is a raw hard disk image for IDE hard disk 0\n",
           vm_log_program ());
-  for (const VmOptionInfo *info = vm_option_infos; info->name; info++) {
-    if (strcmp (section, info->section) != 0)
-      printf ("\n%s options:\n", info->section);
-    section = info->section;
-    print_option (info);
-  }
+  for (const VmOptionInfo *info = vm_option_infos; info->name; info++)
+    {
+      if (strcmp (section, info->section) != 0)
+        printf ("\n%s options:\n", info->section);
+      section = info->section;
+      print_option (info);
+    }
 }
 
 /* Programs that look for the usual line find it under the usual name. */

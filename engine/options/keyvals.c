@@ -68,12 +68,13 @@ vm_keyvals_set (VmKeyVals *list, const char *key, const char *value)
 void
 vm_keyvals_merge (VmKeyVals *list, const VmKeyVals *later)
 {
-  for (guint i = 0; i < later->pairs->len; i++) {
-    const VmKeyValue *pair = g_ptr_array_index (later->pairs, i);
-    VmKeyValue *copy = add_pair (list, g_strdup (pair->key), g_strdup (pair->value));
-    copy->implied = pair->implied;
-    copy->flag = pair->flag;
-  }
+  for (guint i = 0; i < later->pairs->len; i++)
+    {
+      const VmKeyValue *pair = g_ptr_array_index (later->pairs, i);
+      VmKeyValue *copy = add_pair (list, g_strdup (pair->key), g_strdup (pair->value));
+      copy->implied = pair->implied;
+      copy->flag = pair->flag;
+    }
 }
 
 VmKeyVals *
@@ -92,14 +93,16 @@ take_item (const char **text, char stop)
   GString *out = g_string_new (NULL);
   const char *p = *text;
 
-  while (*p && *p != stop) {
-    if (*p == ',') {
-      if (p[1] != ',')
-        break;
-      p++;
+  while (*p && *p != stop)
+    {
+      if (*p == ',')
+        {
+          if (p[1] != ',')
+            break;
+          p++;
+        }
+      g_string_append_c (out, *p++);
     }
-    g_string_append_c (out, *p++);
-  }
   *text = p;
   return g_string_free (out, FALSE);
 }
@@ -121,34 +124,44 @@ vm_keyvals_parse (VmKeyVals *list, const char *text, const char *implied, VmKeyV
   const char *p = text;
   bool first = true;
 
-  while (*p) {
-    /* The key ends at "=" only when that comes before the next comma. */
-    const char *equals = p + strcspn (p, "=,");
-    if (*equals == '=' && equals > p) {
-      char *key = g_strndup (p, equals - p);
-      p = equals + 1;
-      add_pair (list, key, take_item (&p, '\0'));
-    } else {
-      char *word = take_item (&p, '\0');
-      if (first && implied) {
-        add_pair (list, g_strdup (implied), word)->implied = true;
-      } else if (flags & VM_KEYVALS_STRICT) {
-        bool help = !strcmp (word, "help") || !strcmp (word, "?");
-        if (!help) {
-          vm_fail (error, *word ? "Expected '=' after parameter '%s'" : "Expected parameter before '%s'",
-                   *word ? word : "=");
-          g_free (word);
-          return false;
+  while (*p)
+    {
+      /* The key ends at "=" only when that comes before the next comma. */
+      const char *equals = p + strcspn (p, "=,");
+      if (*equals == '=' && equals > p)
+        {
+          char *key = g_strndup (p, equals - p);
+          p = equals + 1;
+          add_pair (list, key, take_item (&p, '\0'));
         }
-        add_flag (list, word);
-      } else {
-        add_flag (list, word);
-      }
+      else
+        {
+          char *word = take_item (&p, '\0');
+          if (first && implied)
+            {
+              add_pair (list, g_strdup (implied), word)->implied = true;
+            }
+          else if (flags & VM_KEYVALS_STRICT)
+            {
+              bool help = !strcmp (word, "help") || !strcmp (word, "?");
+              if (!help)
+                {
+                  vm_fail (error, *word ? "Expected '=' after parameter '%s'" : "Expected parameter before '%s'",
+                           *word ? word : "=");
+                  g_free (word);
+                  return false;
+                }
+              add_flag (list, word);
+            }
+          else
+            {
+              add_flag (list, word);
+            }
+        }
+      first = false;
+      if (*p == ',')
+        p++;
     }
-    first = false;
-    if (*p == ',')
-      p++;
-  }
   return true;
 }
 
@@ -157,32 +170,36 @@ flatten (VmKeyVals *list, const char *path, json_object *json, GError **error)
 {
   char number[32];
 
-  switch (json_object_get_type (json)) {
-  case json_type_object: {
-    json_object_object_foreach (json, key, value) {
-      g_autofree char *sub = path ? g_strdup_printf ("%s.%s", path, key) : g_strdup (key);
-      if (!flatten (list, sub, value, error))
-        return false;
+  switch (json_object_get_type (json))
+    {
+    case json_type_object:
+      {
+        json_object_object_foreach (json, key, value)
+        {
+          g_autofree char *sub = path ? g_strdup_printf ("%s.%s", path, key) : g_strdup (key);
+          if (!flatten (list, sub, value, error))
+            return false;
+        }
+        return true;
+      }
+    case json_type_array:
+      for (size_t i = 0; i < json_object_array_length (json); i++)
+        {
+          g_snprintf (number, sizeof number, "%zu", i);
+          g_autofree char *sub = g_strdup_printf ("%s.%s", path, number);
+          if (!flatten (list, sub, json_object_array_get_idx (json, i), error))
+            return false;
+        }
+      return true;
+    case json_type_boolean:
+      vm_keyvals_add (list, path, json_object_get_boolean (json) ? "on" : "off");
+      return true;
+    case json_type_null:
+      return vm_fail (error, "Parameter '%s' must not be null", path);
+    default:
+      vm_keyvals_add (list, path, json_object_get_string (json));
+      return true;
     }
-    return true;
-  }
-  case json_type_array:
-    for (size_t i = 0; i < json_object_array_length (json); i++) {
-      g_snprintf (number, sizeof number, "%zu", i);
-      g_autofree char *sub = g_strdup_printf ("%s.%s", path, number);
-      if (!flatten (list, sub, json_object_array_get_idx (json, i), error))
-        return false;
-    }
-    return true;
-  case json_type_boolean:
-    vm_keyvals_add (list, path, json_object_get_boolean (json) ? "on" : "off");
-    return true;
-  case json_type_null:
-    return vm_fail (error, "Parameter '%s' must not be null", path);
-  default:
-    vm_keyvals_add (list, path, json_object_get_string (json));
-    return true;
-  }
 }
 
 bool
@@ -221,13 +238,14 @@ vm_keyvals_get (const VmKeyVals *list, const char *key)
 {
   const char *value = NULL;
 
-  for (guint i = 0; i < list->pairs->len; i++) {
-    VmKeyValue *pair = g_ptr_array_index (list->pairs, i);
-    if (strcmp (pair->key, key) != 0)
-      continue;
-    pair->used = true;
-    value = pair->value;
-  }
+  for (guint i = 0; i < list->pairs->len; i++)
+    {
+      VmKeyValue *pair = g_ptr_array_index (list->pairs, i);
+      if (strcmp (pair->key, key) != 0)
+        continue;
+      pair->used = true;
+      value = pair->value;
+    }
   return value;
 }
 
@@ -288,9 +306,11 @@ vm_keyvals_size (const VmKeyVals *list, const char *key, char default_suffix, ui
 
   if (!text || vm_parse_size (text, default_suffix, value, NULL)) /* the sentence is the rules' own */
     return true;
-  return vm_fail (error, "Parameter '%s' expects a non-negative number below 2^64\n"
+  return vm_fail (error,
+                  "Parameter '%s' expects a non-negative number below 2^64\n"
                   "Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-\n"
-                  "and exabytes, respectively.", key);
+                  "and exabytes, respectively.",
+                  key);
 }
 
 bool
@@ -301,21 +321,23 @@ vm_keyvals_enum (const VmKeyVals *list, const char *key, const char *const *name
   if (!text)
     return true;
   for (int i = 0; names[i]; i++)
-    if (!strcmp (names[i], text)) {
-      *value = i;
-      return true;
-    }
+    if (!strcmp (names[i], text))
+      {
+        *value = i;
+        return true;
+      }
   return vm_fail (error, "Parameter '%s' does not accept value '%s'", key, text);
 }
 
 bool
 vm_keyvals_check_used (const VmKeyVals *list, GError **error)
 {
-  for (guint i = 0; i < list->pairs->len; i++) {
-    const VmKeyValue *pair = g_ptr_array_index (list->pairs, i);
-    if (!pair->used)
-      return vm_fail (error, "Invalid parameter '%s'", pair->key);
-  }
+  for (guint i = 0; i < list->pairs->len; i++)
+    {
+      const VmKeyValue *pair = g_ptr_array_index (list->pairs, i);
+      if (!pair->used)
+        return vm_fail (error, "Invalid parameter '%s'", pair->key);
+    }
   return true;
 }
 
@@ -324,12 +346,13 @@ vm_keyvals_to_string (const VmKeyVals *list)
 {
   GString *out = g_string_new (NULL);
 
-  for (guint i = 0; i < list->pairs->len; i++) {
-    const VmKeyValue *pair = g_ptr_array_index (list->pairs, i);
-    g_string_append_printf (out, "%s%s=", i ? "," : "", pair->key);
-    for (const char *p = pair->value; *p; p++)
-      g_string_append (out, *p == ',' ? ",," : (char[]) { *p, 0 });
-  }
+  for (guint i = 0; i < list->pairs->len; i++)
+    {
+      const VmKeyValue *pair = g_ptr_array_index (list->pairs, i);
+      g_string_append_printf (out, "%s%s=", i ? "," : "", pair->key);
+      for (const char *p = pair->value; *p; p++)
+        g_string_append (out, *p == ',' ? ",," : (char[]){ *p, 0 });
+    }
   return g_string_free (out, FALSE);
 }
 

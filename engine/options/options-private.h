@@ -4,21 +4,23 @@
 
 #include "engine/options/options.h"
 
-typedef struct VmParser {
+typedef struct VmParser
+{
   VmSettings *s;
   const char *option; /* "-hda", as typed */
   const char *arg;    /* NULL: takes none */
   const char *typed;  /* "-hda FILE": what messages begin with */
   /* Merged over repeats, read at the end. */
-  VmKeyVals  *memory, *boot, *name, *rtc, *action;
-  bool        serial_given, parallel_given, monitor_given;
-  bool        snapshot, accel_in_machine;
-  bool        machine_help;
+  VmKeyVals *memory, *boot, *name, *rtc, *action;
+  bool serial_given, parallel_given, monitor_given;
+  bool snapshot, accel_in_machine;
+  bool machine_help;
   const char *process_exit; /* not NULL: printed all there is, the status is 0 */
 } VmParser;
 
 typedef bool (*VmApplyFunc) (VmParser *p, const char *arg, GError **error);
-typedef struct VmApply {
+typedef struct VmApply
+{
   const char *name;
   VmApplyFunc func;
 } VmApply;

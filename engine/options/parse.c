@@ -35,24 +35,26 @@ vm_parser_list (VmParser *p, VmKeyVals *list, const char *arg, const char *impli
 
   if (!vm_keyvals_parse (list, arg, implied, flags, error))
     return false;
-  for (guint i = before; i < list->pairs->len; i++) {
-    const VmKeyValue *pair = g_ptr_array_index (list->pairs, i);
-    bool off = pair->flag && !strcmp (pair->value, "off");
-    if (pair->flag && !vm_parser_is_help (pair->key))
-      vm_report_error ("%s: warning: short-form boolean option '%s%s' deprecated\nPlease use %s=%s instead",
-                       p->typed, off ? "no" : "", pair->key, pair->key, pair->value);
-  }
+  for (guint i = before; i < list->pairs->len; i++)
+    {
+      const VmKeyValue *pair = g_ptr_array_index (list->pairs, i);
+      bool off = pair->flag && !strcmp (pair->value, "off");
+      if (pair->flag && !vm_parser_is_help (pair->key))
+        vm_report_error ("%s: warning: short-form boolean option '%s%s' deprecated\nPlease use %s=%s instead", p->typed,
+                         off ? "no" : "", pair->key, pair->key, pair->value);
+    }
   return true;
 }
 
 bool
 vm_parser_check_keys (const VmKeyVals *list, const char *const *keys, GError **error)
 {
-  for (guint i = 0; i < list->pairs->len; i++) {
-    const VmKeyValue *pair = g_ptr_array_index (list->pairs, i);
-    if (!g_strv_contains (keys, pair->key))
-      return vm_fail (error, "Invalid parameter '%s'", pair->key);
-  }
+  for (guint i = 0; i < list->pairs->len; i++)
+    {
+      const VmKeyValue *pair = g_ptr_array_index (list->pairs, i);
+      if (!g_strv_contains (keys, pair->key))
+        return vm_fail (error, "Invalid parameter '%s'", pair->key);
+    }
   return true;
 }
 
@@ -65,10 +67,11 @@ vm_parser_is_help (const char *arg)
 bool
 vm_parser_want_help (VmParser *p, const char *topic, const char *argument)
 {
-  if (!p->s->help_topic) {
-    p->s->help_topic = g_strdup (topic);
-    p->s->help_argument = g_strdup (argument);
-  }
+  if (!p->s->help_topic)
+    {
+      p->s->help_topic = g_strdup (topic);
+      p->s->help_argument = g_strdup (argument);
+    }
   return true;
 }
 
@@ -92,16 +95,17 @@ option_name (const char *token)
 static bool
 check_names (int argc, char *const *argv, GError **error)
 {
-  for (int i = 1; i < argc; i++) {
-    if (argv[i][0] != '-')
-      continue;
-    const char *name = option_name (argv[i]);
-    const VmOptionInfo *info = name ? vm_option_find (name) : NULL;
-    if (!info)
-      return vm_fail (error, "%s: invalid option", argv[i]);
-    if (info->has_arg && ++i >= argc)
-      return vm_fail (error, "%s: requires an argument", argv[i - 1]);
-  }
+  for (int i = 1; i < argc; i++)
+    {
+      if (argv[i][0] != '-')
+        continue;
+      const char *name = option_name (argv[i]);
+      const VmOptionInfo *info = name ? vm_option_find (name) : NULL;
+      if (!info)
+        return vm_fail (error, "%s: invalid option", argv[i]);
+      if (info->has_arg && ++i >= argc)
+        return vm_fail (error, "%s: requires an argument", argv[i - 1]);
+    }
   return true;
 }
 
@@ -121,22 +125,25 @@ apply_one (VmParser *p, const char *name, GError **error)
 static bool
 apply_all (VmParser *p, int argc, char *const *argv, GError **error)
 {
-  for (int i = 1; i < argc; i++) {
-    g_autofree char *typed = NULL;
-    const char *name = "disk_image";
-    p->option = argv[i];
-    p->arg = argv[i];
-    if (argv[i][0] == '-') {
-      name = option_name (argv[i]);
-      p->arg = vm_option_find (name)->has_arg ? argv[++i] : NULL;
+  for (int i = 1; i < argc; i++)
+    {
+      g_autofree char *typed = NULL;
+      const char *name = "disk_image";
+      p->option = argv[i];
+      p->arg = argv[i];
+      if (argv[i][0] == '-')
+        {
+          name = option_name (argv[i]);
+          p->arg = vm_option_find (name)->has_arg ? argv[++i] : NULL;
+        }
+      typed = p->arg && p->arg != p->option ? g_strdup_printf ("%s %s", p->option, p->arg) : g_strdup (p->option);
+      p->typed = typed;
+      if (!apply_one (p, name, error))
+        {
+          g_prefix_error (error, "%s: ", typed);
+          return false;
+        }
     }
-    typed = p->arg && p->arg != p->option ? g_strdup_printf ("%s %s", p->option, p->arg) : g_strdup (p->option);
-    p->typed = typed;
-    if (!apply_one (p, name, error)) {
-      g_prefix_error (error, "%s: ", typed);
-      return false;
-    }
-  }
   return true;
 }
 
@@ -153,21 +160,24 @@ wants_user_config (int argc, char *const *argv)
 static bool
 print_and_leave (int argc, char *const *argv)
 {
-  for (int i = 1; i < argc; i++) {
-    if (argv[i][0] != '-')
-      continue;
-    const char *name = option_name (argv[i]);
-    if (!strcmp (name, "h") || !strcmp (name, "help")) {
-      vm_options_print_help ();
-      return true;
+  for (int i = 1; i < argc; i++)
+    {
+      if (argv[i][0] != '-')
+        continue;
+      const char *name = option_name (argv[i]);
+      if (!strcmp (name, "h") || !strcmp (name, "help"))
+        {
+          vm_options_print_help ();
+          return true;
+        }
+      if (!strcmp (name, "version"))
+        {
+          vm_options_print_version (argv[0]);
+          return true;
+        }
+      if (vm_option_find (name)->has_arg)
+        i++;
     }
-    if (!strcmp (name, "version")) {
-      vm_options_print_version (argv[0]);
-      return true;
-    }
-    if (vm_option_find (name)->has_arg)
-      i++;
-  }
   return false;
 }
 

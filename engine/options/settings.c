@@ -2,8 +2,8 @@
 /* Settings: documented defaults, look-ups, and freeing. */
 #include "engine/options/settings.h"
 
-const char *const vm_drive_if_names[VM_IF_N + 1] = { "none", "ide", "scsi", "floppy", "pflash", "mtd", "sd",
-                                                     "virtio", NULL };
+const char *const vm_drive_if_names[VM_IF_N + 1]
+    = { "none", "ide", "scsi", "floppy", "pflash", "mtd", "sd", "virtio", NULL };
 
 static void
 global_free (gpointer data)
@@ -113,7 +113,7 @@ vm_settings_new (void)
   s->objects = g_ptr_array_new_with_free_func ((GDestroyNotify) vm_device_spec_free);
   s->char_specs = g_ptr_array_new_with_free_func (char_spec_free);
   s->monitors = g_ptr_array_new_with_free_func (mon_spec_free);
-  s->smp = (VmSmp) { 1, 1, 1, 1, 1, 1, 1, 1 };
+  s->smp = (VmSmp){ 1, 1, 1, 1, 1, 1, 1, 1 };
   s->boot_splash_time = s->boot_reboot_timeout = -1;
   s->on_panic = VM_PANIC_SHUTDOWN;
   s->escape_char = 1;
@@ -125,13 +125,14 @@ void
 vm_settings_free (VmSettings *s)
 {
   char *const strings[] = {
-    s->machine, s->cpu, s->mem_path, s->kernel, s->initrd, s->append, s->dtb, s->firmware, s->boot_order,
-    s->boot_once, s->boot_splash, s->name, s->process_name, s->qtest_log, s->vga, s->keyboard_layout,
-    s->display, s->pidfile, s->log_file, s->help_topic, s->help_argument,
+    s->machine,      s->cpu,        s->mem_path,      s->kernel,          s->initrd,      s->append,
+    s->dtb,          s->firmware,   s->boot_order,    s->boot_once,       s->boot_splash, s->name,
+    s->process_name, s->qtest_log,  s->vga,           s->keyboard_layout, s->display,     s->pidfile,
+    s->log_file,     s->help_topic, s->help_argument,
   };
   GPtrArray *const lists[] = {
-    s->accels, s->globals, s->fw_cfg, s->option_roms, s->smbios, s->acpi_tables, s->data_dirs, s->drives,
-    s->devices, s->objects, s->char_specs, s->monitors,
+    s->accels,    s->globals, s->fw_cfg,  s->option_roms, s->smbios,     s->acpi_tables,
+    s->data_dirs, s->drives,  s->devices, s->objects,     s->char_specs, s->monitors,
   };
 
   for (size_t i = 0; i < G_N_ELEMENTS (strings); i++)
@@ -147,21 +148,23 @@ vm_settings_free (VmSettings *s)
 VmDriveSpec *
 vm_settings_find_drive (const VmSettings *settings, VmDriveIf interface, int bus, int unit)
 {
-  for (guint i = 0; i < settings->drives->len; i++) {
-    VmDriveSpec *d = g_ptr_array_index (settings->drives, i);
-    if (d->interface == interface && d->bus == bus && d->unit == unit)
-      return d;
-  }
+  for (guint i = 0; i < settings->drives->len; i++)
+    {
+      VmDriveSpec *d = g_ptr_array_index (settings->drives, i);
+      if (d->interface == interface && d->bus == bus && d->unit == unit)
+        return d;
+    }
   return NULL;
 }
 
 VmDriveSpec *
 vm_settings_find_drive_id (const VmSettings *settings, const char *id)
 {
-  for (guint i = 0; i < settings->drives->len; i++) {
-    VmDriveSpec *d = g_ptr_array_index (settings->drives, i);
-    if (!strcmp (d->id, id))
-      return d;
-  }
+  for (guint i = 0; i < settings->drives->len; i++)
+    {
+      VmDriveSpec *d = g_ptr_array_index (settings->drives, i);
+      if (!strcmp (d->id, id))
+        return d;
+    }
   return NULL;
 }

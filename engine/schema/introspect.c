@@ -3,13 +3,14 @@
 #include "engine/schema/schema.h"
 
 static const char *const json_kinds[] = {
-  [VM_SCHEMA_STR] = "string",     [VM_SCHEMA_INT] = "int",  [VM_SCHEMA_SIZE] = "int",
+  [VM_SCHEMA_STR] = "string",    [VM_SCHEMA_INT] = "int",      [VM_SCHEMA_SIZE] = "int",
   [VM_SCHEMA_NUMBER] = "number", [VM_SCHEMA_BOOL] = "boolean", [VM_SCHEMA_ANY] = "value",
 };
 
-typedef struct Walk {
+typedef struct Walk
+{
   json_object *out;
-  GHashTable  *seen; /* names of types already described */
+  GHashTable *seen; /* names of types already described */
 } Walk;
 
 static json_object *
@@ -37,12 +38,13 @@ describe_enum (Walk *w, const VmSchemaType *type)
   json_object *entry = new_entry (type->name, "enum");
   json_object *values = json_object_new_array (), *members = json_object_new_array ();
 
-  for (int i = 0; type->names[i]; i++) {
-    json_object *member = json_object_new_object ();
-    json_object_object_add (member, "name", json_object_new_string (type->names[i]));
-    json_object_array_add (members, member);
-    json_object_array_add (values, json_object_new_string (type->names[i]));
-  }
+  for (int i = 0; type->names[i]; i++)
+    {
+      json_object *member = json_object_new_object ();
+      json_object_object_add (member, "name", json_object_new_string (type->names[i]));
+      json_object_array_add (members, member);
+      json_object_array_add (values, json_object_new_string (type->names[i]));
+    }
   json_object_object_add (entry, "members", members);
   json_object_object_add (entry, "values", values);
   json_object_array_add (w->out, entry);
@@ -53,17 +55,18 @@ describe_members (Walk *w, const VmSchemaType *type)
 {
   json_object *members = json_object_new_array ();
 
-  for (const VmSchemaMember *m = type->members; m->name; m++) {
-    if (!*m->name)
-      continue;
-    json_object *member = json_object_new_object ();
-    json_object_object_add (member, "name", json_object_new_string (m->name));
-    json_object_object_add (member, "type", json_object_new_string (public_name (m->type)));
-    if (m->optional)
-      json_object_object_add (member, "default", NULL);
-    json_object_array_add (members, member);
-    describe (w, m->type);
-  }
+  for (const VmSchemaMember *m = type->members; m->name; m++)
+    {
+      if (!*m->name)
+        continue;
+      json_object *member = json_object_new_object ();
+      json_object_object_add (member, "name", json_object_new_string (m->name));
+      json_object_object_add (member, "type", json_object_new_string (public_name (m->type)));
+      if (m->optional)
+        json_object_object_add (member, "default", NULL);
+      json_object_array_add (members, member);
+      describe (w, m->type);
+    }
   return members;
 }
 
@@ -72,15 +75,16 @@ describe_variants (Walk *w, const VmSchemaType *type, const VmSchemaType *tag_ty
 {
   json_object *variants = json_object_new_array ();
 
-  for (int i = 0; tag_type->names[i]; i++) {
-    if (!type->variants[i])
-      continue;
-    json_object *variant = json_object_new_object ();
-    json_object_object_add (variant, "case", json_object_new_string (tag_type->names[i]));
-    json_object_object_add (variant, "type", json_object_new_string (type->variants[i]->name));
-    json_object_array_add (variants, variant);
-    describe (w, type->variants[i]);
-  }
+  for (int i = 0; tag_type->names[i]; i++)
+    {
+      if (!type->variants[i])
+        continue;
+      json_object *variant = json_object_new_object ();
+      json_object_object_add (variant, "case", json_object_new_string (tag_type->names[i]));
+      json_object_object_add (variant, "type", json_object_new_string (type->variants[i]->name));
+      json_object_array_add (variants, variant);
+      describe (w, type->variants[i]);
+    }
   return variants;
 }
 
@@ -106,24 +110,25 @@ describe (Walk *w, const VmSchemaType *type)
 
   if (!g_hash_table_add (w->seen, (gpointer) public_name (type)))
     return;
-  switch (type->kind) {
-  case VM_SCHEMA_ENUM:
-    describe_enum (w, type);
-    break;
-  case VM_SCHEMA_STRUCT:
-    describe_struct (w, type);
-    break;
-  case VM_SCHEMA_LIST:
-    entry = new_entry (type->name, "array");
-    json_object_object_add (entry, "element-type", json_object_new_string (public_name (type->element)));
-    json_object_array_add (w->out, entry);
-    describe (w, type->element);
-    break;
-  default:
-    entry = new_entry (public_name (type), "builtin");
-    json_object_object_add (entry, "json-type", json_object_new_string (json_kinds[type->kind]));
-    json_object_array_add (w->out, entry);
-  }
+  switch (type->kind)
+    {
+    case VM_SCHEMA_ENUM:
+      describe_enum (w, type);
+      break;
+    case VM_SCHEMA_STRUCT:
+      describe_struct (w, type);
+      break;
+    case VM_SCHEMA_LIST:
+      entry = new_entry (type->name, "array");
+      json_object_object_add (entry, "element-type", json_object_new_string (public_name (type->element)));
+      json_object_array_add (w->out, entry);
+      describe (w, type->element);
+      break;
+    default:
+      entry = new_entry (public_name (type), "builtin");
+      json_object_object_add (entry, "json-type", json_object_new_string (json_kinds[type->kind]));
+      json_object_array_add (w->out, entry);
+    }
 }
 
 static const VmSchemaMember no_members[] = { { 0 } };
@@ -135,24 +140,26 @@ vm_schema_introspect (void)
   g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
   Walk w = { json_object_new_array (), seen };
 
-  for (const VmSchemaCommand *c = vm_schema_commands; c->name; c++) {
-    const VmSchemaType *args = c->arguments ? c->arguments : &nothing;
-    const VmSchemaType *returns = c->returns ? c->returns : &nothing;
-    json_object *entry = new_entry (c->name, "command");
-    json_object_object_add (entry, "arg-type", json_object_new_string (args->name));
-    json_object_object_add (entry, "ret-type", json_object_new_string (public_name (returns)));
-    if (c->flags & VM_SCHEMA_OOB)
-      json_object_object_add (entry, "allow-oob", json_object_new_boolean (true));
-    json_object_array_add (w.out, entry);
-    describe (&w, args);
-    describe (&w, returns);
-  }
-  for (const VmSchemaEvent *e = vm_schema_events; e->name; e++) {
-    const VmSchemaType *data = e->data ? e->data : &nothing;
-    json_object *entry = new_entry (e->name, "event");
-    json_object_object_add (entry, "arg-type", json_object_new_string (data->name));
-    json_object_array_add (w.out, entry);
-    describe (&w, data);
-  }
+  for (const VmSchemaCommand *c = vm_schema_commands; c->name; c++)
+    {
+      const VmSchemaType *args = c->arguments ? c->arguments : &nothing;
+      const VmSchemaType *returns = c->returns ? c->returns : &nothing;
+      json_object *entry = new_entry (c->name, "command");
+      json_object_object_add (entry, "arg-type", json_object_new_string (args->name));
+      json_object_object_add (entry, "ret-type", json_object_new_string (public_name (returns)));
+      if (c->flags & VM_SCHEMA_OOB)
+        json_object_object_add (entry, "allow-oob", json_object_new_boolean (true));
+      json_object_array_add (w.out, entry);
+      describe (&w, args);
+      describe (&w, returns);
+    }
+  for (const VmSchemaEvent *e = vm_schema_events; e->name; e++)
+    {
+      const VmSchemaType *data = e->data ? e->data : &nothing;
+      json_object *entry = new_entry (e->name, "event");
+      json_object_object_add (entry, "arg-type", json_object_new_string (data->name));
+      json_object_array_add (w.out, entry);
+      describe (&w, data);
+    }
   return w.out;
 }

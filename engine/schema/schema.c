@@ -12,10 +12,11 @@ const VmSchemaType vm_schema_number = { .name = "number", .kind = VM_SCHEMA_NUMB
 const VmSchemaType vm_schema_bool = { .name = "bool", .kind = VM_SCHEMA_BOOL };
 const VmSchemaType vm_schema_any = { .name = "any", .kind = VM_SCHEMA_ANY };
 
-typedef struct Reader {
+typedef struct Reader
+{
   VmSchemaSource source;
-  GString       *path; /* "keys[0].data", for messages */
-  GError       **error;
+  GString *path; /* "keys[0].data", for messages */
+  GError **error;
 } Reader;
 
 static bool read_value (Reader *r, const VmSchemaType *type, json_object *json, void *field);
@@ -23,17 +24,16 @@ static bool read_value (Reader *r, const VmSchemaType *type, json_object *json, 
 static bool
 wrong_type (Reader *r, const char *expected)
 {
-  return vm_fail (r->error, "Invalid parameter type for '%s', expected: %s",
-                  r->path->len ? r->path->str : "null", expected);
+  return vm_fail (r->error, "Invalid parameter type for '%s', expected: %s", r->path->len ? r->path->str : "null",
+                  expected);
 }
 
 /* True when the text form of a scalar is allowed and JSON is a string. */
 static const char *
 text_of (Reader *r, json_object *json)
 {
-  return r->source == VM_SCHEMA_TEXT && json_object_is_type (json, json_type_string)
-           ? json_object_get_string (json)
-           : NULL;
+  return r->source == VM_SCHEMA_TEXT && json_object_is_type (json, json_type_string) ? json_object_get_string (json)
+                                                                                     : NULL;
 }
 
 static bool
@@ -41,15 +41,16 @@ read_int (Reader *r, json_object *json, int64_t *out)
 {
   const char *text = text_of (r, json);
 
-  if (text) {
-    char *end;
-    errno = 0;
-    *out = g_ascii_strtoll (text, &end, 0);
-    if (errno || end == text || *end)
-      return vm_fail (r->error, "Parameter '%s' expects %s", r->path->str,
-                      errno == ERANGE ? "a 64-bit number" : "integer");
-    return true;
-  }
+  if (text)
+    {
+      char *end;
+      errno = 0;
+      *out = g_ascii_strtoll (text, &end, 0);
+      if (errno || end == text || *end)
+        return vm_fail (r->error, "Parameter '%s' expects %s", r->path->str,
+                        errno == ERANGE ? "a 64-bit number" : "integer");
+      return true;
+    }
   if (!json_object_is_type (json, json_type_int))
     return wrong_type (r, "integer");
   /* Beyond INT64_MAX the library keeps an unsigned number; asking for a signed one would clamp it. */
@@ -64,14 +65,17 @@ read_size (Reader *r, json_object *json, uint64_t *out)
 {
   const char *text = text_of (r, json);
 
-  if (text) {
-    g_autoptr (GError) why = NULL;
-    if (vm_parse_size (text, 'B', out, &why))
-      return true;
-    return vm_fail (r->error, "Parameter '%s' expects a non-negative number below 2^64\n"
-                    "Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-\n"
-                    "and exabytes, respectively.", r->path->str);
-  }
+  if (text)
+    {
+      g_autoptr (GError) why = NULL;
+      if (vm_parse_size (text, 'B', out, &why))
+        return true;
+      return vm_fail (r->error,
+                      "Parameter '%s' expects a non-negative number below 2^64\n"
+                      "Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-\n"
+                      "and exabytes, respectively.",
+                      r->path->str);
+    }
   if (!json_object_is_type (json, json_type_int) || json_object_get_int64 (json) < 0)
     return wrong_type (r, "integer");
   *out = json_object_get_uint64 (json);
@@ -83,14 +87,15 @@ read_bool (Reader *r, json_object *json, bool *out)
 {
   const char *text = text_of (r, json);
 
-  if (text) {
-    static const char *const yes[] = { "on", "yes", "true", "y", NULL };
-    static const char *const no[] = { "off", "no", "false", "n", NULL };
-    *out = g_strv_contains (yes, text);
-    if (!*out && !g_strv_contains (no, text))
-      return vm_fail (r->error, "Parameter '%s' expects 'on' or 'off'", r->path->str);
-    return true;
-  }
+  if (text)
+    {
+      static const char *const yes[] = { "on", "yes", "true", "y", NULL };
+      static const char *const no[] = { "off", "no", "false", "n", NULL };
+      *out = g_strv_contains (yes, text);
+      if (!*out && !g_strv_contains (no, text))
+        return vm_fail (r->error, "Parameter '%s' expects 'on' or 'off'", r->path->str);
+      return true;
+    }
   if (!json_object_is_type (json, json_type_boolean))
     return wrong_type (r, "boolean");
   *out = json_object_get_boolean (json);
@@ -102,13 +107,14 @@ read_number (Reader *r, json_object *json, double *out)
 {
   const char *text = text_of (r, json);
 
-  if (text) {
-    char *end;
-    *out = g_ascii_strtod (text, &end);
-    if (end == text || *end || !isfinite (*out))
-      return vm_fail (r->error, "Parameter '%s' expects a number", r->path->str);
-    return true;
-  }
+  if (text)
+    {
+      char *end;
+      *out = g_ascii_strtod (text, &end);
+      if (end == text || *end || !isfinite (*out))
+        return vm_fail (r->error, "Parameter '%s' expects a number", r->path->str);
+      return true;
+    }
   if (!json_object_is_type (json, json_type_int) && !json_object_is_type (json, json_type_double))
     return wrong_type (r, "number");
   *out = json_object_get_double (json);
@@ -151,27 +157,30 @@ read_list (Reader *r, const VmSchemaType *type, json_object *json, void **out)
   size_t n = json_object_array_length (json);
   gsize path_len = r->path->len;
   bool numbers = list_is_of_numbers (type);
-  GArray *array = numbers ? g_array_new (FALSE, TRUE, type->element->kind == VM_SCHEMA_INT ? sizeof (int64_t)
-                                                                                        : sizeof (int)) : NULL;
+  GArray *array
+      = numbers ? g_array_new (FALSE, TRUE, type->element->kind == VM_SCHEMA_INT ? sizeof (int64_t) : sizeof (int))
+                : NULL;
   GPtrArray *pointers = numbers ? NULL : g_ptr_array_new ();
   bool ok = true;
 
-  for (size_t i = 0; ok && i < n; i++) {
-    union {
-      int64_t number;
-      int     name;
-      void   *pointer;
-    } value = { 0 };
-    g_string_append_printf (r->path, "[%zu]", i);
-    ok = read_value (r, type->element, json_object_array_get_idx (json, i), &value);
-    g_string_truncate (r->path, path_len);
-    if (!ok)
-      break;
-    if (numbers)
-      g_array_append_vals (array, &value, 1);
-    else
-      g_ptr_array_add (pointers, value.pointer);
-  }
+  for (size_t i = 0; ok && i < n; i++)
+    {
+      union
+      {
+        int64_t number;
+        int name;
+        void *pointer;
+      } value = { 0 };
+      g_string_append_printf (r->path, "[%zu]", i);
+      ok = read_value (r, type->element, json_object_array_get_idx (json, i), &value);
+      g_string_truncate (r->path, path_len);
+      if (!ok)
+        break;
+      if (numbers)
+        g_array_append_vals (array, &value, 1);
+      else
+        g_ptr_array_add (pointers, value.pointer);
+    }
   if (ok)
     *out = numbers ? (void *) array : (void *) pointers;
   else if (numbers)
@@ -205,23 +214,27 @@ read_members (Reader *r, const VmSchemaType *type, json_object *json, char *base
 {
   gsize path_len = r->path->len;
 
-  for (const VmSchemaMember *m = type->members; m->name; m++) {
-    json_object *value;
-    if (!*m->name)
-      continue;
-    if (path_len)
-      g_string_append_c (r->path, '.');
-    g_string_append (r->path, m->name);
-    if (json_object_object_get_ex (json, m->name, &value)) {
-      if (!read_value (r, m->type, value, base + m->offset))
-        return false;
-      if (m->has_offset)
-        base[m->has_offset - 1] = true;
-    } else if (!m->optional) {
-      return vm_fail (r->error, "Parameter '%s' is missing", r->path->str);
+  for (const VmSchemaMember *m = type->members; m->name; m++)
+    {
+      json_object *value;
+      if (!*m->name)
+        continue;
+      if (path_len)
+        g_string_append_c (r->path, '.');
+      g_string_append (r->path, m->name);
+      if (json_object_object_get_ex (json, m->name, &value))
+        {
+          if (!read_value (r, m->type, value, base + m->offset))
+            return false;
+          if (m->has_offset)
+            base[m->has_offset - 1] = true;
+        }
+      else if (!m->optional)
+        {
+          return vm_fail (r->error, "Parameter '%s' is missing", r->path->str);
+        }
+      g_string_truncate (r->path, path_len);
     }
-    g_string_truncate (r->path, path_len);
-  }
   return true;
 }
 
@@ -231,7 +244,8 @@ check_unexpected (Reader *r, const VmSchemaType *type, json_object *json, char *
   const VmSchemaType *variant = selected_variant (type, base);
   json_object *rest = NULL;
 
-  json_object_object_foreach (json, key, value) {
+  json_object_object_foreach (json, key, value)
+  {
     if (find_member (type, key) || (variant && find_member (variant, key)))
       continue;
     if (!type->open)
@@ -253,14 +267,16 @@ read_struct (Reader *r, const VmSchemaType *type, json_object *json, void **out)
 
   char *base = g_malloc0 (type->size);
   bool ok = read_members (r, type, json, base);
-  if (ok) {
-    const VmSchemaType *variant = selected_variant (type, base);
-    if (variant) {
-      void **u = (void **) (base + type->variant_offset);
-      *u = g_malloc0 (variant->size);
-      ok = read_members (r, variant, json, *u);
+  if (ok)
+    {
+      const VmSchemaType *variant = selected_variant (type, base);
+      if (variant)
+        {
+          void **u = (void **) (base + type->variant_offset);
+          *u = g_malloc0 (variant->size);
+          ok = read_members (r, variant, json, *u);
+        }
     }
-  }
   ok = ok && check_unexpected (r, type, json, base);
   if (ok)
     *out = base;
@@ -272,36 +288,36 @@ read_struct (Reader *r, const VmSchemaType *type, json_object *json, void **out)
 static bool
 read_value (Reader *r, const VmSchemaType *type, json_object *json, void *field)
 {
-  switch (type->kind) {
-  case VM_SCHEMA_STR:
-    if (!json_object_is_type (json, json_type_string))
-      return wrong_type (r, "string");
-    *(char **) field = g_strdup (json_object_get_string (json));
-    return true;
-  case VM_SCHEMA_INT:
-    return read_int (r, json, field);
-  case VM_SCHEMA_SIZE:
-    return read_size (r, json, field);
-  case VM_SCHEMA_NUMBER:
-    return read_number (r, json, field);
-  case VM_SCHEMA_BOOL:
-    return read_bool (r, json, field);
-  case VM_SCHEMA_ANY:
-    *(json_object **) field = json_object_get (json);
-    return true;
-  case VM_SCHEMA_ENUM:
-    return read_enum (r, type, json, field);
-  case VM_SCHEMA_STRUCT:
-    return read_struct (r, type, json, field);
-  case VM_SCHEMA_LIST:
-    return read_list (r, type, json, field);
-  }
+  switch (type->kind)
+    {
+    case VM_SCHEMA_STR:
+      if (!json_object_is_type (json, json_type_string))
+        return wrong_type (r, "string");
+      *(char **) field = g_strdup (json_object_get_string (json));
+      return true;
+    case VM_SCHEMA_INT:
+      return read_int (r, json, field);
+    case VM_SCHEMA_SIZE:
+      return read_size (r, json, field);
+    case VM_SCHEMA_NUMBER:
+      return read_number (r, json, field);
+    case VM_SCHEMA_BOOL:
+      return read_bool (r, json, field);
+    case VM_SCHEMA_ANY:
+      *(json_object **) field = json_object_get (json);
+      return true;
+    case VM_SCHEMA_ENUM:
+      return read_enum (r, type, json, field);
+    case VM_SCHEMA_STRUCT:
+      return read_struct (r, type, json, field);
+    case VM_SCHEMA_LIST:
+      return read_list (r, type, json, field);
+    }
   g_assert_not_reached ();
 }
 
 void *
-vm_schema_read (const VmSchemaType *type, json_object *json, VmSchemaSource source, const char *path,
-                GError **error)
+vm_schema_read (const VmSchemaType *type, json_object *json, VmSchemaSource source, const char *path, GError **error)
 {
   g_autoptr (GString) where = g_string_new (path);
   Reader r = { source, where, error };
@@ -332,60 +348,66 @@ write_list (const VmSchemaType *type, const void *list)
 {
   json_object *out = json_object_new_array ();
 
-  if (list_is_of_numbers (type)) {
-    const GArray *array = list;
-    size_t width = type->element->kind == VM_SCHEMA_INT ? sizeof (int64_t) : sizeof (int);
-    for (guint i = 0; i < array->len; i++)
-      json_object_array_add (out, vm_schema_write (type->element, array->data + i * width));
-  } else {
-    const GPtrArray *array = list;
-    for (guint i = 0; i < array->len; i++)
-      json_object_array_add (out, vm_schema_write (type->element, &array->pdata[i]));
-  }
+  if (list_is_of_numbers (type))
+    {
+      const GArray *array = list;
+      size_t width = type->element->kind == VM_SCHEMA_INT ? sizeof (int64_t) : sizeof (int);
+      for (guint i = 0; i < array->len; i++)
+        json_object_array_add (out, vm_schema_write (type->element, array->data + i * width));
+    }
+  else
+    {
+      const GPtrArray *array = list;
+      for (guint i = 0; i < array->len; i++)
+        json_object_array_add (out, vm_schema_write (type->element, &array->pdata[i]));
+    }
   return out;
 }
 
 json_object *
 vm_schema_write (const VmSchemaType *type, const void *value)
 {
-  switch (type->kind) {
-  case VM_SCHEMA_STR:
-    return json_object_new_string (*(char *const *) value ? *(char *const *) value : "");
-  case VM_SCHEMA_INT:
-    return json_object_new_int64 (*(const int64_t *) value);
-  case VM_SCHEMA_SIZE:
-    return json_object_new_uint64 (*(const uint64_t *) value);
-  case VM_SCHEMA_NUMBER:
-    return json_object_new_double (*(const double *) value);
-  case VM_SCHEMA_BOOL:
-    return json_object_new_boolean (*(const bool *) value);
-  case VM_SCHEMA_ANY:
-    return json_object_get (*(json_object *const *) value);
-  case VM_SCHEMA_ENUM:
-    return json_object_new_string (type->names[*(const int *) value]);
-  case VM_SCHEMA_STRUCT: {
-    const char *base = *(char *const *) value;
-    json_object *out = json_object_new_object ();
-    const VmSchemaType *variant = selected_variant (type, base);
-    write_members (type, base, out);
-    if (variant && *(void *const *) (base + type->variant_offset))
-      write_members (variant, *(char *const *) (base + type->variant_offset), out);
-    return out;
-  }
-  case VM_SCHEMA_LIST:
-    return write_list (type, *(void *const *) value);
-  }
+  switch (type->kind)
+    {
+    case VM_SCHEMA_STR:
+      return json_object_new_string (*(char *const *) value ? *(char *const *) value : "");
+    case VM_SCHEMA_INT:
+      return json_object_new_int64 (*(const int64_t *) value);
+    case VM_SCHEMA_SIZE:
+      return json_object_new_uint64 (*(const uint64_t *) value);
+    case VM_SCHEMA_NUMBER:
+      return json_object_new_double (*(const double *) value);
+    case VM_SCHEMA_BOOL:
+      return json_object_new_boolean (*(const bool *) value);
+    case VM_SCHEMA_ANY:
+      return json_object_get (*(json_object *const *) value);
+    case VM_SCHEMA_ENUM:
+      return json_object_new_string (type->names[*(const int *) value]);
+    case VM_SCHEMA_STRUCT:
+      {
+        const char *base = *(char *const *) value;
+        json_object *out = json_object_new_object ();
+        const VmSchemaType *variant = selected_variant (type, base);
+        write_members (type, base, out);
+        if (variant && *(void *const *) (base + type->variant_offset))
+          write_members (variant, *(char *const *) (base + type->variant_offset), out);
+        return out;
+      }
+    case VM_SCHEMA_LIST:
+      return write_list (type, *(void *const *) value);
+    }
   g_assert_not_reached ();
 }
 
 static void
 free_members (const VmSchemaType *type, char *base)
 {
-  for (const VmSchemaMember *m = type->members; m->name; m++) {
-    VmSchemaKind kind = m->type->kind;
-    if (kind == VM_SCHEMA_STR || kind == VM_SCHEMA_ANY || kind == VM_SCHEMA_STRUCT || kind == VM_SCHEMA_LIST)
-      vm_schema_free (m->type, *(void **) (base + m->offset));
-  }
+  for (const VmSchemaMember *m = type->members; m->name; m++)
+    {
+      VmSchemaKind kind = m->type->kind;
+      if (kind == VM_SCHEMA_STR || kind == VM_SCHEMA_ANY || kind == VM_SCHEMA_STRUCT || kind == VM_SCHEMA_LIST)
+        vm_schema_free (m->type, *(void **) (base + m->offset));
+    }
 }
 
 void
@@ -393,28 +415,30 @@ vm_schema_free (const VmSchemaType *type, void *value)
 {
   if (!value)
     return;
-  switch (type->kind) {
-  case VM_SCHEMA_ANY:
-    json_object_put (value);
-    break;
-  case VM_SCHEMA_STRUCT: {
-    const VmSchemaType *variant = selected_variant (type, value);
-    void *more = type->tag ? *(void **) ((char *) value + type->variant_offset) : NULL;
-    if (variant && more)
-      vm_schema_free (variant, more);
-    free_members (type, value);
-    g_free (value);
-    break;
-  }
-  case VM_SCHEMA_LIST:
-    if (list_is_of_numbers (type))
-      g_array_unref (value);
-    else
-      free_list_elements (type, value);
-    break;
-  default:
-    g_free (value);
-  }
+  switch (type->kind)
+    {
+    case VM_SCHEMA_ANY:
+      json_object_put (value);
+      break;
+    case VM_SCHEMA_STRUCT:
+      {
+        const VmSchemaType *variant = selected_variant (type, value);
+        void *more = type->tag ? *(void **) ((char *) value + type->variant_offset) : NULL;
+        if (variant && more)
+          vm_schema_free (variant, more);
+        free_members (type, value);
+        g_free (value);
+        break;
+      }
+    case VM_SCHEMA_LIST:
+      if (list_is_of_numbers (type))
+        g_array_unref (value);
+      else
+        free_list_elements (type, value);
+      break;
+    default:
+      g_free (value);
+    }
 }
 
 const VmSchemaCommand *

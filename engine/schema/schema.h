@@ -7,10 +7,11 @@
 
 #include <json-c/json.h>
 
-typedef struct VmSchemaType   VmSchemaType;
+typedef struct VmSchemaType VmSchemaType;
 typedef struct VmSchemaMember VmSchemaMember;
 
-typedef enum VmSchemaKind {
+typedef enum VmSchemaKind
+{
   VM_SCHEMA_STR,    /* char * */
   VM_SCHEMA_INT,    /* int64_t */
   VM_SCHEMA_SIZE,   /* uint64_t; text may have a suffix */
@@ -22,68 +23,73 @@ typedef enum VmSchemaKind {
   VM_SCHEMA_LIST,   /* GPtrArray * of strings or structs, GArray * of int64_t or int */
 } VmSchemaKind;
 
-struct VmSchemaMember {
-  const char         *name;
+struct VmSchemaMember
+{
+  const char *name;
   const VmSchemaType *type;
-  bool                optional;
-  uint32_t            offset;
-  uint32_t            has_offset; /* of the bool that tells whether it is there; 0: NULL does */
+  bool optional;
+  uint32_t offset;
+  uint32_t has_offset; /* of the bool that tells whether it is there; 0: NULL does */
 };
 
-struct VmSchemaType {
-  const char                *name;
-  VmSchemaKind               kind;
-  bool                       open;     /* struct: members not named are let through (device_add) */
-  uint32_t                   size;     /* struct */
-  const VmSchemaMember      *members;  /* struct; ends with a NULL name */
-  const char *const         *names;    /* enum; ends with NULL */
-  const VmSchemaType        *element;  /* list */
-  const char                *tag;      /* union: the member that selects the variant */
+struct VmSchemaType
+{
+  const char *name;
+  VmSchemaKind kind;
+  bool open;                           /* struct: members not named are let through (device_add) */
+  uint32_t size;                       /* struct */
+  const VmSchemaMember *members;       /* struct; ends with a NULL name */
+  const char *const *names;            /* enum; ends with NULL */
+  const VmSchemaType *element;         /* list */
+  const char *tag;                     /* union: the member that selects the variant */
   const VmSchemaType *const *variants; /* by value of the tag; NULL: nothing more */
-  uint32_t                   variant_offset; /* of the pointer to the variant's struct */
+  uint32_t variant_offset;             /* of the pointer to the variant's struct */
 };
 
-typedef enum VmSchemaFlags {
-  VM_SCHEMA_OOB       = 1 << 0, /* may be run out of band */
+typedef enum VmSchemaFlags
+{
+  VM_SCHEMA_OOB = 1 << 0,       /* may be run out of band */
   VM_SCHEMA_PRECONFIG = 1 << 1, /* allowed before the machine exists */
 } VmSchemaFlags;
 
-typedef struct VmSchemaCommand {
-  const char         *name, *help;
+typedef struct VmSchemaCommand
+{
+  const char *name, *help;
   const VmSchemaType *arguments; /* NULL: none */
   const VmSchemaType *returns;   /* NULL: nothing */
-  uint32_t            flags;
+  uint32_t flags;
 } VmSchemaCommand;
 
-typedef struct VmSchemaEvent {
-  const char         *name, *help;
-  const VmSchemaType *data;     /* NULL: none */
-  uint32_t            rate_ms;  /* at most one in this time, the last wins; 0: no limit */
-  const char         *rate_key; /* member that tells sources apart; NULL: one for all */
+typedef struct VmSchemaEvent
+{
+  const char *name, *help;
+  const VmSchemaType *data; /* NULL: none */
+  uint32_t rate_ms;         /* at most one in this time, the last wins; 0: no limit */
+  const char *rate_key;     /* member that tells sources apart; NULL: one for all */
 } VmSchemaEvent;
 
 extern const VmSchemaCommand vm_schema_commands[]; /* sorted; ends with a NULL name */
-extern const VmSchemaEvent   vm_schema_events[];
-extern const VmSchemaType    vm_schema_str, vm_schema_int, vm_schema_size, vm_schema_number, vm_schema_bool,
-  vm_schema_any;
+extern const VmSchemaEvent vm_schema_events[];
+extern const VmSchemaType vm_schema_str, vm_schema_int, vm_schema_size, vm_schema_number, vm_schema_bool, vm_schema_any;
 
-typedef enum VmSchemaSource {
+typedef enum VmSchemaSource
+{
   VM_SCHEMA_JSON,
   VM_SCHEMA_TEXT, /* every scalar is a string, as key=value lists give it */
 } VmSchemaSource;
 
 /* A new value of struct TYPE; NULL with ERROR set in the wording clients know ("Parameter 'x' is missing"). PATH
  * goes before the names in messages ("smp": 'smp.cpus'); NULL: nothing. */
-void        *vm_schema_read (const VmSchemaType *type, json_object *json, VmSchemaSource source,
-                             const char *path, GError **error);
+void *vm_schema_read (const VmSchemaType *type, json_object *json, VmSchemaSource source, const char *path,
+                      GError **error);
 /* Of any type; VALUE is what a member of TYPE would hold: a pointer to it. */
 json_object *vm_schema_write (const VmSchemaType *type, const void *value);
-void         vm_schema_free (const VmSchemaType *type, void *value); /* of a struct, list, string or any */
+void vm_schema_free (const VmSchemaType *type, void *value); /* of a struct, list, string or any */
 
 const VmSchemaCommand *vm_schema_find_command (const char *name);
-const VmSchemaEvent   *vm_schema_find_event (const char *name);
-int                    vm_schema_enum_value (const VmSchemaType *type, const char *name); /* -1: none such */
+const VmSchemaEvent *vm_schema_find_event (const char *name);
+int vm_schema_enum_value (const VmSchemaType *type, const char *name); /* -1: none such */
 /* The answer of query-qmp-schema. */
-json_object           *vm_schema_introspect (void);
+json_object *vm_schema_introspect (void);
 /* Text in plain ASCII as clients know it, one line or PRETTY (lines indented by four). */
-char                  *vm_json_to_string (json_object *json, bool pretty);
+char *vm_json_to_string (json_object *json, bool pretty);
