@@ -392,10 +392,13 @@ aim_memory (FuzzRandom *r, const VmInsn *insn, const VmInsnRow *row, unsigned bi
     }
 }
 
+/* A free run must not land in the middle of its own instructions: nobody has looked at what these bytes do. */
 static uint64_t
-code_target (FuzzRandom *r, unsigned bits)
+code_target (FuzzRandom *r, unsigned bits, bool step)
 {
-  return (bits == 16 ? 0 : FUZZ_CODE) + fuzz_below (r, FUZZ_CODE_SIZE);
+  unsigned from = step ? 0 : FUZZ_CODE_SIZE / 2;
+
+  return (bits == 16 ? 0 : FUZZ_CODE) + from + fuzz_below (r, FUZZ_CODE_SIZE - from);
 }
 
 static uint64_t
@@ -443,11 +446,11 @@ aim_special (FuzzRandom *r, const VmInsn *insn, const VmInsnRow *row, unsigned b
         write (memory, &target, 4);
       break;
     case VM_OP_RET:
-      target = code_target (r, bits);
+      target = code_target (r, bits, step);
       write (data_linear (bits, s->gpr[VM_RSP]), &target, insn->opsize);
       break;
     case VM_OP_JMP_IND: case VM_OP_CALL_IND:
-      target = code_target (r, bits);
+      target = code_target (r, bits, step);
       if (memory)
         write (memory, &target, insn->opsize);
       else if (fuzz_chance (r, 80))

@@ -154,11 +154,26 @@ run_vector (VmFpuCall *call)
     vm_fpu_run_sse (call);
 }
 
+/* VCVTPS2PH ignores flush-to-zero: whether a result of it is tiny can only be read off the result. */
+static bool
+has_tiny_half (const uint8_t *halves, unsigned n)
+{
+  for (unsigned i = 0; i < n; i++)
+    {
+      uint16_t half = vm_load_le16 (halves + 2 * i);
+
+      if (half & 0x3ff && !(half & 0x7c00))
+        return true;
+    }
+  return false;
+}
+
 /* With some exception unmasked: runs on copies, then decides. Exceptions that are found before computing
  * (invalid, denormal, divide by zero), when unmasked, keep those found after it from being noticed; unmasked
  * underflow is noticed for exact tiny results too, which flush-to-zero shows. */
 static void
-run_unmasked (VmX86Env *env, VmFpuCall *call, void (*run) (VmFpuCall *), unsigned mem_len, bool to_mmx)
+run_unmasked (VmX86Env *env, const VmInsn *insn, VmFpuCall *call, void (*run) (VmFpuCall *), unsigned mem_len,
+              bool to_mmx)
 {
   enum { PRE = 7 };
   VmX86Vec ymm[16];
@@ -172,7 +187,14 @@ run_unmasked (VmX86Env *env, VmFpuCall *call, void (*run) (VmFpuCall *), unsigne
   call->mxcsr = (guest | MXCSR_MASKS) & ~MXCSR_EXCEPTIONS;
   run (call);
   raised = call->mxcsr & MXCSR_EXCEPTIONS;
-  if (enabled & FSW_UE && !(raised & FSW_UE))
+  if (vm_insn_rows[insn->row].op == VM_OP_VCVTPS2PH)
+    {
+      const void *halves = insn->flags & VM_INSN_MEM ? (const void *) call->mem : &ymm[insn->rm & 15];
+
+      if (enabled & FSW_UE && has_tiny_half (halves, insn->flags & VM_INSN_VEX_L ? 8 : 4))
+        raised |= FSW_UE;
+    }
+  else if (enabled & FSW_UE && !(raised & FSW_UE))
     {
       VmX86Vec scratch[16];
       uint8_t result[64];
@@ -243,7 +265,7 @@ vm_fpu_vector (VmX86Env *env, const VmInsn *insn)
   if ((call.mxcsr & MXCSR_MASKS) != MXCSR_MASKS && plan.mem && plan.mem->access & 2)
     vm_mmu_probe_write (env, linear, mem_len, vm_tlb_context (env));
   if ((call.mxcsr & MXCSR_MASKS) != MXCSR_MASKS && plan.vector)
-    run_unmasked (env, &call, run, mem_len, plan.to_mmx);
+    run_unmasked (env, insn, &call, run, mem_len, plan.to_mmx);
   else
     run (&call);
 
