@@ -159,7 +159,8 @@ event_deliver (void *opaque)
 
   if (events && event->exit == VM_VCPU_EXIT_SHUTDOWN && events->triple_fault)
     events->triple_fault (set->events_opaque, event->vcpu);
-  if (events && event->exit == VM_VCPU_EXIT_DEBUG && events->debug)
+  /* With several stops at once, the first one told may have dealt with them all. */
+  if (events && event->exit == VM_VCPU_EXIT_DEBUG && events->debug && event->vcpu->debug_stop.kind)
     events->debug (set->events_opaque, event->vcpu);
   if (events && event->exit == VM_VCPU_EXIT_ERROR && events->failed)
     events->failed (set->events_opaque, event->vcpu);
@@ -298,6 +299,8 @@ exec_locked (VmVcpu *vcpu)
 
   if (exit == VM_VCPU_EXIT_HALTED && vcpu->kicks == kicks)
     __atomic_store_n (&vcpu->halted, true, __ATOMIC_RELAXED);
+  if (exit == VM_VCPU_EXIT_DEBUG && !vcpu->debug_stop.kind)
+    vcpu->debug_stop.kind = VM_DEBUG_STEP;
   if (exit == VM_VCPU_EXIT_SHUTDOWN || exit == VM_VCPU_EXIT_DEBUG || exit == VM_VCPU_EXIT_ERROR)
     {
       vcpu->stop_requested = true; /* until somebody resumes the set */
@@ -521,6 +524,10 @@ vm_vcpu_set_remove (VmVcpuSet *set, VmVcpu *vcpu)
     runner_free (runner);
   machine_retake (set, held);
   vcpu->set = NULL;
+  g_clear_pointer (&vcpu->points, g_free);
+  vcpu->n_points = 0;
+  vcpu->held = vcpu->singlestep = false;
+  vcpu->debug_stop.kind = VM_DEBUG_NONE;
   vm_object_unref (&vcpu->parent.parent);
 }
 
@@ -548,7 +555,10 @@ vm_vcpu_set_resume (VmVcpuSet *set)
   set_lock (set);
   set->running = true;
   for (unsigned i = 0; i < set->vcpus->len; i++)
-    ((VmVcpu *) set->vcpus->pdata[i])->stop_requested = false;
+    {
+      VmVcpu *vcpu = set->vcpus->pdata[i];
+      vcpu->stop_requested = vcpu->held || vcpu->debug_stop.kind;
+    }
   wake_all_locked (set);
   set_unlock (set);
 }

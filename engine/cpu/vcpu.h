@@ -21,6 +21,23 @@ typedef enum VmVcpuExit {
   VM_VCPU_EXIT_ERROR,    /* the accelerator cannot go on; it has reported why */
 } VmVcpuExit;
 
+/* What a debugger wants caught, and why a vCPU stopped for it. */
+typedef enum VmDebugKind {
+  VM_DEBUG_NONE,
+  VM_DEBUG_STEP,
+  VM_DEBUG_SOFT,   /* breakpoints: software and hardware only differ in what the debugger calls them ... */
+  VM_DEBUG_HARD,   /* ... and in how many there are */
+  VM_DEBUG_WRITE,
+  VM_DEBUG_READ,
+  VM_DEBUG_ACCESS,
+} VmDebugKind;
+
+typedef struct VmDebugPoint {
+  uint64_t    address; /* linear */
+  uint64_t    length;
+  VmDebugKind kind;
+} VmDebugPoint;
+
 struct VmVcpu {
   VmDevice   parent;
   VmVcpuSet *set;
@@ -32,7 +49,14 @@ struct VmVcpu {
   bool       halted;           /* last exec said HALTED and no kick came since */
   uint32_t   kicks;            /* atomic */
   GQueue     work;             /* under set's mutex */
-  bool       singlestep;       /* the debugger wants one instruction */
+  /* The debugger's; changed while the vCPU stands. */
+  bool       singlestep;       /* wants one instruction */
+  bool       step_masked;      /* ... with interrupts held back */
+  bool       held;             /* stays where it is when the set is resumed */
+  VmDebugPoint *points;        /* vm_vcpu_set_points() */
+  unsigned   n_points;
+  VmDebugPoint debug_stop;     /* why exec ended with EXIT_DEBUG; whoever is told clears its kind, not before that
+                                * does the vCPU go on */
   uint64_t   affinity_id;      /* APIC id */
   /* engine/cpu's own, under set's mutex */
   struct VmVcpuRunner *runner; /* the thread, with all vCPUs that share it */
@@ -61,6 +85,9 @@ struct VmAccelOps {
    * on its own thread or while it is stopped. */
   void (*state_fetch) (VmVcpu *vcpu);
   void (*state_store) (VmVcpu *vcpu);
+  /* The vCPU's points have changed; on its own thread outside exec. False: some cannot be caught. NULL: none can. */
+  bool (*debug_update) (VmVcpu *vcpu);
+  bool debug_patches;          /* software breakpoints: the debugger puts break instructions into memory */
   bool (*has_work) (VmVcpu *vcpu); /* would a halted vCPU wake up now? Set's mutex is held: takes no locks */
   bool one_thread_for_all;     /* filled by init: tcg thread=single */
   const VmIrqchipOps *irqchip; /* interrupt controllers it can take over (irqchip.h); NULL: none */
@@ -116,3 +143,8 @@ typedef struct VmVcpuSetEvents {
   void (*failed) (void *opaque, VmVcpu *vcpu);
 } VmVcpuSetEvents;
 void vm_vcpu_set_events (VmVcpuSet *set, const VmVcpuSetEvents *events, void *opaque);
+
+/* Points that end exec from now on, in place of those before. False: the accelerator cannot catch them all. */
+bool vm_vcpu_set_points (VmVcpu *vcpu, const VmDebugPoint *points, unsigned n);
+/* A breakpoint at the linear address PC, or NULL. */
+const VmDebugPoint *vm_vcpu_break_at (const VmVcpu *vcpu, uint64_t pc);

@@ -42,6 +42,7 @@ struct KvmAccel {
   int           run_size;
   uint32_t      max_slots;
   bool          has_readonly, has_smm, has_xsave2, has_any_length_eventfd, has_coalesced_ports;
+  uint32_t      debug_flags;      /* that KVM_SET_GUEST_DEBUG takes */
   int           coalesced_page;   /* of the ring in a vCPU's mapping; 0: none */
   struct kvm_coalesced_mmio_ring *ring; /* of the first vCPU; all share it */
   bool          flushing;         /* its writes are being made; machine lock */
@@ -64,7 +65,8 @@ typedef struct KvmVcpu {
   pthread_t       thread;
   bool            env_valid;  /* VmX86Env holds the registers */
   bool            env_dirty;  /* and the kernel must be told before it runs */
-  bool            stepping;
+  struct kvm_guest_debug debug; /* for the points; without stepping */
+  bool            debugging;  /* the kernel was told of points or a step */
   int64_t         tsc_offset; /* of env when it was last in step with the kernel */
   struct kvm_vcpu_events events; /* as fetched at events_rip */
   uint64_t        events_rip;
@@ -98,6 +100,11 @@ bool kvm_state_store (KvmVcpu *v);
 
 /* cpuid.c */
 bool kvm_cpuid_set (KvmVcpu *v, GError **error);
+
+/* debug.c */
+bool kvm_debug_update (VmVcpu *vcpu);
+void kvm_debug_prepare (KvmVcpu *v); /* before running */
+bool kvm_debug_stops (KvmVcpu *v);   /* after KVM_EXIT_DEBUG; false: it was the guest's own affair */
 
 /* vcpu.c */
 bool       kvm_vcpu_begin (VmVcpu *vcpu, GError **error);

@@ -102,6 +102,7 @@ create_vm (KvmAccel *accel, GError **error)
   accel->has_any_length_eventfd = check (accel, KVM_CAP_IOEVENTFD_ANY_LENGTH);
   accel->coalesced_page = check (accel, KVM_CAP_COALESCED_MMIO);
   accel->has_coalesced_ports = check (accel, KVM_CAP_COALESCED_PIO);
+  accel->debug_flags = check (accel, KVM_CAP_SET_GUEST_DEBUG2);
   if (check (accel, KVM_CAP_SET_IDENTITY_MAP_ADDR) && ioctl (accel->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity) < 0)
     return vm_fail (error, "could not place the identity map: %s", g_strerror (errno));
   if (check (accel, KVM_CAP_SET_TSS_ADDR) && ioctl (accel->vm_fd, KVM_SET_TSS_ADDR, TSS_ADDRESS) < 0)
@@ -175,5 +176,5 @@ const VmAccelOps vm_kvm_accel_ops = {
   .name = "kvm", .help = "runs guest code on the host's processor", .probe = kvm_probe, .init = kvm_init,
   .finish = kvm_finish, .vcpu_begin = kvm_vcpu_begin, .vcpu_end = kvm_vcpu_end, .exec = kvm_vcpu_exec,
   .kick = kvm_vcpu_kick, .state_fetch = kvm_fetch, .state_store = kvm_store, .has_work = kvm_vcpu_has_work,
-  .irqchip = &kvm_irqchip_ops, .props = kvm_props, .size = sizeof (KvmAccel),
+  .debug_update = kvm_debug_update, .debug_patches = true, .irqchip = &kvm_irqchip_ops, .props = kvm_props, .size = sizeof (KvmAccel),
 };

@@ -191,17 +191,6 @@ prepare_run (KvmVcpu *v)
     }
 }
 
-static void
-set_stepping (KvmVcpu *v, bool on)
-{
-  struct kvm_guest_debug debug = { .control = on ? KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP : 0 };
-
-  if (v->stepping == on)
-    return;
-  v->stepping = on;
-  (void) ioctl (v->fd, KVM_SET_GUEST_DEBUG, &debug);
-}
-
 /* Task priority and APIC base may have been changed by the guest in registers the kernel handles. */
 static void
 after_run (KvmVcpu *v)
@@ -320,6 +309,8 @@ serve_exit (KvmVcpu *v, VmVcpuExit *result)
       *result = VM_VCPU_EXIT_SHUTDOWN;
       return false;
     case KVM_EXIT_DEBUG:
+      if (!kvm_debug_stops (v))
+        return true;
       *result = VM_VCPU_EXIT_DEBUG;
       return false;
     case KVM_EXIT_SYSTEM_EVENT:
@@ -366,7 +357,7 @@ kvm_vcpu_exec (VmVcpu *vcpu)
   VmVcpuExit result = VM_VCPU_EXIT_KICKED;
   bool more = true;
 
-  set_stepping (v, vcpu->singlestep);
+  kvm_debug_prepare (v);
   while (more)
     {
       int error;

@@ -85,6 +85,8 @@ vm_tcg_lookup_code (VmX86Env *env, uint64_t pc, bool *direct)
   /* Compiled indirect transfers come here with RIP already at the target. */
   if ((env->mode & VM_MODE_CS64) && !is_canonical (env, pc))
     vm_x86_raise_error (env, VM_EXC_GP, 0);
+  if (G_UNLIKELY (x->breaks != NULL) && vm_tcg_debug_has_page (x->breaks, linear))
+    return NULL;
   x->n_fetches++;
   host = vm_mmu_fetch_page (env, pc, &ram, &offset, &phys); /* CR2 is the exact address */
   if (host == NULL)
@@ -169,6 +171,8 @@ run (VmX86Env *env, VmTcgExec *x)
   VmCodeView *view;
 
   x->n_runs++;
+  if (G_UNLIKELY (x->breaks != NULL) && vm_tcg_debug_stops (env, x, pc))
+    return;
   if (env->mode & VM_MODE_BP)
     vm_sys_check_code_breakpoint (env, pc);
   if (G_UNLIKELY (env->mode & TIER0_MODES || env->shadow || x->vcpu->singlestep))
@@ -201,8 +205,17 @@ leave_for_debugger (VmX86Env *env, VmTcgExec *x)
   VmTcgCpu *tcg = vm_tcg_cpu (env);
   bool leave = tcg->debug_hit || x->vcpu->singlestep;
 
+  if (leave)
+    vm_tcg_debug_note (env, x);
   tcg->debug_hit = false;
   return leave;
+}
+
+/* The debugger steps past interrupts; only one that halts is let out by them. */
+static bool
+steps_masked (const VmX86Env *env, const VmTcgExec *x)
+{
+  return x->vcpu->singlestep && x->vcpu->step_masked && !env->halted && !env->wait_for_sipi;
 }
 
 static VmVcpuExit
@@ -212,7 +225,7 @@ loop (VmX86Env *env, VmTcgExec *x)
     {
       if (G_UNLIKELY (__atomic_load_n (&env->poll, __ATOMIC_RELAXED)) && attend (env))
         return VM_VCPU_EXIT_KICKED;
-      if (G_UNLIKELY (__atomic_load_n (&env->request, __ATOMIC_RELAXED)) && !env->shadow)
+      if (G_UNLIKELY (__atomic_load_n (&env->request, __ATOMIC_RELAXED)) && !env->shadow && !steps_masked (env, x))
         vm_sys_take_events (env);
       if (G_UNLIKELY (env->shutdown))
         return VM_VCPU_EXIT_SHUTDOWN;
@@ -244,7 +257,7 @@ vm_tcg_exec (VmVcpu *vcpu)
           tcg->fault_env = NULL;
           return VM_VCPU_EXIT_SHUTDOWN;
         }
-      if (vcpu->singlestep)
+      if (G_UNLIKELY (vcpu->singlestep || tcg->debug_hit) && leave_for_debugger (env, x))
         {
           tcg->fault_env = NULL;
           return VM_VCPU_EXIT_DEBUG;
@@ -323,6 +336,7 @@ vm_tcg_exec_end (VmVcpu *vcpu)
           G_GUINT64_FORMAT "), page look-ups %" G_GUINT64_FORMAT ", tables cleared %" G_GUINT64_FORMAT
           ", exceptions %" G_GUINT64_FORMAT "\n", x->n_runs, x->n_cold, x->n_uncached, x->n_fetches, x->n_cleared,
           x->n_exceptions);
+  vm_tcg_debug_end (x);
   if (tcg->code)
     vm_code_free (tcg->code);
   tcg->code = NULL;

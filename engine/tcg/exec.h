@@ -48,6 +48,7 @@ typedef struct VmTcgExec {
   uint64_t    return_limit;    /* lowest host stack address for paired calls */
   VmTcgAccel *accel;
   VmJit      *jit;
+  struct VmTcgBreaks *breaks;  /* the debugger's (debug.c); NULL: none */
   VmVcpu     *vcpu;
   uint64_t    n_runs, n_uncached, n_cold, n_fetches, n_exceptions, n_cleared; /* statistics */
 } VmTcgExec;
@@ -80,5 +81,14 @@ void       vm_tcg_exec_end (VmVcpu *vcpu);
 /* For tests: at most LIMIT turns of the loop without events. Returns the vector that was raised, undelivered, or -1.
  * EAGER translates at first sight. */
 int        vm_tcg_exec_trial (VmVcpu *vcpu, unsigned limit, bool eager);
+
+/* debug.c: the debugger's points. Pages with breakpoints are left to tier 0, one instruction at a time. */
+bool vm_tcg_debug_update (VmVcpu *vcpu);
+void vm_tcg_debug_end (VmTcgExec *x);
+bool vm_tcg_debug_has_page (const struct VmTcgBreaks *breaks, uint64_t page);
+/* Is there a breakpoint at PC that the vCPU stops for? Then debug_hit is set. */
+bool vm_tcg_debug_stops (VmX86Env *env, VmTcgExec *x, uint64_t pc);
+/* Exec is about to end with EXIT_DEBUG: says why. */
+void vm_tcg_debug_note (VmX86Env *env, VmTcgExec *x);
 
 extern const VmAccelOps vm_tcg_accel_ops;

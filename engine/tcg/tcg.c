@@ -92,6 +92,7 @@ tcg_has_work (VmVcpu *vcpu)
   .finish = tcg_finish, .vcpu_begin = vm_tcg_exec_begin, .vcpu_end = vm_tcg_exec_end,            \
   .exec = vm_tcg_exec, .kick = tcg_kick, .state_fetch = tcg_state_fetch,                         \
   .state_store = tcg_state_store, .has_work = tcg_has_work, .props = tcg_props,                  \
+  .debug_update = vm_tcg_debug_update,                                                           \
   .size = sizeof (VmTcgAccel)
 
 const VmAccelOps vm_tcg_accel_ops = { TCG_OPS };

@@ -130,6 +130,7 @@ static void
 on_debug (void *opaque, VmVcpu *vcpu)
 {
   count_exit (opaque, VM_VCPU_EXIT_DEBUG);
+  vcpu->debug_stop.kind = VM_DEBUG_NONE;
 }
 
 static void

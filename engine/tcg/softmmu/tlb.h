@@ -63,6 +63,7 @@ struct VmTcgCpu {
   uint64_t             monitor_line, monitor_sum; /* MONITOR: the line and what was in it; 1: none */
   bool                 debug_hit;  /* a debugger's watchpoint was hit: leave exec with EXIT_DEBUG */
   uint64_t             debug_hit_address;
+  unsigned             debug_hit_watch; /* index in debug_watches */
   const struct VmTlbWatch *debug_watches; /* of the debugger; array of n_debug_watches */
   unsigned             n_debug_watches;
   unsigned             n_watch_pages;     /* kept by vm_tlb_update_watches() */

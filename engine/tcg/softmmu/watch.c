@@ -82,8 +82,12 @@ mmu_watch_access (VmX86Env *env, uint64_t linear, unsigned len, bool is_write)
 
       if ((is_write ? w->on_write : w->on_read) && last >= w->start && linear <= w->last)
         {
+          if (!tcg->debug_hit)
+            {
+              tcg->debug_hit_address = MAX (linear, w->start);
+              tcg->debug_hit_watch = i;
+            }
           tcg->debug_hit = true;
-          tcg->debug_hit_address = MAX (linear, w->start);
           __atomic_fetch_or (&env->poll, VM_POLL_KICK, __ATOMIC_RELAXED);
         }
     }
