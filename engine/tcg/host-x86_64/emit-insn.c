@@ -577,6 +577,51 @@ emit_swapgs (Tr *tr)
   asm_store (a, 8, T0, ENV, ENV_OFF (kernel_gs_base));
 }
 
+/* A whole vector register into the state block, or back. */
+static void
+move_vector (Asm *a, unsigned reg, bool store)
+{
+  asm_8 (a, 0xc4), asm_8 (a, (reg & 8 ? 0 : 0x80) | 0x41), asm_8 (a, 0x7c);
+  asm_8 (a, store ? 0x11 : 0x10);
+  asm_8 (a, 0x80 | (reg & 7) << 3 | (ENV & 7));
+  asm_32 (a, ENV_OFF (ymm) + reg * sizeof (VmX86Vec));
+}
+
+static bool
+emit_gather (Tr *tr, const VmInsn *insn)
+{
+  static const uint8_t log2_of[] = { [1] = 0, [2] = 1, [4] = 2, [8] = 3 };
+  unsigned index = insn->index == VM_REG_NONE ? 4 : insn->index, dest = insn->reg, mask = insn->vvvv;
+  unsigned data_log2 = insn->flags & VM_INSN_REXW ? 3 : 2, index_log2 = insn->opcode & 1 ? 3 : 2;
+  unsigned n = (insn->flags & VM_INSN_VEX_L ? 32 : 16) >> MAX (data_log2, index_log2);
+  bool is_data = insn->seg == VM_SS || insn->seg == VM_DS || insn->seg == VM_ES;
+  VmInsn base = *insn;
+  Asm *a = &tr->a;
+
+  if ((insn->modrm & 7) != 4 || insn->addrsize != (IS64 (tr) ? 8 : 4) || dest == index || dest == mask ||
+      mask == index || !tr->jit->has_avx || !(IS64 (tr) || (is_data && tr->mode & VM_MODE_FLAT_DATA)))
+    return false;
+  need_state (tr, tr_row (insn));
+  tr_clobber_flags (tr);
+  base.index = VM_REG_NONE;
+  tr_offset (tr, &base);
+  tr_segment (tr, insn->seg, 1, VM_ACCESS_READ);
+  move_vector (a, index, true);
+  move_vector (a, mask, true);
+  move_vector (a, dest, true);
+  asm_mov_imm (a, T2, GATHER_INFO (dest, mask, index, n, data_log2, index_log2, log2_of[insn->scale & 15], IS64 (tr),
+                                   tr->ctx));
+  asm_call_to (a, tr->jit->stubs.gather);
+  asm_alu (a, ALU_OR, 8, T0, T0);
+  tr_callout_at (tr, asm_jcc (a, CC_E));
+  tr->site->variant = tr->variant;
+  move_vector (a, dest, false);
+  /* vpxor: the mask is used up. */
+  asm_8 (a, 0xc4), asm_8 (a, (mask & 8 ? 0 : 0x80) | 0x41 | (mask & 8 ? 0 : 0x20)), asm_8 (a, (~mask & 15) << 3 | 1);
+  asm_8 (a, 0xef), asm_8 (a, 0xc0 | (mask & 7) << 3 | (mask & 7));
+  return true;
+}
+
 static bool
 is_passed (const VmInsn *insn, const VmInsnRow *row)
 {
@@ -589,6 +634,10 @@ is_passed (const VmInsn *insn, const VmInsnRow *row)
         {
         case VM_OP_DIV: case VM_OP_IDIV: case VM_OP_FLDCW: case VM_OP_FNSTCW: case VM_OP_FNSTSW: case VM_OP_LDMXCSR:
         case VM_OP_STMXCSR: case VM_OP_VLDMXCSR: case VM_OP_VSTMXCSR: case VM_OP_CMPXCHG8B: case VM_OP_CMPXCHG16B:
+        /* Whole operands are checked: where that fails tier 0 looks at the selected elements alone. */
+        case VM_OP_VMASKMOVPS_LOAD: case VM_OP_VMASKMOVPD_LOAD: case VM_OP_VPMASKMOVD_LOAD:
+        case VM_OP_VPMASKMOVQ_LOAD: case VM_OP_VMASKMOVPS_STORE: case VM_OP_VMASKMOVPD_STORE:
+        case VM_OP_VPMASKMOVD_STORE: case VM_OP_VPMASKMOVQ_STORE:
           return true;
         default:
           /* MMX forms that name only MMX registers and memory. */
@@ -678,6 +727,8 @@ tr_insn (Tr *tr, TrInsn *t)
   if (!(row->enc & VM_ENC_VEX) && row->map == 0 &&
       (insn->opcode == 0x82 || (row->enc & VM_ENC_OPREG && insn->opcode >= 0x40 && insn->opcode < 0x50)))
     return pass_changed (tr, t);
+  if (row->attrs & VM_ATTR_VSIB)
+    return emit_gather (tr, insn);
   if (is_passed (insn, row))
     return pass (tr, t, insn);
   return row->class_ == VM_CLASS_S && special (tr, t);

@@ -95,6 +95,7 @@ typedef struct JitStubs {
   const uint8_t *fault_slot;
   const uint8_t *fill;         /* called; T0: linear address, T1: site, T2: info -> T0: host address */
   const uint8_t *fill_soft;    /* the same; T0 is 0 when it cannot be */
+  const uint8_t *gather;       /* called; T0: linear address without the index, T2: GATHER_INFO -> T0: 0 if it cannot be */
   const uint8_t *load_vector;  /* called; flags and registers kept */
   const uint8_t *load_x87;
   const uint8_t *indirect[VARIANTS][2][VM_TLB_CONTEXTS]; /* T0: target; [][1]: code segment with a base */
@@ -105,6 +106,10 @@ typedef struct JitStubs {
 
 /* T2 of the fill stub. */
 #define FILL_INFO(size, access, ctx) ((size) | (access) << 16 | (ctx) << 24)
+/* T2 of the gather stub: three vector registers, and the shape of the elements (sizes as logarithms). */
+#define GATHER_INFO(dest, mask, index, n, data_log2, index_log2, scale_log2, is_wide, ctx)       \
+  ((dest) | (mask) << 4 | (index) << 8 | (n) << 12 | (data_log2) << 16 | (index_log2) << 18 |   \
+   (scale_log2) << 20 | (is_wide) << 22 | (ctx) << 24)
 
 struct VmJit {
   VmX86Env         *env;
@@ -158,6 +163,7 @@ unsigned jit_operand_bytes (const VmInsn *insn, unsigned size);
 /* Called by stubs. */
 uint8_t *jit_callout (VmX86Env *env, JitSite *site);
 void    *jit_fill (VmX86Env *env, uint64_t linear, uint32_t info);
+void    *jit_gather (VmX86Env *env, uint64_t base, uint32_t info);
 void     jit_save_vector (VmX86Env *env);
 void     jit_save_x87 (VmX86Env *env);
 

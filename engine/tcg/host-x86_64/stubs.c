@@ -170,9 +170,9 @@ make_faults (VmJit *jit, Asm *a)
   asm_jmp_to (a, jit->stubs.callout);
 }
 
-/* The vector and x87 registers stay as they are: jit_fill() is built for general registers only. */
+/* The vector and x87 registers stay as they are: FUNCTION is built for general registers only. */
 static const uint8_t *
-make_fill (VmJit *jit, Asm *a, bool soft)
+make_fill (VmJit *jit, Asm *a, void *(*function) (VmX86Env *, uint64_t, uint32_t), bool soft)
 {
   unsigned n = G_N_ELEMENTS (volatile_pinned);
   const uint8_t *start = begin (a);
@@ -186,7 +186,7 @@ make_fill (VmJit *jit, Asm *a, bool soft)
   env_argument (a);
   asm_mov (a, 8, RSI, T0);
   asm_mov (a, 8, RDX, T2);
-  call_c (a, jit_fill);
+  call_c (a, function);
   asm_mov (a, 8, T0, RAX);
   asm_alu_imm (a, ALU_ADD, 8, RSP, 8);
   asm_pop (a, RAX);
@@ -360,8 +360,9 @@ jit_stubs_make (VmJit *jit)
   make_exits (jit, &a, leave);
   make_callout (jit, &a, leave);
   make_faults (jit, &a);
-  jit->stubs.fill = make_fill (jit, &a, false);
-  jit->stubs.fill_soft = make_fill (jit, &a, true);
+  jit->stubs.fill = make_fill (jit, &a, jit_fill, false);
+  jit->stubs.fill_soft = make_fill (jit, &a, jit_fill, true);
+  jit->stubs.gather = make_fill (jit, &a, jit_gather, true);
   for (unsigned variant = 0; variant < VARIANTS; variant++)
     make_indirect_miss (jit, &a, variant);
   for (unsigned variant = 0; variant < VARIANTS; variant++)
