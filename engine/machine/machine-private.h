@@ -63,7 +63,7 @@ typedef struct VmMachinePrivate
 void vm_machine_tell (VmMachine *machine, VmMachineEvent event);
 void vm_machine_init_env (VmMachine *machine);
 void vm_machine_apply_defaults (VmMachine *machine, VmObject *obj);
-bool vm_machine_create_objects (VmMachine *machine, GError **error);
+bool vm_machine_create_objects (VmMachine *machine, bool late, GError **error); /* see VmUserObjectClass */
 void vm_machine_init_chars (VmMachine *machine);
 bool vm_machine_create_chars (VmMachine *machine, GError **error);
 void vm_machine_reset_now (VmMachine *machine, VmResetKind kind);

@@ -221,7 +221,8 @@ bool
 vm_machine_create_backends (VmMachine *m, GError **error)
 {
   bool taken = vm_lock_enter (m->lock);
-  bool ok = vm_machine_create_objects (m, error) && vm_machine_create_chars (m, error);
+  bool ok = vm_machine_create_objects (m, false, error) && vm_machine_create_chars (m, error)
+            && vm_machine_create_objects (m, true, error);
 
   vm_lock_leave (m->lock, taken);
   return ok;
@@ -433,6 +434,7 @@ machine_finalize (VmObject *obj)
   g_ptr_array_unref (m->monitors);
   g_ptr_array_unref (m->cpus_to_reset);
   g_free (m->qtest_chardev);
+  g_free (m->gdb_chardev);
   free_private (m->priv);
 }
 

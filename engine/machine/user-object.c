@@ -9,20 +9,19 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-const VmType vm_user_object_type = {
-  .name = "user-creatable",
-  .parent = &vm_object_type,
-  .size = sizeof (VmObject),
-  .help = "an object of -object",
-  .abstract = true,
-};
-
 static bool
 set_props (VmObject *obj, const VmKeyVals *props, GError **error)
 {
+  const VmUserObjectClass *klass = vm_type_klass (obj->type);
+
   for (guint i = 0; i < props->pairs->len; i++)
     {
       const VmKeyValue *pair = g_ptr_array_index (props->pairs, i);
+      bool mine = false;
+      if (klass->set && !klass->set (obj, pair->key, pair->value, &mine, error))
+        return false;
+      if (mine)
+        continue;
       if (!vm_type_find_prop (obj->type, pair->key, NULL))
         return vm_fail (error, "Parameter '%s' is unexpected", pair->key);
       if (!vm_object_set (obj, pair->key, pair->value, error))
@@ -67,8 +66,16 @@ vm_machine_add_object (VmMachine *m, const VmDeviceSpec *spec, GError **error)
   return obj;
 }
 
+static bool
+is_late (const VmType *type)
+{
+  const VmUserObjectClass *klass = type && vm_type_is_a (type, &vm_user_object_type) ? vm_type_klass (type) : NULL;
+
+  return klass && klass->late;
+}
+
 bool
-vm_machine_create_objects (VmMachine *m, GError **error)
+vm_machine_create_objects (VmMachine *m, bool late, GError **error)
 {
   static const char *const documented[] = {
     "iommufd",
@@ -118,7 +125,10 @@ vm_machine_create_objects (VmMachine *m, GError **error)
     {
       const VmDeviceSpec *spec = g_ptr_array_index (m->settings->objects, i);
       bool known = g_strv_contains (documented, spec->driver);
-      bool ok = vm_type_find (m->types, spec->driver) || !known ? vm_machine_add_object (m, spec, error) != NULL
+      const VmType *type = vm_type_find (m->types, spec->driver);
+      if (is_late (type) != late)
+        continue;
+      bool ok = type || !known ? vm_machine_add_object (m, spec, error) != NULL
                                                                 : vm_fail (error, "not available in this build");
       if (!ok)
         {

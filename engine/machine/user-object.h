@@ -3,14 +3,7 @@
 #pragma once
 
 #include "engine/machine/machine.h"
-
-typedef struct VmUserObjectClass
-{
-  bool (*complete) (VmObject *obj, VmMachine *machine, GError **error); /* all properties are set */
-  bool (*can_go) (VmObject *obj);                                       /* may object-del take it; NULL: always */
-} VmUserObjectClass;
-
-extern const VmType vm_user_object_type; /* abstract; a child's klass is a VmUserObjectClass */
+#include "engine/object/user-object.h"
 
 /* By -object or object-add: makes it, sets its properties, completes it, puts it under /objects. */
 VmObject *vm_machine_add_object (VmMachine *machine, const VmDeviceSpec *spec, GError **error);
