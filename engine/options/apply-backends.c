@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Options about drives, devices, objects, character back ends and displays. */
+#include "engine/options/documented.h"
 #include "engine/options/options-private.h"
 
 #include "engine/base/log.h"
@@ -304,6 +305,18 @@ apply_debugcon (VmParser *p, const char *arg, GError **error)
 }
 
 static bool
+apply_gdb (VmParser *p, const char *arg, GError **error)
+{
+  return add_char (p, VM_CHAR_USE_GDB, arg);
+}
+
+static bool
+apply_s (VmParser *p, const char *arg, GError **error)
+{
+  return add_char (p, VM_CHAR_USE_GDB, "tcp::1234");
+}
+
+static bool
 apply_qtest (VmParser *p, const char *arg, GError **error)
 {
   return add_char (p, VM_CHAR_USE_QTEST, arg);
@@ -361,45 +374,26 @@ apply_echr (VmParser *p, const char *arg, GError **error)
 static bool
 apply_display (VmParser *p, const char *arg, GError **error)
 {
-  static const char *const others[] = { "sdl", "egl-headless", "curses", "spice-app", "dbus", "cocoa", "vnc", NULL };
+  static const char *const others[] = { "sdl", "egl-headless", "curses", "spice-app", "dbus", NULL };
   static const char *const known[] = { "none", "gtk", NULL };
-  static const char *const common[] = { "type", "full-screen", "window-close", "show-cursor", "gl", NULL };
-  static const char *const gtk[] = { "grab-on-hover", "zoom-to-fit", "show-tabs", "show-menubar", NULL };
-  static const char *const gl[] = { "off", "on", "core", "es", NULL };
   g_autoptr (VmKeyVals) list = vm_keyvals_new ();
-  int ignored;
-  bool flag;
 
   if (vm_parser_is_help (arg))
     return vm_parser_want_help (p, "display", NULL);
   if (g_str_has_prefix (arg, "vnc="))
-    return vm_parser_unavailable (error);
+    return vm_parser_check_vnc (p, arg + strlen ("vnc="), error);
   if (*arg == '{' ? !vm_keyvals_parse_json (list, arg, error)
                   : !vm_parser_list (p, list, arg, "type", VM_KEYVALS_STRICT, error))
     return false;
   const char *type = vm_keyvals_get (list, "type");
   if (!type)
     return vm_fail (error, "Parameter 'type' is missing");
-  if (g_strv_contains (others, type))
-    return vm_parser_unavailable (error);
-  if (!g_strv_contains (known, type))
+  if (!g_strv_contains (known, type) && !g_strv_contains (others, type))
     return vm_fail (error, "Parameter 'type' does not accept value '%s'", type);
-  for (guint i = 0; i < list->pairs->len; i++)
-    {
-      const VmKeyValue *pair = g_ptr_array_index (list->pairs, i);
-      bool of_gtk = !strcmp (type, "gtk") && g_strv_contains (gtk, pair->key);
-      if (!of_gtk && !g_strv_contains (common, pair->key))
-        return vm_fail (error, "Parameter '%s' is unexpected", pair->key);
-      if (!strcmp (pair->key, "gl"))
-        {
-          if (!vm_keyvals_enum (list, "gl", gl, &ignored, error))
-            return false;
-        }
-      else if (strcmp (pair->key, "type") != 0 && !vm_keyvals_bool (list, pair->key, &flag, error))
-        {
-          return false;
-        }
-    }
+  if (!vm_parser_check_display (p, type, list, error))
+    return false;
+  if (g_strv_contains (others, type))
+    return vm_parser_unavailable (p);
   g_free (p->s->display);
   p->s->display = g_strdup (type);
   vm_keyvals_free (p->s->display_opts);
@@ -433,53 +427,17 @@ apply_vga (VmParser *p, const char *arg, GError **error)
   return true;
 }
 
+/* The layouts of the documentation are those there are. */
 static bool
 apply_k (VmParser *p, const char *arg, GError **error)
 {
-  if (strspn (arg, "abcdefghijklmnopqrstuvwxyz-") != strlen (arg))
+  g_auto (GStrv) layouts = vm_documented_words (vm_option_find ("k")->values);
+
+  if (!g_strv_contains ((const char *const *) layouts, arg))
     return vm_fail (error, "could not read keymap file: '%s'", arg);
   g_free (p->s->keyboard_layout);
   p->s->keyboard_layout = g_strdup (arg);
   return true;
-}
-
-/* "-net none" and "-nic none": no network card. */
-static bool
-apply_no_network (VmParser *p, const char *arg, GError **error)
-{
-  static const char *const types[]
-      = { "none", "nic",    "user",    "tap",    "l2tpv3", "socket",     "stream",     "dgram",
-          "vde",  "bridge", "hubport", "netmap", "af-xdp", "vhost-user", "vhost-vdpa", NULL };
-  g_autoptr (VmKeyVals) list = vm_keyvals_new ();
-
-  if (!vm_parser_list (p, list, arg, "type", 0, error))
-    return false;
-  const char *type = vm_keyvals_get (list, "type");
-  if (type && vm_parser_is_help (type))
-    return vm_parser_want_help (p, "netdev", NULL);
-  if (type && !g_strv_contains (types, type))
-    return vm_fail (error, "Parameter 'type' does not accept value '%s'", type);
-  if (!type || strcmp (type, "none") != 0)
-    return vm_parser_unavailable (error);
-  p->s->default_nic = false;
-  return true;
-}
-
-/* Without a sound card in this build only silence can be had. */
-static bool
-apply_audiodev (VmParser *p, const char *arg, GError **error)
-{
-  g_autoptr (VmKeyVals) list = vm_keyvals_new ();
-
-  if (vm_parser_is_help (arg))
-    return vm_parser_want_help (p, "audiodev", NULL);
-  if (*arg == '{' ? !vm_keyvals_parse_json (list, arg, error)
-                  : !vm_parser_list (p, list, arg, "driver", VM_KEYVALS_STRICT, error))
-    return false;
-  const char *driver = vm_keyvals_get (list, "driver");
-  if (!driver || !vm_keyvals_has (list, "id"))
-    return vm_fail (error, "Parameter '%s' is missing", driver ? "id" : "driver");
-  return !strcmp (driver, "none") || vm_parser_unavailable (error);
 }
 
 static void
@@ -571,6 +529,8 @@ const VmApply vm_apply_backends[] = { { "disk_image", apply_disk },
                                       { "qmp", apply_qmp },
                                       { "qmp-pretty", apply_qmp },
                                       { "debugcon", apply_debugcon },
+                                      { "gdb", apply_gdb },
+                                      { "s", apply_s },
                                       { "qtest", apply_qtest },
                                       { "qtest-log", apply_qtest_log },
                                       { "mon", apply_mon },
@@ -580,7 +540,4 @@ const VmApply vm_apply_backends[] = { { "disk_image", apply_disk },
                                       { "full-screen", apply_full_screen },
                                       { "vga", apply_vga },
                                       { "k", apply_k },
-                                      { "net", apply_no_network },
-                                      { "nic", apply_no_network },
-                                      { "audiodev", apply_audiodev },
                                       { 0 } };

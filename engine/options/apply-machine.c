@@ -192,7 +192,7 @@ apply_fw_cfg (VmParser *p, const char *arg, GError **error)
     return vm_fail (error, "name too long (max. 55 char)");
   if (!g_str_has_prefix (spec->name, "opt/"))
     vm_report_error ("%s: warning: externally provided fw_cfg item names should be prefixed with \"opt/\"", p->typed);
-  return spec->gen_id ? vm_parser_unavailable (error) : true;
+  return !spec->gen_id || vm_parser_unavailable (p);
 }
 
 static bool
@@ -262,11 +262,6 @@ apply_acpitable (VmParser *p, const char *arg, GError **error)
     return false;
   if (vm_keyvals_has (list, "data") == vm_keyvals_has (list, "file"))
     return vm_fail (error, "'-acpitable' requires one of 'data' or 'file'");
-  const char *files = vm_keyvals_get (list, vm_keyvals_has (list, "data") ? "data" : "file");
-  g_auto (GStrv) names = g_strsplit (files, ":", -1);
-  for (char **n = names; *n; n++)
-    if (!g_file_test (*n, G_FILE_TEST_EXISTS))
-      return vm_fail (error, "can't open file %s: %s", *n, g_strerror (ENOENT));
   g_ptr_array_add (p->s->acpi_tables, g_steal_pointer (&list));
   return true;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Options about the process itself: start and end, logging, reactions to guest events. */
+#include "engine/options/documented.h"
 #include "engine/options/options-private.h"
 
 #include "engine/base/log.h"
@@ -18,6 +19,9 @@ apply_flag (VmParser *p, const char *arg, GError **error)
     { "nodefaults", &p->s->nodefaults },
     { "no-user-config", &p->s->no_user_config },
     { "daemonize", &p->s->daemonize },
+    { "preconfig", &p->s->preconfig },
+    { "only-migratable", &p->s->only_migratable },
+    { "async-teardown", &p->s->async_teardown },
   };
   const char *name = p->option + strspn (p->option, "-");
 
@@ -141,7 +145,7 @@ apply_dfilter (VmParser *p, const char *arg, GError **error)
   for (char **r = ranges; *r; r++)
     if (!check_range (*r, error))
       return false;
-  return vm_parser_unavailable (error); /* the log has no filter yet */
+  return vm_parser_unavailable (p); /* the log has no filter yet */
 }
 
 static bool
@@ -154,39 +158,146 @@ apply_msg (VmParser *p, const char *arg, GError **error)
     return vm_parser_want_help (p, "keys!", "msg");
   return vm_parser_list (p, list, arg, NULL, 0, error) && vm_parser_check_keys (list, keys, error)
          && vm_keyvals_bool (list, "timestamp", &p->s->msg_timestamp, error)
-         && vm_keyvals_bool (list, "guest-name", &p->s->msg_guest_name, error)
-         && (!(p->s->msg_timestamp || p->s->msg_guest_name) || vm_parser_unavailable (error));
+         && vm_keyvals_bool (list, "guest-name", &p->s->msg_guest_name, error);
 }
 
-/* Accepted where it asks for what is so anyway. */
 static bool
 apply_overcommit (VmParser *p, const char *arg, GError **error)
 {
   static const char *const keys[] = { "mem-lock", "cpu-pm", NULL };
   g_autoptr (VmKeyVals) list = vm_keyvals_new ();
-  bool lock = false, pm = false;
 
-  if (!vm_parser_list (p, list, arg, NULL, 0, error) || !vm_parser_check_keys (list, keys, error)
-      || !vm_keyvals_bool (list, "mem-lock", &lock, error) || !vm_keyvals_bool (list, "cpu-pm", &pm, error))
-    return false;
-  return lock || pm ? vm_parser_unavailable (error) : true;
+  return vm_parser_list (p, list, arg, NULL, 0, error) && vm_parser_check_keys (list, keys, error)
+         && vm_keyvals_bool (list, "mem-lock", &p->s->lock_memory, error)
+         && vm_keyvals_bool (list, "cpu-pm", &p->s->cpu_pm, error);
+}
+
+/* --- what the process may do --- */
+
+static bool
+is_denied (const VmKeyVals *list, const char *key)
+{
+  return !g_strcmp0 (vm_keyvals_get (list, key), "deny");
 }
 
 static bool
 apply_sandbox (VmParser *p, const char *arg, GError **error)
 {
+  static const char *const options[] = { "sandbox", NULL };
   g_autoptr (VmKeyVals) list = vm_keyvals_new ();
-  bool enable = false;
+  VmSandbox sandbox = { 0 };
 
-  if (!vm_parser_list (p, list, arg, "enable", 0, error) || !vm_keyvals_bool (list, "enable", &enable, error))
+  if (!vm_parser_list (p, list, arg, "enable", 0, error)
+      || !vm_documented_check (list, options, VM_DIALECT_OLD, "invalid argument for @", error)
+      || !vm_keyvals_bool (list, "enable", &sandbox.enable, error))
     return false;
-  return enable ? vm_parser_unavailable (error) : true;
+  const char *elevate = vm_keyvals_get (list, "elevateprivileges");
+  sandbox.obsolete_allowed = !g_strcmp0 (vm_keyvals_get (list, "obsolete"), "allow");
+  sandbox.no_elevation = is_denied (list, "elevateprivileges");
+  sandbox.no_elevation_of_children = sandbox.no_elevation || !g_strcmp0 (elevate, "children");
+  sandbox.no_spawn = is_denied (list, "spawn");
+  sandbox.no_resource_control = is_denied (list, "resourcecontrol");
+  p->s->sandbox = sandbox;
+  return true;
+}
+
+static void
+set_string (char **slot, const char *value)
+{
+  g_free (*slot);
+  *slot = g_strdup (value);
 }
 
 static bool
-apply_none_only (VmParser *p, const char *arg, GError **error)
+apply_runas (VmParser *p, const char *arg, GError **error)
 {
-  return !strcmp (arg, "none") || vm_parser_unavailable (error);
+  set_string (&p->s->run_as, arg);
+  set_string (&p->s->run_as_option, p->typed);
+  return true;
+}
+
+static bool
+apply_chroot (VmParser *p, const char *arg, GError **error)
+{
+  set_string (&p->s->chroot, arg);
+  return true;
+}
+
+static bool
+apply_run_with (VmParser *p, const char *arg, GError **error)
+{
+  static const char *const keys[] = { "async-teardown", "chroot", "user", NULL };
+  g_autoptr (VmKeyVals) list = vm_keyvals_new ();
+
+  if (!vm_parser_list (p, list, arg, NULL, 0, error) || !vm_parser_check_keys (list, keys, error)
+      || !vm_keyvals_bool (list, "async-teardown", &p->s->async_teardown, error))
+    return false;
+  if (vm_keyvals_has (list, "chroot"))
+    apply_chroot (p, vm_keyvals_get (list, "chroot"), NULL);
+  if (vm_keyvals_has (list, "user"))
+    apply_runas (p, vm_keyvals_get (list, "user"), NULL);
+  return true;
+}
+
+static bool
+apply_add_fd (VmParser *p, const char *arg, GError **error)
+{
+  static const char *const keys[] = { "fd", "set", "opaque", NULL };
+  g_autoptr (VmKeyVals) list = vm_keyvals_new ();
+  int64_t fd = -1, set = -1;
+
+  if (!vm_parser_list (p, list, arg, NULL, 0, error) || !vm_parser_check_keys (list, keys, error)
+      || !vm_keyvals_int (list, "fd", &fd, error) || !vm_keyvals_int (list, "set", &set, error))
+    return false;
+  if (fd < 0 || fd > G_MAXINT)
+    return vm_fail (error, "fd option is required and must be non-negative");
+  if (fd < 3)
+    return vm_fail (error, "fd cannot be a standard I/O stream");
+  if (set < 0)
+    return vm_fail (error, "set option is required and must be non-negative");
+  VmFdSpec *spec = g_new0 (VmFdSpec, 1);
+  *spec = (VmFdSpec){ (int) fd, set, g_strdup (vm_keyvals_get (list, "opaque")), g_strdup (p->typed) };
+  g_ptr_array_add (p->s->fds, spec);
+  return true;
+}
+
+static bool
+apply_compat (VmParser *p, const char *arg, GError **error)
+{
+  static const char *const options[] = { "compat", NULL };
+  static const char *const inputs[] = { "accept", "reject", "crash", NULL };
+  g_autoptr (VmKeyVals) list = vm_keyvals_new ();
+  int deprecated = p->s->deprecated_input, unstable = p->s->unstable_input;
+
+  if (*arg == '{' ? !vm_keyvals_parse_json (list, arg, error)
+                  : !vm_parser_list (p, list, arg, NULL, VM_KEYVALS_STRICT, error))
+    return false;
+  if (!vm_documented_check (list, options, VM_DIALECT_SCHEMA, NULL, error)
+      || !vm_keyvals_enum (list, "deprecated-input", inputs, &deprecated, error)
+      || !vm_keyvals_enum (list, "unstable-input", inputs, &unstable, error))
+    return false;
+  p->s->deprecated_input = deprecated;
+  p->s->unstable_input = unstable;
+  p->s->hide_deprecated = !g_strcmp0 (vm_keyvals_get (list, "deprecated-output"), "hide");
+  p->s->hide_unstable = !g_strcmp0 (vm_keyvals_get (list, "unstable-output"), "hide");
+  return true;
+}
+
+/* Carried out when the options were listed. */
+static bool
+apply_done (VmParser *p, const char *arg, GError **error)
+{
+  return true;
+}
+
+bool
+vm_parser_finish_process (VmParser *p, GError **error)
+{
+  if (p->incoming && p->loadvm)
+    return vm_fail (error, "'incoming' and 'loadvm' options are mutually exclusive");
+  if (p->s->preconfig && p->s->daemonize)
+    return vm_fail (error, "'preconfig' and 'daemonize' options are mutually exclusive");
+  return true;
 }
 
 const VmApply vm_apply_process[] = { { "S", apply_flag },
@@ -204,5 +315,14 @@ const VmApply vm_apply_process[] = { { "S", apply_flag },
                                      { "msg", apply_msg },
                                      { "overcommit", apply_overcommit },
                                      { "sandbox", apply_sandbox },
-                                     { "gdb", apply_none_only },
+                                     { "preconfig", apply_flag },
+                                     { "only-migratable", apply_flag },
+                                     { "async-teardown", apply_flag },
+                                     { "run-with", apply_run_with },
+                                     { "runas", apply_runas },
+                                     { "chroot", apply_chroot },
+                                     { "add-fd", apply_add_fd },
+                                     { "compat", apply_compat },
+                                     { "set", apply_done },
+                                     { "readconfig", apply_done },
                                      { 0 } };

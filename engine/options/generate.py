@@ -11,14 +11,16 @@ def quote(text):
 
 def main():
     target, source = sys.argv[1:]
-    options, keys = [], []
+    options, keys, rows = [], [], []
     with open(source, encoding='utf-8') as f:
         next(f)
         for line in f:
             option, sub, values, default, section, arch, meaning = line.rstrip('\n').split('\t')
             if sub:
                 keys.append((option.lstrip('-'), sub, values, default, meaning))
-            elif option.startswith('-') and ' ' not in option:
+            elif ' ' in option:
+                rows.append((option.lstrip('-'), '', values, default, meaning))
+            elif option.startswith('-'):
                 options.append((option.lstrip('-'), values, section, arch, meaning))
     # Spellings that have no row of their own.
     have = {o[0] for o in options}
@@ -34,11 +36,12 @@ def main():
             other = 'true' if arch.startswith('other') else 'false'
             out.write(f'  {{ {quote(name)}, {has_arg}, {other}, {quote(section)}, {quote(values)}, '
                       f'{quote(meaning)} }},\n')
-        out.write('  { 0 }\n};\n\nconst VmOptionKey vm_option_keys[] = {\n')
-        for option, key, values, default, meaning in keys:
-            out.write(f'  {{ {quote(option)}, {quote(key)}, {quote(values)}, {quote(default)}, '
-                      f'{quote(meaning)} }},\n')
         out.write('  { 0 }\n};\n')
+        for name, table in (('keys', keys), ('rows', rows)):
+            out.write(f'\nconst VmOptionKey vm_option_{name}[] = {{\n')
+            for row in table:
+                out.write('  { ' + ', '.join(quote(cell) for cell in row) + ' },\n')
+            out.write('  { 0 }\n};\n')
 
 
 main()

@@ -7,15 +7,16 @@
 typedef struct VmParser
 {
   VmSettings *s;
-  const char *option; /* "-hda", as typed */
-  const char *arg;    /* NULL: takes none */
-  const char *typed;  /* "-hda FILE": what messages begin with */
+  const char *name_of_option; /* "hda" */
+  const char *option;         /* "-hda", as typed */
+  const char *arg;            /* NULL: takes none */
+  const char *typed;          /* "-hda FILE": what messages begin with */
   /* Merged over repeats, read at the end. */
-  VmKeyVals *memory, *boot, *name, *rtc, *action;
+  VmKeyVals *memory, *boot, *name, *rtc;
+  GHashTable *ids; /* "netdev x": those taken, by kind */
   bool serial_given, parallel_given, monitor_given;
-  bool snapshot, accel_in_machine;
-  bool machine_help;
-  const char *process_exit; /* not NULL: printed all there is, the status is 0 */
+  bool snapshot, incoming, loadvm;
+  char *unavailable; /* the first line that cannot take effect in this build */
 } VmParser;
 
 typedef bool (*VmApplyFunc) (VmParser *p, const char *arg, GError **error);
@@ -25,7 +26,8 @@ typedef struct VmApply
   VmApplyFunc func;
 } VmApply;
 
-extern const VmApply vm_apply_machine[], vm_apply_backends[], vm_apply_process[]; /* end with a NULL name */
+extern const VmApply vm_apply_machine[], vm_apply_backends[], vm_apply_process[],
+    vm_apply_later[]; /* end with a NULL name */
 
 /* Parses ARG into LIST and warns of old-style booleans. */
 bool vm_parser_list (VmParser *p, VmKeyVals *list, const char *arg, const char *implied, VmKeyValsFlags flags,
@@ -35,10 +37,16 @@ bool vm_parser_check_keys (const VmKeyVals *list, const char *const *keys, GErro
 bool vm_parser_is_help (const char *arg);
 /* Remembers that the list of TOPIC was asked for; the first wins. */
 bool vm_parser_want_help (VmParser *p, const char *topic, const char *argument);
-bool vm_parser_unavailable (GError **error);
+/* True; the line is refused once all others are found to be good. */
+bool vm_parser_unavailable (VmParser *p);
+/* An id is well formed and the first of its kind. */
+bool vm_parser_claim_id (VmParser *p, const char *kind, const char *id, GError **error);
+bool vm_parser_check_display (VmParser *p, const char *type, const VmKeyVals *list, GError **error);
+bool vm_parser_check_vnc (VmParser *p, const char *arg, GError **error);
 /* Once all is read: the merged lists become settings, what excludes each other is refused. */
 bool vm_parser_finish_machine (VmParser *p, GError **error);
 bool vm_parser_finish_backends (VmParser *p, GError **error);
+bool vm_parser_finish_process (VmParser *p, GError **error);
 
 void vm_options_print_help (void);
 void vm_options_print_version (const char *argv0);

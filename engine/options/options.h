@@ -20,7 +20,8 @@ typedef struct VmOptionKey
 } VmOptionKey;
 
 extern const VmOptionInfo vm_option_infos[]; /* ends with a NULL name */
-extern const VmOptionKey vm_option_keys[];
+extern const VmOptionKey vm_option_keys[];   /* ends with a NULL option */
+extern const VmOptionKey vm_option_rows[];   /* kinds of an option's list: "netdev user"; no keys */
 
 typedef enum VmOptionsResult
 {
@@ -31,6 +32,10 @@ typedef enum VmOptionsResult
 
 /* Reads the whole command line. ARGV[0] decides which name -version gives. */
 VmOptionsResult vm_options_parse (int argc, char *const *argv, VmSettings *settings, GError **error);
+/* The same, reading the files it needs through READ: for tests and fuzzers. */
+typedef bool (*VmReadFile) (const char *path, char **text, gsize *len, GError **error);
+VmOptionsResult vm_options_parse_with (int argc, char *const *argv, VmSettings *settings, VmReadFile read,
+                                       GError **error);
 /* The key names of "-drive help" and the like, one to a line. */
 void vm_options_print_keys (const char *option);
 const VmOptionInfo *vm_option_find (const char *name);

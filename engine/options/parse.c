@@ -3,8 +3,9 @@
 #include "engine/options/options-private.h"
 
 #include "engine/base/log.h"
+#include "engine/options/tokens.h"
 
-#include <stdio.h>
+#include <errno.h>
 
 const VmOptionInfo *
 vm_option_find (const char *name)
@@ -18,7 +19,7 @@ vm_option_find (const char *name)
 static const VmApply *
 find_apply (const char *name)
 {
-  const VmApply *const tables[] = { vm_apply_machine, vm_apply_backends, vm_apply_process };
+  const VmApply *const tables[] = { vm_apply_machine, vm_apply_backends, vm_apply_process, vm_apply_later };
 
   for (size_t t = 0; t < G_N_ELEMENTS (tables); t++)
     for (const VmApply *a = tables[t]; a->name; a++)
@@ -75,72 +76,55 @@ vm_parser_want_help (VmParser *p, const char *topic, const char *argument)
   return true;
 }
 
+/* Remembered, so that what is wrong elsewhere on the line is told first. */
 bool
-vm_parser_unavailable (GError **error)
+vm_parser_unavailable (VmParser *p)
 {
-  g_set_error (error, VM_ERROR, VM_ERROR_NOT_AVAILABLE, "not available in this build");
-  return false;
+  if (!p->unavailable)
+    p->unavailable = g_strdup_printf ("%s: not available in this build", p->typed);
+  return true;
 }
 
-/* The name behind one or two dashes; NULL when TOKEN is none. */
-static const char *
-option_name (const char *token)
+bool
+vm_parser_claim_id (VmParser *p, const char *kind, const char *id, GError **error)
 {
-  const char *name = token + (token[1] == '-' ? 2 : 1);
-
-  return *name && *name != '-' ? name : NULL;
-}
-
-/* First pass: every name is known and has its argument. */
-static bool
-check_names (int argc, char *const *argv, GError **error)
-{
-  for (int i = 1; i < argc; i++)
-    {
-      if (argv[i][0] != '-')
-        continue;
-      const char *name = option_name (argv[i]);
-      const VmOptionInfo *info = name ? vm_option_find (name) : NULL;
-      if (!info)
-        return vm_fail (error, "%s: invalid option", argv[i]);
-      if (info->has_arg && ++i >= argc)
-        return vm_fail (error, "%s: requires an argument", argv[i - 1]);
-    }
+  if (!vm_id_well_formed (id))
+    return vm_fail (error, "Parameter 'id' expects an identifier\n"
+                           "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter.");
+  if (!g_hash_table_add (p->ids, g_strdup_printf ("%s %s", kind, id)))
+    return vm_fail (error, "Duplicate ID '%s' for %s", id, kind);
   return true;
 }
 
 static bool
-apply_one (VmParser *p, const char *name, GError **error)
+apply_one (VmParser *p, const VmToken *token, GError **error)
 {
-  const VmOptionInfo *info = vm_option_find (name);
-  const VmApply *apply = find_apply (name);
+  const VmOptionInfo *info = vm_option_find (token->name);
+  const VmApply *apply = find_apply (token->name);
 
+  if (token->error)
+    {
+      g_propagate_error (error, g_error_copy (token->error));
+      return false;
+    }
   if (info && info->foreign)
     return vm_fail (error, "Option not supported for this target");
-  if (!apply)
-    return vm_parser_unavailable (error);
-  return apply->func (p, p->arg, error);
+  return apply ? apply->func (p, p->arg, error) : vm_parser_unavailable (p);
 }
 
 static bool
-apply_all (VmParser *p, int argc, char *const *argv, GError **error)
+apply_all (VmParser *p, const GPtrArray *tokens, GError **error)
 {
-  for (int i = 1; i < argc; i++)
+  for (guint i = 0; i < tokens->len; i++)
     {
-      g_autofree char *typed = NULL;
-      const char *name = "disk_image";
-      p->option = argv[i];
-      p->arg = argv[i];
-      if (argv[i][0] == '-')
+      const VmToken *token = g_ptr_array_index (tokens, i);
+      p->name_of_option = token->name;
+      p->option = token->option;
+      p->arg = token->arg;
+      p->typed = token->typed;
+      if (!apply_one (p, token, error))
         {
-          name = option_name (argv[i]);
-          p->arg = vm_option_find (name)->has_arg ? argv[++i] : NULL;
-        }
-      typed = p->arg && p->arg != p->option ? g_strdup_printf ("%s %s", p->option, p->arg) : g_strdup (p->option);
-      p->typed = typed;
-      if (!apply_one (p, name, error))
-        {
-          g_prefix_error (error, "%s: ", typed);
+          g_prefix_error (error, "%s: ", token->typed);
           return false;
         }
     }
@@ -148,23 +132,21 @@ apply_all (VmParser *p, int argc, char *const *argv, GError **error)
 }
 
 static bool
-wants_user_config (int argc, char *const *argv)
+wants_user_config (const GPtrArray *tokens)
 {
-  for (int i = 1; i < argc; i++)
-    if (!strcmp (argv[i], "-no-user-config") || !strcmp (argv[i], "--no-user-config"))
+  for (guint i = 0; i < tokens->len; i++)
+    if (!strcmp (((const VmToken *) g_ptr_array_index (tokens, i))->name, "no-user-config"))
       return false;
   return true;
 }
 
 /* -h and -version win over all but unknown names. */
 static bool
-print_and_leave (int argc, char *const *argv)
+print_and_leave (const GPtrArray *tokens, const char *argv0)
 {
-  for (int i = 1; i < argc; i++)
+  for (guint i = 0; i < tokens->len; i++)
     {
-      if (argv[i][0] != '-')
-        continue;
-      const char *name = option_name (argv[i]);
+      const char *name = ((const VmToken *) g_ptr_array_index (tokens, i))->name;
       if (!strcmp (name, "h") || !strcmp (name, "help"))
         {
           vm_options_print_help ();
@@ -172,37 +154,83 @@ print_and_leave (int argc, char *const *argv)
         }
       if (!strcmp (name, "version"))
         {
-          vm_options_print_version (argv[0]);
+          vm_options_print_version (argv0);
           return true;
         }
-      if (vm_option_find (name)->has_arg)
-        i++;
     }
   return false;
 }
 
+static bool
+read_host_file (const char *path, char **text, gsize *len, GError **error)
+{
+  g_autoptr (GError) why = NULL;
+
+  if (g_file_get_contents (path, text, len, &why))
+    return true;
+  int code = errno;
+  return vm_fail (error, "Could not open '%s': %s", path, g_strerror (code));
+}
+
+/* The host's own file comes before the command line; that there is none is usual. */
+static void
+add_user_config (GPtrArray *tokens, VmReadFile read)
+{
+  g_autoptr (GPtrArray) first = g_ptr_array_new ();
+  g_autofree char *text = NULL;
+  gsize len;
+
+  if (!read (VM_USER_CONFIG, &text, &len, NULL))
+    return;
+  vm_tokens_from_config (first, VM_USER_CONFIG, text, len);
+  for (guint i = 0; i < first->len; i++)
+    g_ptr_array_insert (tokens, (int) i, g_ptr_array_index (first, i));
+}
+
+static VmOptionsResult
+read_tokens (VmParser *p, GPtrArray *tokens, GError **error)
+{
+  if (!apply_all (p, tokens, error))
+    return VM_OPTIONS_FAIL;
+  if (p->s->help_topic)
+    return VM_OPTIONS_RUN;
+  if (!vm_parser_finish_machine (p, error) || !vm_parser_finish_backends (p, error)
+      || !vm_parser_finish_process (p, error))
+    return VM_OPTIONS_FAIL;
+  if (p->unavailable)
+    {
+      g_set_error_literal (error, VM_ERROR, VM_ERROR_NOT_AVAILABLE, p->unavailable);
+      return VM_OPTIONS_FAIL;
+    }
+  return VM_OPTIONS_RUN;
+}
+
 VmOptionsResult
-vm_options_parse (int argc, char *const *argv, VmSettings *settings, GError **error)
+vm_options_parse_with (int argc, char *const *argv, VmSettings *settings, VmReadFile read, GError **error)
 {
   g_autoptr (VmKeyVals) memory = vm_keyvals_new ();
   g_autoptr (VmKeyVals) boot = vm_keyvals_new ();
   g_autoptr (VmKeyVals) name = vm_keyvals_new ();
   g_autoptr (VmKeyVals) rtc = vm_keyvals_new ();
-  g_autoptr (VmKeyVals) action = vm_keyvals_new ();
-  VmParser p = { .s = settings, .memory = memory, .boot = boot, .name = name, .rtc = rtc, .action = action };
+  g_autoptr (GHashTable) ids = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  g_autoptr (GPtrArray) tokens = g_ptr_array_new_with_free_func ((GDestroyNotify) vm_token_free);
+  VmParser p = { .s = settings, .memory = memory, .boot = boot, .name = name, .rtc = rtc, .ids = ids };
 
-  if (!check_names (argc, argv, error))
+  if (!vm_tokens_from_argv (tokens, argc, argv, read, &settings->machine_file, error))
     return VM_OPTIONS_FAIL;
-  if (print_and_leave (argc, argv))
+  if (print_and_leave (tokens, argv[0]))
     return VM_OPTIONS_DONE;
-  settings->no_user_config = !wants_user_config (argc, argv);
-  if (!apply_all (&p, argc, argv, error))
-    return VM_OPTIONS_FAIL;
-  if (p.process_exit)
-    return VM_OPTIONS_DONE;
-  if (settings->help_topic)
-    return VM_OPTIONS_RUN;
-  if (!vm_parser_finish_machine (&p, error) || !vm_parser_finish_backends (&p, error))
-    return VM_OPTIONS_FAIL;
-  return VM_OPTIONS_RUN;
+  settings->no_user_config = !wants_user_config (tokens);
+  if (!settings->no_user_config)
+    add_user_config (tokens, read);
+  vm_tokens_expand (tokens, settings->machine_file, read);
+  VmOptionsResult result = read_tokens (&p, tokens, error);
+  g_free (p.unavailable);
+  return result;
+}
+
+VmOptionsResult
+vm_options_parse (int argc, char *const *argv, VmSettings *settings, GError **error)
+{
+  return vm_options_parse_with (argc, argv, settings, read_host_file, error);
 }

@@ -29,6 +29,14 @@ fw_cfg_free (gpointer data)
 }
 
 static void
+fd_free (gpointer data)
+{
+  g_free (((VmFdSpec *) data)->opaque);
+  g_free (((VmFdSpec *) data)->text);
+  g_free (data);
+}
+
+static void
 option_rom_free (gpointer data)
 {
   g_free (((VmOptionRom *) data)->file);
@@ -113,6 +121,7 @@ vm_settings_new (void)
   s->objects = g_ptr_array_new_with_free_func ((GDestroyNotify) vm_device_spec_free);
   s->char_specs = g_ptr_array_new_with_free_func (char_spec_free);
   s->monitors = g_ptr_array_new_with_free_func (mon_spec_free);
+  s->fds = g_ptr_array_new_with_free_func (fd_free);
   s->smp = (VmSmp){ 1, 1, 1, 1, 1, 1, 1, 1 };
   s->boot_splash_time = s->boot_reboot_timeout = -1;
   s->on_panic = VM_PANIC_SHUTDOWN;
@@ -125,14 +134,15 @@ void
 vm_settings_free (VmSettings *s)
 {
   char *const strings[] = {
-    s->machine,      s->cpu,        s->mem_path,      s->kernel,          s->initrd,      s->append,
-    s->dtb,          s->firmware,   s->boot_order,    s->boot_once,       s->boot_splash, s->name,
-    s->process_name, s->qtest_log,  s->vga,           s->keyboard_layout, s->display,     s->pidfile,
-    s->log_file,     s->help_topic, s->help_argument,
+    s->machine,         s->cpu,          s->mem_path,     s->kernel,        s->initrd,
+    s->append,          s->dtb,          s->firmware,     s->boot_order,    s->boot_once,
+    s->boot_splash,     s->name,         s->process_name, s->qtest_log,     s->vga,
+    s->keyboard_layout, s->display,      s->pidfile,      s->log_file,      s->help_topic,
+    s->help_argument,   s->machine_file, s->run_as,       s->run_as_option, s->chroot,
   };
   GPtrArray *const lists[] = {
-    s->accels,    s->globals, s->fw_cfg,  s->option_roms, s->smbios,     s->acpi_tables,
-    s->data_dirs, s->drives,  s->devices, s->objects,     s->char_specs, s->monitors,
+    s->accels, s->globals, s->fw_cfg,  s->option_roms, s->smbios,   s->acpi_tables, s->data_dirs,
+    s->drives, s->devices, s->objects, s->char_specs,  s->monitors, s->fds,
   };
 
   for (size_t i = 0; i < G_N_ELEMENTS (strings); i++)

@@ -143,6 +143,29 @@ typedef struct VmMonSpec
   bool pretty;
 } VmMonSpec;
 
+typedef struct VmFdSpec
+{ /* -add-fd */
+  int fd;
+  int64_t set;
+  char *opaque; /* NULL: none */
+  char *text;   /* as typed, for messages */
+} VmFdSpec;
+
+typedef enum VmCompatInput
+{
+  VM_COMPAT_ACCEPT,
+  VM_COMPAT_REJECT,
+  VM_COMPAT_CRASH
+} VmCompatInput;
+
+typedef struct VmSandbox
+{ /* -sandbox: what is forbidden */
+  bool enable;
+  bool obsolete_allowed;
+  bool no_elevation, no_elevation_of_children;
+  bool no_spawn, no_resource_control;
+} VmSandbox;
+
 typedef struct VmSettings
 {
   /* board and processors */
@@ -212,6 +235,16 @@ typedef struct VmSettings
   /* process */
   char *pidfile;
   bool daemonize;
+  char *machine_file;  /* --machine FILE: paths are relative to its folder; NULL: none */
+  char *run_as;        /* "user" or "uid:gid" */
+  char *run_as_option; /* as typed, for messages */
+  char *chroot;
+  bool async_teardown;
+  bool lock_memory, cpu_pm; /* -overcommit */
+  VmSandbox sandbox;
+  GPtrArray *fds; /* VmFdSpec * */
+  VmCompatInput deprecated_input, unstable_input;
+  bool hide_deprecated, hide_unstable;
   uint32_t log_items;
   char *log_file;
   bool msg_timestamp, msg_guest_name;

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Options whose back ends are not there yet: keys and values are checked as documented, then the line is explained.
+ * What becomes available moves from here to a file of its own. */
+#include "engine/options/documented.h"
+#include "engine/options/options-private.h"
+
+typedef struct Family
+{
+  const char *option;
+  const char *like;     /* the option that documents the rest of the keys; NULL: none */
+  const char *type_key; /* implied first key that selects the kind; NULL: there are no kinds */
+  VmDialect dialect;
+  const char *enum_error; /* see vm_documented_check() */
+  const char *type_error; /* around the kind; NULL: "does not accept value" */
+  const char *id_error;   /* NULL: "Parameter 'id' is missing"; "": needs none */
+  const char *idle;       /* the kind that asks for nothing */
+} Family;
+
+static const Family families[] = {
+  { "netdev", NULL, "type", VM_DIALECT_VISITOR, NULL, NULL, NULL, NULL },
+  { "nic", "netdev", "type", VM_DIALECT_VISITOR, NULL, NULL, "", "none" },
+  { "net", "netdev", "type", VM_DIALECT_VISITOR, NULL, NULL, "", "none" },
+  { "numa", NULL, "type", VM_DIALECT_VISITOR, NULL, NULL, "", NULL },
+  { "blockdev", NULL, "driver", VM_DIALECT_SCHEMA, NULL, NULL, "", NULL },
+  { "audiodev", NULL, "driver", VM_DIALECT_SCHEMA, NULL, NULL, NULL, "none" },
+  { "audio", "audiodev", "driver", VM_DIALECT_SCHEMA, "Unknown sound card name `@@'", NULL, "", "none" },
+  { "fsdev", NULL, "fsdriver", VM_DIALECT_OLD, "invalid @ property '@'", "fsdev: fsdriver @ not found",
+    "fsdev: No id specified", NULL },
+  { "virtfs", NULL, "fsdriver", VM_DIALECT_OLD, "invalid @ property '@'", "fsdev: fsdriver @ not found", "", NULL },
+  { "tpmdev", NULL, "type", VM_DIALECT_OLD, NULL,
+    "Parameter 'type' expects a TPM backend type\nSupported TPM types (choose only one):\n"
+    " passthrough   Passthrough TPM backend driver\n    emulator   TPM emulator backend driver",
+    NULL, NULL },
+  { "iscsi", NULL, NULL, VM_DIALECT_OLD, "", NULL, "", NULL },
+  { "spice", NULL, NULL, VM_DIALECT_OLD, "invalid @: @", NULL, "", NULL },
+};
+
+static const Family *
+find_family (const char *option)
+{
+  for (size_t i = 0; i < G_N_ELEMENTS (families); i++)
+    if (!strcmp (families[i].option, option))
+      return &families[i];
+  return NULL;
+}
+
+/* Kinds without keys of their own stand among the values; some are another's twin. */
+static const char *
+row_of_kind (const char *kind)
+{
+  static const char *const twins[][2]
+      = { { "null-aio", "null-co" }, { "https", "http" }, { "ftp", "http" }, { "ftps", "http" } };
+
+  for (size_t i = 0; i < G_N_ELEMENTS (twins); i++)
+    if (!strcmp (kind, twins[i][0]))
+      return twins[i][1];
+  return kind;
+}
+
+static bool
+has_row (const char *option, const char *kind)
+{
+  g_autofree char *name = g_strdup_printf ("%s %s", option, kind);
+
+  for (const VmOptionKey *k = vm_option_rows; k->option; k++)
+    if (!strcmp (k->option, name))
+      return true;
+  return false;
+}
+
+static bool
+kind_is_known (const Family *f, const char *kind)
+{
+  static const char *const other_hosts[]
+      = { "vmnet-host", "vmnet-shared", "vmnet-bridged", "coreaudio", "dsound", "help", NULL };
+  const char *const options[] = { f->option, f->like, NULL };
+
+  if (g_strv_contains (other_hosts, kind))
+    return false;
+  for (size_t i = 0; options[i]; i++)
+    {
+      const VmOptionKey *row = vm_documented_key (&options[i], f->type_key);
+      g_auto (GStrv) words = row ? vm_documented_words (row->values) : NULL;
+      if (has_row (options[i], row_of_kind (kind)) || (words && g_strv_contains ((const char *const *) words, kind)))
+        return true;
+    }
+  return false;
+}
+
+static bool
+refuse_kind (const Family *f, const char *kind, GError **error)
+{
+  if (!f->type_error)
+    return vm_fail (error, "Parameter '%s' does not accept value '%s'", f->type_key, kind);
+  const char *mark = strchr (f->type_error, '@');
+  if (!mark)
+    return vm_fail (error, "%s", f->type_error);
+  return vm_fail (error, "%.*s%s%s", (int) (mark - f->type_error), f->type_error, kind, mark + 1);
+}
+
+static bool
+check_id (VmParser *p, const Family *f, const VmKeyVals *list, GError **error)
+{
+  const char *id = vm_keyvals_get (list, "id");
+
+  if (!id && !f->id_error)
+    return vm_fail (error, "Parameter 'id' is missing");
+  if (!id && *f->id_error)
+    return vm_fail (error, "%s", f->id_error);
+  return !id || vm_parser_claim_id (p, f->option, id, error);
+}
+
+static bool
+check_node_name (VmParser *p, const VmKeyVals *list, GError **error)
+{
+  const char *name = vm_keyvals_get (list, "node-name");
+
+  if (!name)
+    return vm_fail (error, "'node-name' must be specified for the root node");
+  if (!vm_id_well_formed (name))
+    return vm_fail (error, "Invalid node-name: '%s'", name);
+  return vm_parser_claim_id (p, "node", name, NULL) || vm_fail (error, "Duplicate nodes with node-name='%s'", name);
+}
+
+static bool
+check_keys (const Family *f, const char *kind, const VmKeyVals *list, bool json, GError **error)
+{
+  g_autofree char *own = g_strdup_printf ("%s %s", f->option, row_of_kind (kind));
+  g_autofree char *other = g_strdup_printf ("%s %s", f->like ? f->like : "", row_of_kind (kind));
+  const char *const options[]
+      = { f->option, own, f->like ? other : NULL, !strcmp (f->option, "audio") ? f->like : NULL, NULL };
+  VmDialect dialect = json ? VM_DIALECT_SCHEMA : f->dialect;
+
+  return vm_documented_check (list, options, dialect, f->enum_error, error)
+         && vm_documented_check_required (list, own, !f->id_error, error)
+         && (!f->like || vm_documented_check_required (list, other, false, error));
+}
+
+static bool
+check_fsdev (const Family *f, const char *kind, const VmKeyVals *list, GError **error)
+{
+  if (!strcmp (f->option, "virtfs") && !vm_keyvals_has (list, "mount_tag"))
+    return vm_fail (error, "Usage: -virtfs fsdriver,mount_tag=tag");
+  if (!strcmp (kind, "local") && !vm_keyvals_has (list, "security_model"))
+    return vm_fail (error, "security_model property not set\n"
+                           "Valid options are: security_model=[passthrough|mapped-xattr|mapped-file|none]");
+  return true;
+}
+
+static bool
+read_list (VmParser *p, const Family *f, VmKeyVals *list, const char *arg, GError **error)
+{
+  static const char *const with_json[] = { "netdev", "blockdev", "audiodev", NULL };
+
+  if (*arg == '{' && g_strv_contains (with_json, f->option))
+    return vm_keyvals_parse_json (list, arg, error);
+  return vm_parser_list (p, list, arg, f->type_key, f->dialect == VM_DIALECT_SCHEMA ? VM_KEYVALS_STRICT : 0, error);
+}
+
+static bool
+check_family (VmParser *p, const Family *f, const char *arg, GError **error)
+{
+  g_autoptr (VmKeyVals) list = vm_keyvals_new ();
+  bool is_fs = g_str_has_suffix (f->type_key ? f->type_key : "", "fsdriver");
+
+  if (!read_list (p, f, list, arg, error))
+    return false;
+  const char *kind = f->type_key ? vm_keyvals_get (list, f->type_key) : "";
+  if (kind && vm_parser_is_help (kind) && f->type_key)
+    return vm_parser_want_help (p, f->option, NULL);
+  if (!strcmp (f->option, "net") && !kind && vm_keyvals_has (list, "netdev"))
+    kind = "nic";
+  if (is_fs && !check_id (p, f, list, error))
+    return false;
+  if (!kind)
+    return vm_fail (error, "Parameter '%s' is missing", f->type_key);
+  if (f->dialect == VM_DIALECT_OLD && !is_fs && !check_id (p, f, list, error))
+    return false;
+  if (f->type_key && !kind_is_known (f, kind))
+    return refuse_kind (f, kind, error);
+  if (f->dialect != VM_DIALECT_OLD && !check_id (p, f, list, error))
+    return false;
+  if (is_fs && !check_fsdev (f, kind, list, error))
+    return false;
+  if (!check_keys (f, kind, list, *arg == '{', error))
+    return false;
+  if (!strcmp (f->option, "blockdev") && !check_node_name (p, list, error))
+    return false;
+  if (!strcmp (f->option, "nic") || !strcmp (f->option, "net") || !strcmp (f->option, "netdev"))
+    p->s->default_nic = false;
+  return (f->idle && !strcmp (f->idle, kind)) || vm_parser_unavailable (p);
+}
+
+static bool
+apply_family (VmParser *p, const char *arg, GError **error)
+{
+  return check_family (p, find_family (p->name_of_option), arg, error);
+}
+
+bool
+vm_parser_check_display (VmParser *p, const char *type, const VmKeyVals *list, GError **error)
+{
+  g_autofree char *own = g_strdup_printf ("display %s", type);
+  const char *const options[] = { "display", own, NULL };
+  g_autoptr (VmKeyVals) rest = vm_keyvals_copy (list);
+
+  vm_keyvals_remove (rest, "type");
+  return vm_documented_check (rest, options, VM_DIALECT_SCHEMA, NULL, error);
+}
+
+/* --- those with a form of their own --- */
+
+bool
+vm_parser_check_vnc (VmParser *p, const char *arg, GError **error)
+{
+  static const char *const options[] = { "vnc", NULL };
+  g_autoptr (VmKeyVals) list = vm_keyvals_new ();
+
+  if (!vm_parser_list (p, list, arg, "vnc", 0, error))
+    return false;
+  g_autofree char *where = g_strdup (vm_keyvals_get (list, "vnc"));
+  vm_keyvals_remove (list, "vnc");
+  if (!vm_documented_check (list, options, VM_DIALECT_OLD, "unknown vnc @= option", error))
+    return false;
+  if (where && !strcmp (where, "none"))
+    return true;
+  if (!where || !strchr (where, ':'))
+    return vm_fail (error, "no vnc port specified");
+  return vm_parser_unavailable (p);
+}
+
+static bool
+apply_usbdevice (VmParser *p, const char *arg, GError **error)
+{
+  static const char *const options[] = { "usbdevice", NULL };
+
+  return vm_documented_key (options, arg) ? vm_parser_unavailable (p)
+                                          : vm_fail (error, "could not add USB device '%s'", arg);
+}
+
+static bool
+apply_icount (VmParser *p, const char *arg, GError **error)
+{
+  static const char *const options[] = { "icount", NULL };
+  g_autoptr (VmKeyVals) list = vm_keyvals_new ();
+  uint64_t shift = 0;
+
+  if (!vm_parser_list (p, list, arg, "shift", 0, error))
+    return false;
+  if (!vm_documented_check (list, options, VM_DIALECT_OLD, "", error))
+    return false;
+  const char *text = vm_keyvals_get (list, "shift"), *rr = vm_keyvals_get (list, "rr");
+  bool align = false, sleep = true;
+  if (!vm_keyvals_bool (list, "align", &align, error) || !vm_keyvals_bool (list, "sleep", &sleep, error))
+    return false;
+  if (!text)
+    return !vm_keyvals_has (list, "align") || vm_fail (error, "Please specify shift option when using align");
+  if (strcmp (text, "auto") != 0 && (!vm_keyvals_uint (list, "shift", &shift, 10, NULL)))
+    return vm_fail (error, "icount: Invalid shift value");
+  if (align && !sleep)
+    return vm_fail (error, "align=on and sleep=off are incompatible");
+  if (!strcmp (text, "auto") && !sleep)
+    return vm_fail (error, "shift=auto and sleep=off are incompatible");
+  if (rr && strcmp (rr, "record") != 0 && strcmp (rr, "replay") != 0)
+    return vm_fail (error, "Invalid icount rr option: %s", rr);
+  if (rr && !vm_keyvals_has (list, "rrfile"))
+    return vm_fail (error, "File name not specified for replay");
+  return vm_parser_unavailable (p);
+}
+
+static bool
+apply_incoming (VmParser *p, const char *arg, GError **error)
+{
+  static const char *const schemes[] = { "tcp:", "rdma:", "unix:", "fd:", "file:", "exec:" };
+
+  p->incoming = true;
+  if (!strcmp (arg, "defer"))
+    return vm_parser_unavailable (p);
+  for (size_t i = 0; i < G_N_ELEMENTS (schemes); i++)
+    if (g_str_has_prefix (arg, schemes[i]))
+      {
+        if (i < 2 && !strchr (arg + strlen (schemes[i]), ':'))
+          return vm_fail (error, "error parsing address '%s'", arg + strlen (schemes[i]));
+        return vm_parser_unavailable (p);
+      }
+  return vm_fail (error, "unknown migration protocol: %s", arg);
+}
+
+static bool
+apply_loadvm (VmParser *p, const char *arg, GError **error)
+{
+  p->loadvm = true;
+  return vm_parser_unavailable (p);
+}
+
+static bool
+apply_trace (VmParser *p, const char *arg, GError **error)
+{
+  static const char *const keys[] = { "enable", "events", "file", NULL };
+  g_autoptr (VmKeyVals) list = vm_keyvals_new ();
+
+  return vm_parser_list (p, list, arg, "enable", 0, error) && vm_parser_check_keys (list, keys, error)
+         && vm_parser_unavailable (p);
+}
+
+static bool
+apply_plugin (VmParser *p, const char *arg, GError **error)
+{
+  g_autoptr (VmKeyVals) list = vm_keyvals_new ();
+
+  if (!vm_parser_list (p, list, arg, "file", 0, error))
+    return false;
+  return vm_keyvals_has (list, "file") ? vm_parser_unavailable (p) : vm_fail (error, "-plugin needs file=");
+}
+
+static bool
+apply_later (VmParser *p, const char *arg, GError **error)
+{
+  return vm_parser_unavailable (p);
+}
+
+static bool
+apply_vnc (VmParser *p, const char *arg, GError **error)
+{
+  return vm_parser_check_vnc (p, arg, error);
+}
+
+/* Of a host this program does not know. */
+static bool
+apply_xen (VmParser *p, const char *arg, GError **error)
+{
+  return vm_fail (error, "Option not supported for this target");
+}
+
+const VmApply vm_apply_later[] = { { "netdev", apply_family },
+                                   { "nic", apply_family },
+                                   { "net", apply_family },
+                                   { "numa", apply_family },
+                                   { "blockdev", apply_family },
+                                   { "audiodev", apply_family },
+                                   { "audio", apply_family },
+                                   { "fsdev", apply_family },
+                                   { "virtfs", apply_family },
+                                   { "tpmdev", apply_family },
+                                   { "iscsi", apply_family },
+                                   { "spice", apply_family },
+                                   { "vnc", apply_vnc },
+                                   { "usbdevice", apply_usbdevice },
+                                   { "icount", apply_icount },
+                                   { "incoming", apply_incoming },
+                                   { "loadvm", apply_loadvm },
+                                   { "trace", apply_trace },
+                                   { "plugin", apply_plugin },
+                                   { "audio-help", apply_later },
+                                   { "portrait", apply_later },
+                                   { "rotate", apply_later },
+                                   { "enable-sync-profile", apply_later },
+                                   { "perfmap", apply_later },
+                                   { "jitdump", apply_later },
+                                   { "dump-vmstate", apply_later },
+                                   { "xen-domid", apply_xen },
+                                   { "xen-attach", apply_xen },
+                                   { "xen-domid-restrict", apply_xen },
+                                   { 0 } };
