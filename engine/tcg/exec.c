@@ -10,9 +10,6 @@
 #include "engine/tcg/sys/sys.h"
 #include "engine/x86/model.h"
 
-/* Mode bits that generated code does not know about: such code runs on tier 0. */
-#define TIER0_MODES (VM_MODE_TF | VM_MODE_RF | VM_MODE_AC_CHECK | VM_MODE_BP | VM_MODE_ICOUNT)
-
 /* --- code look-up ------------------------------------------------------------------------------- */
 
 static void
@@ -63,6 +60,18 @@ is_canonical (const VmX86Env *env, uint64_t pc)
   unsigned shift = env->cr4 & VM_CR4_LA57 ? 7 : 16;
 
   return (uint64_t) ((int64_t) (pc << shift) >> shift) == pc;
+}
+
+VmCodeView *
+vm_tcg_known_code (VmX86Env *env, uint64_t pc)
+{
+  VmTcgExec *x = vm_tcg_exec_part (env);
+  unsigned ctx = vm_tlb_context (env);
+  const VmItlbEntry *entry = &x->itlb[ctx][(pc >> VM_PAGE_SHIFT) & (VM_ITLB_SIZE - 1)];
+
+  check_itlb_key (env, x, ctx);
+  return entry->tag == (pc & VM_PAGE_MASK) ? vm_code_view_by_id (vm_tcg_cpu (env)->code, entry->id >> VM_PAGE_SHIFT)
+                                           : NULL;
 }
 
 VmCodeView *
@@ -175,7 +184,7 @@ run (VmX86Env *env, VmTcgExec *x)
     return;
   if (env->mode & VM_MODE_BP)
     vm_sys_check_code_breakpoint (env, pc);
-  if (G_UNLIKELY (env->mode & TIER0_MODES || env->shadow || x->vcpu->singlestep))
+  if (G_UNLIKELY (env->mode & VM_TIER0_MODES || env->shadow || x->vcpu->singlestep))
     {
       step_uncached (env);
       return;

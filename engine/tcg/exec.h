@@ -56,6 +56,9 @@ typedef struct VmTcgExec {
 #define VM_TCG_EXEC_OFFSET ((sizeof (VmTcgCpu) + 63) & ~(size_t) 63)
 _Static_assert (VM_TCG_EXEC_OFFSET + sizeof (VmTcgExec) <= VM_X86_ACCEL_AREA, "both parts fit");
 
+/* Mode bits that generated code does not know about: such code runs on tier 0. */
+#define VM_TIER0_MODES (VM_MODE_TF | VM_MODE_RF | VM_MODE_AC_CHECK | VM_MODE_BP | VM_MODE_ICOUNT)
+
 static inline VmTcgExec *
 vm_tcg_exec_part (VmX86Env *env)
 {
@@ -74,6 +77,9 @@ vm_tcg_pc (const VmX86Env *env)
 /* The view of the page at PC, filled into the table when generated code may use it (*DIRECT). Raises #PF; NULL:
  * the page is no RAM, or not wholly inside the code segment, or must not be cached yet. */
 VmCodeView *vm_tcg_lookup_code (VmX86Env *env, uint64_t pc, bool *direct);
+
+/* The same when the table has it, else NULL. */
+VmCodeView *vm_tcg_known_code (VmX86Env *env, uint64_t pc);
 
 VmVcpuExit vm_tcg_exec (VmVcpu *vcpu);
 bool       vm_tcg_exec_begin (VmVcpu *vcpu, GError **error);

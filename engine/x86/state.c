@@ -247,7 +247,9 @@ clock_ns (VmX86Cpu *cpu)
 static uint64_t
 base_tsc (VmX86Cpu *cpu)
 {
-  return vm_muldiv64 (clock_ns (cpu), cpu->tsc_frequency ? cpu->tsc_frequency : VM_NS_PER_SEC, VM_NS_PER_SEC);
+  uint64_t frequency = cpu->tsc_frequency ? cpu->tsc_frequency : VM_NS_PER_SEC;
+
+  return frequency == VM_NS_PER_SEC ? (uint64_t) clock_ns (cpu) : vm_muldiv64 (clock_ns (cpu), frequency, VM_NS_PER_SEC);
 }
 
 uint64_t

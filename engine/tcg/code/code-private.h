@@ -9,6 +9,9 @@ struct CodeWait {
   int refs, remaining; /* atomic */
 };
 
+#define RECENT_PAGES_BITS  12
+#define RECENT_BLOCKS_BITS 13
+
 struct VmCode {
   VmCodeShared    *shared;
   VmX86Cpu        *cpu;
@@ -16,6 +19,9 @@ struct VmCode {
   GHashTable      *pages;   /* number of the RAM page -> VmCodePage */
   GHashTable      *blocks;  /* key -> VmBlock, live */
   GPtrArray       *views;   /* by id */
+  /* In front of the two tables, by hash. */
+  struct { uint64_t number; VmCodePage *page; } recent_page[1 << RECENT_PAGES_BITS];
+  VmBlock         *recent_block[1 << RECENT_BLOCKS_BITS];
   size_t           memory;  /* bytes of decoded instructions */
   uint32_t         kills;
   const VmCodeOps *ops;

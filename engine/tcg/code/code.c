@@ -13,6 +13,30 @@ page_number (const VmRamBlock *ram, uint64_t offset)
 }
 
 static unsigned
+hash (uint64_t number, unsigned bits)
+{
+  return number * UINT64_C (0x9e3779b97f4a7c15) >> (64 - bits);
+}
+
+/* Null when nothing was made from it. */
+static VmCodePage *
+find_page (VmCode *code, uint64_t number)
+{
+  unsigned slot = hash (number, RECENT_PAGES_BITS);
+  VmCodePage *page = code->recent_page[slot].page;
+
+  if (G_LIKELY (page != NULL && code->recent_page[slot].number == number))
+    return page;
+  page = g_hash_table_lookup (code->pages, &number);
+  if (page)
+    {
+      code->recent_page[slot].number = number;
+      code->recent_page[slot].page = page;
+    }
+  return page;
+}
+
+static unsigned
 width_index (uint32_t mode)
 {
   return mode & VM_MODE_CS64 ? 2 : mode & VM_MODE_CS32 ? 1 : 0;
@@ -45,7 +69,7 @@ VmCodePage *
 vm_code_page (VmCode *code, VmRamBlock *ram, uint64_t offset, const uint8_t *host)
 {
   uint64_t number = page_number (ram, offset);
-  VmCodePage *page = g_hash_table_lookup (code->pages, &number);
+  VmCodePage *page = find_page (code, number);
 
   if (G_LIKELY (page != NULL))
     return page;
@@ -236,7 +260,14 @@ drop_insns (VmCodePage *page, uint64_t lines)
 VmBlock *
 vm_code_find (VmCode *code, uint64_t key)
 {
-  return g_hash_table_lookup (code->blocks, &key);
+  VmBlock **recent = &code->recent_block[hash (key, RECENT_BLOCKS_BITS)], *block = *recent;
+
+  if (G_LIKELY (block != NULL && block->key == key))
+    return block;
+  block = g_hash_table_lookup (code->blocks, &key);
+  if (block)
+    *recent = block;
+  return block;
 }
 
 void
@@ -334,6 +365,10 @@ vm_code_add (VmCode *code, VmBlock *block)
 static void
 kill_block (VmCode *code, VmBlock *block)
 {
+  VmBlock **recent = &code->recent_block[hash (block->key, RECENT_BLOCKS_BITS)];
+
+  if (*recent == block)
+    *recent = NULL;
   unlink_incoming (code, block);
   unlink_outgoing (code, block);
   list_remove (&block->page->blocks, block);
@@ -407,7 +442,7 @@ vm_code_invalidate (VmCode *code, VmRamBlock *ram, uint64_t offset, uint64_t len
       unsigned start = offset & (VM_PAGE_SIZE - 1);
       unsigned part = MIN (len, VM_PAGE_SIZE - start);
       uint64_t number = page_number (ram, offset), lines = vm_code_lines (start, part);
-      VmCodePage *page = g_hash_table_lookup (code->pages, &number);
+      VmCodePage *page = find_page (code, number);
 
       if (page && page->lines & lines)
         {
@@ -472,6 +507,7 @@ vm_code_reset (VmCode *code)
         vm_code_forget (code, page->dead);
     }
   g_hash_table_remove_all (code->pages);
+  memset (code->recent_page, 0, sizeof code->recent_page);
   g_ptr_array_set_size (code->views, 1);
   code->memory = 0;
   vm_tcg_cpu (&code->cpu->env)->fetch_epoch++;

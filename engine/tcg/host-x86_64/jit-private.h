@@ -43,6 +43,7 @@ enum { SITE_FLAGS_SLOT, SITE_FLAGS_NOT_CF, SITE_FLAGS_HOST };
 
 typedef struct JitSite {
   VmBlock *block;
+  const VmInsn *insn;  /* a copy, where tier 0 does it every time; else NULL */
   uint32_t host;     /* where its code begins, from the region's start */
   uint32_t resume;   /* where to go on after it was done elsewhere; 0: leave */
   uint16_t offset;   /* in the guest page */
@@ -160,8 +161,15 @@ bool jit_lockstep_undoes (const VmInsn *insn);
 /* Bytes of an operand of size VM_SIZE_*; 0: not plain. */
 unsigned jit_operand_bytes (const VmInsn *insn, unsigned size);
 
+/* Where generated code goes on after a callout: by System V's convention in RAX and RDX. */
+typedef struct JitResume {
+  const uint8_t *pc;   /* NULL: leave */
+  uint64_t       info; /* variant | RESUME_DROP_STACK */
+} JitResume;
+#define RESUME_DROP_STACK 0x80 /* paired calls belong to other code */
+
 /* Called by stubs. */
-uint8_t *jit_callout (VmX86Env *env, JitSite *site);
+JitResume jit_callout (VmX86Env *env, JitSite *site);
 void    *jit_fill (VmX86Env *env, uint64_t linear, uint32_t info);
 void    *jit_gather (VmX86Env *env, uint64_t base, uint32_t info);
 void     jit_save_vector (VmX86Env *env);

@@ -65,7 +65,39 @@ jit_sync_segments (VmX86Env *env, VmTcgExec *x)
 
 /* --- one instruction by tier 0 ------------------------------------------------------------------ */
 
-uint8_t *
+/* Block behind a system call, a return from it or the like, without a way over the exec loop: where nothing waits and
+ * the tables know the target. */
+static JitResume
+go_on (VmX86Env *env, VmTcgExec *x)
+{
+  VmJit *jit = x->jit;
+  VmCodeView *view;
+  JumpEntry *e;
+  uint64_t pc, key;
+
+  if (env->shadow || env->halted || env->wait_for_sipi || env->shutdown || env->mode & VM_TIER0_MODES ||
+      vm_sys_has_event (env) || x->vcpu->singlestep || jit->accel->lockstep)
+    return (JitResume) { NULL, 0 };
+  pc = vm_tcg_pc (env);
+  view = vm_tcg_known_code (env, pc);
+  if (view == NULL)
+    return (JitResume) { NULL, 0 };
+  key = vm_block_key (view, pc & ~VM_PAGE_MASK, 0);
+  e = &jit->jump_hash[jump_hash (key)];
+  if (e->key != key)
+    {
+      VmBlock *block = vm_code_find (jit->code, key);
+
+      if (block == NULL)
+        return (JitResume) { NULL, 0 };
+      *e = (JumpEntry) { key, block->entry_saved };
+    }
+  env->scratch[SCRATCH_PC_BASE] = env->rip - (pc & ~VM_PAGE_MASK);
+  jit_sync_segments (env, x);
+  return (JitResume) { e->entry, RESUME_DROP_STACK };
+}
+
+JitResume
 jit_callout (VmX86Env *env, JitSite *site)
 {
   VmTcgCpu *tcg = vm_tcg_cpu (env);
@@ -73,12 +105,15 @@ jit_callout (VmX86Env *env, JitSite *site)
   const VmBlock *block = site->block;
   uint64_t epoch = tcg->fetch_epoch, next;
   uint32_t mode = env->mode, kills;
+  JitResume resume = { x->jit->rx + site->resume, site->variant };
   VmInsn insn;
 
   vm_tcg_leave_guest_fpu (env);
   env->rip = jit_rip (env, site->offset);
   jit_flags_from_slot (env, site->flags);
-  if (!vm_code_insn (tcg->code, block->page, site->offset, mode, &insn))
+  if (site->insn)
+    insn = *site->insn;
+  else if (!vm_code_insn (tcg->code, block->page, site->offset, mode, &insn))
     vm_interp_fetch (env, &insn);
   x->jit->n_callouts++;
   x->jit->callouts_by_row[insn.row]++;
@@ -86,15 +121,15 @@ jit_callout (VmX86Env *env, JitSite *site)
   kills = vm_code_kills (tcg->code); /* the dead may be on the host stack */
   vm_interp_insn (env, &insn);
   jit_flags_to_slot (env);
-  if (site->resume == 0 || vm_code_kills (tcg->code) != kills || env->rip != next || insn.len != site->len || env->mode != mode ||
-      tcg->fetch_epoch != epoch || env->shadow || tcg->debug_hit || tcg->watch_hit ||
-      __atomic_load_n (&env->poll, __ATOMIC_RELAXED))
-    {
-      x->jit->n_left++;
-      return NULL;
-    }
-  jit_sync_segments (env, x);
-  return x->jit->rx + site->resume;
+  if (tcg->debug_hit || tcg->watch_hit || __atomic_load_n (&env->poll, __ATOMIC_RELAXED))
+    resume.pc = NULL;
+  else if (site->resume == 0 || vm_code_kills (tcg->code) != kills || env->rip != next || insn.len != site->len ||
+           env->mode != mode || tcg->fetch_epoch != epoch || env->shadow)
+    resume = go_on (env, x);
+  else
+    jit_sync_segments (env, x);
+  x->jit->n_left += resume.pc == NULL;
+  return resume;
 }
 
 /* --- look-up and links --------------------------------------------------------------------------- */

@@ -139,7 +139,7 @@ make_exits (VmJit *jit, Asm *a, const uint8_t *leave)
 static void
 make_callout (VmJit *jit, Asm *a, const uint8_t *leave)
 {
-  uint8_t *stay;
+  uint8_t *stay, *keep;
 
   jit->stubs.callout = begin (a);
   spill (a);
@@ -151,7 +151,11 @@ make_callout (VmJit *jit, Asm *a, const uint8_t *leave)
   stay = asm_jcc_short (a, CC_NE);
   asm_jmp_to (a, leave);
   asm_bind_short (a, stay);
-  asm_load_zx (a, 1, RDX, T1, offsetof (JitSite, variant));
+  asm_op_reg (a, 1, 0xf6, 0, RDX);
+  asm_8 (a, RESUME_DROP_STACK);
+  keep = asm_jcc_short (a, CC_E);
+  asm_load (a, 8, RSP, ENV, EXEC_OFF (host_sp));
+  asm_bind_short (a, keep);
   test_variant (a, RDX, VARIANT_VECTOR, jit->stubs.load_vector);
   test_variant (a, RDX, VARIANT_X87, jit->stubs.load_x87);
   reload (a);

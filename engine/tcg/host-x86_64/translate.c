@@ -131,6 +131,8 @@ tr_callout (Tr *tr, bool stop)
 
   tr_clobber_flags (tr);
   site = tr_site (tr);
+  if (!tr->insn[tr->at].over)
+    site->insn = &tr->insn[tr->at].insn; /* close_block() makes it a copy */
   asm_mov_imm (a, T1, (uintptr_t) site);
   asm_jmp_to (a, tr->jit->stubs.callout);
   if (stop)
@@ -339,6 +341,13 @@ must_stop (const Tr *tr, const VmInsn *insn)
          row->op == VM_OP_PAUSE || row->op == VM_OP_MOV_TO_CR;
 }
 
+/* A block of nothing but system calls, returns from interrupts and the like saves the way over the exec loop. */
+static bool
+may_begin (const Tr *tr, const TrInsn *t)
+{
+  return !t->over && !(t->insn.flags & (VM_INSN_UD | VM_INSN_TOOLONG)) && vm_insn_static_fault (&t->insn, tr->mode) < 0;
+}
+
 static bool
 goes_on (const VmInsn *insn)
 {
@@ -365,7 +374,7 @@ choose (Tr *tr, unsigned offset)
         }
       t->offset = offset;
       t->stop = must_stop (tr, &t->insn);
-      if (t->stop && tr->n_insns == 0)
+      if (t->stop && tr->n_insns == 0 && !may_begin (tr, t))
         break;
       if (tr->jit->accel->lockstep && (t->stop || !jit_lockstep_undoes (&t->insn)))
         break;
@@ -445,6 +454,17 @@ close_block (Tr *tr)
   in_page = MIN (block->end, VM_PAGE_SIZE) - block->start;
   memcpy (block->bytes, tr->page->host + block->start, in_page);
   s->meta += VM_ALIGN_UP (in_page, 8);
+  for (unsigned i = 0; i < block->n_sites; i++)
+    {
+      JitSite *site = &((JitSite *) block->sites)[i];
+
+      if (site->insn)
+        {
+          memcpy (s->meta, site->insn, sizeof (VmInsn));
+          site->insn = (const VmInsn *) (void *) s->meta;
+          s->meta += sizeof (VmInsn);
+        }
+    }
   block->host_end = asm_pc (&tr->a);
   block->depends = tr->depends & ~vm_code_lines (block->start, in_page);
   s->hot = tr->a.p;
