@@ -4,6 +4,8 @@
 
 #include "engine/machine/machine.h"
 
+#include <sys/types.h>
+
 extern const VmType *const vm_all_types[]; /* generated */
 extern const size_t vm_n_all_types;
 
@@ -22,3 +24,20 @@ void app_name_process (const char *name);
 
 /* drives.c */
 bool app_open_drives (VmMachine *machine, GError **error);
+
+/* privileges.c */
+typedef struct AppUser
+{
+  bool given;
+  uid_t uid;
+  gid_t gid;
+  char *name; /* NULL: numbers only */
+} AppUser;
+bool app_find_user (const VmSettings *settings, AppUser *user, GError **error);
+bool app_drop_privileges (const VmSettings *settings, const AppUser *user, GError **error);
+bool app_lock_memory (GError **error);
+/* A process of its own keeps the address space until after this one has ended. */
+bool app_start_teardown (GError **error);
+
+/* sandbox.c: nothing more is set up afterwards; all threads are bound. */
+bool app_enter_sandbox (const VmSandbox *sandbox, GError **error);

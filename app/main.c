@@ -5,8 +5,10 @@
 #include "app/app.h"
 #include "devices/board/board.h"
 #include "devices/intc/lapic.h"
+#include "engine/base/fdset.h"
 #include "engine/base/log.h"
 #include "engine/char/char.h"
+#include "engine/debug/gdb.h"
 #include "engine/debug/qtest.h"
 #include "engine/kvm/kvm.h"
 #include "engine/monitor/monitor.h"
@@ -18,6 +20,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 const VmAccelOps *const app_accels[] = {
   &vm_tcg_accel_ops,
@@ -36,6 +39,7 @@ typedef struct App
   VmMonitors *monitors;
   VmQtest *qtest;
   const VmUiModule *ui;
+  AppUser user;
   bool pidfile;
   int status;
   GThread *engine;
@@ -127,7 +131,8 @@ open_doors (App *app, GError **error)
   bool taken = vm_lock_enter (m->lock);
 
   vm_monitors_start (app->monitors);
-  bool ok = !m->qtest_chardev || (app->qtest = vm_qtest_new (m, error));
+  bool ok
+      = (!m->qtest_chardev || (app->qtest = vm_qtest_new (m, error))) && (!m->gdb_chardev || vm_gdb_start (m, error));
   vm_lock_leave (m->lock, taken);
   return ok;
 }
@@ -158,6 +163,48 @@ set_up_log (const VmSettings *s, GError **error)
   return !s->log_file || vm_log_set_file (s->log_file, error);
 }
 
+/* Descriptors that the caller left open: "/dev/fdset/N". */
+static bool
+take_fds (const VmSettings *s, GError **error)
+{
+  for (guint i = 0; i < s->fds->len; i++)
+    {
+      const VmFdSpec *spec = g_ptr_array_index (s->fds, i);
+      if (vm_fdset_add_own (spec->set, spec->fd, spec->opaque, error))
+        continue;
+      g_prefix_error (error, "%s: ", spec->text);
+      return false;
+    }
+  return true;
+}
+
+/* Paths of a machine file are relative to where it is. */
+static bool
+enter_folder (const VmSettings *s, GError **error)
+{
+  g_autofree char *folder = s->machine_file ? g_path_get_dirname (s->machine_file) : NULL;
+
+  return !folder || chdir (folder) == 0
+         || vm_fail (error, "cannot change to the folder '%s': %s", folder, g_strerror (errno));
+}
+
+static bool
+prepare_process (App *app, GError **error)
+{
+  VmSettings *s = app->settings;
+
+  vm_log_set_prefix (s->msg_timestamp, s->msg_guest_name ? s->name : NULL);
+  return enter_folder (s, error) && app_find_user (s, &app->user, error) && take_fds (s, error)
+         && (!s->lock_memory || app_lock_memory (error)) && (!s->async_teardown || app_start_teardown (error));
+}
+
+/* Once all files are open and all threads there are. */
+static bool
+confine (App *app, GError **error)
+{
+  return app_drop_privileges (app->settings, &app->user, error) && app_enter_sandbox (&app->settings->sandbox, error);
+}
+
 static bool
 prepare (App *app, GError **error)
 {
@@ -168,6 +215,8 @@ prepare (App *app, GError **error)
     return vm_fail (error, "unsupported machine type\nUse -machine help to list supported machines");
   if (s->daemonize && !app_daemonize (error))
     return false;
+  if (!prepare_process (app, error))
+    return false;
   if (s->process_name)
     app_name_process (s->process_name);
   if (s->seed_given)
@@ -176,7 +225,7 @@ prepare (App *app, GError **error)
     return false;
   if (s->pidfile && !(app->pidfile = app_write_pidfile (s->pidfile, error)))
     return false;
-  return build_machine (app, board, error);
+  return build_machine (app, board, error) && confine (app, error);
 }
 
 /* --- running --- */
@@ -215,6 +264,8 @@ run (App *app)
 static void
 tear_down (App *app)
 {
+  if (app->machine)
+    vm_gdb_stop (app->machine);
   g_clear_pointer (&app->qtest, vm_qtest_free);
   g_clear_pointer (&app->monitors, vm_monitors_free);
   g_clear_pointer (&app->machine, vm_machine_free);
@@ -222,6 +273,7 @@ tear_down (App *app)
     app_remove_pidfile (app->settings->pidfile);
   g_clear_pointer (&app->types, vm_type_list_free);
   g_clear_pointer (&app->settings, vm_settings_free);
+  g_free (app->user.name);
 }
 
 static int
@@ -230,6 +282,8 @@ fail (const GError *error)
   /* Errors of firmware and kernel files are told without the program's name: test suites look for that. */
   if (g_str_has_prefix (error->message, "qemu: "))
     fprintf (stderr, "%s\n", error->message);
+  else if (*error->message == ':') /* ":FILE:LINE: why" of a configuration file */
+    fprintf (stderr, "%s%s\n", vm_log_program (), error->message);
   else
     vm_report_error ("%s", error->message);
   return 1;

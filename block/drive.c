@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Drives: what -drive makes, what devices claim by id and media are put into. */
 #include "block/block.h"
+#include "engine/base/fdset.h"
 #include "engine/base/log.h"
 
 #include <fcntl.h>
@@ -19,8 +20,10 @@ static const char *
 drive_probe_format (const char *path)
 {
   char head[16] = { 0 };
-  int fd = open (path, O_RDONLY | O_CLOEXEC);
+  int fd = vm_open (path, O_RDONLY, 0);
 
+  if (fd < 0) /* a handed-over descriptor may only do both */
+    fd = vm_open (path, O_RDWR, 0);
   if (fd < 0)
     return NULL; /* opening it for good says why */
   ssize_t n = pread (fd, head, sizeof head, 0);

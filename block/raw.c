@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Raw images on host files and devices, by blocking calls on a worker pool. */
 #include "block/block.h"
+#include "engine/base/fdset.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -260,7 +261,7 @@ VmBlock *
 vm_block_open (VmLoop *loop, const char *path, unsigned flags, GError **error)
 {
   bool readonly = flags & VM_BLOCK_READONLY;
-  int fd = open (path, (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+  int fd = vm_open (path, readonly ? O_RDONLY : O_RDWR, 0);
 
   if (fd < 0)
     {

@@ -44,6 +44,8 @@ static const LogItemName item_names[] = {
 uint32_t vm_log_mask;
 
 static char *program;
+static bool timestamp;     /* with the next: what stands before messages */
+static char *guest_name;
 static GMutex file_mutex;     /* guards the three below */
 static FILE *file;            /* NULL: stderr */
 static char *file_template;   /* of the file per thread; NULL when there is one for all */
@@ -83,11 +85,27 @@ vm_log_program (void)
   return program ? program : "vitrine";
 }
 
+void
+vm_log_set_prefix (bool with_time, const char *name)
+{
+  timestamp = with_time;
+  g_free (guest_name);
+  guest_name = g_strdup (name);
+}
+
 static void
 report (const char *prefix, const char *format, va_list args)
 {
   g_autofree char *message = g_strdup_vprintf (format, args);
 
+  if (timestamp)
+    {
+      g_autoptr (GDateTime) now = g_date_time_new_now_utc ();
+      g_autofree char *text = g_date_time_format (now, "%Y-%m-%dT%H:%M:%S.%fZ");
+      fprintf (stderr, "%s ", text);
+    }
+  if (guest_name)
+    fprintf (stderr, "%s ", guest_name);
   fprintf (stderr, "%s: %s%s\n", vm_log_program (), prefix, message);
 }
 

@@ -32,6 +32,8 @@ typedef enum VmLogItem {
 /* The name errors begin with: argv[0] as typed, without its folder. Called once by main(). */
 void vm_log_set_program (const char *argv0);
 const char *vm_log_program (void);
+/* What precedes the name in messages: the time, and a guest's name unless NULL. */
+void vm_log_set_prefix (bool timestamp, const char *guest_name);
 
 /* "PROG: message" and "PROG: warning: message" on stderr. Any thread. */
 void vm_report_error (const char *format, ...) G_GNUC_PRINTF (1, 2);

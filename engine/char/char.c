@@ -2,6 +2,7 @@
 /* Back ends as a whole: making, finding, removing; the way of bytes and events between the two ends. */
 #include "engine/char/char-private.h"
 
+#include "engine/base/fdset.h"
 #include "engine/base/log.h"
 
 #include <errno.h>
@@ -251,7 +252,7 @@ open_log (VmChardev *chr, const VmCharOptions *options, GError **error)
     return false;
   if (!path)
     return true;
-  chr->log_fd = open (path, O_WRONLY | O_CREAT | O_CLOEXEC | (append ? O_APPEND : O_TRUNC), 0666);
+  chr->log_fd = vm_open (path, O_WRONLY | O_CREAT | (append ? O_APPEND : O_TRUNC), 0666);
   return chr->log_fd >= 0 || vm_fail (error, "Could not create '%s': %s", path, g_strerror (errno));
 }
 
@@ -474,6 +475,17 @@ vm_chardev_change (VmCharEnv *env, VmChardev *chr, const VmCharOptions *options,
   if (fe)
     vm_char_fe_attach_to (fe, fresh, ops, opaque, NULL); /* new: nobody else has it */
   return fresh;
+}
+
+bool
+vm_chardev_yank (VmChardev *chr)
+{
+  VmChardev *base = vm_chardev_is_mux (chr) ? vm_char_mux_base (chr) : chr;
+  const VmChardevClass *klass = vm_chardev_class (base);
+
+  if (klass->yank)
+    klass->yank (base);
+  return klass->yank != NULL;
 }
 
 void

@@ -466,8 +466,9 @@ vm_vcpu_set_add (VmVcpuSet *set, VmVcpu *vcpu, GError **error)
 {
   bool one_thread = set->accel->ops->one_thread_for_all;
   VmVcpuRunner *runner = one_thread && set->shared ? set->shared : runner_new (set);
-  g_autofree char *name = one_thread ? g_strdup_printf ("ALL CPUs/%s", set->accel->ops->name)
-                                     : g_strdup_printf ("CPU %u/%s", vcpu->index, set->accel->ops->name);
+  g_autofree char *accel = g_ascii_strup (set->accel->ops->name, -1);
+  g_autofree char *name
+      = one_thread ? g_strdup_printf ("ALL CPUs/%s", accel) : g_strdup_printf ("CPU %u/%s", vcpu->index, accel);
 
   set_lock (set);
   vcpu->set = set;
