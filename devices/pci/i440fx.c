@@ -144,6 +144,9 @@ i440fx_reset (VmDevice *dev, VmResetKind kind)
   VmI440fx *self = (VmI440fx *) dev;
   uint8_t *c = self->parent.config;
 
+  /* What holds DRAM through suspend holds the map of it too: the firmware finds its resume vector in shadow RAM. */
+  if (kind == VM_RESET_WAKEUP)
+    return;
   memset (c + 0x50, 0, 0x100 - 0x50);
   vm_store_le16 (c + PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
   vm_store_le16 (c + PCI_STATUS, PCI_STATUS_FAST_BACK | PCI_STATUS_DEVSEL_MEDIUM);

@@ -51,6 +51,24 @@ def amd64():
 
 
 @vm.case
+def suspend():
+    """Suspend to RAM: the machine stands until it is woken, and the guest goes on where it was."""
+    with boot() as m:
+        m.shell('mkdir -p /t; echo kept > /t/file')
+        assert 'mem' in m.shell('cat /sys/power/state')
+        m.send('echo mem > /sys/power/state; echo wo$((1+1))ke\n')
+        m.qmp.wait_event('SUSPEND')
+        assert m.qmp('query-status')['status'] == 'suspended'
+        time.sleep(0.5)
+        assert 'wo2ke' not in m.text
+        m.qmp('system_wakeup')
+        m.qmp.wait_event('WAKEUP')
+        m.wait('wo2ke', 60)
+        assert m.shell('cat /t/file') == 'kept'
+        m.quit()
+
+
+@vm.case
 def i386():
     with boot(arch='i386') as m:
         assert m.shell('uname -m') == 'i686'
