@@ -4,6 +4,8 @@
 #include "engine/tcg/decode/insn.h"
 #include "engine/x86/model.h"
 
+#include <elf.h>
+
 static VmX86Env *
 env_of (VmVcpu *vcpu)
 {
@@ -131,6 +133,12 @@ foreach_model (void (*func) (const VmCpuModelInfo *model, void *opaque), void *o
     }
 }
 
+static char **
+limit_model (VmVcpu *model, const VmAccel *accel)
+{
+  return vm_x86_cpu_limit ((VmX86Cpu *) model);
+}
+
 static char *
 disassemble (VmVcpu *vcpu, uint64_t pc, const uint8_t *bytes, size_t len, unsigned *used)
 {
@@ -150,14 +158,22 @@ disassemble (VmVcpu *vcpu, uint64_t pc, const uint8_t *bytes, size_t len, unsign
   return g_strdup (text);
 }
 
+/* System V ABI, x86-64 supplement: as Linux writes NT_PRSTATUS. */
+static const char *const core_registers[]
+    = { "r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9",      "r8",      "rax", "rcx", "rdx", "rsi",
+        "rdi", "rax", "rip", "cs",  "eflags", "rsp", "ss", "fs.base", "gs.base", "ds",  "es",  "fs",  "gs",  NULL };
+
 const VmArchOps app_arch_x86 = {
   .name = "x86_64",
   .address_bytes = 8,
+  .elf_machine = EM_X86_64,
+  .core_registers = core_registers,
   .describe_registers = describe_registers,
   .describe_tlb = describe_tlb,
   .describe_mem = describe_mem,
   .translate = translate,
   .register_value = register_value,
   .foreach_model = foreach_model,
+  .limit_model = limit_model,
   .disassemble = disassemble,
 };

@@ -27,6 +27,19 @@ void     vm_block_unref (VmBlock *block); /* the last one waits for what is unde
 uint64_t vm_block_size (const VmBlock *block);
 bool     vm_block_readonly (const VmBlock *block);
 const char *vm_block_path (const VmBlock *block);
+uint64_t vm_block_allocated (const VmBlock *block); /* bytes the host keeps for it */
+
+typedef enum VmBlockRequestKind {
+  VM_BLOCK_READ, VM_BLOCK_WRITE, VM_BLOCK_FLUSH, VM_BLOCK_DISCARD
+} VmBlockRequestKind;
+#define VM_BLOCK_REQUEST_N (VM_BLOCK_DISCARD + 1)
+
+typedef struct VmBlockStats { /* since the image was opened, by kind */
+  uint64_t bytes[VM_BLOCK_REQUEST_N], operations[VM_BLOCK_REQUEST_N], failed[VM_BLOCK_REQUEST_N];
+  uint64_t time_ns[VM_BLOCK_REQUEST_N]; /* of all requests together */
+  uint64_t highest;                     /* end of the last byte written */
+} VmBlockStats;
+const VmBlockStats *vm_block_stats (const VmBlock *block); /* engine loop */
 
 /* IOV stays valid until DONE. Bytes past the end read as zeros; writes there fail with -ENOSPC. */
 void vm_block_read (VmBlock *block, uint64_t offset, const struct iovec *iov, unsigned n, VmBlockDone done,
@@ -65,6 +78,8 @@ extern const VmType vm_drive_type;
 /* Opens the file and puts the drive into /drives below ROOT. */
 VmDrive *vm_drive_new (VmObject *root, VmLoop *loop, const VmDriveOptions *options, GError **error);
 VmDrive *vm_drive_find (VmObject *root, const char *id);
+/* An image on the terms of OPTIONS, not yet in the drive. */
+VmBlock *vm_drive_open (VmDrive *drive, const VmDriveOptions *options, GError **error);
 /* Exchanges the medium; BLOCK NULL ejects. The reference is taken. */
 void     vm_drive_set_block (VmDrive *drive, VmBlock *block);
 

@@ -34,8 +34,8 @@ drive_probe_format (const char *path)
   return "raw";
 }
 
-static bool
-drive_open_file (VmDrive *drive, const VmDriveOptions *options, GError **error)
+VmBlock *
+vm_drive_open (VmDrive *drive, const VmDriveOptions *options, GError **error)
 {
   unsigned flags = options->readonly ? VM_BLOCK_READONLY : 0;
   const char *format = options->format;
@@ -54,9 +54,11 @@ drive_open_file (VmDrive *drive, const VmDriveOptions *options, GError **error)
         }
     }
   if (format && strcmp (format, "raw") != 0)
-    return vm_fail (error, "image format '%s' of '%s': not available in this build", format, options->file);
-  drive->block = vm_block_open (drive->loop, options->file, flags, error);
-  return drive->block != NULL;
+    {
+      vm_fail (error, "image format '%s' of '%s': not available in this build", format, options->file);
+      return NULL;
+    }
+  return vm_block_open (drive->loop, options->file, flags, error);
 }
 
 VmDrive *
@@ -67,7 +69,7 @@ vm_drive_new (VmObject *root, VmLoop *loop, const VmDriveOptions *options, GErro
   drive->loop = loop;
   drive->cdrom = options->cdrom;
   drive->readonly = options->readonly;
-  if (options->file && !drive_open_file (drive, options, error))
+  if (options->file && !(drive->block = vm_drive_open (drive, options, error)))
     {
       vm_object_unref (&drive->parent);
       return NULL;

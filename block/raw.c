@@ -26,16 +26,16 @@ struct VmBlock {
   GCond        idle;
   unsigned     in_flight;  /* under mutex: until DONE has been called */
   GQueue       finished;   /* under mutex: requests whose DONE is to be called */
+  VmBlockStats stats;      /* engine loop */
 };
-
-typedef enum RequestKind { REQUEST_READ, REQUEST_WRITE, REQUEST_FLUSH, REQUEST_DISCARD } RequestKind;
 
 typedef struct Request {
   VmBlock     *block;
-  RequestKind  kind;
+  VmBlockRequestKind kind;
   uint64_t     offset, len;
   unsigned     n;
   int          status;
+  gint64       begun;      /* microseconds of the host */
   VmBlockDone  done;
   void        *opaque;
   struct iovec iov[]; /* a copy: consumed as the transfer goes on */
@@ -70,14 +70,14 @@ request_transfer (Request *r)
   while (n)
     {
       unsigned part = MIN (n, IOV_MAX);
-      ssize_t moved = r->kind == REQUEST_READ ? preadv (r->block->fd, iov, part, offset)
+      ssize_t moved = r->kind == VM_BLOCK_READ ? preadv (r->block->fd, iov, part, offset)
                                               : pwritev (r->block->fd, iov, part, offset);
 
       if (moved < 0 && errno == EINTR)
         continue;
       if (moved < 0)
         return -errno;
-      if (moved == 0 && r->kind == REQUEST_WRITE)
+      if (moved == 0 && r->kind == VM_BLOCK_WRITE)
         return -ENOSPC;
       if (moved == 0)
         {
@@ -100,6 +100,23 @@ request_discard (Request *r)
 }
 
 static void
+request_account (const Request *r)
+{
+  VmBlockStats *s = &r->block->stats;
+
+  if (r->status < 0)
+    {
+      s->failed[r->kind]++;
+      return;
+    }
+  s->operations[r->kind]++;
+  s->bytes[r->kind] += r->len;
+  s->time_ns[r->kind] += (g_get_monotonic_time () - r->begun) * 1000;
+  if (r->kind == VM_BLOCK_WRITE)
+    s->highest = MAX (s->highest, r->offset + r->len);
+}
+
+static void
 block_complete (void *opaque)
 {
   VmBlock *block = opaque;
@@ -111,6 +128,7 @@ block_complete (void *opaque)
       g_mutex_unlock (&block->mutex);
       if (!r)
         break;
+      request_account (r);
       r->done (r->opaque, r->status);
       g_free (r);
       g_mutex_lock (&block->mutex);
@@ -130,14 +148,14 @@ request_run (void *data, void *unused)
 
   switch (r->kind)
     {
-    case REQUEST_READ:
-    case REQUEST_WRITE:
+    case VM_BLOCK_READ:
+    case VM_BLOCK_WRITE:
       r->status = request_transfer (r);
       break;
-    case REQUEST_FLUSH:
+    case VM_BLOCK_FLUSH:
       r->status = fdatasync (block->fd) < 0 ? -errno : 0;
       break;
-    case REQUEST_DISCARD:
+    default:
       r->status = request_discard (r);
       break;
     }
@@ -162,13 +180,13 @@ iov_length (const struct iovec *iov, unsigned n)
 }
 
 static void
-request_submit (VmBlock *block, RequestKind kind, uint64_t offset, uint64_t len, const struct iovec *iov, unsigned n,
+request_submit (VmBlock *block, VmBlockRequestKind kind, uint64_t offset, uint64_t len, const struct iovec *iov, unsigned n,
                 int refuse, VmBlockDone done, void *opaque)
 {
   Request *r = g_malloc0 (sizeof *r + n * sizeof *iov);
 
   *r = (Request) { .block = vm_block_ref (block), .kind = kind, .offset = offset, .len = len, .n = n, .status = refuse,
-                   .done = done, .opaque = opaque };
+                   .begun = g_get_monotonic_time (), .done = done, .opaque = opaque };
   if (n)
     memcpy (r->iov, iov, n * sizeof *iov);
   g_mutex_lock (&block->mutex);
@@ -185,7 +203,7 @@ request_submit (VmBlock *block, RequestKind kind, uint64_t offset, uint64_t len,
 void
 vm_block_read (VmBlock *block, uint64_t offset, const struct iovec *iov, unsigned n, VmBlockDone done, void *opaque)
 {
-  request_submit (block, REQUEST_READ, offset, 0, iov, n, 0, done, opaque);
+  request_submit (block, VM_BLOCK_READ, offset, iov_length (iov, n), iov, n, 0, done, opaque);
 }
 
 void
@@ -198,13 +216,13 @@ vm_block_write (VmBlock *block, uint64_t offset, const struct iovec *iov, unsign
     refuse = -EPERM;
   else if (offset > block->size || len > block->size - offset)
     refuse = -ENOSPC;
-  request_submit (block, REQUEST_WRITE, offset, 0, iov, n, refuse, done, opaque);
+  request_submit (block, VM_BLOCK_WRITE, offset, len, iov, n, refuse, done, opaque);
 }
 
 void
 vm_block_flush (VmBlock *block, VmBlockDone done, void *opaque)
 {
-  request_submit (block, REQUEST_FLUSH, 0, 0, NULL, 0, 0, done, opaque);
+  request_submit (block, VM_BLOCK_FLUSH, 0, 0, NULL, 0, 0, done, opaque);
 }
 
 void
@@ -216,7 +234,7 @@ vm_block_discard (VmBlock *block, uint64_t offset, uint64_t len, VmBlockDone don
     refuse = -EPERM;
   else if (offset > block->size || len > block->size - offset)
     refuse = -EINVAL;
-  request_submit (block, REQUEST_DISCARD, offset, len, NULL, 0, refuse, done, opaque);
+  request_submit (block, VM_BLOCK_DISCARD, offset, len, NULL, 0, refuse, done, opaque);
 }
 
 void
@@ -317,6 +335,20 @@ bool
 vm_block_readonly (const VmBlock *block)
 {
   return block->readonly;
+}
+
+const VmBlockStats *
+vm_block_stats (const VmBlock *block)
+{
+  return &block->stats;
+}
+
+uint64_t
+vm_block_allocated (const VmBlock *block)
+{
+  struct stat st;
+
+  return fstat (block->fd, &st) == 0 ? (uint64_t) st.st_blocks * 512 : 0;
 }
 
 const char *

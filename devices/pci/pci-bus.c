@@ -339,6 +339,15 @@ static const struct { uint16_t id; const char *name; } pci_class_names[] = {
   { 0x0c04, "Fibre channel controller" }, { 0x0c05, "SMBus" },
 };
 
+const char *
+vm_pci_class_name (uint16_t id)
+{
+  for (size_t i = 0; i < G_N_ELEMENTS (pci_class_names); i++)
+    if (pci_class_names[i].id == id)
+      return pci_class_names[i].name;
+  return NULL;
+}
+
 static void
 pci_describe_bars (const VmPciDevice *dev, GString *out)
 {
@@ -382,11 +391,8 @@ pci_describe_device (VmPciDevice *dev, void *opaque)
   GString *out = opaque;
   const uint8_t *c = dev->config;
   uint16_t id = vm_load_le16 (c + PCI_CLASS_DEVICE);
-  const char *name = NULL;
+  const char *name = vm_pci_class_name (id), *user_id = vm_device_user_id (&dev->parent);
 
-  for (size_t i = 0; i < G_N_ELEMENTS (pci_class_names); i++)
-    if (pci_class_names[i].id == id)
-      name = pci_class_names[i].name;
   g_string_append_printf (out, "  Bus %2u, device %3d, function %d:\n    ",
                           vm_pci_bus_number (vm_pci_bus (dev)), VM_PCI_SLOT (dev->addr),
                           VM_PCI_FUNC (dev->addr));
@@ -405,7 +411,7 @@ pci_describe_device (VmPciDevice *dev, void *opaque)
   if (pci_class (dev)->is_bridge)
     pci_describe_bridge (dev, out);
   pci_describe_bars (dev, out);
-  g_string_append_printf (out, "      id \"%s\"\n", dev->parent.parent.id ? dev->parent.parent.id : "");
+  g_string_append_printf (out, "      id \"%s\"\n", user_id ? user_id : "");
 }
 
 char *

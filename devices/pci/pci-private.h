@@ -18,3 +18,5 @@ uint16_t pci_msix_flags (const VmPciDevice *dev);
 void     pci_msi_reset (VmPciDevice *dev);
 void     pci_msix_reset (VmPciDevice *dev);
 void     pci_msix_free (VmPciDevice *dev);
+
+const char *vm_pci_class_name (uint16_t id); /* NULL: has none */

@@ -16,12 +16,17 @@ typedef struct VmCpuModelInfo { /* what -cpu accepts */
 typedef struct VmArchOps {
   const char *name;          /* "x86_64" */
   unsigned    address_bytes; /* of a register */
+  uint16_t    elf_machine;   /* EM_* of core files */
+  const char *const *core_registers; /* names for register_value, in the order of an ELF core; ends with NULL */
   char *(*describe_registers) (VmVcpu *vcpu, bool with_fpu);
   char *(*describe_tlb) (VmVcpu *vcpu);
   char *(*describe_mem) (VmVcpu *vcpu);
   bool (*translate) (VmVcpu *vcpu, uint64_t virt, uint64_t *phys);  /* no faults, no A/D updates */
   bool (*register_value) (VmVcpu *vcpu, const char *name, uint64_t *value); /* "eip", "rax", "cs" */
   void (*foreach_model) (void (*func) (const VmCpuModelInfo *model, void *opaque), void *opaque);
+  /* MODEL is a new CPU object with what a user asked for; drops what cannot be had on this host, as realize would.
+   * The names of what was dropped, ends with NULL. */
+  char **(*limit_model) (VmVcpu *model, const VmAccel *accel);
   /* One instruction at PC; BYTES has LEN of them. Its text, *USED bytes; NULL: cannot. */
   char *(*disassemble) (VmVcpu *vcpu, uint64_t pc, const uint8_t *bytes, size_t len, unsigned *used);
 } VmArchOps;

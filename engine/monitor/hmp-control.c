@@ -265,19 +265,7 @@ vm_hmp_object_add (VmMonitor *mon, const VmHmpArgs *args)
 void
 vm_hmp_object_del (VmMonitor *mon, const VmHmpArgs *args)
 {
-  const char *id = vm_hmp_text (args, "id");
-  VmObject *obj = vm_object_child (mon->machine->objects, id);
-
-  if (!obj)
-    {
-      vm_monitor_printf (mon, "Error: object '%s' not found\n", id);
-      return;
-    }
-  const VmUserObjectClass *klass = vm_type_klass (obj->type);
-  if (klass->can_go && !klass->can_go (obj))
-    vm_monitor_printf (mon, "Error: object '%s' is in use, can not be deleted\n", id);
-  else
-    vm_object_remove_child (obj);
+  run_with (mon, "object-del", "id", vm_hmp_text (args, "id"));
 }
 
 /* --- character back ends --- */
@@ -356,6 +344,12 @@ void
 vm_hmp_closefd (VmMonitor *mon, const VmHmpArgs *args)
 {
   run_with (mon, "closefd", "fdname", vm_hmp_text (args, "fdname"));
+}
+
+void
+vm_hmp_getfd (VmMonitor *mon, const VmHmpArgs *args)
+{
+  run_with (mon, "getfd", "fdname", vm_hmp_text (args, "fdname"));
 }
 
 /* --- properties --- */

@@ -6,17 +6,16 @@
 
 #include "engine/input/input.h"
 
-static const char *
-text_in (json_object *object, const char *key)
+const char *
+vm_hmp_member (json_object *object, const char *key)
 {
   json_object *value = NULL;
 
   return json_object_object_get_ex (object, key, &value) ? json_object_get_string (value) : "";
 }
 
-/* Calls FUNC for each element of a query's list. */
-static void
-each (VmMonitor *mon, const char *command, void (*func) (VmMonitor *mon, json_object *item))
+void
+vm_hmp_each (VmMonitor *mon, const char *command, void (*func) (VmMonitor *mon, json_object *item))
 {
   json_object *list = vm_hmp_qmp (mon, command, NULL);
 
@@ -55,7 +54,7 @@ vm_hmp_info_uuid (VmMonitor *mon, const VmHmpArgs *args)
 {
   json_object *info = vm_hmp_qmp (mon, "query-uuid", NULL);
 
-  vm_monitor_printf (mon, "%s\n", text_in (info, "UUID"));
+  vm_monitor_printf (mon, "%s\n", vm_hmp_member (info, "UUID"));
   json_object_put (info);
 }
 
@@ -100,16 +99,16 @@ print_place (VmMonitor *mon, json_object *item)
 {
   json_object *props = json_object_object_get (item, "props");
 
-  vm_monitor_printf (mon, "  type: \"%s\"\n  vcpus_count: \"%s\"\n", text_in (item, "type"),
-                     text_in (item, "vcpus-count"));
-  if (*text_in (item, "qom-path"))
-    vm_monitor_printf (mon, "  qom_path: \"%s\"\n", text_in (item, "qom-path"));
+  vm_monitor_printf (mon, "  type: \"%s\"\n  vcpus_count: \"%s\"\n", vm_hmp_member (item, "type"),
+                     vm_hmp_member (item, "vcpus-count"));
+  if (*vm_hmp_member (item, "qom-path"))
+    vm_monitor_printf (mon, "  qom_path: \"%s\"\n", vm_hmp_member (item, "qom-path"));
   vm_monitor_puts (mon, "  CPUInstance Properties:\n");
   for (int i = 0; i < 5; i++)
     {
       static const char *const keys[] = { "socket-id", "die-id", "module-id", "core-id", "thread-id" };
-      if (*text_in (props, keys[i]))
-        vm_monitor_printf (mon, "    %s: \"%s\"\n", keys[i], text_in (props, keys[i]));
+      if (*vm_hmp_member (props, keys[i]))
+        vm_monitor_printf (mon, "    %s: \"%s\"\n", keys[i], vm_hmp_member (props, keys[i]));
     }
 }
 
@@ -117,19 +116,19 @@ void
 vm_hmp_info_hotpluggable (VmMonitor *mon, const VmHmpArgs *args)
 {
   vm_monitor_puts (mon, "Hotpluggable CPUs:\n");
-  each (mon, "query-hotpluggable-cpus", print_place);
+  vm_hmp_each (mon, "query-hotpluggable-cpus", print_place);
 }
 
 static void
 print_iothread (VmMonitor *mon, json_object *item)
 {
-  vm_monitor_printf (mon, "%s:\n  thread_id=%s\n", text_in (item, "id"), text_in (item, "thread-id"));
+  vm_monitor_printf (mon, "%s:\n  thread_id=%s\n", vm_hmp_member (item, "id"), vm_hmp_member (item, "thread-id"));
 }
 
 void
 vm_hmp_info_iothreads (VmMonitor *mon, const VmHmpArgs *args)
 {
-  each (mon, "query-iothreads", print_iothread);
+  vm_hmp_each (mon, "query-iothreads", print_iothread);
 }
 
 static void
@@ -275,11 +274,11 @@ vm_hmp_info_memory_size (VmMonitor *mon, const VmHmpArgs *args)
 static void
 print_memdev (VmMonitor *mon, json_object *item)
 {
-  vm_monitor_printf (mon, "memory backend: %s\n", text_in (item, "id"));
+  vm_monitor_printf (mon, "memory backend: %s\n", vm_hmp_member (item, "id"));
   for (int i = 0; i < 7; i++)
     {
       static const char *const keys[] = { "size", "merge", "dump", "prealloc", "share", "reserve", "policy" };
-      vm_monitor_printf (mon, "  %s: %s%s\n", keys[i], i == 0 ? " " : "", text_in (item, keys[i]));
+      vm_monitor_printf (mon, "  %s: %s%s\n", keys[i], i == 0 ? " " : "", vm_hmp_member (item, keys[i]));
     }
   vm_monitor_puts (mon, "  host nodes: \n");
 }
@@ -287,7 +286,7 @@ print_memdev (VmMonitor *mon, json_object *item)
 void
 vm_hmp_info_memdev (VmMonitor *mon, const VmHmpArgs *args)
 {
-  each (mon, "query-memdev", print_memdev);
+  vm_hmp_each (mon, "query-memdev", print_memdev);
   vm_monitor_puts (mon, "\n");
 }
 

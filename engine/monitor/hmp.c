@@ -4,78 +4,104 @@
 
 #include <stdarg.h>
 
-static char **complete_key (VmMonitor *mon, const char *start);
-static char **complete_info (VmMonitor *mon, const char *start);
-static char **complete_chardev (VmMonitor *mon, const char *start);
-static char **complete_device (VmMonitor *mon, const char *start);
-static char **complete_command (VmMonitor *mon, const char *start);
-
 const VmHmpCommand vm_hmp_commands[] = {
+  { "balloon", "value:M", "target", "request VM to change its memory allocation (in MB)", vm_hmp_balloon },
   { "boot_set", "bootdevice:s", "bootdevice", "define new values for the boot device list", vm_hmp_boot_set },
-  { "chardev-add", "args:S", "args", "add chardev", vm_hmp_chardev_add },
-  { "chardev-change", "id:s args:S", "id args", "change chardev", vm_hmp_chardev_change, complete_chardev },
-  { "chardev-remove", "id:s", "id", "remove chardev", vm_hmp_chardev_remove, complete_chardev },
-  { "chardev-send-break", "id:s", "id", "send a break on chardev", vm_hmp_chardev_send_break, complete_chardev },
+  { "change", "force:-f device:B target:F arg:s? read-only-mode:s?", "device [-f] filename [format [read-only-mode]]",
+    "change a removable medium, optional format, use -f to force the operation", vm_hmp_change, vm_complete_drive },
+  { "chardev-add", "args:S", "args", "add chardev", vm_hmp_chardev_add, vm_complete_chardev_kind },
+  { "chardev-change", "id:s args:S", "id args", "change chardev", vm_hmp_chardev_change, vm_complete_chardev },
+  { "chardev-remove", "id:s", "id", "remove chardev", vm_hmp_chardev_remove, vm_complete_chardev },
+  { "chardev-send-break", "id:s", "id", "send a break on chardev", vm_hmp_chardev_send_break, vm_complete_chardev },
   { "closefd", "fdname:s", "closefd name", "close a file descriptor previously passed via SCM rights", vm_hmp_closefd },
   { "cont|c", "", "", "resume emulation", vm_hmp_cont },
   { "cpu", "index:i", "index", "set the default CPU", vm_hmp_cpu },
   { "device_add", "device:S", "driver[,prop=value][,...]", "add device, like -device on the command line",
-    vm_hmp_device_add },
-  { "device_del", "id:s", "device", "remove device", vm_hmp_device_del, complete_device },
+    vm_hmp_device_add, vm_complete_device_type },
+  { "device_del", "id:s", "device", "remove device", vm_hmp_device_del, vm_complete_device },
+  { "dump-guest-memory", "paging:-p detach:-d windmp:-w zlib:-z lzo:-l snappy:-s filename:F begin:l? length:l?",
+    "[-p] [-d] [-z|-l|-s|-w] filename [begin length]",
+    "dump guest memory into file 'filename'.\n\t\t\t-p: do paging to get guest's memory mapping."
+    "\n\t\t\t-d: return immediately (do not wait for completion)."
+    "\n\t\t\t-z, -l, -s: dump in kdump-compressed format, with zlib, lzo or snappy compression."
+    "\n\t\t\t-w: dump in Windows crashdump format (can be used instead of ELF-dump converting),"
+    "\n\t\t\t    for Windows x86 and x64 guests with vmcoreinfo driver only."
+    "\n\t\t\tbegin: the starting physical address.\n\t\t\tlength: the memory size, in bytes.",
+    vm_hmp_dump_guest_memory },
+  { "eject", "force:-f device:B", "[-f] device", "eject a removable medium (use -f to force it)", vm_hmp_eject,
+    vm_complete_drive },
   { "exit_preconfig", "", "", "exit the preconfig state", vm_hmp_exit_preconfig },
+  { "getfd", "fdname:s", "getfd name", "receive a file descriptor via SCM rights and assign it a name",
+    vm_hmp_getfd },
   { "gpa2hpa", "addr:l", "addr", "print the host physical address corresponding to a guest physical address",
     vm_hmp_gpa2hpa },
   { "gpa2hva", "addr:l", "addr", "print the host virtual address corresponding to a guest physical address",
     vm_hmp_gpa2hva },
   { "gva2gpa", "addr:l", "addr", "print the guest physical address corresponding to a guest virtual address",
     vm_hmp_gva2gpa },
-  { "help|?", "name:S?", "[cmd]", "show the help", vm_hmp_help, complete_command },
+  { "help|?", "name:S?", "[cmd]", "show the help", vm_hmp_help, vm_complete_command },
   { "i", "fmt:/ addr:i", "/fmt addr", "I/O port read", vm_hmp_port_in },
-  { "info", "item:S?", "[subcommand]", "show various information about the system state", vm_hmp_info, complete_info },
+  { "info", "item:S?", "[subcommand]", "show various information about the system state", vm_hmp_info, vm_complete_info },
   { "log", "items:s", "item1[,...]", "activate logging of the specified items", vm_hmp_log },
   { "logfile", "filename:F", "filename", "output logs to 'filename'", vm_hmp_logfile },
   { "memsave", "val:l size:i filename:F", "addr size file",
     "save to disk virtual memory dump starting at 'addr' of size 'size'", vm_hmp_memsave },
+  { "migrate", "detach:-d blk:-b inc:-i resume:-r uri:s", "[-d] [-b] [-i] [-r] uri", "migrate to URI",
+    vm_hmp_migrate },
+  { "migrate_cancel", "", "", "cancel the current VM migration", vm_hmp_migrate_cancel },
+  { "migrate_incoming", "uri:s", "uri", "Continue an incoming migration from an -incoming defer",
+    vm_hmp_migrate_incoming },
+  { "migrate_set_capability", "capability:s state:b", "capability state",
+    "Enable/Disable the usage of a capability for migration", vm_hmp_migrate_set_capability,
+    vm_complete_capability },
   { "mouse_button", "button_state:i", "state", "change mouse button state (1=L, 2=M, 4=R)", vm_hmp_mouse_button },
   { "mouse_move", "dx_str:s dy_str:s dz_str:s?", "dx dy [dz]", "send mouse move events", vm_hmp_mouse_move },
   { "mouse_set", "index:i", "index", "set which mouse device receives events", vm_hmp_mouse_set },
   { "nmi", "", "", "inject an NMI", vm_hmp_nmi },
   { "o", "fmt:/ addr:i val:i", "/fmt addr value", "I/O port write", vm_hmp_port_out },
-  { "object_add", "object:S", "[qom-type=]type,id=str[,prop=value][,...]", "create QOM object", vm_hmp_object_add },
-  { "object_del", "id:s", "id", "destroy QOM object", vm_hmp_object_del },
+  { "object_add", "object:S", "[qom-type=]type,id=str[,prop=value][,...]", "create QOM object", vm_hmp_object_add,
+    vm_complete_object_type },
+  { "object_del", "id:s", "id", "destroy QOM object", vm_hmp_object_del, vm_complete_object },
   { "pmemsave", "val:l size:i filename:F", "addr size file",
     "save to disk physical memory dump starting at 'addr' of size 'size'", vm_hmp_pmemsave },
   { "print|p", "fmt:/ val:l", "/fmt expr", "print expression value (use $reg for CPU register access)", vm_hmp_print },
-  { "qom-get", "path:s property:s", "path property", "print QOM property", vm_hmp_qom_get },
-  { "qom-list", "path:s?", "path", "list QOM properties", vm_hmp_qom_list },
+  { "qom-get", "path:s property:s", "path property", "print QOM property", vm_hmp_qom_get, vm_complete_path },
+  { "qom-list", "path:s?", "path", "list QOM properties", vm_hmp_qom_list, vm_complete_path },
   { "qom-set", "json:-j path:s property:s value:S", "[-j] path property value",
-    "set QOM property.\n\t\t\t -j: the value is specified in json format.", vm_hmp_qom_set },
+    "set QOM property.\n\t\t\t -j: the value is specified in json format.", vm_hmp_qom_set, vm_complete_path },
   { "quit|q", "", "", "quit the emulator", vm_hmp_quit },
   { "ringbuf_read", "device:s size:i", "device size", "Read from a ring buffer character device", vm_hmp_ringbuf_read,
-    complete_chardev },
+    vm_complete_chardev },
   { "ringbuf_write", "device:s data:s", "device data", "Write to a ring buffer character device", vm_hmp_ringbuf_write,
-    complete_chardev },
+    vm_complete_chardev },
   { "screendump", "filename:F format:-fs device:s? head:i?", "filename [-f format] [device [head]]",
     "save screen from head 'head' of display device 'device'in specified format 'format' as image 'filename'."
     "Currently only 'png' and 'ppm' formats are supported.",
     vm_hmp_screendump },
   { "sendkey", "keys:s hold-time:i?", "keys [hold_ms]",
-    "send keys to the VM (e.g. 'sendkey ctrl-alt-f1', default hold time=100 ms)", vm_hmp_sendkey, complete_key },
+    "send keys to the VM (e.g. 'sendkey ctrl-alt-f1', default hold time=100 ms)", vm_hmp_sendkey, vm_complete_key },
   { "stop|s", "", "", "stop emulation", vm_hmp_stop },
   { "sum", "start:i size:i", "addr size", "compute the checksum of a memory region", vm_hmp_sum },
   { "system_powerdown", "", "", "send system power down event", vm_hmp_system_powerdown },
   { "system_reset", "", "", "reset the system", vm_hmp_system_reset },
   { "system_wakeup", "", "", "wakeup guest from suspend", vm_hmp_system_wakeup },
   { "watchdog_action", "action:s", "[reset|shutdown|poweroff|pause|debug|none]", "change watchdog action",
-    vm_hmp_watchdog_action },
+    vm_hmp_watchdog_action, vm_complete_watchdog },
   { "x", "fmt:/ addr:l", "/fmt addr", "virtual memory dump starting at 'addr'", vm_hmp_x },
   { "xp", "fmt:/ addr:l", "/fmt addr", "physical memory dump starting at 'addr'", vm_hmp_xp },
   { 0 }
 };
 
 const VmHmpCommand vm_hmp_info_commands[]
-    = { { "chardev", "", "", "show the character devices", vm_hmp_info_chardev },
+    = { { "balloon", "", "", "show balloon information", vm_hmp_info_balloon },
+        { "block", "nodes:-n verbose:-v device:B?", "[-n] [-v] [device]",
+          "show info of one block device or all block devices (-n: show named nodes; -v: show details)",
+          vm_hmp_info_block, vm_complete_drive },
+        { "block-jobs", "", "", "show progress of ongoing block device operations", vm_hmp_info_block_jobs },
+        { "blockstats", "", "", "show block device statistics", vm_hmp_info_blockstats },
+        { "chardev", "", "", "show the character devices", vm_hmp_info_chardev },
         { "cpus", "", "", "show infos for each CPU", vm_hmp_info_cpus },
+        { "dump", "", "", "Display the latest dump status", vm_hmp_info_dump },
         { "history", "", "", "show the command line history", vm_hmp_info_history },
         { "hotpluggable-cpus", "", "", "Show information about hotpluggable CPUs", vm_hmp_info_hotpluggable },
         { "iothreads", "", "", "show iothreads", vm_hmp_info_iothreads },
@@ -85,27 +111,35 @@ const VmHmpCommand vm_hmp_info_commands[]
           "show local apic state (apic-id: local apic to read, default is which of current CPU)", vm_hmp_info_lapic },
         { "mem", "", "", "show the active virtual memory mappings", vm_hmp_info_mem },
         { "memdev", "", "", "show memory backends", vm_hmp_info_memdev },
+        { "memory-devices", "", "", "show memory devices", vm_hmp_info_memory_devices },
         { "memory_size_summary", "", "",
           "show the amount of initially allocated and present hotpluggable (if enabled) memory in bytes.",
           vm_hmp_info_memory_size },
         { "mice", "", "", "show which guest mouse is receiving events", vm_hmp_info_mice },
+        { "migrate", "", "", "show migration status", vm_hmp_info_migrate },
+        { "migrate_capabilities", "", "", "show current migration capabilities", vm_hmp_info_migrate_capabilities },
         { "mtree", "flatview:-f dispatch_tree:-d owner:-o disabled:-D", "[-f][-d][-o][-D]",
           "show memory tree (-f: dump flat view for address spaces)", vm_hmp_info_mtree },
         { "name", "", "", "show the current VM name", vm_hmp_info_name },
         { "numa", "", "", "show NUMA information", vm_hmp_info_numa },
+        { "pci", "", "", "show PCI info", vm_hmp_info_pci },
         { "pic", "", "", "show PIC state", vm_hmp_info_pic },
         { "qdm", "", "", "show qdev device model list", vm_hmp_info_qdm },
-        { "qom-tree", "path:s?", "[path]", "show QOM composition tree", vm_hmp_info_qom_tree },
+        { "qom-tree", "path:s?", "[path]", "show QOM composition tree", vm_hmp_info_qom_tree, vm_complete_path },
         { "qtree", "", "", "show device tree", vm_hmp_info_qtree },
         { "ramblock", "", "", "Display system ramblock information", vm_hmp_info_ramblock },
         { "registers", "cpustate_all:-a vcpu:i?", "[-a|vcpu]",
           "show the cpu registers (-a: show register info for all cpus; vcpu: specific vCPU to query; show the current "
           "CPU's registers if no argument is specified)",
           vm_hmp_info_registers },
+        { "sev", "", "", "show SEV information", vm_hmp_info_sev },
+        { "sgx", "", "", "show intel SGX information", vm_hmp_info_sgx },
         { "status", "", "", "show the current VM status (running|paused)", vm_hmp_info_status },
         { "tlb", "", "", "show virtual to physical memory mappings", vm_hmp_info_tlb },
+        { "tpm", "", "", "show the TPM device", vm_hmp_info_tpm },
         { "uuid", "", "", "show the current VM UUID", vm_hmp_info_uuid },
         { "version", "", "", "show the version", vm_hmp_info_version },
+        { "vm-generation-id", "", "", "Show Virtual Machine Generation ID", vm_hmp_info_generation_id },
         { 0 } };
 
 /* --- look-ups --- */
@@ -265,6 +299,19 @@ take_number (VmMonitor *mon, const char **text, const char *kind, VmHmpArg *a, G
   return true;
 }
 
+/* A size with an optional suffix; a bare number counts MiB. */
+static bool
+take_megabytes (const char **text, VmHmpArg *a, GError **error)
+{
+  g_autofree char *word = take_word (text, error);
+  uint64_t size;
+
+  if (!word || !vm_parse_size (word, 'M', &size, NULL) || size > INT64_MAX)
+    return word ? vm_fail (error, "invalid size") : false;
+  a->number = (int64_t) size;
+  return true;
+}
+
 static bool
 take_switch (const char **text, VmHmpArg *a, GError **error)
 {
@@ -302,12 +349,12 @@ take_arg (VmMonitor *mon, const char *command, const char **text, const char *ki
   if (*kind == '-')
     return take_flag (text, kind, a, error);
   *text = skip_space (*text);
-  bool is_text = strchr ("sSF", *kind) != NULL;
+  bool is_text = strchr ("sSFB", *kind) != NULL;
   if (!**text && (optional || is_text))
     {
       if (optional)
         return true;
-      return vm_fail (error, "%s: %s expected", command, *kind == 'F' ? "filename" : "string");
+      return vm_fail (error, "%s: %s expected", command, *kind == 'F' ? "filename" : *kind == 'B' ? "block device name" : "string");
     }
   a->given = true;
   switch (*kind)
@@ -318,6 +365,8 @@ take_arg (VmMonitor *mon, const char *command, const char **text, const char *ki
       return true;
     case 'b':
       return take_switch (text, a, error);
+    case 'M':
+      return take_megabytes (text, a, error);
     case 'i':
     case 'l':
       return take_number (mon, text, kind, a, error);
@@ -418,113 +467,6 @@ vm_hmp_help (VmMonitor *mon, const VmHmpArgs *args)
     print_help (mon, c, info ? "info " : "");
   else
     vm_monitor_printf (mon, "unknown command: '%s'\n", topic);
-}
-
-/* --- completion --- */
-
-static char **
-names_of (const VmHmpCommand *table, const char *start)
-{
-  g_autoptr (GStrvBuilder) out = g_strv_builder_new ();
-
-  for (; table->name; table++)
-    {
-      g_auto (GStrv) names = g_strsplit (table->name, "|", -1);
-      for (char **n = names; *n; n++)
-        if (g_str_has_prefix (*n, start))
-          g_strv_builder_add (out, *n);
-    }
-  return g_strv_builder_end (out);
-}
-
-static char **
-complete_command (VmMonitor *mon, const char *start)
-{
-  return names_of (vm_hmp_commands, start);
-}
-
-static char **
-complete_info (VmMonitor *mon, const char *start)
-{
-  return names_of (vm_hmp_info_commands, start);
-}
-
-typedef struct Collect
-{
-  GStrvBuilder *out;
-  const char *start;
-} Collect;
-
-static void
-collect_chardev (VmChardev *chr, void *opaque)
-{
-  Collect *c = opaque;
-
-  if (g_str_has_prefix (vm_chardev_id (chr), c->start))
-    g_strv_builder_add (c->out, vm_chardev_id (chr));
-}
-
-static char **
-complete_chardev (VmMonitor *mon, const char *start)
-{
-  g_autoptr (GStrvBuilder) out = g_strv_builder_new ();
-  Collect c = { out, start };
-
-  vm_chardev_foreach (mon->machine->env.root, collect_chardev, &c);
-  return g_strv_builder_end (out);
-}
-
-static char **
-complete_device (VmMonitor *mon, const char *start)
-{
-  g_autoptr (GStrvBuilder) out = g_strv_builder_new ();
-  const GPtrArray *children = mon->machine->peripheral->children;
-
-  for (guint i = 0; children && i < children->len; i++)
-    {
-      const VmObject *child = g_ptr_array_index (children, i);
-      if (g_str_has_prefix (child->id, start))
-        g_strv_builder_add (out, child->id);
-    }
-  return g_strv_builder_end (out);
-}
-
-/* The key after the last "-" of a chord. */
-static char **
-complete_key (VmMonitor *mon, const char *start)
-{
-  g_autoptr (GStrvBuilder) out = g_strv_builder_new ();
-  const char *dash = strrchr (start, '-');
-  g_autofree char *head = g_strndup (start, dash ? dash + 1 - start : 0);
-  const VmSchemaCommand *command = vm_schema_find_command ("send-key");
-  const VmSchemaType *key = command->arguments->members[0].type->element->variants[1]->members[0].type;
-
-  for (const char *const *n = key->names; *n; n++)
-    if (g_str_has_prefix (*n, dash ? dash + 1 : start))
-      {
-        g_autofree char *chord = g_strconcat (head, *n, NULL);
-        g_strv_builder_add (out, chord);
-      }
-  return g_strv_builder_end (out);
-}
-
-char **
-vm_hmp_complete (VmMonitor *mon, const char *text, size_t *word)
-{
-  const VmHmpCommand *table = vm_hmp_commands;
-  size_t len = strlen (text), start = len;
-
-  while (start && !g_ascii_isspace (text[start - 1]))
-    start--;
-  *word = start;
-  const char *first = skip_space (text);
-  if (first == text + start)
-    return complete_command (mon, text + start);
-  g_autofree char *name = g_strndup (first, strcspn (first, " \t"));
-  const VmHmpCommand *command = vm_hmp_find (table, name);
-  if (!command || !command->complete)
-    return g_new0 (char *, 1);
-  return command->complete (mon, text + start);
 }
 
 /* --- for the commands --- */

@@ -4,7 +4,7 @@
 
 #include "engine/monitor/monitor-private.h"
 
-#define VM_HMP_ARGS 6
+#define VM_HMP_ARGS 10
 
 typedef struct VmHmpArg
 {
@@ -28,14 +28,15 @@ typedef struct VmHmpArgs
 typedef struct VmHmpCommand
 {
   const char *name; /* "stop|s": all names it has */
-  /* Arguments, one word each: NAME:KIND, KIND one of s (word), S (rest of the line), F (file name), i and l
-   * (32 and 64-bit expressions), b (on|off), / (format), -x (flag), -xs (flag with a word); "?" at the end:
+  /* Arguments, one word each: NAME:KIND, KIND one of s (word), S (rest of the line), F (file name), B (drive),
+   * i and l (32 and 64-bit expressions), M (size, in MiB without a suffix), b (on|off), / (format), -x (flag), -xs (flag with a word); "?" at the end:
    * may be left out. */
   const char *spec;
   const char *params; /* for help */
   const char *help;
   void (*func) (VmMonitor *mon, const VmHmpArgs *args);
-  char **(*complete) (VmMonitor *mon, const char *start); /* candidates for the word that is typed */
+  /* Candidates for argument N (flags do not count) of which START is typed; file names come by themselves. */
+  char **(*complete) (VmMonitor *mon, unsigned n, const char *start);
 } VmHmpCommand;
 
 extern const VmHmpCommand vm_hmp_commands[]; /* sorted by first name; end with a NULL name */
@@ -50,12 +51,32 @@ const VmHmpCommand *vm_hmp_find (const VmHmpCommand *table, const char *name);
 /* An expression at *P: numbers, 'c', $registers, + - * / % & | ^ ~ ( ). Prints what is wrong. */
 bool vm_hmp_expression (VmMonitor *mon, const char **p, int64_t *value, GError **error);
 
+/* What KEY of a JSON object holds, as text; "" when it is not there. */
+const char *vm_hmp_member (json_object *object, const char *key);
+/* Calls FUNC for each element of a query's list. */
+void vm_hmp_each (VmMonitor *mon, const char *command, void (*func) (VmMonitor *mon, json_object *item));
 /* Runs a QMP command and prints "Error: ..." when it fails; NULL then. */
 json_object *vm_hmp_qmp (VmMonitor *mon, const char *command, const char *format, ...) G_GNUC_PRINTF (3, 4);
 /* A JSON string literal of TEXT, newly allocated. */
 char *vm_hmp_quote (const char *text);
 
-/* hmp-info.c, hmp-memory.c, hmp-control.c; in the order of the tables. */
+/* hmp-complete.c */
+#define VM_COMPLETE_FUNC(name) char **vm_complete_##name (VmMonitor *mon, unsigned n, const char *start)
+VM_COMPLETE_FUNC (capability);
+VM_COMPLETE_FUNC (chardev);
+VM_COMPLETE_FUNC (chardev_kind);
+VM_COMPLETE_FUNC (command);
+VM_COMPLETE_FUNC (device);
+VM_COMPLETE_FUNC (device_type);
+VM_COMPLETE_FUNC (drive);
+VM_COMPLETE_FUNC (info);
+VM_COMPLETE_FUNC (key);
+VM_COMPLETE_FUNC (object);
+VM_COMPLETE_FUNC (object_type);
+VM_COMPLETE_FUNC (path);
+VM_COMPLETE_FUNC (watchdog);
+
+/* hmp-info.c, hmp-memory.c, hmp-control.c, hmp-devices.c, devices; in the order of the tables. */
 #define VM_HMP_FUNC(name) void vm_hmp_##name (VmMonitor *mon, const VmHmpArgs *args)
 VM_HMP_FUNC (help);
 VM_HMP_FUNC (info);
@@ -102,6 +123,28 @@ VM_HMP_FUNC (logfile);
 VM_HMP_FUNC (watchdog_action);
 VM_HMP_FUNC (exit_preconfig);
 VM_HMP_FUNC (closefd);
+VM_HMP_FUNC (balloon);
+VM_HMP_FUNC (change);
+VM_HMP_FUNC (dump_guest_memory);
+VM_HMP_FUNC (eject);
+VM_HMP_FUNC (getfd);
+VM_HMP_FUNC (migrate);
+VM_HMP_FUNC (migrate_cancel);
+VM_HMP_FUNC (migrate_incoming);
+VM_HMP_FUNC (migrate_set_capability);
+VM_HMP_FUNC (info_balloon);
+VM_HMP_FUNC (info_block);
+VM_HMP_FUNC (info_block_jobs);
+VM_HMP_FUNC (info_blockstats);
+VM_HMP_FUNC (info_dump);
+VM_HMP_FUNC (info_generation_id);
+VM_HMP_FUNC (info_memory_devices);
+VM_HMP_FUNC (info_migrate);
+VM_HMP_FUNC (info_migrate_capabilities);
+VM_HMP_FUNC (info_pci);
+VM_HMP_FUNC (info_sev);
+VM_HMP_FUNC (info_sgx);
+VM_HMP_FUNC (info_tpm);
 VM_HMP_FUNC (info_chardev);
 VM_HMP_FUNC (info_cpus);
 VM_HMP_FUNC (info_history);

@@ -22,7 +22,9 @@ struct VmMonitors
   GHashTable *throttles; /* key -> Throttle * of events held back */
   char x_format;         /* of the last x, xp, i or o; 0: none yet */
   unsigned x_size;
-  GHashTable *fds; /* name -> fd + 1, of getfd */
+  GHashTable *fds;     /* name -> fd + 1, of getfd */
+  GPtrArray *fdsets;   /* VmFdset *, of add-fd */
+  struct VmDump *dump; /* the last one; NULL: none yet */
 };
 
 struct VmMonitor
@@ -63,6 +65,15 @@ json_object *vm_qmp_version (void);
 
 void vm_events_sink (void *monitors, const char *name, const char *data_json);
 void vm_events_free (VmMonitors *all);
+
+void vm_fds_init (VmMonitors *all);
+void vm_fds_free (VmMonitors *all);
+/* Takes the descriptor NAME that getfd kept; -1 with ERROR set: there is none. */
+int vm_fds_take (VmMonitors *all, const char *name, GError **error);
+void vm_dump_free (VmMonitors *all);
+
+/* The JSON of a property's value as vm_object_get() writes it. */
+json_object *vm_qom_value_to_json (const VmProp *prop, const char *text);
 
 /* The human monitor. */
 void vm_hmp_opened (VmMonitor *mon);

@@ -6,7 +6,6 @@
 #include "engine/base/log.h"
 
 #include <stdarg.h>
-#include <unistd.h>
 
 /* --- output --- */
 
@@ -170,12 +169,6 @@ monitor_free (gpointer data)
   g_free (mon);
 }
 
-static void
-close_fd (gpointer data)
-{
-  close (GPOINTER_TO_INT (data) - 1);
-}
-
 VmMonitors *
 vm_monitors_new (VmMachine *machine)
 {
@@ -184,7 +177,7 @@ vm_monitors_new (VmMachine *machine)
   all->machine = machine;
   all->open = g_ptr_array_new_with_free_func (monitor_free);
   all->taps = g_array_new (FALSE, FALSE, sizeof (VmTap));
-  all->fds = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, close_fd);
+  vm_fds_init (all);
   machine->monitors_of = all;
   vm_machine_set_event_sink (machine, vm_events_sink, all);
   return all;
@@ -201,7 +194,8 @@ vm_monitors_free (VmMonitors *all)
   vm_events_free (all);
   g_ptr_array_unref (all->open);
   g_array_unref (all->taps);
-  g_hash_table_unref (all->fds);
+  vm_fds_free (all);
+  vm_dump_free (all);
   vm_lock_leave (all->machine->lock, taken);
   g_free (all);
 }
@@ -249,6 +243,12 @@ VmMachine *
 vm_monitors_machine (VmMonitors *all)
 {
   return all->machine;
+}
+
+VmMachine *
+vm_monitor_machine (VmMonitor *mon)
+{
+  return mon->machine;
 }
 
 void

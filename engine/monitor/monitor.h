@@ -30,3 +30,4 @@ void vm_monitors_add_tap (VmMonitors *monitors, VmMonitorsTap tap, void *opaque)
 void vm_monitors_remove_tap (VmMonitors *monitors, VmMonitorsTap tap, void *opaque);
 VmMonitors *vm_monitors_of (VmMachine *machine); /* NULL: none were made */
 VmMachine *vm_monitors_machine (VmMonitors *monitors);
+VmMachine *vm_monitor_machine (VmMonitor *monitor);

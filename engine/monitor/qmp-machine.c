@@ -250,32 +250,6 @@ vm_qmp_query_hotpluggable_cpus (VmMonitor *mon, GError **error)
   return list;
 }
 
-static void
-add_model (const VmCpuModelInfo *model, void *opaque)
-{
-  VmqCpuDefinitionInfo *info = g_new0 (VmqCpuDefinitionInfo, 1);
-
-  info->name = g_strdup (model->name);
-  info->typename_ = g_strdup (model->type_name);
-  info->alias_of = g_strdup (model->alias_of);
-  info->has_migration_safe = true;
-  info->migration_safe = model->migration_safe;
-  info->static_ = model->is_static;
-  info->deprecated = model->deprecated;
-  info->unavailable_features = g_ptr_array_new ();
-  g_ptr_array_add (opaque, info);
-}
-
-GPtrArray *
-vm_qmp_query_cpu_definitions (VmMonitor *mon, GError **error)
-{
-  GPtrArray *list = g_ptr_array_new ();
-
-  if (mon->machine->arch && mon->machine->arch->foreach_model)
-    mon->machine->arch->foreach_model (add_model, list);
-  return list;
-}
-
 /* --- memory --- */
 
 VmqMemoryInfo *

@@ -43,7 +43,7 @@ vm_qmp_query_commands (VmMonitor *mon, GError **error)
 json_object *
 vm_qmp_query_qmp_schema (VmMonitor *mon, GError **error)
 {
-  return vm_schema_introspect ();
+  return vm_schema_introspect (mon->machine->types);
 }
 
 /* --- options --- */
@@ -159,32 +159,6 @@ VmqHumanReadableText *
 vm_qmp_x_query_numa (VmMonitor *mon, GError **error)
 {
   return text_of (mon, "info numa");
-}
-
-/* --- descriptors --- */
-
-bool
-vm_qmp_getfd (VmMonitor *mon, const VmqGetfdArg *args, GError **error)
-{
-  int fd = vm_char_fe_connected (&mon->fe) ? vm_char_fe_take_fd (&mon->fe) : -1;
-
-  if (fd < 0)
-    return vm_fail (error, "No file descriptor supplied via SCM_RIGHTS");
-  if (g_ascii_isdigit (*args->fdname))
-    {
-      g_hash_table_insert (mon->all->fds, g_strdup (""), GINT_TO_POINTER (fd + 1));
-      g_hash_table_remove (mon->all->fds, ""); /* closes it */
-      return vm_fail (error, "Parameter 'fdname' expects a name not starting with a digit");
-    }
-  g_hash_table_insert (mon->all->fds, g_strdup (args->fdname), GINT_TO_POINTER (fd + 1));
-  return true;
-}
-
-bool
-vm_qmp_closefd (VmMonitor *mon, const VmqClosefdArg *args, GError **error)
-{
-  return g_hash_table_remove (mon->all->fds, args->fdname)
-         || vm_fail (error, "File descriptor named '%s' not found", args->fdname);
 }
 
 GPtrArray *

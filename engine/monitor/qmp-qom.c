@@ -3,6 +3,7 @@
 #include "engine/monitor/monitor-private.h"
 #include "engine/monitor/qmp-handlers.h"
 
+#include "engine/machine/user-object.h"
 #include "engine/options/settings.h"
 
 /* --- values --- */
@@ -17,8 +18,8 @@ number_from_text (const char *text)
   return json_object_new_uint64 (g_ascii_strtoull (text, &end, 0));
 }
 
-static json_object *
-value_to_json (const VmProp *prop, const char *text)
+json_object *
+vm_qom_value_to_json (const VmProp *prop, const char *text)
 {
   switch (prop->kind)
     {
@@ -226,7 +227,9 @@ find_prop (VmMonitor *mon, VmObject *obj, const char *name, GError **error)
   g_autofree char *type = type_name_of (mon, obj);
 
   if (!prop)
-    vm_fail (error, "Property '%s.%s' not found", type, name);
+    vm_fail (error, vm_object_child (obj, name) || !strcmp (name, "type") ? "Property '%s.%s' is not writable"
+                                                                          : "Property '%s.%s' not found",
+             type, name);
   return prop;
 }
 
@@ -258,7 +261,7 @@ vm_qmp_qom_get (VmMonitor *mon, const VmqQomGetArg *args, GError **error)
       g_propagate_error (error, g_steal_pointer (&why));
       return NULL;
     }
-  return value_to_json (prop, text);
+  return vm_qom_value_to_json (prop, text);
 }
 
 static bool
@@ -297,6 +300,39 @@ vm_qmp_qom_set (VmMonitor *mon, const VmqQomSetArg *args, GError **error)
                          ? (json_object_get_boolean (args->value) ? "on" : "off")
                          : json_object_get_string (args->value);
   return vm_object_set (obj, args->property, text, error);
+}
+
+/* --- objects of users --- */
+
+bool
+vm_qmp_object_add (VmMonitor *mon, const VmqObjectAddArg *args, GError **error)
+{
+  g_autoptr (VmKeyVals) list = vm_keyvals_new ();
+
+  if (args->rest && !vm_keyvals_parse_json (list, json_object_to_json_string (args->rest), error))
+    return false;
+  if (!vm_id_well_formed (args->id))
+    return vm_fail (error, "Parameter 'id' expects an identifier");
+  vm_keyvals_set (list, "qom-type", args->qom_type);
+  vm_keyvals_set (list, "id", args->id);
+  VmDeviceSpec *spec = vm_device_spec_new (list, "qom-type", NULL);
+  VmObject *obj = vm_machine_add_object (mon->machine, spec, error);
+  vm_device_spec_free (spec);
+  return obj != NULL;
+}
+
+bool
+vm_qmp_object_del (VmMonitor *mon, const VmqObjectDelArg *args, GError **error)
+{
+  VmObject *obj = vm_object_child (mon->machine->objects, args->id);
+
+  if (!obj)
+    return vm_fail (error, "object '%s' not found", args->id);
+  const VmUserObjectClass *klass = vm_type_klass (obj->type);
+  if (klass && klass->can_go && !klass->can_go (obj))
+    return vm_fail (error, "object '%s' is in use, can not be deleted", args->id);
+  vm_object_remove_child (obj);
+  return true;
 }
 
 /* --- hot-plug --- */

@@ -7,6 +7,9 @@ static const char *const json_kinds[] = {
   [VM_SCHEMA_NUMBER] = "number", [VM_SCHEMA_BOOL] = "boolean", [VM_SCHEMA_ANY] = "value",
 };
 
+static const VmSchemaMember no_members[] = { { 0 } };
+static const VmSchemaType nothing = { .name = "empty", .kind = VM_SCHEMA_STRUCT, .members = no_members };
+
 typedef struct Walk
 {
   json_object *out;
@@ -70,6 +73,16 @@ describe_members (Walk *w, const VmSchemaType *type)
   return members;
 }
 
+static void
+add_variant (json_object *variants, const char *name, const char *type)
+{
+  json_object *variant = json_object_new_object ();
+
+  json_object_object_add (variant, "case", json_object_new_string (name));
+  json_object_object_add (variant, "type", json_object_new_string (type));
+  json_object_array_add (variants, variant);
+}
+
 static json_object *
 describe_variants (Walk *w, const VmSchemaType *type, const VmSchemaType *tag_type)
 {
@@ -77,13 +90,9 @@ describe_variants (Walk *w, const VmSchemaType *type, const VmSchemaType *tag_ty
 
   for (int i = 0; tag_type->names[i]; i++)
     {
-      if (!type->variants[i])
-        continue;
-      json_object *variant = json_object_new_object ();
-      json_object_object_add (variant, "case", json_object_new_string (tag_type->names[i]));
-      json_object_object_add (variant, "type", json_object_new_string (type->variants[i]->name));
-      json_object_array_add (variants, variant);
-      describe (w, type->variants[i]);
+      const VmSchemaType *more = type->variants[i] ? type->variants[i] : &nothing;
+      add_variant (variants, tag_type->names[i], more->name);
+      describe (w, more);
     }
   return variants;
 }
@@ -131,28 +140,132 @@ describe (Walk *w, const VmSchemaType *type)
     }
 }
 
-static const VmSchemaMember no_members[] = { { 0 } };
-static const VmSchemaType nothing = { .name = "empty", .kind = VM_SCHEMA_STRUCT, .members = no_members };
+/* --- arguments that are properties of a type --- */
+
+static const VmSchemaType *
+type_of_prop (const VmProp *prop)
+{
+  switch (prop->kind)
+    {
+    case VM_PROP_BOOL:
+    case VM_PROP_BIT:
+      return &vm_schema_bool;
+    case VM_PROP_U8:
+    case VM_PROP_U16:
+    case VM_PROP_U32:
+    case VM_PROP_U64:
+    case VM_PROP_I32:
+    case VM_PROP_I64:
+    case VM_PROP_SIZE:
+      return &vm_schema_int;
+    default:
+      return &vm_schema_str;
+    }
+}
+
+typedef struct Family
+{
+  Walk *walk;
+  json_object *names, *values, *variants, *members;
+} Family;
+
+static bool
+add_prop (const VmProp *prop, uint32_t offset, void *opaque)
+{
+  Family *f = opaque;
+  const VmSchemaType *type = type_of_prop (prop);
+  json_object *member;
+
+  if (prop->flags & (VM_PROP_HIDDEN | VM_PROP_READONLY))
+    return true;
+  member = json_object_new_object ();
+  json_object_object_add (member, "name", json_object_new_string (prop->name));
+  json_object_object_add (member, "type", json_object_new_string (type->name));
+  json_object_object_add (member, "default", NULL);
+  json_object_array_add (f->members, member);
+  describe (f->walk, type);
+  return true;
+}
+
+static void
+add_type (const VmType *type, void *opaque)
+{
+  Family *f = opaque;
+  g_autofree char *name = g_strdup_printf ("%s-properties", type->name);
+  json_object *entry, *value;
+
+  if (type->abstract)
+    return;
+  value = json_object_new_object ();
+  json_object_object_add (value, "name", json_object_new_string (type->name));
+  json_object_array_add (f->names, value);
+  json_object_array_add (f->values, json_object_new_string (type->name));
+  add_variant (f->variants, type->name, name);
+  entry = new_entry (name, "object");
+  f->members = json_object_new_array ();
+  vm_type_foreach_prop (type, add_prop, f);
+  json_object_object_add (entry, "members", f->members);
+  json_object_array_add (f->walk->out, entry);
+}
+
+/* The first named member selects the type; each type is a variant. */
+static void
+describe_family (Walk *w, const VmSchemaCommand *command, const VmTypeList *types)
+{
+  const VmSchemaMember *tag = command->arguments->members;
+  g_autofree char *enum_name = g_strdup_printf ("%s-names", command->family);
+  Family f = { .walk = w, .names = json_object_new_array (), .values = json_object_new_array (),
+               .variants = json_object_new_array () };
+  json_object *entry = new_entry (command->arguments->name, "object"), *names = new_entry (enum_name, "enum");
+  json_object *members = describe_members (w, command->arguments);
+
+  json_object_object_add (json_object_array_get_idx (members, 0), "type", json_object_new_string (enum_name));
+  vm_type_foreach (types, vm_type_find (types, command->family), add_type, &f);
+  json_object_object_add (names, "members", f.names);
+  json_object_object_add (names, "values", f.values);
+  json_object_object_add (entry, "members", members);
+  json_object_object_add (entry, "tag", json_object_new_string (tag->name));
+  json_object_object_add (entry, "variants", f.variants);
+  json_object_array_add (w->out, names);
+  json_object_array_add (w->out, entry);
+}
+
+/* --- all --- */
+
+static void
+describe_command (Walk *w, const VmSchemaCommand *c, const VmTypeList *types)
+{
+  const VmSchemaType *args = c->arguments ? c->arguments : &nothing;
+  const VmSchemaType *returns = c->returns ? c->returns : &nothing;
+  json_object *entry = new_entry (c->name, "command");
+
+  json_object_object_add (entry, "arg-type", json_object_new_string (args->name));
+  json_object_object_add (entry, "ret-type", json_object_new_string (public_name (returns)));
+  if (c->flags & VM_SCHEMA_OOB)
+    json_object_object_add (entry, "allow-oob", json_object_new_boolean (true));
+  if (c->features[0])
+    {
+      json_object *features = json_object_new_array ();
+      for (const char *const *f = c->features; *f; f++)
+        json_object_array_add (features, json_object_new_string (*f));
+      json_object_object_add (entry, "features", features);
+    }
+  json_object_array_add (w->out, entry);
+  if (c->family && types)
+    describe_family (w, c, types);
+  else
+    describe (w, args);
+  describe (w, returns);
+}
 
 json_object *
-vm_schema_introspect (void)
+vm_schema_introspect (const VmTypeList *types)
 {
   g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
   Walk w = { json_object_new_array (), seen };
 
   for (const VmSchemaCommand *c = vm_schema_commands; c->name; c++)
-    {
-      const VmSchemaType *args = c->arguments ? c->arguments : &nothing;
-      const VmSchemaType *returns = c->returns ? c->returns : &nothing;
-      json_object *entry = new_entry (c->name, "command");
-      json_object_object_add (entry, "arg-type", json_object_new_string (args->name));
-      json_object_object_add (entry, "ret-type", json_object_new_string (public_name (returns)));
-      if (c->flags & VM_SCHEMA_OOB)
-        json_object_object_add (entry, "allow-oob", json_object_new_boolean (true));
-      json_object_array_add (w.out, entry);
-      describe (&w, args);
-      describe (&w, returns);
-    }
+    describe_command (&w, c, types);
   for (const VmSchemaEvent *e = vm_schema_events; e->name; e++)
     {
       const VmSchemaType *data = e->data ? e->data : &nothing;

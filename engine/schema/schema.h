@@ -4,6 +4,7 @@
 #pragma once
 
 #include "engine/base/base.h"
+#include "engine/object/object.h"
 
 #include <json-c/json.h>
 
@@ -58,6 +59,8 @@ typedef struct VmSchemaCommand
   const VmSchemaType *arguments; /* NULL: none */
   const VmSchemaType *returns;   /* NULL: nothing */
   uint32_t flags;
+  const char *family;      /* open: a member names a type of this family, the others are its properties */
+  const char *features[4]; /* what a client may rely on; ends with NULL */
 } VmSchemaCommand;
 
 typedef struct VmSchemaEvent
@@ -89,7 +92,7 @@ void vm_schema_free (const VmSchemaType *type, void *value); /* of a struct, lis
 const VmSchemaCommand *vm_schema_find_command (const char *name);
 const VmSchemaEvent *vm_schema_find_event (const char *name);
 int vm_schema_enum_value (const VmSchemaType *type, const char *name); /* -1: none such */
-/* The answer of query-qmp-schema. */
-json_object *vm_schema_introspect (void);
+/* The answer of query-qmp-schema; arguments that are the properties of a type are described by TYPES. */
+json_object *vm_schema_introspect (const VmTypeList *types);
 /* Text in plain ASCII as clients know it, one line or PRETTY (lines indented by four). */
 char *vm_json_to_string (json_object *json, bool pretty);

@@ -196,6 +196,34 @@ filter_features (VmX86Cpu *cpu, GError **error)
   return true;
 }
 
+char **
+vm_x86_cpu_limit (VmX86Cpu *cpu)
+{
+  VmX86Model *m = cpu->model;
+  uint32_t own[VM_X86_FEATURE_WORDS];
+  const uint32_t *supported = cpu->supported ? cpu->supported : own;
+  g_autoptr (GStrvBuilder) names = g_strv_builder_new ();
+
+  vm_x86_translator_words (own);
+  if (m->def->kind == VM_X86_MODEL_HOST && !cpu->supported)
+    g_strv_builder_add (names, "kvm");
+  for (unsigned word = 0; word < VM_X86_WORD_N; word++)
+    {
+      uint32_t lacking = m->words[word] & ~supported[word];
+
+      m->words[word] &= ~lacking;
+      for (unsigned bit = 0; bit < 32 && word_names[word]; bit++)
+        {
+          const char *name = lacking >> bit & 1 ? feature_name (word * 32 + bit) : NULL;
+
+          if (name)
+            g_strv_builder_add (names, name);
+        }
+    }
+  drop_dependent (m->words);
+  return g_strv_builder_end (names);
+}
+
 /* --- life ----------------------------------------------------------------------------------------------- */
 
 static const VmX86ModelDef *

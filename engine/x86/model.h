@@ -106,6 +106,8 @@ VmX86CpuOption *vm_x86_cpu_parse (const VmTypeList *types, const char *text, GEr
 void            vm_x86_cpu_option_free (VmX86CpuOption *option);
 /* A CPU with the option's properties; not realized. */
 VmX86Cpu       *vm_x86_cpu_new (const VmX86CpuOption *option, GError **error);
+/* Drops the features of a CPU that is not realized which cannot be had; their names. */
+char          **vm_x86_cpu_limit (VmX86Cpu *cpu);
 /* "-cpu help" */
 char           *vm_x86_cpu_help (void);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VmX86CpuOption, vm_x86_cpu_option_free)

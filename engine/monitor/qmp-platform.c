@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Commands about what a machine may be fitted with: memory modules, a balloon, a generation identifier, a TPM,
+ * encrypted memory, enclaves. */
+#include "engine/monitor/monitor-private.h"
+#include "engine/monitor/qmp-handlers.h"
+
+/* --- memory modules and the places they go to --- */
+
+GPtrArray *
+vm_qmp_query_memory_devices (VmMonitor *mon, GError **error)
+{
+  return g_ptr_array_new (); /* no type of this build is one */
+}
+
+GPtrArray *
+vm_qmp_query_acpi_ospm_status (VmMonitor *mon, GError **error)
+{
+  return g_ptr_array_new (); /* no board has places for them */
+}
+
+static bool
+no_balloon (GError **error)
+{
+  g_set_error_literal (error, VM_ERROR, VM_ERROR_DEVICE_NOT_ACTIVE, "No balloon device has been activated");
+  return false;
+}
+
+VmqBalloonInfo *
+vm_qmp_query_balloon (VmMonitor *mon, GError **error)
+{
+  no_balloon (error);
+  return NULL;
+}
+
+bool
+vm_qmp_balloon (VmMonitor *mon, const VmqBalloonArg *args, GError **error)
+{
+  return no_balloon (error);
+}
+
+/* --- identity of the guest's state --- */
+
+static VmObject *
+find_of_type (VmObject *obj, const char *type)
+{
+  VmObject *found = !strcmp (obj->type->name, type) ? obj : NULL;
+
+  for (guint i = 0; obj->children && i < obj->children->len && !found; i++)
+    found = find_of_type (g_ptr_array_index (obj->children, i), type);
+  return found;
+}
+
+VmqGuidInfo *
+vm_qmp_query_vm_generation_id (VmMonitor *mon, GError **error)
+{
+  VmObject *device = find_of_type (mon->machine->env.root, "vmgenid");
+
+  if (!device)
+    {
+      vm_fail (error, "VM Generation ID device not found");
+      return NULL;
+    }
+  VmqGuidInfo *info = g_new0 (VmqGuidInfo, 1);
+  info->guid = vm_object_get (device, "guid", NULL);
+  return info;
+}
+
+/* --- TPM: by the types of this build --- */
+
+static GArray *
+existing_types (VmMonitor *mon, const VmSchemaType *names, const char *suffix)
+{
+  GArray *list = g_array_new (FALSE, FALSE, sizeof (int));
+
+  for (int i = 0; names->names[i]; i++)
+    {
+      g_autofree char *type = g_strconcat (names->names[i], suffix, NULL);
+      if (vm_type_find (mon->machine->types, type))
+        g_array_append_val (list, i);
+    }
+  return list;
+}
+
+GArray *
+vm_qmp_query_tpm_models (VmMonitor *mon, GError **error)
+{
+  return existing_types (mon, &vmq_type_tpmmodel, "");
+}
+
+GArray *
+vm_qmp_query_tpm_types (VmMonitor *mon, GError **error)
+{
+  return existing_types (mon, &vmq_type_tpmtype, "-tpm");
+}
+
+/* --- encrypted memory, enclaves: not without the objects that ask for them --- */
+
+static const char *
+accel_lacks (VmMonitor *mon, const char *what)
+{
+  return strcmp (mon->machine->accel->ops->name, "kvm") != 0 ? "KVM not enabled" : what;
+}
+
+VmqSevInfo *
+vm_qmp_query_sev (VmMonitor *mon, GError **error)
+{
+  VmqSevInfo *info = g_new0 (VmqSevInfo, 1);
+
+  info->state = VMQ_SEV_STATE_UNINIT;
+  return info;
+}
+
+VmqSevCapability *
+vm_qmp_query_sev_capabilities (VmMonitor *mon, GError **error)
+{
+  vm_fail (error, "%s", accel_lacks (mon, "SEV is not available in this build"));
+  return NULL;
+}
+
+VmqSGXInfo *
+vm_qmp_query_sgx (VmMonitor *mon, GError **error)
+{
+  vm_fail (error, "No EPC regions defined, SGX not available");
+  return NULL;
+}
+
+VmqSGXInfo *
+vm_qmp_query_sgx_capabilities (VmMonitor *mon, GError **error)
+{
+  vm_fail (error, "SGX is not enabled in KVM");
+  return NULL;
+}
