@@ -1,0 +1,486 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How much of the documented command line takes effect: every row of options.tsv against the program itself.
+
+A row counts as "effect" only when its probe saw it: what a command line leads to is looked up through QMP, the human
+monitor, fw_cfg, files or the exit status. "explains" is a refusal that says why (not available in this build, another
+target). "accepted" is a row whose value is taken but whose effect was not seen: not there yet. "wrong" is anything
+else. Values that the rules refuse are tried too.
+
+Probes stand in tests/data/coverage.tsv: option, suboption, command line, Python expression. Rows without one get a
+line made from the table: the required keys of their kind and a sample value.
+
+coverage.py [--short] [--list CLASS] [--only REGEX]    the program's path is in VITRINE
+"""
+import argparse
+import collections
+import concurrent.futures
+import json
+import os
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PROGRAM = os.environ['VITRINE']
+TIMEOUT = 30
+
+Row = collections.namedtuple('Row', 'option sub values default section target meaning')
+
+
+def table():
+    with open(os.path.join(HERE, '../../engine/options/options.tsv'), encoding='utf-8') as f:
+        next(f)
+        return [Row(*line.rstrip('\n').split('\t')) for line in f]
+
+
+def probes():
+    found = {}
+    with open(os.path.join(HERE, '../data/coverage.tsv'), encoding='utf-8') as f:
+        for line in f:
+            if line.strip() and not line.startswith('#'):
+                option, sub, args, check = line.rstrip('\n').split('\t')
+                found[option, sub] = (args, check)
+    return found
+
+
+class Session:
+    """One start of the program: what it said, and while it runs its monitor. `files` is a folder of its own."""
+
+    def __init__(self, args, bare=False):
+        self.files = tempfile.mkdtemp(prefix='coverage')
+        self.prepare()
+        self.args = [a.replace('@', self.files) for a in shlex.split(args)]
+        path = os.path.join(self.files, 'qmp')
+        command = [PROGRAM] + ([] if bare else ['-S', '-display', 'none', '-nodefaults', '-qmp', f'unix:{path}'])
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+        listener.listen(1)
+        listener.settimeout(0.05)
+        self.spare = os.open('/dev/zero', os.O_RDONLY)
+        os.dup2(self.spare, 60, inheritable=True)
+        # pylint: disable=consider-using-with
+        self.process = subprocess.Popen(command + self.args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True, cwd=self.files, pass_fds=(60,),
+                                        errors='replace')
+        self.out = self.err = ''
+        self.status = None
+        self.stream = None
+        self.connection = None
+        self.wait_for(listener, bare)
+        listener.close()
+
+    def prepare(self):
+        for name, size in (('disk', 1 << 20), ('floppy', 1474560), ('rom', 65536)):
+            with open(os.path.join(self.files, name), 'wb') as f:
+                f.truncate(size)
+        with open(os.path.join(self.files, 'text'), 'w', encoding='ascii') as f:
+            f.write('marker-of-a-file')
+        with open(os.path.join(self.files, 'bmp'), 'wb') as f:
+            f.write(b'BM' + bytes(60))
+        table_ = bytearray(b'TEST' + (40).to_bytes(4, 'little') + bytes(28) + b'BODY')
+        table_[9] = -sum(table_) & 255
+        with open(os.path.join(self.files, 'acpi'), 'wb') as f:
+            f.write(table_)
+        with open(os.path.join(self.files, 'ini'), 'w', encoding='ascii') as f:
+            f.write('[name]\n  guest = "from-a-file"\n')
+        with open(os.path.join(self.files, 'smbios'), 'wb') as f:
+            f.write(bytes([11, 5, 0x77, 0x10, 1]) + b'blob-marker\0\0')
+
+    def wait_for(self, listener, bare):
+        for _ in range(int(TIMEOUT / 0.05)):
+            try:
+                if not bare:
+                    self.connection, _ = listener.accept()
+                    self.connection.settimeout(TIMEOUT)
+                    self.stream = self.connection.makefile('rw', encoding='utf-8', newline='\n')
+                    if self.stream.readline():
+                        self.q('qmp_capabilities')
+                        return
+                    self.stream = None
+            except (socket.timeout, ConnectionError, ValueError):
+                pass
+            if bare or self.stream is None and self.process.poll() is not None or self.connection:
+                break
+        self.finish()
+
+    def finish(self):
+        try:
+            self.out, self.err = self.process.communicate(timeout=TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.out, self.err = self.process.communicate()
+            self.err += 'TIMEOUT'
+        self.status = self.process.returncode
+
+    def close(self):
+        if self.stream and self.process.poll() is None:
+            try:
+                self.q('quit')
+            except (OSError, ValueError, KeyError):
+                pass
+        for closable in (self.stream, self.connection):
+            try:
+                if closable:
+                    closable.close()
+            except OSError:
+                pass
+        if self.status is None:
+            self.finish()
+        os.close(self.spare)
+        shutil.rmtree(self.files, ignore_errors=True)
+
+    # What probes may use.
+    def ask(self, command, **arguments):
+        request = {'execute': command.replace('_', '-') if command != 'qmp_capabilities' and '-' not in command and
+                   command not in ('device_add', 'device_del', 'system_reset') else command}
+        if arguments:
+            request['arguments'] = {k.replace('_', '-'): v for k, v in arguments.items()}
+        self.stream.write(json.dumps(request) + '\n')
+        self.stream.flush()
+        while True:
+            line = self.stream.readline()
+            if not line:
+                raise EOFError('the monitor is gone')
+            message = json.loads(line)
+            if 'event' not in message:
+                return message
+
+    def q(self, command, **arguments):
+        answer = self.ask(command, **arguments)
+        if 'error' in answer:
+            raise ValueError(answer['error']['desc'])
+        return answer['return']
+
+    def hmp(self, line):
+        return self.q('human-monitor-command', command_line=line).replace('\r\n', '\n')
+
+    def get(self, path, prop):
+        return self.q('qom-get', path=path, property=prop)
+
+    def cpu(self, prop):
+        return self.get(self.q('query-cpus-fast')[0]['qom-path'], prop)
+
+    def inb(self, port, count):
+        data = bytearray()
+        for _ in range(count):
+            data.append(int(self.hmp(f'i /b {port:#x}').split('=')[1], 16))
+        return bytes(data)
+
+    def fw_key(self, key, count):
+        self.hmp(f'o /w 0x510 {key:#x}')
+        return self.inb(0x511, count)
+
+    def fw(self, name, limit=4096):
+        """Contents of a fw_cfg file; None without one."""
+        count = int.from_bytes(self.fw_key(0x19, 4), 'big')
+        directory = self.inb(0x511, 64 * count)
+        for i in range(count):
+            entry = directory[64 * i:64 * i + 64]
+            if entry[8:].split(b'\0')[0].decode() == name:
+                size = int.from_bytes(entry[:4], 'big')
+                return self.fw_key(int.from_bytes(entry[4:6], 'big'), min(size, limit))
+        return None
+
+    def chardev(self, label):
+        return next((c for c in self.q('query-chardev') if c['label'] == label), None)
+
+    def block(self):
+        return self.hmp('info block')
+
+    def threads(self):
+        base = f'/proc/{self.process.pid}/task'
+        names = []
+        for tid in os.listdir(base):
+            with open(f'{base}/{tid}/comm', encoding='utf-8') as f:
+                names.append(f.read().strip())
+        return names
+
+    def proc(self, name):
+        with open(f'/proc/{self.process.pid}/{name}', encoding='utf-8') as f:
+            return f.read()
+
+    def qtree(self):
+        return self.hmp('info qtree')
+
+    def file(self, name):
+        with open(os.path.join(self.files, name), encoding='utf-8', errors='replace') as f:
+            return f.read()
+
+    def see(self, expression):
+        names = {n: getattr(self, n) for n in dir(self) if not n.startswith('__')}
+        return bool(eval(expression, {'os': os, 're': re, 'json': json}, names))  # pylint: disable=eval-used
+
+
+# --- lines made from the table ---
+
+EXPLAINS = re.compile(r'not available in this build|not supported for this target|takes no device tree')
+SAMPLES = {  # by key; else by what the value is
+    'host': '127.0.0.1', 'port': '0', 'path': '@/new', 'filename': '@/disk', 'addr.host': '127.0.0.1', 'dir': '@',
+    'mac': '52:54:00:11:22:33', 'macaddr': '52:54:00:11:22:33', 'size': '1M', 'mem-path': '@/mem', 'uuid':
+    '12345678-9abc-def0-1234-56789abcdef0', 'rrfile': '@/rr', 'logfile': '@/log', 'input-path': '@/text',
+    'interleave-granularity': '256', 'hostfwd': 'tcp::0-:22', 'dsp-policy': '5', 'data': 'abc', 'release': '1.2',
+    'server.type': 'inet', 'server.0.type': 'inet', 'addr.type': 'inet', 'local.type': 'inet', 'remote.type': 'inet',
+    'shift': '3', 'evdev': '/dev/null', 'if': 'ide', 'serial': '5', 'cpu-affinity': '0', 'node-affinity': '0',
+}
+TAKES_ID = {'-netdev', '-audiodev', '-fsdev', '-chardev', '-object', '-device', '-tpmdev'}
+EXTRA = {  # what a kind needs besides its table row
+    '-fsdev local': 'path=@,security_model=none', '-virtfs local': 'path=@,security_model=none',
+    '-chardev socket': 'path=@/sock,server=on,wait=off', '-chardev file': 'path=@/out', '-chardev udp': 'port=9',
+    '-netdev stream': 'addr.type=unix,addr.path=@/net', '-netdev dgram': 'local.type=inet,local.host=127.0.0.1,'
+    'local.port=0', '-netdev socket': 'listen=:0', '-icount': 'shift=3', '-spice': 'port=0',
+    '-object filter-redirector': 'outdev=o', '-object secret': 'data=abc', '-object rng-random': 'filename=/dev/urandom',
+}
+
+
+def kind_of(values):
+    text = re.split(r'[,;]| \(', values)[0]
+    if text in ('on|off', 'yes|no'):
+        return 'bool'
+    if text == 'on|off|auto':
+        return 'auto'
+    if text == '<size>':
+        return 'size'
+    if text in ('<n>', '<us>', '<ms>', '<s>', '<ns>', '<Hz>', '<uint>', '<MiB>', '<bytes>', '<u32>', '<u64>', '<req/s>',
+                '<byte>', '<bytes/s>', '<bits>', '<tcp-port>', '<pixels>'):
+        return 'number'
+    if '|' in text and re.fullmatch(r'[A-Za-z0-9_.+|-]+', text) and '..' not in text:
+        return 'enum'
+    return 'free'
+
+
+def sample(row):
+    key, kind = row.sub, kind_of(row.values)
+    if key in SAMPLES:
+        return SAMPLES[key]
+    text = re.split(r'[,;]| \(', row.values)[0]
+    by_kind = {'bool': 'on', 'auto': 'on', 'size': '1M', 'number': '1'}
+    if kind in by_kind:
+        return by_kind[kind]
+    if kind == 'enum':
+        return text.split('|')[0]
+    if re.match(r'<(path|file|socket)', text):
+        return '@/new'
+    if re.match(r'<(folder|dir)', text):
+        return '@'
+    number = re.match(r'-?(\d+)\.\.', text)
+    return number.group(1) if number else 'x1'
+
+
+def required(values):
+    for item in values.split('[')[0].split(','):
+        if re.fullmatch(r'[a-z_.-]+=', item) and '(' not in item:
+            yield item[:-1]
+
+
+def list_line(rows, row, value):
+    """"-opt kind,id=..,needed=..,key=value" for a row of an option with a list."""
+    option, _, kind = row.option.partition(' ')
+    head = next((r for r in rows if r.option == row.option and not r.sub), None)
+    items = []
+    if kind:
+        items.append(f'driver={kind}' if option == '-blockdev' else kind)
+    elif option == '-blockdev':
+        items.append('driver=null-co')
+    elif option in TAKES_ID or option in ('-virtfs', '-nic', '-net', '-audio', '-numa'):
+        items.append({'-netdev': 'user', '-audiodev': 'none', '-fsdev': 'local', '-chardev': 'null',
+                      '-object': 'memory-backend-ram', '-device': 'isa-serial', '-tpmdev': 'passthrough',
+                      '-virtfs': 'local', '-nic': 'user', '-net': 'nic', '-audio': 'none', '-numa': 'node'}[option])
+        if items == ['local']:
+            items.append('path=@,security_model=none')
+    keys = {row.sub}
+    if option in TAKES_ID:
+        items.append('id=c0')
+        keys.add('id')
+    if option == '-blockdev':
+        items.append('node-name=c0')
+        keys |= {'node-name', 'driver'}
+    if option == '-virtfs':
+        items.append('mount_tag=c0')
+        keys.add('mount_tag')
+    for extra in EXTRA.get(row.option, '').split(','):
+        if extra and extra.split('=')[0] not in keys:
+            items.append(extra)
+            keys.add(extra.split('=')[0])
+    for key in required(head.values) if head and kind else ():
+        if key not in keys:
+            other = next((r for r in rows if r.option == row.option and r.sub == key), None)
+            items.append(f'{key}={sample(other) if other else "x1"}')
+            keys.add(key)
+    if row.sub and value is not None:
+        items = [i for i in items if i.split('=')[0] != row.sub.replace('.N', '.0').replace('.M', '.0')]
+        items.append(f"{row.sub.replace('.N', '.0').replace('.M', '.0')}={value}")
+    return f'{option} ' + shlex.quote(','.join(items)).replace("'@", "'@")
+
+
+def is_list(row):
+    return '=' in row.values or row.sub
+
+
+def made_line(rows, row, value=None):
+    if row.option == 'disk_image':
+        return '@/disk'
+    if not row.option.startswith('-'):
+        return None
+    if not row.sub and ' ' not in row.option:
+        if row.values.startswith('flag'):
+            return row.option
+        if row.option in TAKES_ID | {'-blockdev', '-virtfs'}:
+            return list_line(rows, row, None)
+        words = re.split(r'[,;]| \(', row.values)[0]
+        return f'{row.option} ' + (words.split('|')[0] if re.fullmatch(r'[a-z|-]+', words) else 'x1')
+    option = row.option.split(' ')[0]
+    if row.values == 'keyword' or row.values.startswith('keyword '):
+        return f'{option} {row.sub}'
+    if option in ('-serial', '-incoming') and not row.sub:
+        kind = row.option.split(' ')[1]
+        return f'{option} {kind}' + ('0:0' if kind.endswith(':') else '')
+    if option == '-smbios' and ' ' in row.option:
+        return f"{row.option}" + (f',{row.sub}={sample(row) if value is None else value}' if row.sub else '')
+    return list_line(rows, row, sample(row) if value is None else value)
+
+
+WRONG = {'bool': 'maybe', 'auto': 'maybe', 'enum': 'bogus-value', 'number': 'x', 'size': 'x'}
+REFUSES = re.compile(r"expects|does not accept|not available|[Ii]nvalid|unknown|[Uu]nsupported|not supported|not a valid|"
+                     r'could not|unable|not found|deprecated|Usage|must')
+
+
+def classify(text, status):
+    if status in (0, None):
+        return 'accepted'
+    if status == 1 and EXPLAINS.search(text):
+        return 'explains'
+    return 'wrong'
+
+
+def run_line(line):
+    session = Session(line)
+    try:
+        if session.status is None:
+            return 'accepted', ''
+        return classify(session.err, session.status), f'exit {session.status}: {session.err.strip()[:300]}'
+    finally:
+        session.close()
+
+
+def run_probes(args, checks):
+    """[(key, expression)] on one start of the program -> {key: (class, why)}."""
+    bare = args.startswith('!')
+    session = Session(args.lstrip('!'), bare)
+    results = {}
+    try:
+        for key, check in checks:
+            if session.status not in (None, 0) and not bare and EXPLAINS.search(session.err):
+                results[key] = ('explains', session.err.strip()[:300])
+                continue
+            try:
+                seen = session.see(check)
+                results[key] = ('effect', '') if seen else ('wrong', f'not seen: {check} {session.err.strip()[:200]}')
+            except Exception as e:  # pylint: disable=broad-except
+                results[key] = ('wrong', f'{check}: {type(e).__name__} {e} {session.err.strip()[:200]}')
+    finally:
+        session.close()
+    if 'Sanitizer' in session.err or session.status not in (0, 1, None):
+        for key, _ in checks:
+            results[key] = ('wrong', f'exit {session.status} {session.err[-300:]}')
+    return results
+
+
+def wrong_value(rows, row, base):
+    """A value the rules refuse; None: fine."""
+    kind = kind_of(row.values)
+    if kind not in WRONG or not row.sub or row.values.startswith('keyword') or not row.option.startswith('-'):
+        return None
+    if row.target.startswith('other') or row.option == '-iscsi':
+        return None
+    line = made_line(rows, row, WRONG[kind])
+    if line is None:
+        return None
+    session = Session(line)
+    try:
+        if session.status == 1 and REFUSES.search(session.err):
+            return None
+        if session.status is None and base == 'explains':
+            return f'{line}: accepted'
+        return f'{line}: exit {session.status}: {session.err.strip()[:200]}'
+    finally:
+        session.close()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--short', action='store_true', help='rows with probes only, and few wrong values')
+    parser.add_argument('--list', help='name the rows of a class: effect, explains, accepted, wrong')
+    parser.add_argument('--only', default='', help='rows whose "option suboption" matches')
+    options = parser.parse_args()
+    rows = [r for r in table() if re.search(options.only, f'{r.option} {r.sub}')]
+    everything = table()
+    known = probes()
+    names = {(r.option, r.sub) for r in everything}
+    for key in known:
+        if key not in names:
+            print(f'coverage.tsv: no such row: {key}')
+    groups = collections.defaultdict(list)
+    results = {}
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        waiting = {}
+        for row in rows:
+            key = (row.option, row.sub)
+            if key in known:
+                groups[known[key][0]].append((key, known[key][1]))
+        for args, checks in groups.items():
+            waiting[pool.submit(run_probes, args, checks)] = None
+        for row in rows:
+            key = (row.option, row.sub)
+            if key in known or options.short:
+                continue
+            line = made_line(everything, row)
+            if line is None:
+                results[key] = ('accepted', 'no line')
+                continue
+            waiting[pool.submit(run_line, line)] = (key, line)
+        for future in concurrent.futures.as_completed(waiting):
+            if waiting[future] is None:
+                results.update(future.result())
+            else:
+                key, line = waiting[future]
+                result, why = future.result()
+                results[key] = (result, f'{line}: {why}' if why else line)
+        bad = {}
+        checks = {pool.submit(wrong_value, everything, row, results[row.option, row.sub][0]): row
+                  for row in rows if (row.option, row.sub) in results and not options.short}
+        for future in concurrent.futures.as_completed(checks):
+            row = checks[future]
+            why = future.result()
+            if why:
+                bad[row.option, row.sub] = why
+    for key, why in bad.items():
+        results[key] = ('wrong', why)
+    report(rows, results, options)
+    return 1 if any(r[0] == 'wrong' for r in results.values()) else 0
+
+
+def report(rows, results, options):
+    classes = ('effect', 'explains', 'accepted', 'wrong')
+    counts = collections.defaultdict(collections.Counter)
+    for row in rows:
+        key = (row.option, row.sub)
+        if key not in results:
+            continue
+        counts[row.section][results[key][0]] += 1
+        counts['all'][results[key][0]] += 1
+        if results[key][0] == 'wrong' or results[key][0] == options.list:
+            print(f"{results[key][0]}: {' '.join(key).strip()}: {results[key][1]}")
+    print(f"{'section':12}{'takes effect':>14}{'explains':>10}{'not yet':>9}{'wrong':>7}")
+    for section, counter in counts.items():
+        if section != 'all':
+            print(f'{section:12}' + ''.join(f'{counter[c]:>{w}}' for c, w in zip(classes, (14, 10, 9, 7))))
+    print(f"{'all':12}" + ''.join(f"{counts['all'][c]:>{w}}" for c, w in zip(classes, (14, 10, 9, 7))))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
