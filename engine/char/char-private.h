@@ -18,6 +18,7 @@ typedef struct VmChardevClass {
   bool   (*pending) (VmChardev *chr);      /* vm_chardev_wait() still has to wait */
   void   (*frontend) (VmChardev *chr, bool attached);
   int    (*take_fd) (VmChardev *chr);
+  void   (*yank) (VmChardev *chr);
   bool   (*set_line) (VmChardev *chr, const VmCharLine *line);
   bool   (*set_break) (VmChardev *chr, bool on);
   bool   (*get_modem) (VmChardev *chr, unsigned *lines);
@@ -76,9 +77,14 @@ typedef struct VmCharStream {
   VmChardev *chr;
   int        in, out; /* -1: none. May be the same */
   bool       is_socket;
-  GSource   *in_source, *out_source, *hup_source;
-  /* Instead of the plain system calls. */
+  bool       eager;   /* reads whether or not the front end takes anything: something else is told first */
+  GSource   *in_source, *out_source, *hup_source, *held_source;
+  /* Instead of the plain system calls, with their meaning. */
   ssize_t  (*read) (VmChardev *chr, int fd, void *buf, size_t len);
+  ssize_t  (*write) (VmChardev *chr, int fd, const void *buf, size_t len);
+  bool     (*unsent) (VmChardev *chr); /* what write took has not all gone out: flush must come */
+  bool     (*held) (VmChardev *chr);   /* there is input that the descriptor does not show */
+  bool     (*deliver) (VmChardev *chr); /* hands over what data has kept; false: some is left */
   void     (*data) (VmChardev *chr, const uint8_t *buf, size_t len); /* NULL: to the front end */
   void     (*flush) (VmChardev *chr); /* output is possible again, before the core's queue */
   void     (*eof) (VmChardev *chr); /* end of input or an error; the stream is still open. NULL: input ends */

@@ -1,49 +1,53 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The socket back end: TCP and Unix streams, server or client, telnet (RFC 854, 855, 856, 857, 858). */
+/* The socket back end: TCP and Unix streams, server or client. */
 #include "engine/char/char-addr.h"
-#include "engine/char/char-private.h"
+#include "engine/char/char-link.h"
 
 #include "engine/base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libtelnet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#define WRITE_MAX 4096 /* bytes put into telnet form at once */
-#define FDS_MAX   16   /* descriptors that may come with one read */
-
 typedef struct SocketChar {
-  VmChardev    parent;
+  VmLinkChar    base;
   /* options */
-  char        *host, *port, *path;
-  int          family;
-  bool         server, wait, telnet, nodelay, abstract, tight;
-  uint64_t     reconnect_ms;
+  char         *host, *port, *path;
+  int           family;
+  VmCharWireKind wire;
+  bool          server, wait, nodelay, abstract, tight;
+  uint64_t      reconnect_ms;
+  VmTlsCreds   *creds; /* NULL: no TLS */
+  char         *authz;
   /* state */
-  int          listener, connecting; /* -1: none */
-  GSource     *listen_source, *connect_source;
+  int           listener, connecting; /* -1: none */
+  GSource      *listen_source, *connect_source;
   VmCharLookup *lookup;
   struct addrinfo *addrs, *next_addr; /* still to be tried */
-  VmTimer      retry;
-  VmCharStream stream;
-  telnet_t    *terminal;
-  GByteArray  *encoded; /* telnet bytes on their way out */
-  GByteArray  *decoded; /* text of one read */
-  bool         break_seen;
-  GArray      *fds;     /* came in, not taken yet */
-  bool         complained;
+  VmTimer       retry;
+  bool          complained;
 } SocketChar;
+
+static VmChardev *
+socket_chr (SocketChar *s)
+{
+  return &s->base.parent;
+}
 
 /* --- names ------------------------------------------------------------------------------------- */
 
 static const char *
 socket_kind (SocketChar *s)
 {
-  return s->path ? "unix" : s->telnet ? "telnet" : "tcp";
+  static const char *const kinds[] = {
+    [VM_CHAR_WIRE_PLAIN] = "tcp", [VM_CHAR_WIRE_TELNET] = "telnet", [VM_CHAR_WIRE_TN3270] = "tn3270",
+    [VM_CHAR_WIRE_WEBSOCKET] = "websocket",
+  };
+
+  return s->path ? "unix" : kinds[s->wire];
 }
 
 static void
@@ -59,7 +63,7 @@ name_disconnected (SocketChar *s)
     where = vm_char_addr_text (&addr, len);
   else
     where = g_strdup_printf ("%s:%s", s->host, s->port);
-  vm_chardev_set_filename (&s->parent, "disconnected:%s:%s%s", socket_kind (s), where, s->server ? ",server=on" : "");
+  vm_chardev_set_filename (socket_chr (s), "disconnected:%s:%s%s", socket_kind (s), where, s->server ? ",server=on" : "");
 }
 
 static void
@@ -72,134 +76,15 @@ name_connected (SocketChar *s, int fd)
   if (s->path || getsockname (fd, (struct sockaddr *) &local, &local_len) < 0 ||
       getpeername (fd, (struct sockaddr *) &peer, &peer_len) < 0 || local.ss_family == AF_UNIX)
     {
-      vm_chardev_set_filename (&s->parent, "unix:%s%s%s", s->abstract ? "@" : "", s->path ? s->path : "", server);
+      vm_chardev_set_filename (socket_chr (s), "unix:%s%s%s", s->abstract ? "@" : "", s->path ? s->path : "", server);
       return;
     }
   g_autofree char *here = vm_char_addr_text (&local, local_len);
   g_autofree char *there = vm_char_addr_text (&peer, peer_len);
-  vm_chardev_set_filename (&s->parent, "%s:%s%s <-> %s", socket_kind (s), here, server, there);
-}
-
-/* --- telnet ------------------------------------------------------------------------------------ */
-
-static const telnet_telopt_t telnet_options[] = {
-  { TELNET_TELOPT_ECHO, TELNET_WILL, TELNET_DONT },
-  { TELNET_TELOPT_SGA, TELNET_WILL, TELNET_DO },
-  { TELNET_TELOPT_BINARY, TELNET_WILL, TELNET_DO },
-  { -1, 0, 0 },
-};
-
-static void
-telnet_handler (telnet_t *terminal, telnet_event_t *event, void *opaque)
-{
-  SocketChar *s = opaque;
-
-  if (event->type == TELNET_EV_DATA)
-    g_byte_array_append (s->decoded, (const uint8_t *) event->data.buffer, event->data.size);
-  else if (event->type == TELNET_EV_SEND)
-    g_byte_array_append (s->encoded, (const uint8_t *) event->data.buffer, event->data.size);
-  else if (event->type == TELNET_EV_IAC && event->iac.cmd == TELNET_BREAK)
-    s->break_seen = true;
-}
-
-/* True when nothing is left over. */
-static bool
-telnet_flush (SocketChar *s)
-{
-  size_t n = vm_char_stream_write (&s->stream, s->encoded->data, s->encoded->len);
-
-  g_byte_array_remove_range (s->encoded, 0, n);
-  return s->encoded->len == 0;
-}
-
-static void
-telnet_writable (VmChardev *chr)
-{
-  telnet_flush ((SocketChar *) chr);
-}
-
-static void
-telnet_data (VmChardev *chr, const uint8_t *buf, size_t len)
-{
-  SocketChar *s = (SocketChar *) chr;
-
-  telnet_recv (s->terminal, (const char *) buf, len);
-  telnet_flush (s); /* answers to what the client negotiates */
-
-  /* Only now: whoever receives may end the connection. */
-  g_autoptr (GByteArray) text = g_steal_pointer (&s->decoded);
-  bool break_seen = s->break_seen;
-  s->decoded = g_byte_array_new ();
-  s->break_seen = false;
-  vm_chardev_receive (chr, text->data, text->len);
-  if (break_seen)
-    vm_chardev_event (chr, VM_CHAR_BREAK);
-}
-
-static void
-telnet_begin (SocketChar *s)
-{
-  s->terminal = telnet_init (telnet_options, telnet_handler, 0, s);
-  telnet_negotiate (s->terminal, TELNET_WILL, TELNET_TELOPT_ECHO);
-  telnet_negotiate (s->terminal, TELNET_WILL, TELNET_TELOPT_SGA);
-  telnet_negotiate (s->terminal, TELNET_WILL, TELNET_TELOPT_BINARY);
-  telnet_negotiate (s->terminal, TELNET_DO, TELNET_TELOPT_BINARY);
-  telnet_flush (s);
+  vm_chardev_set_filename (socket_chr (s), "%s:%s%s <-> %s", socket_kind (s), here, server, there);
 }
 
 /* --- a connection ------------------------------------------------------------------------------ */
-
-static ssize_t
-socket_read (VmChardev *chr, int fd, void *buf, size_t len)
-{
-  SocketChar *s = (SocketChar *) chr;
-  char control[CMSG_SPACE (FDS_MAX * sizeof (int))];
-  struct iovec iov = { .iov_base = buf, .iov_len = len };
-  struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
-  ssize_t n = recvmsg (fd, &msg, MSG_CMSG_CLOEXEC);
-
-  for (struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR (&msg) : NULL; c; c = CMSG_NXTHDR (&msg, c))
-    {
-      if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-        continue;
-      size_t count = (c->cmsg_len - CMSG_LEN (0)) / sizeof (int);
-      for (size_t i = 0; i < count; i++)
-        {
-          int got;
-
-          memcpy (&got, CMSG_DATA (c) + i * sizeof (int), sizeof got);
-          if (s->fds->len < FDS_MAX)
-            g_array_append_val (s->fds, got);
-          else
-            close (got);
-        }
-    }
-  return n;
-}
-
-static int
-socket_take_fd (VmChardev *chr)
-{
-  SocketChar *s = (SocketChar *) chr;
-
-  if (s->fds->len == 0)
-    return -1;
-  int fd = g_array_index (s->fds, int, 0);
-  g_array_remove_index (s->fds, 0);
-  return fd;
-}
-
-static void
-drop_connection (SocketChar *s)
-{
-  vm_char_stream_close (&s->stream);
-  s->stream.chr = NULL;
-  g_clear_pointer (&s->terminal, telnet_free);
-  g_byte_array_set_size (s->encoded, 0);
-  for (unsigned i = 0; i < s->fds->len; i++)
-    close (g_array_index (s->fds, int, i));
-  g_array_set_size (s->fds, 0);
-}
 
 static bool socket_accept (int fd, GIOCondition condition, void *opaque);
 
@@ -207,7 +92,7 @@ static void
 listen_on (SocketChar *s)
 {
   if (s->listener >= 0 && !s->listen_source)
-    s->listen_source = vm_loop_watch_fd (s->parent.env->loop, s->listener, G_IO_IN, socket_accept, s);
+    s->listen_source = vm_loop_watch_fd (socket_chr (s)->env->loop, s->listener, G_IO_IN, socket_accept, s);
 }
 
 static void
@@ -218,42 +103,58 @@ retry_later (SocketChar *s)
                   vm_clock_now (s->retry.clocks, VM_CLOCK_REALTIME) + (int64_t) s->reconnect_ms * VM_NS_PER_MS);
 }
 
+static void connect_failed (SocketChar *s, const char *message);
+
+/* A server says why it refused the first of a row of clients, so that strangers cannot fill the log. */
 static void
-socket_gone (VmChardev *chr)
+socket_gone (VmChardev *chr, const char *why)
 {
   SocketChar *s = (SocketChar *) chr;
 
-  drop_connection (s);
   name_disconnected (s);
   vm_chardev_event (chr, VM_CHAR_CLOSED);
-  if (chr->closed || s->stream.chr) /* removed, or connected again, by whoever was told */
+  if (chr->closed || s->base.link.fd >= 0) /* removed, or connected again, by whoever was told */
     return;
   listen_on (s);
-  retry_later (s);
+  if (why && s->server)
+    {
+      if (!s->complained)
+        vm_report_warning ("character device %s: %s", chr->parent.id ? chr->parent.id : "", why);
+      s->complained = true;
+    }
+  else if (why)
+    connect_failed (s, why);
+  else
+    retry_later (s);
+}
+
+static void
+socket_opened (VmChardev *chr)
+{
+  SocketChar *s = (SocketChar *) chr;
+
+  s->complained = false;
+  name_connected (s, s->base.link.fd);
+  vm_chardev_event (chr, VM_CHAR_OPENED);
 }
 
 static void
 connection_begin (SocketChar *s, int fd)
 {
-  VmChardev *chr = &s->parent;
   int one = 1;
+  g_autoptr (GError) error = NULL;
+  VmTlsSession *tls = s->creds ? vm_tls_session_new (s->creds, s->server ? NULL : s->host, s->authz, &error) : NULL;
 
-  fcntl (fd, F_SETFL, fcntl (fd, F_GETFL) | O_NONBLOCK);
+  if (error)
+    {
+      close (fd);
+      socket_gone (socket_chr (s), error->message);
+      return;
+    }
   if (!s->path && s->nodelay)
     setsockopt (fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   vm_source_clear (&s->listen_source); /* one at a time: the next waits in the backlog */
-  name_connected (s, fd);
-  s->complained = false;
-  s->stream = (VmCharStream) { .is_socket = true, .read = socket_read, .eof = socket_gone };
-  if (s->telnet)
-    {
-      s->stream.data = telnet_data;
-      s->stream.flush = telnet_writable;
-    }
-  vm_char_stream_open (&s->stream, chr, fd, fd);
-  if (s->telnet)
-    telnet_begin (s);
-  vm_chardev_event (chr, VM_CHAR_OPENED);
+  vm_char_link_begin (&s->base.link, fd, s->wire, tls);
 }
 
 /* --- server ------------------------------------------------------------------------------------ */
@@ -266,9 +167,9 @@ socket_accept (int fd, GIOCondition condition, void *opaque)
 
   if (client < 0)
     return true;
-  vm_object_ref (&s->parent.parent);
+  vm_object_ref (&socket_chr (s)->parent);
   connection_begin (s, client);
-  vm_object_unref (&s->parent.parent);
+  vm_object_unref (&socket_chr (s)->parent);
   return true;
 }
 
@@ -359,7 +260,7 @@ tcp_listen (SocketChar *s, unsigned to, GError **error)
 static void
 connect_failed (SocketChar *s, const char *message)
 {
-  VmChardev *chr = &s->parent;
+  VmChardev *chr = socket_chr (s);
 
   if (s->reconnect_ms)
     {
@@ -413,14 +314,14 @@ connect_settled (int fd, GIOCondition condition, void *opaque)
   int err = 0;
   socklen_t len = sizeof err;
 
-  vm_object_ref (&s->parent.parent);
+  vm_object_ref (&socket_chr (s)->parent);
   vm_source_clear (&s->connect_source);
   getsockopt (fd, SOL_SOCKET, SO_ERROR, &err, &len);
   if (err)
     connect_next (s, err);
   else
     connect_done (s);
-  vm_object_unref (&s->parent.parent);
+  vm_object_unref (&socket_chr (s)->parent);
   return true;
 }
 
@@ -444,7 +345,7 @@ connect_next (SocketChar *s, int err)
       err = errno;
       if (s->connecting >= 0 && err == EINPROGRESS)
         {
-          s->connect_source = vm_loop_watch_fd (s->parent.env->loop, s->connecting, G_IO_OUT | G_IO_ERR | G_IO_HUP,
+          s->connect_source = vm_loop_watch_fd (socket_chr (s)->env->loop, s->connecting, G_IO_OUT | G_IO_ERR | G_IO_HUP,
                                                 connect_settled, s);
           return;
         }
@@ -492,7 +393,7 @@ socket_connect (SocketChar *s)
       unix_connect (s);
       return;
     }
-  VmCharLookup *lookup = vm_char_lookup (s->parent.env->loop, s->host, s->port, s->family, looked_up, s);
+  VmCharLookup *lookup = vm_char_lookup (socket_chr (s)->env->loop, s->host, s->port, s->family, looked_up, s);
   if (lookup)
     s->lookup = lookup;
 }
@@ -502,35 +403,51 @@ retry_now (void *opaque)
 {
   SocketChar *s = opaque;
 
-  vm_object_ref (&s->parent.parent);
+  vm_object_ref (&socket_chr (s)->parent);
   socket_connect (s);
-  vm_object_unref (&s->parent.parent);
+  vm_object_unref (&socket_chr (s)->parent);
 }
 
 /* --- options ----------------------------------------------------------------------------------- */
 
 static bool
-refuse_unavailable (const VmCharOptions *options, GError **error)
+read_wire (SocketChar *s, const VmCharOptions *options, GError **error)
 {
-  static const char *const flags[] = { "websocket", "tn3270" };
+  static const struct {
+    const char    *key;
+    VmCharWireKind kind;
+  } wires[] = { /* the last one that is on counts */
+    { "websocket", VM_CHAR_WIRE_WEBSOCKET }, { "tn3270", VM_CHAR_WIRE_TN3270 }, { "telnet", VM_CHAR_WIRE_TELNET },
+  };
 
-  if (vm_keyvals_get (options, "tls-creds") || vm_keyvals_get (options, "tls-authz"))
-    {
-      g_set_error (error, VM_ERROR, VM_ERROR_NOT_AVAILABLE, "TLS of character devices is not available in this build");
-      return false;
-    }
-  for (unsigned i = 0; i < G_N_ELEMENTS (flags); i++)
+  for (unsigned i = 0; i < G_N_ELEMENTS (wires); i++)
     {
       bool on = false;
 
-      if (!vm_keyvals_bool (options, flags[i], &on, error))
+      if (!vm_keyvals_bool (options, wires[i].key, &on, error))
         return false;
       if (on)
-        {
-          g_set_error (error, VM_ERROR, VM_ERROR_NOT_AVAILABLE, "'%s' is not available in this build", flags[i]);
-          return false;
-        }
+        s->wire = wires[i].kind;
     }
+  if (s->wire == VM_CHAR_WIRE_WEBSOCKET && !s->server)
+    return vm_fail (error, "Websocket client is not implemented");
+  return true;
+}
+
+static bool
+read_tls (SocketChar *s, const VmCharOptions *options, GError **error)
+{
+  const char *creds = vm_keyvals_get (options, "tls-creds"), *authz = vm_keyvals_get (options, "tls-authz");
+
+  if (!creds)
+    return !authz || vm_fail (error, "'tls_authz' option requires 'tls_creds' option");
+  if (vm_keyvals_get (options, "path"))
+    return vm_fail (error, "'tls_creds' option is incompatible with 'unix' address type");
+  s->creds = vm_tls_creds_find (socket_chr (s)->env->root, creds, s->server ? VM_TLS_SERVER : VM_TLS_CLIENT, error);
+  if (!s->creds)
+    return false;
+  vm_object_ref ((VmObject *) s->creds);
+  s->authz = g_strdup (authz);
   return true;
 }
 
@@ -542,14 +459,13 @@ read_options (SocketChar *s, const VmCharOptions *options, GError **error)
 
   s->tight = true;
   s->wait = true;
-  if (!refuse_unavailable (options, error) || !vm_keyvals_bool (options, "server", &s->server, error) ||
-      !vm_keyvals_bool (options, "wait", &s->wait, error) || !vm_keyvals_bool (options, "telnet", &s->telnet, error) ||
-      !vm_keyvals_bool (options, "delay", &delay, error) ||
-      !vm_keyvals_bool (options, "nodelay", &s->nodelay, error) ||
-      !vm_keyvals_bool (options, "abstract", &s->abstract, error) ||
-      !vm_keyvals_bool (options, "tight", &s->tight, error) ||
-      !vm_keyvals_uint (options, "reconnect", &seconds, UINT32_MAX, error) ||
-      !vm_keyvals_uint (options, "reconnect-ms", &s->reconnect_ms, UINT32_MAX, error))
+  if (!vm_keyvals_bool (options, "server", &s->server, error) || !vm_keyvals_bool (options, "wait", &s->wait, error)
+      || !vm_keyvals_bool (options, "delay", &delay, error) || !vm_keyvals_bool (options, "nodelay", &s->nodelay, error)
+      || !vm_keyvals_bool (options, "abstract", &s->abstract, error)
+      || !vm_keyvals_bool (options, "tight", &s->tight, error)
+      || !vm_keyvals_uint (options, "reconnect", &seconds, UINT32_MAX, error)
+      || !vm_keyvals_uint (options, "reconnect-ms", &s->reconnect_ms, UINT32_MAX, error)
+      || !read_wire (s, options, error) || !read_tls (s, options, error))
     return false;
   s->nodelay |= !delay;
   if (seconds && s->reconnect_ms)
@@ -559,6 +475,8 @@ read_options (SocketChar *s, const VmCharOptions *options, GError **error)
     return vm_fail (error, "'reconnect' option is incompatible with socket in server listen mode");
   if (!s->server && vm_keyvals_has (options, "wait"))
     return vm_fail (error, "'wait' option is incompatible with socket in client connect mode");
+  if (!!vm_keyvals_get (options, "path") + !!vm_keyvals_get (options, "fd") + !!vm_keyvals_get (options, "host") > 1)
+    return vm_fail (error, "None or one of 'path', 'fd' or 'host' option required.");
   s->family = vm_char_addr_family (options, error);
   return s->family >= 0;
 }
@@ -610,9 +528,9 @@ socket_init (VmObject *obj)
   SocketChar *s = (SocketChar *) obj;
 
   s->listener = s->connecting = -1;
-  s->encoded = g_byte_array_new ();
-  s->decoded = g_byte_array_new ();
-  s->fds = g_array_new (FALSE, FALSE, sizeof (int));
+  vm_char_link_init (&s->base.link, &s->base.parent);
+  s->base.link.opened = socket_opened;
+  s->base.link.gone = socket_gone;
 }
 
 static bool
@@ -638,7 +556,7 @@ socket_open (VmChardev *chr, const VmCharOptions *options, GError **error)
   else if (s->server && !(s->path ? unix_listen (s, error) : tcp_listen (s, (unsigned) to, error)))
     return false;
 
-  if (!s->stream.chr)
+  if (!chr->open)
     name_disconnected (s);
   listen_on (s);
   if (!s->server && !fd)
@@ -658,7 +576,7 @@ socket_close (VmChardev *chr)
     vm_timer_cancel (&s->retry);
   vm_char_lookup_cancel (g_steal_pointer (&s->lookup));
   connect_end (s);
-  drop_connection (s);
+  vm_char_link_drop (&s->base.link);
   vm_source_clear (&s->listen_source);
   if (s->listener >= 0)
     {
@@ -674,10 +592,11 @@ socket_finalize (VmObject *obj)
 {
   SocketChar *s = (SocketChar *) obj;
 
-  vm_chardev_ensure_closed (&s->parent);
-  g_byte_array_unref (s->encoded);
-  g_byte_array_unref (s->decoded);
-  g_array_unref (s->fds);
+  vm_chardev_ensure_closed (&s->base.parent);
+  vm_char_link_clear (&s->base.link);
+  if (s->creds)
+    vm_object_unref ((VmObject *) s->creds);
+  g_free (s->authz);
   g_free (s->host);
   g_free (s->port);
   g_free (s->path);
@@ -688,37 +607,41 @@ socket_pending (VmChardev *chr)
 {
   SocketChar *s = (SocketChar *) chr;
 
-  return !chr->open && (s->server ? s->wait : s->lookup || s->connecting >= 0);
+  return !chr->open && (s->server ? s->wait : s->lookup || s->connecting >= 0 || s->base.link.fd >= 0);
 }
 
 static size_t
 socket_write (VmChardev *chr, const uint8_t *buf, size_t len)
 {
-  SocketChar *s = (SocketChar *) chr;
-  size_t done = 0;
+  return vm_char_link_write (&((VmLinkChar *) chr)->link, buf, len);
+}
 
-  if (!s->telnet)
-    return vm_char_stream_write (&s->stream, buf, len);
-  while (done < len && telnet_flush (s))
-    {
-      size_t n = MIN (len - done, WRITE_MAX);
-
-      telnet_send (s->terminal, (const char *) buf + done, n);
-      done += n;
-    }
-  telnet_flush (s);
-  return done;
+static int
+socket_take_fd (VmChardev *chr)
+{
+  return vm_char_link_take_fd (&((VmLinkChar *) chr)->link);
 }
 
 static void
 socket_accept_input (VmChardev *chr)
 {
-  vm_char_stream_accept_input (&((SocketChar *) chr)->stream);
+  vm_char_stream_accept_input (&((VmLinkChar *) chr)->link.stream);
+}
+
+/* Ends the connection as if the peer had: it shows on the input side. */
+static void
+socket_yank (VmChardev *chr)
+{
+  int fd = ((VmLinkChar *) chr)->link.fd;
+
+  if (fd >= 0)
+    shutdown (fd, SHUT_RDWR);
 }
 
 static const VmChardevClass socket_class = {
   .backend = "socket", .open = socket_open, .close = socket_close, .write = socket_write,
   .accept_input = socket_accept_input, .pending = socket_pending, .take_fd = socket_take_fd,
+  .yank = socket_yank,
 };
 
 const VmType vm_chardev_socket_type = {

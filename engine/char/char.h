@@ -177,6 +177,9 @@ void        vm_chardev_send_break (VmChardev *chr); /* the front end sees a brea
 const char *const *vm_chardev_backends (void);
 char       *vm_chardev_describe (VmObject *root); /* "info chardev" */
 
+/* A connection that hangs ends now, as if the other end had ended it. False: it is no socket. */
+bool        vm_chardev_yank (VmChardev *chr);
+
 /* Ring buffers. Read: at most SIZE bytes, newly allocated, its length in *LEN. */
 uint8_t    *vm_chardev_ringbuf_read (VmChardev *chr, size_t size, size_t *len, GError **error);
 bool        vm_chardev_ringbuf_write (VmChardev *chr, const uint8_t *buf, size_t len, GError **error);
