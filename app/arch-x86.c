@@ -2,6 +2,7 @@
 /* What monitors may ask of an x86 processor. */
 #include "app/app.h"
 #include "engine/tcg/decode/insn.h"
+#include "engine/x86/gdb.h"
 #include "engine/x86/model.h"
 
 #include <elf.h>
@@ -176,4 +177,5 @@ const VmArchOps app_arch_x86 = {
   .foreach_model = foreach_model,
   .limit_model = limit_model,
   .disassemble = disassemble,
+  .gdb = &vm_x86_gdb,
 };

@@ -13,6 +13,20 @@ typedef struct VmCpuModelInfo { /* what -cpu accepts */
   bool        migration_safe, is_static, deprecated;
 } VmCpuModelInfo;
 
+#define VM_GDB_REGISTER_MAX 32 /* bytes */
+
+/* Registers by the numbers of the target description that gdb is given. */
+typedef struct VmGdbArch {
+  char    *(*description) (VmVcpu *vcpu); /* target.xml */
+  unsigned (*size) (VmVcpu *vcpu, unsigned n); /* bytes; 0: there are no more */
+  void     (*read) (VmVcpu *vcpu, unsigned n, uint8_t *bytes);
+  bool     (*write) (VmVcpu *vcpu, unsigned n, const uint8_t *bytes); /* false: such a value cannot be */
+  void     (*set_pc) (VmVcpu *vcpu, uint64_t pc);
+  VmAddressSpace *(*memory) (VmVcpu *vcpu); /* physical memory as it sees it now; NULL: the machine's */
+  const uint8_t *break_insn;  /* for accelerators that need breakpoints in memory */
+  unsigned   break_insn_len;
+} VmGdbArch;
+
 typedef struct VmArchOps {
   const char *name;          /* "x86_64" */
   unsigned    address_bytes; /* of a register */
@@ -29,4 +43,5 @@ typedef struct VmArchOps {
   char **(*limit_model) (VmVcpu *model, const VmAccel *accel);
   /* One instruction at PC; BYTES has LEN of them. Its text, *USED bytes; NULL: cannot. */
   char *(*disassemble) (VmVcpu *vcpu, uint64_t pc, const uint8_t *bytes, size_t len, unsigned *used);
+  const VmGdbArch *gdb; /* NULL: gdb cannot be served */
 } VmArchOps;

@@ -107,8 +107,12 @@ hand_out (VmMachine *m, const VmCharSpec *spec, const char *id)
       g_free (m->qtest_chardev);
       m->qtest_chardev = g_strdup (id);
       break;
-    case VM_CHAR_USE_ID:
     case VM_CHAR_USE_GDB:
+      g_free (m->gdb_chardev);
+      m->gdb_chardev = g_strdup (id);
+      m->gdb_chardev_own = !g_str_has_prefix (spec->text, "chardev:");
+      break;
+    case VM_CHAR_USE_ID:
       break;
     }
 }
@@ -129,8 +133,11 @@ create_legacy (VmMachine *m, const VmCharSpec *spec, unsigned n, GError **error)
   VmCharLegacy legacy = { 0 };
   bool mon_ok
       = spec->use == VM_CHAR_USE_SERIAL || spec->use == VM_CHAR_USE_PARALLEL || spec->use == VM_CHAR_USE_DEBUGCON;
-  g_autofree char *id = NULL;
-  bool ok = vm_chardev_parse_legacy (spec->text, mon_ok, &legacy, error);
+  g_autofree char *id = NULL, *text = NULL;
+  /* gdb comes by itself when it likes, and its packets are small. */
+  if (spec->use == VM_CHAR_USE_GDB && (g_str_has_prefix (spec->text, "tcp:") || g_str_has_prefix (spec->text, "unix:")))
+    text = g_strconcat (spec->text, *spec->text == 't' ? ",nodelay=on" : "", ",wait=off,server=on", NULL);
+  bool ok = vm_chardev_parse_legacy (text ? text : spec->text, mon_ok, &legacy, error);
 
   if (ok && legacy.reuse)
     {
@@ -223,4 +230,13 @@ vm_machine_create_chars (VmMachine *m, GError **error)
         counts[spec->use]++;
       }
   return open_monitors (m, error);
+}
+
+bool
+vm_machine_open_gdb_chardev (VmMachine *m, const char *device, GError **error)
+{
+  VmCharSpec spec = { .use = VM_CHAR_USE_GDB, .text = (char *) device };
+
+  g_clear_pointer (&m->gdb_chardev, g_free);
+  return create_legacy (m, &spec, 0, error);
 }

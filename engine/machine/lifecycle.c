@@ -127,8 +127,8 @@ vm_machine_stop (VmMachine *m, VmRunState state)
   vm_machine_emit (m, "STOP", NULL);
 }
 
-bool
-vm_machine_cont (VmMachine *m, GError **error)
+static bool
+resume (VmMachine *m, bool frozen, GError **error)
 {
   switch (m->state)
     {
@@ -144,12 +144,24 @@ vm_machine_cont (VmMachine *m, GError **error)
     default:
       break;
     }
-  vm_clocks_set_running (m->env.clocks, true);
+  vm_clocks_set_running (m->env.clocks, !frozen);
   vm_input_set_enabled (m->env.input, true);
   set_state (m, VM_RUN_RUNNING);
   vm_machine_emit (m, "RESUME", NULL);
   vm_vcpu_set_resume (m->vcpus);
   return true;
+}
+
+bool
+vm_machine_cont (VmMachine *m, GError **error)
+{
+  return resume (m, false, error);
+}
+
+bool
+vm_machine_cont_frozen (VmMachine *m, GError **error)
+{
+  return resume (m, true, error);
 }
 
 /* --- reset --- */

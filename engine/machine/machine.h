@@ -121,6 +121,8 @@ struct VmMachine
   GPtrArray *serials, *parallels, *debugcons; /* char *: chardev ids in order; a NULL element: no port */
   GPtrArray *monitors;                        /* VmMonSpec *: those to open, from all options */
   char *qtest_chardev;                        /* id; NULL: none */
+  char *gdb_chardev;                          /* id; NULL: none */
+  bool gdb_chardev_own;                       /* made for it, no -chardev */
   GPtrArray *texts;                           /* char *: ids of "vc" back ends in order */
   GPtrArray *cpus_to_reset;                   /* VmVcpu *, in order of arrival */
   bool dump_guest_core, mem_merge;            /* properties every board has */
@@ -141,6 +143,7 @@ struct VmMachine
   bool kvm_present; /* this build can use KVM; set by app */
 
   void *monitors_of; /* VmMonitors *, which engine/monitor/monitor.h opens */
+  void *gdb_of;      /* VmGdb *: engine/debug/gdb.h */
   struct VmMachinePrivate *priv;
 };
 
@@ -198,6 +201,8 @@ char *vm_machine_boot_order (VmMachine *machine);
 bool vm_machine_is_running (const VmMachine *machine);
 void vm_machine_stop (VmMachine *machine, VmRunState state); /* VM_RUN_PAUSED for a person's "stop" */
 bool vm_machine_cont (VmMachine *machine, GError **error);
+/* The same, but no time passes for the guest until the next stop: a debugger's steps. */
+bool vm_machine_cont_frozen (VmMachine *machine, GError **error);
 void vm_machine_request_reset (VmMachine *machine, VmShutdownCause cause);
 void vm_machine_request_shutdown (VmMachine *machine, VmShutdownCause cause);
 void vm_machine_request_powerdown (VmMachine *machine);
@@ -213,6 +218,8 @@ void vm_machine_set_actions (VmMachine *machine, const VmRebootAction *reboot, c
                              const VmPanicAction *panic, const VmWatchdogAction *watchdog);
 struct VmCharEnv;
 struct VmCharEnv *vm_machine_char_env (VmMachine *machine);
+/* Makes a back end of a device string for gdb: gdb_chardev, NULL for "none". Who had the one before has let go. */
+bool vm_machine_open_gdb_chardev (VmMachine *machine, const char *device, GError **error);
 
 void vm_machine_set_event_sink (VmMachine *machine, VmEventSink sink, void *opaque);
 /* Sends a QMP event. FORMAT makes the JSON text of its data, NULL for none. Lock held. */

@@ -3,6 +3,7 @@
 #include "engine/monitor/hmp.h"
 
 #include "engine/base/log.h"
+#include "engine/debug/gdb.h"
 #include "engine/input/input.h"
 #include "engine/machine/user-object.h"
 
@@ -74,6 +75,22 @@ void
 vm_hmp_exit_preconfig (VmMonitor *mon, const VmHmpArgs *args)
 {
   run (mon, "x-exit-preconfig");
+}
+
+void
+vm_hmp_gdbserver (VmMonitor *mon, const VmHmpArgs *args)
+{
+  const char *device = vm_hmp_text (args, "device");
+  g_autoptr (GError) error = NULL;
+
+  if (!device)
+    device = "tcp::1234";
+  if (!vm_gdb_listen (mon->machine, device, &error))
+    vm_monitor_printf (mon, "Could not open gdbserver on device '%s': %s\n", device, error->message);
+  else if (!strcmp (device, "none"))
+    vm_monitor_puts (mon, "Disabled gdbserver\n");
+  else
+    vm_monitor_printf (mon, "Waiting for gdb connection on device '%s'\n", device);
 }
 
 void

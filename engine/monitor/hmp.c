@@ -31,6 +31,8 @@ const VmHmpCommand vm_hmp_commands[] = {
   { "eject", "force:-f device:B", "[-f] device", "eject a removable medium (use -f to force it)", vm_hmp_eject,
     vm_complete_drive },
   { "exit_preconfig", "", "", "exit the preconfig state", vm_hmp_exit_preconfig },
+  { "gdbserver", "device:S?", "[device]", "start gdbserver on given device (default 'tcp::1234'), stop with 'none'",
+    vm_hmp_gdbserver },
   { "getfd", "fdname:s", "getfd name", "receive a file descriptor via SCM rights and assign it a name",
     vm_hmp_getfd },
   { "gpa2hpa", "addr:l", "addr", "print the host physical address corresponding to a guest physical address",

@@ -98,6 +98,7 @@ VM_HMP_FUNC (system_reset);
 VM_HMP_FUNC (system_powerdown);
 VM_HMP_FUNC (system_wakeup);
 VM_HMP_FUNC (nmi);
+VM_HMP_FUNC (gdbserver);
 VM_HMP_FUNC (cpu);
 VM_HMP_FUNC (sendkey);
 VM_HMP_FUNC (screendump);
