@@ -434,6 +434,7 @@ machine_finalize (VmObject *obj)
   g_ptr_array_unref (m->monitors);
   g_ptr_array_unref (m->cpus_to_reset);
   g_free (m->qtest_chardev);
+  g_free (m->gdb_chardev);
   free_private (m->priv);
 }
 
