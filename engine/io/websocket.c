@@ -30,7 +30,7 @@ enum
 struct VmWebsocket
 {
   GString *request; /* until it is granted */
-  bool open, fragmented;
+  bool open, ended, fragmented;
   /* the frame that comes in */
   uint8_t header[HEADER_MAX];
   unsigned header_len;
@@ -100,10 +100,11 @@ vm_websocket_send (const uint8_t *buf, size_t len, GByteArray *out)
 }
 
 static bool
-end_with (unsigned code, GByteArray *out)
+end_with (VmWebsocket *w, unsigned code, GByteArray *out)
 {
   uint8_t bytes[2];
 
+  w->ended = true;
   vm_store_be16 (bytes, code);
   add_frame (OP_CLOSE, bytes, sizeof bytes, out);
   return false;
@@ -112,8 +113,8 @@ end_with (unsigned code, GByteArray *out)
 void
 vm_websocket_close (VmWebsocket *w, GByteArray *out)
 {
-  if (w->open)
-    end_with (1000, out);
+  if (w->open && !w->ended)
+    end_with (w, 1000, out);
 }
 
 /* --- the handshake ------------------------------------------------------------------------------- */
@@ -249,12 +250,12 @@ begin_frame (VmWebsocket *w, GByteArray *out)
   bool control = opcode >= OP_CLOSE, fin = w->header[0] & FIN;
 
   w->left = length == 126 ? vm_load_be16 (w->header + 2) : length == 127 ? vm_load_be64 (w->header + 2) : length;
-  if ((w->header[0] & RESERVED) || !(w->header[1] & MASKED) || w->left > INT64_MAX)
-    return end_with (1002, out);
+  if ((w->header[0] & RESERVED) || w->left > INT64_MAX)
+    return end_with (w, 1002, out);
   if (control && (!fin || w->left > CONTROL_MAX || opcode > OP_PONG))
-    return end_with (1002, out);
+    return end_with (w, 1002, out);
   if (!control && (opcode > OP_BINARY || (opcode == OP_CONTINUATION) != w->fragmented))
-    return end_with (1002, out);
+    return end_with (w, 1002, out);
   if (!control)
     w->fragmented = !fin;
   w->mask_at = 0;
@@ -274,6 +275,7 @@ end_frame (VmWebsocket *w, GByteArray *out)
     add_frame (OP_PONG, w->control, w->control_len, out);
   if (opcode != OP_CLOSE)
     return true;
+  w->ended = true;
   add_frame (OP_CLOSE, w->control, MIN (w->control_len, 2), out); /* the same code back */
   return false;
 }
@@ -309,6 +311,8 @@ vm_websocket_receive (VmWebsocket *w, const uint8_t *buf, size_t len, GByteArray
         {
           w->header[w->header_len++] = *buf++;
           len--;
+          if (w->header_len == 2 && !(w->header[1] & MASKED)) /* 5.1: each frame of a client is */
+            return end_with (w, 1002, out);
           if (w->header_len == header_size (w) && !begin_frame (w, out))
             return false;
         }
