@@ -182,7 +182,7 @@ parse_vc (VmKeyVals *list, const char *text, const char *rest, GError **error)
 static const char *
 plain_backend (const char *text)
 {
-  static const char *const names[] = { "null", "pty", "msmouse", "stdio", "testdev", "vc", NULL };
+  static const char *const names[] = { "braille", "null", "pty", "msmouse", "stdio", "testdev", "vc", "wctablet", NULL };
 
   for (unsigned i = 0; names[i]; i++)
     if (!strcmp (text, names[i]))
@@ -233,7 +233,12 @@ parse_device (VmKeyVals *list, const char *text, GError **error)
       vm_keyvals_set (list, "backend", "vc");
       return parse_vc (list, text, text + strlen ("vc:"), error);
     }
-  if (g_str_has_prefix (text, "/dev/"))
+  if (!strcmp (text, "con:")) /* a window of another system: its name says what is wrong */
+    {
+      vm_keyvals_set (list, "backend", "console");
+      return true;
+    }
+  if (g_str_has_prefix (text, "/dev/") || g_str_has_prefix (text, "COM"))
     {
       bool parallel = g_str_has_prefix (text, "/dev/parport") || g_str_has_prefix (text, "/dev/ppi");
       vm_keyvals_set (list, "backend", parallel ? "parallel" : "serial");

@@ -16,12 +16,12 @@ static const VmType *const backend_types[] = {
   &vm_chardev_null_type, &vm_chardev_parallel_type, &vm_chardev_parport_type, &vm_chardev_pipe_type,
   &vm_chardev_pty_type, &vm_chardev_ringbuf_type, &vm_chardev_serial_type, &vm_chardev_socket_type,
   &vm_chardev_stdio_type, &vm_chardev_testdev_type, &vm_chardev_tty_type, &vm_chardev_udp_type,
-  &vm_chardev_vc_type,
+  &vm_chardev_vc_type, &vm_chardev_wctablet_type,
 };
 
 static const char *const backend_names[] = {
   "file", "memory", "msmouse", "mux", "null", "parallel", "parport", "pipe", "pty", "ringbuf", "serial", "socket",
-  "stdio", "testdev", "tty", "udp", "vc", NULL,
+  "stdio", "testdev", "tty", "udp", "vc", "wctablet", NULL,
 };
 G_STATIC_ASSERT (G_N_ELEMENTS (backend_names) == G_N_ELEMENTS (backend_types) + 1);
 
@@ -261,8 +261,8 @@ static bool
 check_keys (const VmCharOptions *options, GError **error)
 {
   static const char *const known[] = {
-    "abstract", "append", "backend", "chardev", "cols", "delay", "fd", "height", "host", "id", "input-path", "ipv4",
-    "ipv6", "localaddr", "localport", "logappend", "logfile", "mux", "name", "nodelay", "path", "port", "reconnect",
+    "abstract", "append", "backend", "chardev", "clipboard", "cols", "debug", "delay", "fd", "height", "host", "id", "input-path", "ipv4",
+    "ipv6", "localaddr", "localport", "logappend", "logfile", "mouse", "mux", "name", "nodelay", "path", "port", "reconnect",
     "reconnect-ms", "rows", "server", "signal", "size", "telnet", "tight", "tls-authz", "tls-creds", "tn3270", "to",
     "wait", "websocket", "width", NULL,
   };
@@ -314,6 +314,7 @@ check_id (VmCharEnv *env, const char *id, GError **error)
 static const VmType *
 check_options (const VmCharOptions *options, bool *mux, GError **error)
 {
+  static const char *const elsewhere[] = { "dbus", "qemu-vdagent", "spiceport", "spicevmc", NULL };
   const char *id = vm_char_options_id (options), *backend = vm_char_options_backend (options);
   const VmType *type = backend ? find_backend (backend) : NULL;
 
@@ -322,6 +323,8 @@ check_options (const VmCharOptions *options, bool *mux, GError **error)
     return NULL;
   if (!backend)
     vm_fail (error, "chardev: \"%s\" missing backend", id);
+  else if (!type && g_strv_contains (elsewhere, backend))
+    vm_fail (error, "'%s' is not available in this build", backend);
   else if (!type)
     vm_fail (error, "'%s' is not a valid char driver name", backend);
   return type;

@@ -148,8 +148,9 @@ typedef struct VmCharEnv {
   void (*exit) (void *opaque, int status);      /* testdev */
   /* A vc was made: call vm_chardev_set_sink(), now or later. Without the hook it is a null device. */
   void (*vc_added) (void *opaque, VmChardev *chr, const VmCharOptions *options);
-  /* An msmouse came (or goes): feed it by vm_chardev_msmouse(). */
-  void (*msmouse_added) (void *opaque, VmChardev *chr, bool added);
+  /* A msmouse or wctablet came: feed it by vm_chardev_pointer() until pointer_gone() of what this returns. */
+  void *(*pointer_added) (void *opaque, VmChardev *chr, bool absolute);
+  void (*pointer_gone) (void *opaque, void *pointer);
 } VmCharEnv;
 
 extern const VmType vm_chardev_type;
@@ -184,8 +185,10 @@ bool        vm_chardev_yank (VmChardev *chr);
 uint8_t    *vm_chardev_ringbuf_read (VmChardev *chr, size_t size, size_t *len, GError **error);
 bool        vm_chardev_ringbuf_write (VmChardev *chr, const uint8_t *buf, size_t len, GError **error);
 
-/* BUTTONS: bit 0 left, 1 right, 2 middle; WHEEL in clicks. */
-void        vm_chardev_msmouse (VmChardev *chr, int dx, int dy, int wheel, unsigned buttons);
+/* Pointing devices on serial lines. BUTTONS: bit 0 left, 1 right, 2 middle. X and Y: how far a msmouse went; where a
+ * wctablet's pen is, 0 to VM_CHAR_POINTER_MAX. */
+#define VM_CHAR_POINTER_MAX 0x7fff
+void        vm_chardev_pointer (VmChardev *chr, int x, int y, unsigned buttons);
 
 /* For sinks: a vc, or a back end of their own made by _new_sink (FILENAME is what query-chardev says). */
 VmChardev  *vm_chardev_new_sink (VmCharEnv *env, const char *id, const char *filename, GError **error);

@@ -35,6 +35,8 @@ vm_machine_init_chars (VmMachine *m)
     .quit = on_quit,
     .exit = on_exit_status,
     .vc_added = on_vc_added,
+    .pointer_added = vm_machine_pointer_added,
+    .pointer_gone = vm_machine_pointer_gone,
   };
 }
 

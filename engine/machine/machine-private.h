@@ -66,4 +66,7 @@ void vm_machine_apply_defaults (VmMachine *machine, VmObject *obj);
 bool vm_machine_create_objects (VmMachine *machine, bool late, GError **error); /* see VmUserObjectClass */
 void vm_machine_init_chars (VmMachine *machine);
 bool vm_machine_create_chars (VmMachine *machine, GError **error);
+/* Hooks of VmCharEnv: a pointing device on a serial line gets the events of the user's pointer. */
+void *vm_machine_pointer_added (void *machine, VmChardev *chr, bool absolute);
+void vm_machine_pointer_gone (void *machine, void *pointer);
 void vm_machine_reset_now (VmMachine *machine, VmResetKind kind);

@@ -523,13 +523,33 @@ test_msmouse (Fixture *f, const void *data)
   Front front;
 
   front_attach (&front, chr);
-  vm_chardev_msmouse (chr, 1, 1, 0, 0); /* no power yet */
+  vm_chardev_pointer (chr, 1, 1, 0); /* no power yet */
   g_assert_true (vm_char_fe_set_modem (&front.fe, VM_CHAR_DTR | VM_CHAR_RTS));
   expect (f, &front, "<open>M");
-  vm_chardev_msmouse (chr, 5, -1, 0, 1);
+  vm_chardev_pointer (chr, 5, -1, 1);
   expect (f, &front, "\x6c\x05\x3f");
   for (unsigned i = 0; i < 1000; i++) /* nobody reads */
-    vm_chardev_msmouse (chr, 5, 5, 0, 0);
+    vm_chardev_pointer (chr, 5, 5, 0);
+  front_end (&front);
+}
+
+static void
+test_wctablet (Fixture *f, const void *data)
+{
+  VmChardev *chr = make (f, "wctablet,id=w");
+  Front front;
+
+  front_attach (&front, chr);
+  front_write (&front, "\r#noise and more noise than a command has~#");
+  expect (f, &front, "<open>~#CT-0045R,V1.3-5,\r");
+  front_write (&front, "~C\r~R\r");
+  expect (f, &front, "~C05040,03779\r~RE202C900,000,02,1270,1270\r");
+  vm_chardev_pointer (chr, VM_CHAR_POINTER_MAX, VM_CHAR_POINTER_MAX, 1);
+  expect (f, &front, "\xe8\x27\x30\x08\x1d\x43\x3f");
+  front_write (&front, "SP\r");
+  vm_chardev_pointer (chr, 0, 0, 0);
+  spin (f);
+  g_assert_cmpstr (front.got->str, ==, "");
   front_end (&front);
 }
 
@@ -575,6 +595,8 @@ test_errors (Fixture *f, const void *data)
 {
   static const char *const cases[][2] = {
     { "foo,id=a", "'foo' is not a valid char driver name" },
+    { "console,id=a", "'console' is not a valid char driver name" },
+    { "spicevmc,id=a,name=vdagent", "'spicevmc' is not available in this build" },
     { "id=a", "chardev: \"a\" missing backend" },
     { "null", "chardev: no id specified" },
     { "null,id=1a", "Parameter 'id' expects an identifier\n"
@@ -637,6 +659,17 @@ test_legacy (Fixture *f, const void *data)
     { "udp:h:1@l:2", "backend=udp,host=h,port=1,localaddr=l,localport=2" },
     { "/dev/ttyS0", "backend=serial,path=/dev/ttyS0" },
     { "/dev/parport0", "backend=parallel,path=/dev/parport0" },
+    { "COM1", "backend=serial,path=COM1" },
+    { "con:", "backend=console" },
+    { "msmouse", "backend=msmouse" },
+    { "wctablet", "backend=wctablet" },
+    { "braille", "backend=braille" },
+    { "testdev", "backend=testdev" },
+    { "tn3270:h:1,server=on", "tn3270=on,backend=socket,host=h,port=1,server=on" },
+    { "websocket::1,server=on,wait=off", "websocket=on,backend=socket,host=,port=1,server=on,wait=off" },
+    { "tcp:h:1,reconnect-ms=5,nodelay=on,telnet=on",
+      "backend=socket,host=h,port=1,reconnect-ms=5,nodelay=on,telnet=on" },
+    { "tcp:h:1,server,nowait", "backend=socket,host=h,port=1,server=on,wait=off" },
     { "nonsense", "!'nonsense' is not a valid char driver" },
     { "stdio:x", "!'stdio:x' is not a valid char driver" },
     { "", "!'' is not a valid char driver" },
@@ -688,6 +721,7 @@ main (int argc, char **argv)
   ADD ("mux", test_mux);
   ADD ("testdev", test_testdev);
   ADD ("msmouse", test_msmouse);
+  ADD ("wctablet", test_wctablet);
   ADD ("life", test_life);
   ADD ("errors", test_errors);
   ADD ("legacy", test_legacy);
