@@ -26,6 +26,7 @@ struct VmLoop {
   pthread_mutex_t  mutex;    /* guards the queue */
   Post            *first, **last;
   atomic_bool      has_posts;
+  GThreadPool     *workers;  /* under mutex: NULL until there was work */
 };
 
 typedef struct PostSource {
@@ -121,6 +122,8 @@ vm_loop_free (VmLoop *loop)
   if (!loop)
     return;
   g_assert (atomic_load (&loop->thread) == 0);
+  if (loop->workers)
+    g_thread_pool_free (loop->workers, FALSE, TRUE);
   /* Whom these were meant for may be gone: they are not run. */
   for (Post *post = take_posts (loop), *next; post; post = next)
     {
@@ -354,4 +357,36 @@ vm_source_clear (GSource **source)
   g_source_destroy (*source);
   g_source_unref (*source);
   *source = NULL;
+}
+
+/* --- work that blocks --------------------------------------------------------------------------------- */
+
+typedef struct Work {
+  VmPostFunc func, done;
+  void      *opaque;
+} Work;
+
+static void
+run_work (gpointer data, gpointer loop)
+{
+  Work *work = data;
+
+  work->func (work->opaque);
+  vm_loop_post (loop, work->done, work->opaque);
+  g_free (work);
+}
+
+/* Threads are shared with other loops' pools. Their number bounds how much the host is asked at once, not how much may
+ * be waiting. */
+void
+vm_loop_work (VmLoop *loop, VmPostFunc func, VmPostFunc done, void *opaque)
+{
+  Work *work = g_new (Work, 1);
+
+  *work = (Work) { func, done, opaque };
+  pthread_mutex_lock (&loop->mutex);
+  if (!loop->workers)
+    loop->workers = g_thread_pool_new (run_work, loop, (int) MAX (16, 2 * g_get_num_processors ()), FALSE, NULL);
+  pthread_mutex_unlock (&loop->mutex);
+  g_thread_pool_push (loop->workers, work, NULL);
 }

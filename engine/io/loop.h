@@ -26,6 +26,9 @@ void vm_loop_post (VmLoop *loop, VmPostFunc func, void *opaque);
  * the loop's own thread, where FUNC runs at once. */
 void vm_loop_call (VmLoop *loop, VmPostFunc func, void *opaque);
 
+/* FUNC (OPAQUE) on a worker thread, where it may block, then DONE (OPAQUE) on the loop. Any thread. */
+void vm_loop_work (VmLoop *loop, VmPostFunc func, VmPostFunc done, void *opaque);
+
 /* The time source wake-up: EXPIRE_NS is CLOCK_MONOTONIC; INT64_MAX disarms. Loop thread or lock held. */
 typedef struct VmWakeup VmWakeup;
 VmWakeup *vm_wakeup_new (VmLoop *loop, VmPostFunc func, void *opaque); /* a timerfd */
