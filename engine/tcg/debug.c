@@ -90,7 +90,7 @@ vm_tcg_debug_update (VmVcpu *vcpu)
   tcg->debug_watches = b ? b->watches : NULL;
   tcg->n_debug_watches = n_watches;
   vm_tlb_update_watches (env);
-  tcg->fetch_epoch++; /* empties the tables of code pages */
+  vm_tlb_forget_fetches (tcg); /* empties the tables of code pages */
   return n_points == vcpu->n_points;
 }
 

@@ -24,16 +24,33 @@ clear_itlb (VmTcgExec *x, unsigned ctx)
   x->itlb_n_used[ctx] = 0;
 }
 
+/* Takes up what was invalidated page by page. */
+static void
+drop_pages (VmTcgExec *x, VmTcgCpu *tcg)
+{
+  for (unsigned i = 0; i < tcg->n_fetch_drops; i++)
+    for (unsigned ctx = 0; ctx < VM_TLB_CONTEXTS; ctx++)
+      {
+        VmItlbEntry *entry = &x->itlb[ctx][(tcg->fetch_drop[i] >> VM_PAGE_SHIFT) & (VM_ITLB_SIZE - 1)];
+
+        if (entry->tag == tcg->fetch_drop[i])
+          entry->tag = VM_TLB_INVALID;
+      }
+  tcg->n_fetch_drops = 0;
+}
+
 static void
 check_itlb_key (VmX86Env *env, VmTcgExec *x, unsigned ctx)
 {
   VmItlbKey *key = &x->itlb_key[ctx];
   const VmX86Seg *cs = &env->seg[VM_CS];
-  uint64_t epoch = vm_tcg_cpu (env)->fetch_epoch;
+  uint64_t epoch = vm_tcg_cpu (env)->fetch_flushes;
   bool is_64 = env->mode & VM_MODE_CS64;
   uint64_t base = is_64 ? 0 : cs->base;
   uint32_t limit = is_64 ? UINT32_MAX : cs->limit;
 
+  if (G_UNLIKELY (vm_tcg_cpu (env)->n_fetch_drops != 0))
+    drop_pages (x, vm_tcg_cpu (env));
   if (G_LIKELY (key->epoch == epoch && key->mode == env->mode && key->cs_base == base && key->cs_limit == limit))
     return;
   clear_itlb (x, ctx);

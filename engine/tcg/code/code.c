@@ -510,7 +510,7 @@ vm_code_reset (VmCode *code)
   memset (code->recent_page, 0, sizeof code->recent_page);
   g_ptr_array_set_size (code->views, 1);
   code->memory = 0;
-  vm_tcg_cpu (&code->cpu->env)->fetch_epoch++;
+  vm_tlb_forget_fetches (vm_tcg_cpu (&code->cpu->env));
 }
 
 void

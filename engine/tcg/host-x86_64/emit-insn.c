@@ -566,6 +566,37 @@ emit_interrupt_flag (Tr *tr, bool set)
   return true;
 }
 
+/* CLAC and STAC where AC is so already: else tier 0 changes the mode. */
+static bool
+emit_ac (Tr *tr, bool set)
+{
+  Asm *a = &tr->a;
+
+  if (tr->mode & (VM_MODE_CPL | VM_MODE_VM) || set != !!(tr->mode & VM_MODE_SMAP_AC))
+    return false;
+  tr_clobber_flags (tr);
+  asm_op_mem (a, 4, 0xf7, 0, ENV, -1, 0, ENV_OFF (eflags)); /* test */
+  asm_32 (a, VM_AC);
+  tr_callout_at (tr, asm_jcc (a, set ? CC_E : CC_NE));
+  return true;
+}
+
+static bool
+emit_rdpkru (Tr *tr)
+{
+  Asm *a = &tr->a;
+
+  tr_clobber_flags (tr);
+  asm_op_mem (a, 4, 0xf7, 0, ENV, -1, 0, ENV_OFF (cr4));
+  asm_32 (a, VM_CR4_PKE);
+  tr_callout_at (tr, asm_jcc (a, CC_E));
+  asm_op_reg (a, 4, 0x85, RCX, RCX);
+  tr_callout_at (tr, asm_jcc (a, CC_NE));
+  asm_load (a, 4, RAX, ENV, ENV_OFF (pkru));
+  asm_mov_imm (a, RDX, 0);
+  return true;
+}
+
 static void
 emit_swapgs (Tr *tr)
 {
@@ -718,6 +749,12 @@ tr_insn (Tr *tr, TrInsn *t)
       return emit_interrupt_flag (tr, false);
     case VM_OP_STI:
       return emit_interrupt_flag (tr, true);
+    case VM_OP_CLAC:
+      return emit_ac (tr, false);
+    case VM_OP_STAC:
+      return emit_ac (tr, true);
+    case VM_OP_RDPKRU:
+      return emit_rdpkru (tr);
     case VM_OP_SWAPGS:
       emit_swapgs (tr);
       return true;

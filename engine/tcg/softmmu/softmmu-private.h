@@ -56,7 +56,8 @@ struct VmTlb2 {
   unsigned victim;
   const VmFlatRange *recent[2]; /* of the view in use */
   VmFlatView        *view;      /* the one in use: VmTcgCpu.view or .smm_view */
-  bool     any_large, any_huge;
+  bool     any_large;
+  uint64_t huge[16];            /* hashed set of the 1 GiB areas that pages of that size filled from */
   uint64_t large[1024];         /* hashed set of the 2 MiB areas that large pages filled from */
   Tlb2Entry set[TLB2_SETS][TLB2_WAYS] __attribute__ ((aligned (64)));
 };

@@ -169,7 +169,7 @@ vm_tlb_flush_l1 (VmX86Env *env)
       entries[journal->slot[i]].tag = VM_TLB_INVALID;
   journal->n = 0;
   journal->overflow = false;
-  tcg->fetch_epoch++;
+  vm_tlb_forget_fetches (tcg);
 }
 
 /* An ASID that no L2 entry carries. */
@@ -212,7 +212,8 @@ clear_large (struct VmTlb2 *l2)
   if (l2->any_large)
     for (unsigned i = 0; i < G_N_ELEMENTS (l2->large); i++)
       l2->large[i] = 0;
-  l2->any_large = l2->any_huge = false;
+  l2->any_large = false;
+  memset (l2->huge, 0, sizeof l2->huge);
 }
 
 void
@@ -278,18 +279,35 @@ large_hash (uint64_t linear)
   return ((linear >> 22) * UINT64_C (0x9e3779b97f4a7c15)) >> 48;
 }
 
+static unsigned
+huge_hash (uint64_t linear)
+{
+  return ((linear >> 30) * UINT64_C (0x9e3779b97f4a7c15)) >> 54;
+}
+
+static void
+drop_fetches (VmTcgCpu *tcg, uint64_t page)
+{
+  if (tcg->n_fetch_drops < G_N_ELEMENTS (tcg->fetch_drop))
+    {
+      tcg->fetch_drop[tcg->n_fetch_drops++] = page;
+      tcg->fetch_epoch++;
+    }
+  else
+    vm_tlb_forget_fetches (tcg);
+}
+
 void
 vm_tlb_flush_page (VmX86Env *env, uint64_t linear)
 {
   VmTcgCpu *tcg = vm_tcg_cpu (env);
   struct VmTlb2 *l2 = tcg->second;
   uint64_t page = linear & VM_PAGE_MASK;
-  unsigned hash = large_hash (linear);
+  unsigned hash = large_hash (linear), huge = huge_hash (linear);
 
   if (l2 == NULL)
     return;
-  tcg->fetch_epoch++;
-  if (G_UNLIKELY (l2->any_huge))
+  if (G_UNLIKELY (l2->huge[huge / 64] & VM_BIT (huge % 64)))
     {
       vm_tlb_flush_all (env);
       return;
@@ -299,6 +317,7 @@ vm_tlb_flush_page (VmX86Env *env, uint64_t linear)
       /* Some large page in these 4 MiB was used: 1024 small entries at most. */
       uint64_t base = linear & ~(4 * VM_MIB - 1);
 
+      vm_tlb_forget_fetches (tcg);
       for (unsigned i = 0; i < 1024; i++)
         {
           uint64_t p = base + i * (uint64_t) VM_PAGE_SIZE;
@@ -309,6 +328,7 @@ vm_tlb_flush_page (VmX86Env *env, uint64_t linear)
         }
       return;
     }
+  drop_fetches (tcg, page);
   drop_l1_page (tcg, page);
   drop_l2_page (l2, page, l2->asid);
   drop_l2_page (l2, page, l2->global_asid);
@@ -425,7 +445,11 @@ fill_l2 (VmX86Env *env, uint64_t page, Walk *walk, Tlb2Entry *old)
   e->page.phys = walk->phys;
   mmu_resolve_page (tcg, &e->page);
   if (walk->shift > 22)
-    l2->any_huge = true;
+    {
+      unsigned hash = huge_hash (page);
+
+      l2->huge[hash / 64] |= VM_BIT (hash % 64);
+    }
   else if (walk->shift > 12)
     {
       unsigned hash = large_hash (page);

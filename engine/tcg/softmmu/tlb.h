@@ -56,6 +56,11 @@ struct VmTcgCpu {
   /* Grows whenever translations of code addresses may have changed: CR3, flushes, INVLPG, memory map. What
    * is derived from vm_mmu_fetch_page() holds only while it stands still. */
   uint64_t             fetch_epoch;
+  /* The same in detail: everything may have changed; else these pages did. Who keeps a table of code pages takes up
+   * both before it is used again, and sets n_fetch_drops to 0. */
+  uint64_t             fetch_flushes;
+  unsigned             n_fetch_drops;
+  uint64_t             fetch_drop[8];
   /* DR6 bits of data breakpoints hit by the present instruction; the exec loop and the interpreter call
    * vm_sys_single_step_trap() when it is not 0 at the instruction's end. */
   uint32_t             watch_hit;
@@ -71,6 +76,14 @@ struct VmTcgCpu {
   bool                 watch_all;         /* more pages than that: nothing is direct */
 };
 _Static_assert (sizeof (VmTcgCpu) <= VM_X86_ACCEL_AREA, "the translator's part fits its place");
+
+/* Nothing that was known of code addresses holds any more. */
+static inline void
+vm_tlb_forget_fetches (VmTcgCpu *tcg)
+{
+  tcg->fetch_epoch++;
+  tcg->fetch_flushes++;
+}
 
 typedef struct VmTlbWatch {
   uint64_t start, last; /* linear, inclusive */
