@@ -432,13 +432,21 @@ is_direct_branch (const VmInsn *insn)
           op == VM_OP_LOOPNE || op == VM_OP_JCXZ);
 }
 
+static bool
+is_indirect_branch (const VmInsn *insn)
+{
+  unsigned op = vm_insn_rows[insn->row].op;
+
+  return op == VM_OP_RET || op == VM_OP_JMP_IND || op == VM_OP_CALL_IND;
+}
+
 /* In a free run control stays at places known to be harmless. */
 static bool
 may_run_free (const VmInsn *insn)
 {
   const VmInsnRow *row = &vm_insn_rows[insn->row];
 
-  if (is_direct_branch (insn) || row->op == VM_OP_RET || row->op == VM_OP_JMP_IND || row->op == VM_OP_CALL_IND)
+  if (is_direct_branch (insn) || is_indirect_branch (insn))
     return true;
   if (row->class_ != VM_CLASS_X && !((row->attrs & VM_ATTR_IP) && !(row->attrs & VM_ATTR_REP)))
     return true;
@@ -506,6 +514,7 @@ append_insn (Fuzz *z, Test *t, unsigned row)
   vm_insn_decode (t->bytes + t->len, insn->len, t->bits, z->features, insn);
   t->len += insn->len;
   t->n_insns++;
+  t->loops |= is_indirect_branch (insn); /* it may find back by chance */
   if (!(vm_insn_rows[insn->row].attrs & VM_ATTR_FCOND))
     t->undefined &= ~vm_insn_rows[insn->row].flags_written;
   t->undefined |= vm_insn_rows[insn->row].flags_undefined;
