@@ -494,7 +494,8 @@ vm_parser_finish_backends (VmParser *p, GError **error)
 
   if (s->nodefaults)
     s->default_nic = s->default_vga = false;
-  if (s->daemonize && s->nographic && !(p->serial_given && p->parallel_given && p->monitor_given))
+  if (s->daemonize && s->nographic && !s->nodefaults
+      && !(p->serial_given && p->parallel_given && p->monitor_given))
     return vm_fail (error, "-nographic cannot be used with -daemonize");
   if (s->nographic && !s->display_given)
     {
