@@ -191,6 +191,7 @@ vm_machine_init_accel (VmMachine *m, const VmAccelOps *const *accels, GError **e
   g_autofree VmAccelChoice *choices = g_new0 (VmAccelChoice, n);
   bool taken = vm_lock_enter (m->lock);
 
+  m->accels = accels;
   choices[0].name = "tcg";
   for (guint i = 0; i < wanted->len; i++)
     {

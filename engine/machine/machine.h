@@ -112,6 +112,7 @@ struct VmMachine
   const VmTypeList *types;
   const VmBoard *const *boards; /* all there are; ends with NULL */
   VmAccel *accel;
+  const VmAccelOps *const *accels; /* all there are; ends with NULL */
   VmVcpuSet *vcpus;
   const VmArchOps *arch; /* of its processors; set by app; NULL: without */
   VmRegion *ram;         /* main memory, made before the board's init, not mapped; NULL when size is 0 */

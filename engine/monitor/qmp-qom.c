@@ -125,12 +125,29 @@ add_type (const VmType *type, void *opaque)
   g_ptr_array_add (q->list, info);
 }
 
+/* What the registry does not know: accelerators are tables of functions, their types come with their objects. */
+static const VmType accel_type = { .name = "accel", .parent = &vm_object_type, .abstract = true };
+
+static VmType
+type_of_accel (const VmAccelOps *ops)
+{
+  return (VmType){ .parent = &accel_type, .size = ops->size, .help = ops->help, .props = ops->props };
+}
+
 GPtrArray *
 vm_qmp_qom_list_types (VmMonitor *mon, const VmqQomListTypesArg *args, GError **error)
 {
   TypeQuery q = { g_ptr_array_new (), args->implements, args->has_abstract && args->abstract };
 
   vm_type_foreach (mon->machine->types, &vm_object_type, add_type, &q);
+  add_type (&accel_type, &q);
+  for (const VmAccelOps *const *a = mon->machine->accels; a && *a; a++)
+    {
+      g_autofree char *name = g_strdup_printf ("%s-accel", (*a)->name);
+      VmType type = type_of_accel (*a);
+      type.name = name;
+      add_type (&type, &q);
+    }
   return q.list;
 }
 
@@ -138,7 +155,15 @@ static GPtrArray *
 list_type (VmMonitor *mon, const char *name, const VmType *family, GError **error)
 {
   const VmType *type = vm_type_find (mon->machine->types, name);
+  VmType accel;
 
+  for (const VmAccelOps *const *a = mon->machine->accels; !type && a && *a; a++)
+    if (g_str_has_suffix (name, "-accel") && strlen ((*a)->name) == strlen (name) - strlen ("-accel")
+        && g_str_has_prefix (name, (*a)->name))
+      {
+        accel = type_of_accel (*a);
+        type = &accel;
+      }
   if (!type)
     {
       g_set_error (error, VM_ERROR, VM_ERROR_DEVICE_NOT_FOUND, "%s '%s' not found",
