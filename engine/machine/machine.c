@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The machine object: what it is made of, and the order in which start-up makes it. */
 #include "engine/machine/machine-private.h"
+#include "engine/machine/numa.h"
 #include "engine/machine/user-object.h"
 
 #include "engine/base/log.h"
 #include "engine/display/display.h"
 #include "engine/input/input.h"
+#include "engine/options/documented.h"
 
 #include <errno.h>
 #include <sys/mman.h>
@@ -23,6 +25,7 @@ const char *const vm_shutdown_cause_names[VM_CAUSE_N + 1] = {
 static const VmProp machine_props[]
     = { VM_PROP ("dump-guest-core", VmMachine, dump_guest_core, true, "guest RAM is part of core dumps of the host"),
         VM_PROP ("mem-merge", VmMachine, mem_merge, true, "the host may merge equal pages of guest RAM"),
+        VM_PROP ("hmat", VmMachine, hmat, false, "Enable the ACPI heterogeneous memory attribute table"),
         VM_PROP_STRING ("memory-backend", VmMachine, memory_backend, NULL, "id of the memory object that is main RAM"),
         { 0 } };
 
@@ -124,7 +127,8 @@ set_machine_props (VmMachine *m, GError **error)
     {
       const VmKeyValue *pair = g_ptr_array_index (props->pairs, i);
       if (!vm_type_find_prop (m->parent.type, pair->key, NULL))
-        return vm_fail (error, "Property '%s-machine.%s' not found", m->board->name, pair->key);
+        return !vm_documented_explain ("machine", pair->key, pair->value, error)
+               && vm_fail (error, "Property '%s-machine.%s' not found", m->board->name, pair->key);
       if (!vm_object_set (&m->parent, pair->key, pair->value, error))
         return false;
     }
@@ -150,6 +154,7 @@ vm_machine_new (const VmBoard *board, const VmSettings *settings, const VmTypeLi
   m->cpus_to_reset = g_ptr_array_new ();
   m->state = VM_RUN_PRELAUNCH;
   m->ram_size = settings->ram_size;
+  m->numa = vm_numa_new ();
   bool taken;
   make_env (m);
   taken = vm_lock_enter (m->lock);
@@ -229,6 +234,63 @@ vm_machine_create_backends (VmMachine *m, GError **error)
   return ok;
 }
 
+static void
+node_ram_free (gpointer data)
+{
+  vm_region_destroy (data);
+  g_free (data);
+}
+
+/* Each node brings its memory: one after the other they are the machine's. */
+static bool
+make_node_ram (VmMachine *m, const char *name, GError **error)
+{
+  VmMachinePrivate *priv = m->priv;
+  uint64_t at = 0;
+
+  vm_region_init (&priv->ram, m->env.memory, name, m->ram_size);
+  priv->node_ram = g_ptr_array_new_with_free_func (node_ram_free);
+  for (unsigned i = 0; i < m->numa->n; i++)
+    {
+      const VmMemoryBackend *backend = m->numa->nodes[i].memdev;
+      if (!backend)
+        continue;
+      VmRegion *part = g_new0 (VmRegion, 1);
+      vm_region_init_ram_block (part, m->env.memory, backend->parent.id, backend->block);
+      vm_region_set_readonly (part, vm_memory_backend_is_rom (backend));
+      vm_region_add (&priv->ram, at, part);
+      g_ptr_array_add (priv->node_ram, part);
+      at += backend->size;
+    }
+  m->low_ram = g_ptr_array_index (priv->node_ram, 0);
+  return m->low_ram->size >= VM_MIB
+         || vm_fail (error, "the first NUMA node with memory needs at least 1 MiB of it");
+}
+
+static bool
+make_backend_ram (VmMachine *m, const char *name, GError **error)
+{
+  VmMemoryBackend *backend = vm_memory_backend_claim (m, m->memory_backend, error);
+
+  if (!backend)
+    return false;
+  if (m->settings->ram_size_given && backend->size != m->ram_size)
+    return vm_fail (error, "Machine memory size does not match the size of the memory backend");
+  m->ram_size = backend->size;
+  vm_region_init_ram_block (&m->priv->ram, m->env.memory, name, backend->block);
+  vm_region_set_readonly (&m->priv->ram, vm_memory_backend_is_rom (backend));
+  return true;
+}
+
+static bool
+has_node_ram (const VmMachine *m)
+{
+  for (unsigned i = 0; i < m->numa->n; i++)
+    if (m->numa->nodes[i].memdev)
+      return true;
+  return false;
+}
+
 static bool
 make_ram (VmMachine *m, GError **error)
 {
@@ -236,15 +298,11 @@ make_ram (VmMachine *m, GError **error)
   const char *name = m->board->default_ram_id ? m->board->default_ram_id : "ram";
   const VmSettings *s = m->settings;
 
+  if (has_node_ram (m))
+    return make_node_ram (m, name, error);
   if (m->memory_backend)
-    {
-      VmMemoryBackend *backend = vm_memory_backend_claim (m, m->memory_backend, error);
-      if (!backend)
-        return false;
-      m->ram_size = backend->size;
-      vm_region_init_ram_block (&priv->ram, m->env.memory, name, backend->block);
-    }
-  else if (s->mem_path)
+    return make_backend_ram (m, name, error);
+  if (s->mem_path)
     {
       VmKeyVals *list = vm_keyvals_new ();
       g_autofree char *size = g_strdup_printf ("%" G_GUINT64_FORMAT, m->ram_size);
@@ -270,18 +328,38 @@ make_ram (VmMachine *m, GError **error)
   return true;
 }
 
+static bool
+make_numa (VmMachine *m, GError **error)
+{
+  for (guint i = 0; i < m->settings->numa->len; i++)
+    {
+      const VmNumaSpec *spec = g_ptr_array_index (m->settings->numa, i);
+      if (vm_numa_add (m, spec->options, error))
+        continue;
+      g_prefix_error (error, "%s: ", spec->text);
+      return false;
+    }
+  return vm_numa_complete (m, error);
+}
+
 bool
 vm_machine_create_ram (VmMachine *m, GError **error)
 {
   if (!m->ram_size && !m->memory_backend)
     return true;
   bool taken = vm_lock_enter (m->lock);
-  bool ok = make_ram (m, error);
+  bool ok = make_numa (m, error);
   if (ok)
     {
+      ok = make_ram (m, error);
+      m->priv->ram_made = m->priv->ram.memory != NULL;
+    }
+  if (ok)
+    m->ram = &m->priv->ram;
+  if (ok && !m->low_ram)
+    {
       void *host = vm_region_ram_ptr (&m->priv->ram);
-      m->ram = &m->priv->ram;
-      m->priv->ram_made = true;
+      m->low_ram = m->ram;
       /* Wishes: a host that cannot fulfil them goes on without. */
       if (!m->dump_guest_core)
         (void) madvise (host, m->ram_size, MADV_DONTDUMP);
@@ -424,6 +502,8 @@ machine_finalize (VmObject *obj)
     return; /* made only to look at its defaults */
   if (m->priv->ram_made)
     vm_region_destroy (&m->priv->ram);
+  g_clear_pointer (&m->priv->node_ram, g_ptr_array_unref);
+  vm_numa_free (m->numa);
   vm_address_space_destroy (&m->io_as);
   vm_address_space_destroy (&m->memory_as);
   vm_region_destroy (&m->system_io);

@@ -5,6 +5,7 @@
 #include "engine/machine/machine-private.h"
 
 #include "engine/base/log.h"
+#include "engine/options/documented.h"
 
 /* --- defaults --- */
 
@@ -101,7 +102,10 @@ find_pluggable (VmMachine *m, const char *driver, GError **error)
 
   if (!type || !vm_type_is_a (type, &vm_device_type))
     {
-      vm_fail (error, "'%s' is not a valid device model name", driver);
+      if (vm_documented_kind_of ("device", driver))
+        g_set_error (error, VM_ERROR, VM_ERROR_NOT_AVAILABLE, "not available in this build");
+      else
+        vm_fail (error, "'%s' is not a valid device model name", driver);
       return NULL;
     }
   const VmDeviceClass *klass = vm_type_klass (type);

@@ -260,14 +260,28 @@ apply_chardev (VmParser *p, const char *arg, GError **error)
 {
   if (vm_parser_is_help (arg) || g_str_has_prefix (arg, "help,") || g_str_has_prefix (arg, "backend=help"))
     return vm_parser_want_help (p, "chardev", NULL);
-  return add_char (p, VM_CHAR_USE_ID, arg);
+  bool later;
+  if (!vm_parser_check_chardev (p, arg, &later, error))
+    return false;
+  return later || add_char (p, VM_CHAR_USE_ID, arg);
+}
+
+/* Device strings of back ends that are not there yet. */
+static bool
+add_legacy_char (VmParser *p, VmCharUse use, const char *text)
+{
+  const char *device = g_str_has_prefix (text, "mon:") ? text + strlen ("mon:") : text;
+
+  if (!strcmp (device, "braille") || !strcmp (device, "wctablet"))
+    return vm_parser_unavailable (p);
+  return add_char (p, use, text);
 }
 
 static bool
 apply_serial (VmParser *p, const char *arg, GError **error)
 {
   p->serial_given = true;
-  return add_char (p, VM_CHAR_USE_SERIAL, arg);
+  return add_legacy_char (p, VM_CHAR_USE_SERIAL, arg);
 }
 
 static bool
@@ -280,14 +294,14 @@ apply_parallel (VmParser *p, const char *arg, GError **error)
   if (n == 3)
     return vm_fail (error, "too many parallel ports");
   p->parallel_given = true;
-  return add_char (p, VM_CHAR_USE_PARALLEL, arg);
+  return add_legacy_char (p, VM_CHAR_USE_PARALLEL, arg);
 }
 
 static bool
 apply_monitor (VmParser *p, const char *arg, GError **error)
 {
   p->monitor_given = true;
-  return add_char (p, VM_CHAR_USE_MONITOR, arg);
+  return add_legacy_char (p, VM_CHAR_USE_MONITOR, arg);
 }
 
 /* Either form of QMP counts as "the monitor was redirected". */
@@ -301,7 +315,7 @@ apply_qmp (VmParser *p, const char *arg, GError **error)
 static bool
 apply_debugcon (VmParser *p, const char *arg, GError **error)
 {
-  return add_char (p, VM_CHAR_USE_DEBUGCON, arg);
+  return add_legacy_char (p, VM_CHAR_USE_DEBUGCON, arg);
 }
 
 static bool
@@ -494,8 +508,7 @@ vm_parser_finish_backends (VmParser *p, GError **error)
 
   if (s->nodefaults)
     s->default_nic = s->default_vga = false;
-  if (s->daemonize && s->nographic && !s->nodefaults
-      && !(p->serial_given && p->parallel_given && p->monitor_given))
+  if (s->daemonize && s->nographic && !s->nodefaults && !(p->serial_given && p->parallel_given && p->monitor_given))
     return vm_fail (error, "-nographic cannot be used with -daemonize");
   if (s->nographic && !s->display_given)
     {

@@ -130,8 +130,11 @@ check_keys (const Family *f, const char *kind, const VmKeyVals *list, bool json,
   const char *const options[]
       = { f->option, own, f->like ? other : NULL, !strcmp (f->option, "audio") ? f->like : NULL, NULL };
   VmDialect dialect = json ? VM_DIALECT_SCHEMA : f->dialect;
+  g_autoptr (VmKeyVals) rest = vm_keyvals_copy (list);
 
-  return vm_documented_check (list, options, dialect, f->enum_error, error)
+  if (f->type_key)
+    vm_keyvals_remove (rest, f->type_key);
+  return vm_documented_check (rest, options, dialect, f->enum_error, error)
          && vm_documented_check_required (list, own, !f->id_error, error)
          && (!f->like || vm_documented_check_required (list, other, false, error));
 }
@@ -155,6 +158,18 @@ read_list (VmParser *p, const Family *f, VmKeyVals *list, const char *arg, GErro
   if (*arg == '{' && g_strv_contains (with_json, f->option))
     return vm_keyvals_parse_json (list, arg, error);
   return vm_parser_list (p, list, arg, f->type_key, f->dialect == VM_DIALECT_SCHEMA ? VM_KEYVALS_STRICT : 0, error);
+}
+
+/* Its rules need the board, its processors and the memory objects. */
+static bool
+keep_numa (VmParser *p, const VmKeyVals *list)
+{
+  VmNumaSpec *spec = g_new0 (VmNumaSpec, 1);
+
+  spec->options = vm_keyvals_copy (list);
+  spec->text = g_strdup (p->typed);
+  g_ptr_array_add (p->s->numa, spec);
+  return true;
 }
 
 static bool
@@ -188,6 +203,8 @@ check_family (VmParser *p, const Family *f, const char *arg, GError **error)
     return false;
   if (!strcmp (f->option, "nic") || !strcmp (f->option, "net") || !strcmp (f->option, "netdev"))
     p->s->default_nic = false;
+  if (!strcmp (f->option, "numa"))
+    return keep_numa (p, list);
   return (f->idle && !strcmp (f->idle, kind)) || vm_parser_unavailable (p);
 }
 
@@ -206,6 +223,28 @@ vm_parser_check_display (VmParser *p, const char *type, const VmKeyVals *list, G
 
   vm_keyvals_remove (rest, "type");
   return vm_documented_check (rest, options, VM_DIALECT_SCHEMA, NULL, error);
+}
+
+bool
+vm_parser_check_chardev (VmParser *p, const char *arg, bool *later, GError **error)
+{
+  static const char *const to_come[] = { "braille", "spicevmc", "spiceport", "dbus", "qemu-vdagent", "wctablet", NULL };
+  g_autoptr (VmKeyVals) list = vm_keyvals_new ();
+
+  *later = false;
+  if (!vm_keyvals_parse (list, arg, "backend", 0, error))
+    return false;
+  const char *backend = vm_keyvals_get (list, "backend");
+  if (!backend || !g_strv_contains (to_come, backend))
+    return true;
+  g_autofree char *own = g_strdup_printf ("chardev %s", backend);
+  const char *const options[] = { "chardev", own, NULL };
+  *later = true;
+  if (!vm_keyvals_has (list, "id"))
+    return vm_fail (error, "chardev: no id specified");
+  return vm_parser_claim_id (p, "chardev", vm_keyvals_get (list, "id"), error)
+         && vm_documented_check (list, options, VM_DIALECT_OLD, "", error)
+         && vm_documented_check_required (list, own, true, error) && vm_parser_unavailable (p);
 }
 
 /* --- those with a form of their own --- */

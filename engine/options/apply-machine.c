@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Options about the board, its processors, memory, firmware and clock. */
+#include "engine/options/documented.h"
 #include "engine/options/options-private.h"
 #include "engine/schema/types.h"
 
@@ -236,15 +237,11 @@ apply_smbios (VmParser *p, const char *arg, GError **error)
         return vm_fail (error, "Don't know how to build fields for SMBIOS type %d", (int) type);
       /* The documented keys of "-smbios type=N" are the only ones. */
       g_autofree char *row = g_strdup_printf ("smbios type=%d", (int) type);
-      for (guint i = 0; i < list->pairs->len; i++)
-        {
-          const VmKeyValue *pair = g_ptr_array_index (list->pairs, i);
-          bool ok = !strcmp (pair->key, "type");
-          for (const VmOptionKey *k = vm_option_keys; !ok && k->option; k++)
-            ok = !strcmp (k->option, row) && !strcmp (k->key, pair->key);
-          if (!ok)
-            return vm_fail (error, "Invalid parameter '%s'", pair->key);
-        }
+      const char *const options[] = { row, NULL };
+      g_autoptr (VmKeyVals) rest = vm_keyvals_copy (list);
+      vm_keyvals_remove (rest, "type");
+      if (!vm_documented_check (rest, options, VM_DIALECT_OLD, NULL, error))
+        return false;
     }
   g_ptr_array_add (p->s->smbios, g_steal_pointer (&list));
   return true;

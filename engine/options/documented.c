@@ -234,3 +234,29 @@ vm_documented_check_required (const VmKeyVals *list, const char *option, bool id
     }
   return true;
 }
+
+bool
+vm_documented_kind_of (const char *option, const char *kind)
+{
+  g_autofree char *name = g_strdup_printf ("%s %s", option, kind);
+
+  for (const VmOptionKey *k = vm_option_rows; k->option; k++)
+    if (!strcmp (k->option, name))
+      return !k->foreign;
+  return false;
+}
+
+bool
+vm_documented_explain (const char *option, const char *key, const char *value, GError **error)
+{
+  const char *const options[] = { option, NULL };
+  const VmOptionKey *row = vm_documented_key (options, key);
+  g_autoptr (VmKeyVals) list = vm_keyvals_new ();
+
+  if (!row || row->foreign)
+    return false;
+  vm_keyvals_add (list, key, value);
+  if (vm_documented_check (list, options, VM_DIALECT_VISITOR, NULL, error))
+    g_set_error (error, VM_ERROR, VM_ERROR_NOT_AVAILABLE, "%s=%s: not available in this build", key, value);
+  return true;
+}

@@ -37,3 +37,9 @@ bool vm_documented_check (const VmKeyVals *list, const char *const *options, VmD
 /* The keys the row of OPTION itself calls for: "driver=throttle,file=" needs file. Without ID_TOO
  * an id may be missing. */
 bool vm_documented_check_required (const VmKeyVals *list, const char *option, bool id_too, GError **error);
+
+/* OPTION ("machine", "object iothread") documents KEY, which is not there yet: the sentence for VALUE, which may be
+ * wrong all the same. False and no error: the key is not documented for a PC. */
+bool vm_documented_explain (const char *option, const char *key, const char *value, GError **error);
+/* The documentation has a kind of that name: "device intel-iommu". */
+bool vm_documented_kind_of (const char *option, const char *kind);

@@ -17,6 +17,7 @@ typedef struct VmOptionInfo
 typedef struct VmOptionKey
 { /* a documented key of an option's list */
   const char *option, *key, *values, *def, *help;
+  bool foreign; /* for other targets than a PC */
 } VmOptionKey;
 
 extern const VmOptionInfo vm_option_infos[]; /* ends with a NULL name */

@@ -101,6 +101,16 @@ vm_device_spec_free (VmDeviceSpec *spec)
   g_free (spec);
 }
 
+static void
+numa_free (gpointer data)
+{
+  VmNumaSpec *spec = data;
+
+  vm_keyvals_free (spec->options);
+  g_free (spec->text);
+  g_free (spec);
+}
+
 VmSettings *
 vm_settings_new (void)
 {
@@ -110,6 +120,7 @@ vm_settings_new (void)
   s->smp_props = vm_keyvals_new ();
   s->display_opts = vm_keyvals_new ();
   s->accels = g_ptr_array_new_with_free_func ((GDestroyNotify) vm_keyvals_free);
+  s->numa = g_ptr_array_new_with_free_func (numa_free);
   s->globals = g_ptr_array_new_with_free_func (global_free);
   s->fw_cfg = g_ptr_array_new_with_free_func (fw_cfg_free);
   s->option_roms = g_ptr_array_new_with_free_func (option_rom_free);
@@ -142,7 +153,7 @@ vm_settings_free (VmSettings *s)
   };
   GPtrArray *const lists[] = {
     s->accels, s->globals, s->fw_cfg,  s->option_roms, s->smbios,   s->acpi_tables, s->data_dirs,
-    s->drives, s->devices, s->objects, s->char_specs,  s->monitors, s->fds,
+    s->drives, s->devices, s->objects, s->char_specs,  s->monitors, s->fds,         s->numa,
   };
 
   for (size_t i = 0; i < G_N_ELEMENTS (strings); i++)

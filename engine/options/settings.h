@@ -66,6 +66,12 @@ typedef struct VmFwCfgSpec
   char *name, *file, *string, *gen_id;
 } VmFwCfgSpec;
 
+typedef struct VmNumaSpec
+{ /* -numa */
+  VmKeyVals *options;
+  char *text; /* as typed, for messages */
+} VmNumaSpec;
+
 typedef struct VmOptionRom
 {
   char *file;
@@ -177,10 +183,12 @@ typedef struct VmSettings
   VmKeyVals *smp_props; /* -smp, not yet checked against the board ... */
   VmSmp smp;            /* ... and the outcome */
   uint64_t ram_size;    /* bytes; 0: the board's default */
+  bool ram_size_given;
   uint64_t max_ram_size;
   unsigned ram_slots;
   char *mem_path;
   bool mem_prealloc;
+  GPtrArray *numa;    /* VmNumaSpec * */
   GPtrArray *globals; /* VmGlobal * */
 
   /* start */
