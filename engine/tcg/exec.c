@@ -24,6 +24,37 @@ clear_itlb (VmTcgExec *x, unsigned ctx)
   x->itlb_n_used[ctx] = 0;
 }
 
+static inline bool
+is_global (const VmTcgExec *x, unsigned ctx, unsigned index)
+{
+  return x->itlb_global[ctx][index / 64] >> (index % 64) & 1;
+}
+
+/* Another address space: entries of global pages stay. */
+static void
+clear_private (VmTcgExec *x, unsigned ctx)
+{
+  unsigned n = 0;
+
+  if (x->itlb_n_used[ctx] > G_N_ELEMENTS (x->itlb_used[ctx]))
+    {
+      for (unsigned i = 0; i < VM_ITLB_SIZE; i++)
+        if (!is_global (x, ctx, i))
+          x->itlb[ctx][i].tag = VM_TLB_INVALID;
+      return;
+    }
+  for (unsigned i = 0; i < x->itlb_n_used[ctx]; i++)
+    {
+      unsigned index = x->itlb_used[ctx][i];
+
+      if (is_global (x, ctx, index))
+        x->itlb_used[ctx][n++] = index;
+      else
+        x->itlb[ctx][index].tag = VM_TLB_INVALID;
+    }
+  x->itlb_n_used[ctx] = n;
+}
+
 /* Takes up what was invalidated page by page. */
 static void
 drop_pages (VmTcgExec *x, VmTcgCpu *tcg)
@@ -52,10 +83,18 @@ check_itlb_key (VmX86Env *env, VmTcgExec *x, unsigned ctx)
   if (G_UNLIKELY (vm_tcg_cpu (env)->n_fetch_drops != 0))
     drop_pages (x, vm_tcg_cpu (env));
   if (G_LIKELY (key->epoch == epoch && key->mode == env->mode && key->cs_base == base && key->cs_limit == limit))
-    return;
+    {
+      if (G_UNLIKELY (key->switches != vm_tcg_cpu (env)->fetch_switches))
+        {
+          clear_private (x, ctx);
+          key->switches = vm_tcg_cpu (env)->fetch_switches;
+        }
+      return;
+    }
   clear_itlb (x, ctx);
   x->n_cleared++;
-  *key = (VmItlbKey) { .epoch = epoch, .mode = env->mode, .cs_base = base, .cs_limit = limit };
+  *key = (VmItlbKey) { .epoch = epoch, .switches = vm_tcg_cpu (env)->fetch_switches, .mode = env->mode,
+                       .cs_base = base, .cs_limit = limit };
 }
 
 /* Is all of the linear page inside CS, and reached without wrapping? */
@@ -128,6 +167,8 @@ vm_tcg_lookup_code (VmX86Env *env, uint64_t pc, bool *direct)
     {
       if (entry->tag == VM_TLB_INVALID && x->itlb_n_used[ctx]++ < G_N_ELEMENTS (x->itlb_used[ctx]))
         x->itlb_used[ctx][x->itlb_n_used[ctx] - 1] = index;
+      x->itlb_global[ctx][index / 64] = (x->itlb_global[ctx][index / 64] & ~VM_BIT (index % 64)) |
+                                        (uint64_t) vm_tcg_cpu (env)->fetched_global << (index % 64);
       entry->tag = linear;
       entry->id = (uint64_t) view->id << VM_PAGE_SHIFT;
     }

@@ -16,7 +16,7 @@ typedef struct VmItlbEntry {
 
 /* Who the code of a table runs as; when one differs the table is cleared. */
 typedef struct VmItlbKey {
-  uint64_t epoch;
+  uint64_t epoch, switches;
   uint64_t cs_base;
   uint32_t cs_limit, mode;
 } VmItlbKey;
@@ -39,6 +39,7 @@ typedef struct VmTcgAccel {
 typedef struct VmTcgExec {
   VmItlbEntry itlb[VM_TLB_CONTEXTS][VM_ITLB_SIZE];
   VmItlbKey   itlb_key[VM_TLB_CONTEXTS];
+  uint64_t    itlb_global[VM_TLB_CONTEXTS][VM_ITLB_SIZE / 64]; /* which entries stay when the address space changes */
   uint16_t    itlb_used[VM_TLB_CONTEXTS][64];
   unsigned    itlb_n_used[VM_TLB_CONTEXTS]; /* above 64: all */
   uint64_t    seg_end[VM_SEG_N][2]; /* first invalid offset for reads and writes; 0: ask the slow path */

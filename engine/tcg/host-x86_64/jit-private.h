@@ -96,7 +96,7 @@ typedef struct JitStubs {
   const uint8_t *fault_slot;
   const uint8_t *fill;         /* called; T0: linear address, T1: site, T2: info -> T0: host address */
   const uint8_t *fill_soft;    /* the same; T0 is 0 when it cannot be */
-  const uint8_t *gather;       /* called; T0: linear address without the index, T2: GATHER_INFO -> T0: 0 if it cannot be */
+  const uint8_t *gather;       /* called; T0: address without the index, T2: GATHER_INFO -> T0: 0 when it cannot be */
   const uint8_t *load_vector;  /* called; flags and registers kept */
   const uint8_t *load_x87;
   const uint8_t *indirect[VARIANTS][2][VM_TLB_CONTEXTS]; /* T0: target; [][1]: code segment with a base */

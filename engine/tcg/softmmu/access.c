@@ -454,6 +454,7 @@ vm_mmu_fetch_page (VmX86Env *env, uint64_t linear, VmRamBlock **block, uint64_t 
   if (!mmu_translate (env, linear, VM_ACCESS_FETCH, ctx, &page))
     leave (env);
   *phys_page = page.phys & VM_PAGE_MASK;
+  vm_tcg_cpu (env)->fetched_global = page.phys & PERM_G;
   *block = NULL;
   *ram_offset = 0;
   if (page.host == NULL)

@@ -13,6 +13,7 @@ enum {
   PERM_D      = 1 << 3, /* the leaf's dirty bit is set (or paging is off) */
   PERM_PK     = 1 << 4, /* protection keys apply: four-level paging */
   PERM_ROM    = 1 << 5, /* host memory is not to be written */
+  PERM_G      = 1 << 6, /* survives MOV CR3 */
   PERM_KEY_SHIFT = 8,
 };
 
@@ -42,10 +43,13 @@ typedef struct Tlb2Entry {
 } Tlb2Entry;
 _Static_assert (sizeof (Tlb2Entry) == 32, "two a cache line");
 
+#define L1_SLOTS (VM_TLB_CONTEXTS * 2 * VM_TLB_SIZE)
+
+/* Filled places of the L1, as indexes into VmTcgCpu.tlb seen as one array: those of global pages and the others. A
+ * place that changed sides may be in both. */
 struct VmTlbJournal {
-  unsigned n;
-  bool     overflow;
-  uint32_t slot[JOURNAL_SIZE]; /* index of the VmTlbEntry in VmTcgCpu.tlb seen as one array */
+  struct { unsigned n; bool overflow; uint32_t slot[JOURNAL_SIZE]; } list[2];
+  uint64_t global[L1_SLOTS / 64]; /* which of them are of global pages */
 };
 
 /* ASIDs name address spaces in the tags: a flush takes a fresh one and leaves the old entries to be

@@ -2,8 +2,6 @@
 /* The two levels of TLB: filling, flushing, address-space tags, the memory map's changes. */
 #include "engine/tcg/softmmu/softmmu-private.h"
 
-#define L1_TABLES (VM_TLB_CONTEXTS * 2)
-
 static inline VmTlbEntry *
 l1_entries (VmTcgCpu *tcg)
 {
@@ -112,7 +110,7 @@ vm_tlb_begin (VmX86Cpu *cpu)
   tcg->monitor_line = 1;
   tcg->second = g_aligned_alloc0 (1, sizeof *tcg->second, 64);
   tcg->journal = g_new0 (struct VmTlbJournal, 1);
-  for (unsigned i = 0; i < L1_TABLES * VM_TLB_SIZE; i++)
+  for (unsigned i = 0; i < L1_SLOTS; i++)
     l1_entries (tcg)[i].tag = VM_TLB_INVALID;
   tcg->second->next_asid = ASID_MAX; /* the first flush clears the L2 */
   renew_view (cpu->memory_as, &tcg->view, &tcg->view_generation);
@@ -154,21 +152,49 @@ vm_tlb_safe_point (VmX86Env *env)
 
 /* --- flushing ---------------------------------------------------------------------------------- */
 
+static inline bool
+slot_is_global (const struct VmTlbJournal *journal, unsigned slot)
+{
+  return journal->global[slot / 64] >> (slot % 64) & 1;
+}
+
+static inline void
+note_slot (struct VmTlbJournal *journal, unsigned slot, bool global)
+{
+  if (G_LIKELY (journal->list[global].n < JOURNAL_SIZE))
+    journal->list[global].slot[journal->list[global].n++] = slot;
+  else
+    journal->list[global].overflow = true;
+  journal->global[slot / 64] = (journal->global[slot / 64] & ~VM_BIT (slot % 64)) | (uint64_t) global << (slot % 64);
+}
+
+/* Drops the entries of global pages, or the others. */
+static void
+clear_l1 (VmTcgCpu *tcg, bool global)
+{
+  struct VmTlbJournal *journal = tcg->journal;
+  VmTlbEntry *entries = l1_entries (tcg);
+  bool overflow = journal->list[global].overflow;
+  unsigned n = overflow ? L1_SLOTS : journal->list[global].n;
+
+  for (unsigned i = 0; i < n; i++)
+    {
+      unsigned slot = overflow ? i : journal->list[global].slot[i];
+
+      if (slot_is_global (journal, slot) == global)
+        entries[slot].tag = VM_TLB_INVALID;
+    }
+  journal->list[global].n = 0;
+  journal->list[global].overflow = false;
+}
+
 void
 vm_tlb_flush_l1 (VmX86Env *env)
 {
   VmTcgCpu *tcg = vm_tcg_cpu (env);
-  struct VmTlbJournal *journal = tcg->journal;
-  VmTlbEntry *entries = l1_entries (tcg);
 
-  if (G_UNLIKELY (journal->overflow))
-    for (unsigned i = 0; i < L1_TABLES * VM_TLB_SIZE; i++)
-      entries[i].tag = VM_TLB_INVALID;
-  else
-    for (unsigned i = 0; i < journal->n; i++)
-      entries[journal->slot[i]].tag = VM_TLB_INVALID;
-  journal->n = 0;
-  journal->overflow = false;
+  clear_l1 (tcg, false);
+  clear_l1 (tcg, true);
   vm_tlb_forget_fetches (tcg);
 }
 
@@ -242,7 +268,9 @@ vm_tlb_switch_cr3 (VmX86Env *env, uint64_t cr3, bool keep)
 
   if (l2 == NULL)
     return;
-  vm_tlb_flush_l1 (env);
+  clear_l1 (tcg, false);
+  tcg->fetch_epoch++;
+  tcg->fetch_switches++;
   if (keep && l2->pcid[pcid % PCID_SLOTS].pcid == pcid && l2->pcid[pcid % PCID_SLOTS].asid != 0)
     l2->asid = l2->pcid[pcid % PCID_SLOTS].asid;
   else
@@ -375,41 +403,40 @@ vm_tlb_protect_ram (VmX86Env *env, VmRamBlock *block, uint64_t offset, uint64_t 
   struct VmTlbJournal *journal = tcg->journal;
   uintptr_t first = (uintptr_t) block->host + (offset & VM_PAGE_MASK);
   uintptr_t end = (uintptr_t) block->host + offset + len;
-  unsigned count;
 
   if (journal == NULL)
     return;
-  count = journal->overflow ? L1_TABLES * VM_TLB_SIZE : journal->n;
-  for (unsigned i = 0; i < count; i++)
+  for (unsigned global = 0; global < 2; global++)
     {
-      unsigned slot = journal->overflow ? i : journal->slot[i];
-      VmTlbEntry *e = &l1_entries (tcg)[slot];
-      uintptr_t host = (uintptr_t) (e->tag + e->addend);
+      bool overflow = journal->list[global].overflow;
+      unsigned count = overflow ? L1_SLOTS : journal->list[global].n;
 
-      if (e->tag == VM_TLB_INVALID || slot / VM_TLB_SIZE % 2 == 0 || host < first || host >= end)
-        continue;
-      e->tag = VM_TLB_INVALID;
-      /* Stores may have gone through this entry since the dirty bits were taken; once more is safe. */
-      __atomic_fetch_or (&block->page_flags[(host - (uintptr_t) block->host) >> VM_PAGE_SHIFT],
-                         VM_DIRTY_VGA | VM_DIRTY_MIGRATION, __ATOMIC_RELAXED);
+      for (unsigned i = 0; i < count; i++)
+        {
+          unsigned slot = overflow ? i : journal->list[global].slot[i];
+          VmTlbEntry *e = &l1_entries (tcg)[slot];
+          uintptr_t host = (uintptr_t) (e->tag + e->addend);
+
+          if (e->tag == VM_TLB_INVALID || slot / VM_TLB_SIZE % 2 == 0 || host < first || host >= end)
+            continue;
+          e->tag = VM_TLB_INVALID;
+          /* Stores may have gone through this entry since the dirty bits were taken; once more is safe. */
+          __atomic_fetch_or (&block->page_flags[(host - (uintptr_t) block->host) >> VM_PAGE_SHIFT],
+                             VM_DIRTY_VGA | VM_DIRTY_MIGRATION, __ATOMIC_RELAXED);
+        }
     }
 }
 
 /* --- filling ----------------------------------------------------------------------------------- */
 
 static void
-fill_l1 (VmTcgCpu *tcg, uint64_t page, unsigned access, unsigned ctx, uint8_t *host)
+fill_l1 (VmTcgCpu *tcg, uint64_t page, unsigned access, unsigned ctx, uint8_t *host, bool global)
 {
   VmTlbEntry *e = &l1_table (tcg, ctx, access)[vm_tlb_index (page)];
-  struct VmTlbJournal *journal = tcg->journal;
+  unsigned slot = e - l1_entries (tcg);
 
-  if (e->tag == VM_TLB_INVALID)
-    {
-      if (G_LIKELY (journal->n < JOURNAL_SIZE))
-        journal->slot[journal->n++] = e - l1_entries (tcg);
-      else
-        journal->overflow = true;
-    }
+  if (e->tag == VM_TLB_INVALID || slot_is_global (tcg->journal, slot) != global)
+    note_slot (tcg->journal, slot, global);
   e->tag = page;
   e->addend = (uintptr_t) host - page;
 }
@@ -442,7 +469,7 @@ fill_l2 (VmX86Env *env, uint64_t page, Walk *walk, Tlb2Entry *old)
           e = &set[way];
     }
   e->tag = page | (walk->global ? l2->global_asid : l2->asid);
-  e->page.phys = walk->phys;
+  e->page.phys = walk->phys | (walk->global ? PERM_G : 0);
   mmu_resolve_page (tcg, &e->page);
   if (walk->shift > 22)
     {
@@ -498,6 +525,6 @@ mmu_translate (VmX86Env *env, uint64_t linear, unsigned access, unsigned ctx, Pa
       if (flags & VM_PAGE_CODE)
         return true;
     }
-  fill_l1 (tcg, linear_page, access, ctx, page->host);
+  fill_l1 (tcg, linear_page, access, ctx, page->host, page->phys & PERM_G);
   return true;
 }

@@ -49,6 +49,7 @@ struct VmTcgCpu {
   VmFlatView          *view;       /* counted; renewed at safe points */
   VmFlatView          *smm_view;
   unsigned             view_generation, smm_view_generation;
+  bool                 fetched_global; /* what vm_mmu_fetch_page() found last is a global page */
   void                *interp;     /* of interp/ */
   void                *fpu;        /* of fpu/: thunks */
   void                *code;       /* of code/: block caches */
@@ -59,6 +60,7 @@ struct VmTcgCpu {
   /* The same in detail: everything may have changed; else these pages did. Who keeps a table of code pages takes up
    * both before it is used again, and sets n_fetch_drops to 0. */
   uint64_t             fetch_flushes;
+  uint64_t             fetch_switches; /* all but global pages did */
   unsigned             n_fetch_drops;
   uint64_t             fetch_drop[8];
   /* DR6 bits of data breakpoints hit by the present instruction; the exec loop and the interpreter call
