@@ -393,6 +393,13 @@ test_flush (void)
   vm_tlb_flush_all (env);
   g_assert_cmphex (load (&m, LINEAR), ==, 2);
   vm_tlb_flush_page (env, LINEAR);
+  /* the same place of the table, global no longer */
+  set_leaf (&m, LINEAR, DATA | P | W);
+  g_assert_cmphex (load (&m, LINEAR), ==, 1);
+  set_leaf (&m, LINEAR, (DATA + 0x1000) | P | W);
+  vm_tlb_switch_cr3 (env, env->cr3, false);
+  g_assert_cmphex (load (&m, LINEAR), ==, 2);
+  vm_tlb_flush_page (env, LINEAR);
   /* PCIDs: kept when told so, dropped else, INVPCID */
   set_leaf (&m, LINEAR, DATA | P | W);
   vm_tlb_flush_all (env);
@@ -541,6 +548,39 @@ test_regions (void)
   mmu_end (&m);
 }
 
+/* What the exec loop is told of code pages that may have moved. */
+static void
+test_fetches (void)
+{
+  Mmu m;
+  VmTcgCpu *tcg;
+  uint64_t epoch, flushes, switches;
+
+  start_long (&m);
+  tcg = vm_tcg_cpu (m.env);
+  vm_tlb_flush_all (m.env);
+  tcg->n_fetch_drops = 0;
+  epoch = tcg->fetch_epoch, flushes = tcg->fetch_flushes, switches = tcg->fetch_switches;
+  vm_tlb_flush_page (m.env, LINEAR + 5);
+  g_assert_cmpuint (tcg->n_fetch_drops, ==, 1);
+  g_assert_cmphex (tcg->fetch_drop[0], ==, LINEAR & VM_PAGE_MASK);
+  g_assert_cmpuint (tcg->fetch_epoch, >, epoch);
+  g_assert_cmpuint (tcg->fetch_flushes, ==, flushes);
+  /* more than fit */
+  for (unsigned i = 0; i < G_N_ELEMENTS (tcg->fetch_drop); i++)
+    vm_tlb_flush_page (m.env, LINEAR);
+  g_assert_cmpuint (tcg->n_fetch_drops, ==, G_N_ELEMENTS (tcg->fetch_drop));
+  g_assert_cmpuint (tcg->fetch_flushes, >, flushes);
+  epoch = tcg->fetch_epoch, flushes = tcg->fetch_flushes;
+  vm_tlb_switch_cr3 (m.env, m.env->cr3, false);
+  g_assert_cmpuint (tcg->fetch_epoch, >, epoch);
+  g_assert_cmpuint (tcg->fetch_flushes, ==, flushes);
+  g_assert_cmpuint (tcg->fetch_switches, >, switches);
+  vm_tlb_flush_all (m.env);
+  g_assert_cmpuint (tcg->fetch_flushes, >, flushes);
+  mmu_end (&m);
+}
+
 static void
 test_dirty (void)
 {
@@ -648,6 +688,7 @@ main (int argc, char **argv)
   g_test_add_func ("/tcg/mmu/rights", test_rights);
   g_test_add_func ("/tcg/mmu/reserved", test_reserved);
   g_test_add_func ("/tcg/mmu/flush", test_flush);
+  g_test_add_func ("/tcg/mmu/fetches", test_fetches);
   g_test_add_func ("/tcg/mmu/large-flush", test_large_flush);
   g_test_add_func ("/tcg/mmu/many", test_many);
   g_test_add_func ("/tcg/mmu/crossing", test_crossing);
