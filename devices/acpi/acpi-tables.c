@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The static ACPI tables (ACPI 6.4, section 5.2) and the loader script of the fw_cfg "table-loader" interface. */
-#include "devices/acpi/acpi-tables.h"
+#include "devices/acpi/acpi-private.h"
 
 #define FILE_TABLES "etc/acpi/tables"
 #define FILE_RSDP   "etc/acpi/rsdp"
@@ -13,22 +13,6 @@ enum { FADT_WBINVD = 1 << 0, FADT_PROC_C1 = 1 << 2, FADT_SLP_BUTTON = 1 << 5, FA
        FADT_APIC_CLUSTER = 1 << 18 };
 
 /* --- small writers -------------------------------------------------------------------------------- */
-
-static void
-put (GByteArray *bytes, uint64_t value, unsigned size)
-{
-  uint8_t out[8];
-
-  vm_store_le (out, value, size);
-  g_byte_array_append (bytes, out, size);
-}
-
-static void
-put_zeros (GByteArray *bytes, unsigned n)
-{
-  for (unsigned i = 0; i < n; i++)
-    put (bytes, 0, 1);
-}
 
 static void
 put_padded (GByteArray *bytes, const char *text, unsigned size)
@@ -122,12 +106,6 @@ vm_acpi_table_end (VmAcpiBlob *blob, uint32_t offset)
 
   vm_store_le32 (blob->tables->data + offset + 4, length);
   loader_checksum (blob, FILE_TABLES, offset + 9, offset, length);
-}
-
-static void
-blob_list (VmAcpiBlob *blob, uint32_t offset)
-{
-  g_array_append_val (blob->offsets, offset);
 }
 
 /* --- tables ---------------------------------------------------------------------------------------- */
@@ -421,6 +399,7 @@ vm_acpi_install (VmMachine *machine, VmFwCfg *fw, const VmAcpiPc *pc, GError **e
   if (pc->has_hpet)
     acpi_write_hpet (&blob, pc);
   acpi_write_waet (&blob, pc);
+  vm_acpi_write_numa (&blob, pc);
   for (unsigned i = 0; ok && i < machine->settings->acpi_tables->len; i++)
     ok = acpi_add_user_table (&blob, machine->settings->acpi_tables->pdata[i], error);
 

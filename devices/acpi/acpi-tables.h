@@ -22,6 +22,10 @@ typedef struct VmAcpiPc { /* what the board knows */
   const uint32_t *apic_ids;   /* of all possible processors */
   unsigned n_cpus;            /* enabled ones come first */
   unsigned n_possible;
+  const struct VmNuma *numa;
+  bool     hmat;
+  uint64_t below_4g, above_4g; /* RAM */
+  uint64_t device_memory_start, device_memory_size; /* where memory devices go; 0: nowhere */
   const char *oem_id, *oem_table_id; /* at most 6 and 8 characters */
 } VmAcpiPc;
 

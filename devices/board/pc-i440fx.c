@@ -11,6 +11,7 @@
 #include "devices/pci/piix4-pm.h"
 #include "devices/storage/piix3-ide.h"
 #include "engine/base/log.h"
+#include "engine/machine/numa.h"
 
 #define BIOS_FILE "bios-256k.bin"
 #define SMBUS_BASE 0xb100
@@ -68,6 +69,7 @@ make_host (PcI440fx *self, GError **error)
 
   self->host = (VmI440fxHost *) vm_machine_new_device (machine, &vm_i440fx_host_type);
   self->host->ram = machine->ram;
+  self->host->low_ram = machine->low_ram;
   self->host->below_4g = pc->below_4g;
   vm_object_add_child (&machine->parent, "i440fx", &self->host->parent.parent);
   ok = vm_device_realize (&self->host->parent, &machine->env, NULL, error);
@@ -257,6 +259,7 @@ install_acpi (PcI440fx *self, GError **error)
     .piix3_devfn = VM_PCI_DEVFN (SLOT_PIIX, FUNC_ISA), .smm = smm_is_on (pc),
     .disable_s3 = self->pm->disable_s3, .disable_s4 = self->pm->disable_s4, .s4_value = self->pm->s4_val,
     .apic_ids = pc->apic_ids, .n_cpus = machine->settings->smp.cpus, .n_possible = pc->n_possible,
+    .numa = machine->numa, .hmat = machine->hmat && machine->numa->n, .below_4g = pc->below_4g, .above_4g = pc->above_4g,
     .oem_id = pc->oem_id, .oem_table_id = pc->oem_table_id,
   };
 

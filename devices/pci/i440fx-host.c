@@ -111,6 +111,8 @@ host_realize (VmDevice *dev, GError **error)
   VmI440fxHost *self = (VmI440fxHost *) dev;
   VmEnv *env = dev->env;
 
+  if (!self->low_ram)
+    self->low_ram = self->ram;
   vm_memory_begin (env->memory);
   vm_region_init (&self->pci_memory, env->memory, "pci", 0);
   vm_region_add_overlap (env->system_memory, 0, &self->pci_memory, -1);

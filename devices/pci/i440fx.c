@@ -26,7 +26,7 @@ static void
 pam_shadow_write (void *opaque, uint64_t offset, uint64_t value, unsigned size)
 {
   VmI440fxPam *pam = opaque;
-  VmRegion *ram = pam->owner->host->ram;
+  VmRegion *ram = pam->owner->host->low_ram;
   uint64_t at = pam->start + offset;
 
   vm_store_le ((uint8_t *) vm_region_ram_ptr (ram) + at, value, size);

@@ -283,6 +283,7 @@ complete_vga (VmSettings *s, const VmBoard *board, const VmTypeList *types, GErr
 bool
 vm_settings_complete (VmSettings *settings, const VmBoard *board, const VmTypeList *types, GError **error)
 {
+  settings->ram_size_given = settings->ram_size != 0;
   if (!settings->ram_size)
     settings->ram_size = board->default_ram_size ? board->default_ram_size : 128 * VM_MIB;
   if (!settings->max_ram_size)

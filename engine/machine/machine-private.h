@@ -38,6 +38,7 @@ typedef struct VmMachinePrivate
   GPtrArray *boot_devices; /* VmBootDevice *, by index */
   GPtrArray *globals_bad;  /* char *: -global that a type refused */
   VmRegion ram;
+  GPtrArray *node_ram; /* VmRegion *: the parts of RAM when each node has its own; NULL: it is one */
   bool ram_made;
   bool devices_made;
   VmCharEnv chars;

@@ -73,6 +73,7 @@ typedef struct VmBoard
   const char *default_nic;    /* "e1000" */
   VmDriveIf default_drive_if;
   unsigned drive_units[VM_IF_N]; /* units a bus of that interface has: ide 2, floppy 2; 0: none such */
+  bool numa_mem_supported;       /* -numa node,mem= */
   bool no_serial, no_parallel, no_floppy, no_cdrom; /* not among its default devices */
   /* Tables from the newest to the oldest release this version must look like; each ends with { 0 }, the list
    * with NULL. An older release's value wins. */
@@ -116,7 +117,9 @@ struct VmMachine
   VmVcpuSet *vcpus;
   const VmArchOps *arch; /* of its processors; set by app; NULL: without */
   VmRegion *ram;         /* main memory, made before the board's init, not mapped; NULL when size is 0 */
+  VmRegion *low_ram;     /* the RAM that holds its first MiB: main memory itself, or the first node's */
   uint64_t ram_size;
+  struct VmNuma *numa;   /* numa.h */
   VmObject *peripheral, *peripheral_anon, *unattached, *objects, *chardevs; /* parts of the tree */
   VmRunState state;
   GPtrArray *serials, *parallels, *debugcons; /* char *: chardev ids in order; a NULL element: no port */
@@ -126,7 +129,7 @@ struct VmMachine
   bool gdb_chardev_own;                       /* made for it, no -chardev */
   GPtrArray *texts;                           /* char *: ids of "vc" back ends in order */
   GPtrArray *cpus_to_reset;                   /* VmVcpu *, in order of arrival */
-  bool dump_guest_core, mem_merge;            /* properties every board has */
+  bool dump_guest_core, mem_merge, hmat;            /* properties every board has */
   char *memory_backend;
 
   /* Set by the board. */
@@ -136,6 +139,7 @@ struct VmMachine
   void (*rtc_reset_reinjection) (VmMachine *machine);
   bool (*set_boot_order) (VmMachine *machine, const char *order, GError **error);
   void (*set_irq) (VmMachine *machine, unsigned n, int level); /* drives a line as an ISA device would */
+  uint64_t (*plugged_memory) (VmMachine *machine, int node); /* bytes in memory devices; NODE -1: all. NULL: none */
   void *board_data;
   /* Hears of every change of the board's interrupt lines, when set: qtest. */
   void (*irq_tap) (void *opaque, unsigned n, int level);

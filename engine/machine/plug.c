@@ -260,6 +260,8 @@ vm_machine_boot_order (VmMachine *m)
         append_path (out, boot->dev);
       g_string_append (out, boot->suffix ? boot->suffix : "");
     }
+  if (m->settings->boot_strict) /* nothing else is tried */
+    g_string_append (out, out->len ? "\nHALT" : "HALT");
   return g_string_free (out, FALSE);
 }
 

@@ -131,7 +131,9 @@ vm_machine_create_objects (VmMachine *m, bool late, GError **error)
                                                                 : vm_fail (error, "not available in this build");
       if (!ok)
         {
-          g_prefix_error (error, "%s: ", spec->text);
+          /* What is wrong with the line, not with what it asks for. */
+          if (!type || !*error || g_str_has_prefix ((*error)->message, "Parameter '"))
+            g_prefix_error (error, "%s: ", spec->text);
           return false;
         }
     }

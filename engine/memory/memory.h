@@ -135,6 +135,13 @@ struct VmRamBlock {
 
 VmRamBlock *vm_ram_block_new (VmMemory *m, const char *name, uint64_t size, GError **error); /* memfd */
 VmRamBlock *vm_ram_block_new_fd (VmMemory *m, const char *name, int fd, uint64_t size, bool shared, GError **error);
+/* The same with more to say. FD -1: anonymous memory. */
+typedef struct VmRamMap {
+  bool     shared, reserve; /* RESERVE: the host refuses now what it could not give later */
+  uint64_t offset, align;   /* of byte 0 in the file; of the host address, a power of two; 0: any */
+} VmRamMap;
+VmRamBlock *vm_ram_block_new_map (VmMemory *m, const char *name, int fd, uint64_t size, const VmRamMap *map,
+                                  GError **error);
 VmRamBlock *vm_ram_block_ref (VmRamBlock *block);
 void        vm_ram_block_unref (VmRamBlock *block);
 void       *vm_region_ram_ptr (VmRegion *r); /* host address of byte 0 of a RAM or ROM region */

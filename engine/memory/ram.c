@@ -11,16 +11,18 @@
 
 /* Maps FD on a huge-page boundary, so that the host may use huge pages for it. */
 static void *
-map_aligned (int fd, uint64_t size, bool shared)
+map_aligned (int fd, uint64_t size, const VmRamMap *map)
 {
-  uint64_t spare = size >= HOST_HUGE_PAGE ? HOST_HUGE_PAGE : 0;
+  uint64_t align = MAX (map->align, HOST_HUGE_PAGE);
+  uint64_t spare = size >= HOST_HUGE_PAGE || map->align ? align : 0;
   uint8_t *area = mmap (NULL, size + spare, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
   if (area == MAP_FAILED)
     return NULL;
-  uint64_t head = spare ? -(uintptr_t) area & (HOST_HUGE_PAGE - 1) : 0;
-  void *host = mmap (area + head, size, PROT_READ | PROT_WRITE,
-                     MAP_FIXED | MAP_NORESERVE | (shared ? MAP_SHARED : MAP_PRIVATE), fd, 0);
+  uint64_t head = spare ? -(uintptr_t) area & (align - 1) : 0;
+  int flags = MAP_FIXED | (map->shared ? MAP_SHARED : MAP_PRIVATE) | (map->reserve ? 0 : MAP_NORESERVE)
+              | (fd < 0 ? MAP_ANONYMOUS : 0);
+  void *host = mmap (area + head, size, PROT_READ | PROT_WRITE, flags, fd, (off_t) map->offset);
   if (host == MAP_FAILED)
     {
       int err = errno;
@@ -37,7 +39,7 @@ map_aligned (int fd, uint64_t size, bool shared)
 }
 
 VmRamBlock *
-vm_ram_block_new_fd (VmMemory *m, const char *name, int fd, uint64_t size, bool shared, GError **error)
+vm_ram_block_new_map (VmMemory *m, const char *name, int fd, uint64_t size, const VmRamMap *map, GError **error)
 {
   uint64_t pages = size / VM_PAGE_SIZE + (size % VM_PAGE_SIZE != 0);
   uint64_t bytes = pages << VM_PAGE_SHIFT;
@@ -48,7 +50,7 @@ vm_ram_block_new_fd (VmMemory *m, const char *name, int fd, uint64_t size, bool 
       return NULL;
     }
 
-  void *host = map_aligned (fd, bytes, shared);
+  void *host = map_aligned (fd, bytes, map);
   uint8_t *flags = host ? mmap (NULL, pages, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
                         : MAP_FAILED;
   if (flags == MAP_FAILED)
@@ -65,10 +67,16 @@ vm_ram_block_new_fd (VmMemory *m, const char *name, int fd, uint64_t size, bool 
   block->size = bytes;
   block->page_base = __atomic_fetch_add (&m->next_page, pages, __ATOMIC_RELAXED);
   block->fd = fd;
-  block->shared = shared;
+  block->shared = map->shared;
   block->refs = 1;
   block->page_flags = flags;
   return block;
+}
+
+VmRamBlock *
+vm_ram_block_new_fd (VmMemory *m, const char *name, int fd, uint64_t size, bool shared, GError **error)
+{
+  return vm_ram_block_new_map (m, name, fd, size, &(VmRamMap){ .shared = shared }, error);
 }
 
 VmRamBlock *

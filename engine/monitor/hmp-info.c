@@ -5,6 +5,7 @@
 #include "engine/monitor/hmp.h"
 
 #include "engine/input/input.h"
+#include "engine/machine/numa.h"
 
 const char *
 vm_hmp_member (json_object *object, const char *key)
@@ -290,11 +291,12 @@ vm_hmp_info_memdev (VmMonitor *mon, const VmHmpArgs *args)
   vm_monitor_puts (mon, "\n");
 }
 
-/* One node holds all: NUMA options are not in this build. */
 void
 vm_hmp_info_numa (VmMonitor *mon, const VmHmpArgs *args)
 {
-  vm_monitor_puts (mon, "0 nodes\n");
+  g_autofree char *text = vm_numa_describe (mon->machine);
+
+  vm_monitor_puts (mon, text);
 }
 
 static void

@@ -2,7 +2,8 @@
 /* Commands about the machine: life cycle, identity, processors, memory. */
 #include "engine/monitor/monitor-private.h"
 #include "engine/monitor/qmp-handlers.h"
-#include "engine/machine/user-object.h"
+#include "engine/machine/memory-backend.h"
+#include "engine/machine/numa.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -175,6 +176,7 @@ vm_qmp_query_machines (VmMonitor *mon, GError **error)
       info->has_is_default = info->is_default = (*b)->is_default;
       info->cpu_max = (*b)->max_cpus;
       info->hotpluggable_cpus = (*b)->hotpluggable_cpus;
+      info->numa_mem_supported = (*b)->numa_mem_supported;
       info->deprecated = (*b)->deprecated;
       info->default_cpu_type = g_strdup ((*b)->default_cpu);
       info->default_ram_id = g_strdup ((*b)->default_ram_id);
@@ -187,10 +189,13 @@ vm_qmp_query_machines (VmMonitor *mon, GError **error)
 /* --- processors --- */
 
 static VmqCpuInstanceProperties *
-place_of (const VmSmp *smp, unsigned index)
+place_of (const VmMachine *machine, unsigned index)
 {
+  const VmSmp *smp = &machine->settings->smp;
   VmqCpuInstanceProperties *props = g_new0 (VmqCpuInstanceProperties, 1);
 
+  props->has_node_id = vm_numa_cpu_is_assigned (machine->numa, index);
+  props->node_id = vm_numa_cpu_node (machine->numa, index);
   props->has_thread_id = props->has_core_id = props->has_socket_id = true;
   props->thread_id = index % smp->threads;
   index /= smp->threads;
@@ -217,7 +222,7 @@ vm_qmp_query_cpus_fast (VmMonitor *mon, GError **error)
       info->cpu_index = vcpu->index;
       info->qom_path = vm_object_path (&vcpu->parent.parent);
       info->thread_id = vcpu->thread_id;
-      info->props = place_of (&mon->machine->settings->smp, vcpu->index);
+      info->props = place_of (mon->machine, vcpu->index);
       info->target = VMQ_SYS_EMU_TARGET_X86_64;
       g_ptr_array_add (list, info);
     }
@@ -243,7 +248,7 @@ vm_qmp_query_hotpluggable_cpus (VmMonitor *mon, GError **error)
       VmVcpu *vcpu = i < n ? vm_vcpu_set_get (mon->machine->vcpus, i) : NULL;
       info->type = g_strdup (vcpu ? vcpu->parent.parent.type->name : mon->machine->board->default_cpu);
       info->vcpus_count = 1;
-      info->props = place_of (smp, i);
+      info->props = place_of (mon->machine, i);
       info->qom_path = vcpu ? vm_object_path (&vcpu->parent.parent) : NULL;
       g_ptr_array_add (list, info);
     }
@@ -283,7 +288,11 @@ vm_qmp_query_memdev (VmMonitor *mon, GError **error)
       info->share = backend->share;
       info->has_reserve = true;
       info->reserve = backend->reserve;
+      info->policy = (VmqHostMemPolicy) backend->policy;
       info->host_nodes = g_array_new (FALSE, FALSE, sizeof (int64_t));
+      for (int64_t n = 0; n < VM_HOST_NODES; n++)
+        if (backend->host_nodes[n / 64] >> n % 64 & 1)
+          g_array_append_val (info->host_nodes, n);
       g_ptr_array_add (list, info);
     }
   return list;
