@@ -175,7 +175,7 @@ key_is_valid (const char *key)
     return false;
   size_t len = 0;
   g_autofree uint8_t *nonce = g_base64_decode (key, &len);
-  return len == 16;
+  return nonce && len == 16;
 }
 
 static bool

@@ -2,6 +2,8 @@
 /* Each back end against its other end, the multiplexer, options and their errors. */
 #include "tests/char/rig.h"
 
+#include "engine/char/baum.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -553,6 +555,30 @@ test_wctablet (Fixture *f, const void *data)
   front_end (&front);
 }
 
+/* The display a screen reader sees; the host's own is the module's business. */
+static void
+test_baum (Fixture *f, const void *data)
+{
+  static const uint8_t questions[] = "\x1b\x84\x1b\x8a\x1b\x15\x04\x1b\x05\x1b\x08";
+  static const char answers[] = "\x1b\x84" "Baum Vario40    \x1b\x01\x1b\x1b" "\x1b\x8a" "00000000" "\x1b\x05\x33"
+                                "\x1b\x01\x1b\x1b" "\x1b\x24\0";
+  static const uint8_t cut[] = "noise\x1b\x01" "abc\x1b\x01";
+  static const uint8_t shown[] = "\x1b\x01\x1b\x1b" "bcdefghijklmnopqrstuvwxyz{";
+  g_autoptr (GByteArray) out = g_byte_array_new ();
+  VmBaum baum = { .cells = 27 }; /* the number of an escape */
+
+  g_assert_false (vm_baum_receive (&baum, questions, sizeof questions - 1, out));
+  g_assert_cmpmem (out->data, out->len, answers, sizeof answers - 1);
+  g_assert_false (vm_baum_receive (&baum, cut, sizeof cut - 1, out));
+  g_assert_true (vm_baum_receive (&baum, shown, sizeof shown - 1, out));
+  g_assert_cmpmem (baum.dots, 27, "\x1b" "bcdefghijklmnopqrstuvwxyz{", 27);
+  g_byte_array_set_size (out, 0);
+  vm_baum_routing_key (&baum, 9, out);
+  vm_baum_routing_key (&baum, 27, out);
+  vm_baum_display_keys (&baum, 2, out);
+  g_assert_cmpmem (out->data, out->len, "\x1b\x22\0\2\0\0\x1b\x22\0\0\0\0\x1b\x24\2\x1b\x24\0", 18);
+}
+
 static void
 test_life (Fixture *f, const void *data)
 {
@@ -722,6 +748,7 @@ main (int argc, char **argv)
   ADD ("testdev", test_testdev);
   ADD ("msmouse", test_msmouse);
   ADD ("wctablet", test_wctablet);
+  ADD ("baum", test_baum);
   ADD ("life", test_life);
   ADD ("errors", test_errors);
   ADD ("legacy", test_legacy);

@@ -158,8 +158,7 @@ test_websocket_frames (Fixture *f, const void *data)
   close (fd);
   /* What RFC 6455 forbids ends the connection with 1002. */
   static const char *const wrong[] = {
-    "\x82\x01"
-    "a",                                  /* not masked */
+    "\x82\x01z",                          /* not masked */
     "\xc2\x80\0\0\0\0",                   /* a reserved bit */
     "\x80\x80\0\0\0\0",                   /* nothing to continue */
     "\x83\x80\0\0\0\0",                   /* no such kind */

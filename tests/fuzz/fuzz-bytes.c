@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Bytes of strangers: FUZZ_BYTES says who reads them. The same bytes in one piece and in many must mean the same. With
  * -Dfuzzing=true libFuzzer drives it; else it drives itself: "PROGRAM [ROUNDS [SEED]]". */
+#include "engine/char/baum.h"
 #include "engine/char/char-wire.h"
 #include "engine/crypto/secret.h"
 
@@ -99,11 +100,21 @@ run_secret (const uint8_t *data, size_t size)
   vm_secret_free (bytes, bytes ? len : 0);
 }
 
+/* --- braille ------------------------------------------------------------------------------------- */
+
+static void
+run_baum (const uint8_t *data, size_t size)
+{
+  VmBaum baum = { .cells = size ? data[0] % VM_BAUM_CELLS_MAX + 1 : 1 };
+  g_autoptr (GByteArray) out = g_byte_array_new ();
+
+  vm_baum_receive (&baum, data, size, out);
+  g_assert_cmpuint (out->len, <=, size * 16);
+}
+
 static const Target targets[] = {
-  { "telnet", run_telnet },
-  { "tn3270", run_tn3270 },
-  { "websocket", run_websocket },
-  { "secret", run_secret },
+  { "baum", run_baum },           { "telnet", run_telnet }, { "tn3270", run_tn3270 },
+  { "websocket", run_websocket }, { "secret", run_secret },
 };
 
 static void
