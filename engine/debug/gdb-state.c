@@ -97,7 +97,7 @@ gdb_write_registers (VmGdb *g, const char *p, size_t len)
   g_autofree uint8_t *bytes = g_malloc (len / 2 + 1);
   Job job = { .g = g, .func = write_all, .changes = true, .bytes = bytes, .len = len / 2 };
 
-  if (gdb_hex_parse (p, bytes, len / 2) && run_job (gdb_vcpu (g), &job))
+  if (len && len % 2 == 0 && gdb_hex_parse (p, bytes, len / 2) && run_job (gdb_vcpu (g), &job))
     gdb_reply_ok (g);
   else
     gdb_reply_error (g);
