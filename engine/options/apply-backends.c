@@ -266,22 +266,11 @@ apply_chardev (VmParser *p, const char *arg, GError **error)
   return later || add_char (p, VM_CHAR_USE_ID, arg);
 }
 
-/* Device strings of back ends that are not there yet. */
-static bool
-add_legacy_char (VmParser *p, VmCharUse use, const char *text)
-{
-  const char *device = g_str_has_prefix (text, "mon:") ? text + strlen ("mon:") : text;
-
-  if (!strcmp (device, "braille") || !strcmp (device, "wctablet"))
-    return vm_parser_unavailable (p);
-  return add_char (p, use, text);
-}
-
 static bool
 apply_serial (VmParser *p, const char *arg, GError **error)
 {
   p->serial_given = true;
-  return add_legacy_char (p, VM_CHAR_USE_SERIAL, arg);
+  return add_char (p, VM_CHAR_USE_SERIAL, arg);
 }
 
 static bool
@@ -294,14 +283,14 @@ apply_parallel (VmParser *p, const char *arg, GError **error)
   if (n == 3)
     return vm_fail (error, "too many parallel ports");
   p->parallel_given = true;
-  return add_legacy_char (p, VM_CHAR_USE_PARALLEL, arg);
+  return add_char (p, VM_CHAR_USE_PARALLEL, arg);
 }
 
 static bool
 apply_monitor (VmParser *p, const char *arg, GError **error)
 {
   p->monitor_given = true;
-  return add_legacy_char (p, VM_CHAR_USE_MONITOR, arg);
+  return add_char (p, VM_CHAR_USE_MONITOR, arg);
 }
 
 /* Either form of QMP counts as "the monitor was redirected". */
@@ -315,7 +304,7 @@ apply_qmp (VmParser *p, const char *arg, GError **error)
 static bool
 apply_debugcon (VmParser *p, const char *arg, GError **error)
 {
-  return add_legacy_char (p, VM_CHAR_USE_DEBUGCON, arg);
+  return add_char (p, VM_CHAR_USE_DEBUGCON, arg);
 }
 
 static bool
