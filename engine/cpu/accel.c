@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Choosing an accelerator: in the order wished for, saying why one was passed over. */
 #include "engine/base/log.h"
+#include "engine/options/documented.h"
 #include "engine/cpu/vcpu.h"
 #include "engine/options/keyvals.h"
 
@@ -42,7 +43,9 @@ accel_new (const VmAccelOps *ops, const VmKeyVals *props, GError **error)
       VmKeyValue *pair = props->pairs->pdata[i];
 
       pair->used = true;
-      if (strcmp (pair->key, "accel") && !vm_object_set (&accel->parent, pair->key, pair->value, error))
+      bool known = !strcmp (pair->key, "accel") || vm_type_find_prop (type, pair->key, NULL);
+      if ((!known && !strcmp (ops->name, "kvm") && vm_documented_explain ("accel", pair->key, pair->value, error))
+          || (strcmp (pair->key, "accel") && !vm_object_set (&accel->parent, pair->key, pair->value, error)))
         {
           vm_accel_free (accel);
           return NULL;

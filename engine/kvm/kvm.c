@@ -140,7 +140,7 @@ kvm_init (VmAccel *base, VmEnv *env, GError **error)
   if (accel->dirty_ring_size)
     {
       close (accel->fd);
-      return vm_fail (error, "dirty-ring-size: only 0 is supported");
+      return vm_fail (error, "dirty-ring-size=%u: not available in this build", (unsigned) accel->dirty_ring_size);
     }
   base->env = env;
   if (!create_vm (accel, error))

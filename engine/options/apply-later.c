@@ -23,16 +23,16 @@ static const Family families[] = {
   { "numa", NULL, "type", VM_DIALECT_VISITOR, NULL, NULL, "", NULL },
   { "blockdev", NULL, "driver", VM_DIALECT_SCHEMA, NULL, NULL, "", NULL },
   { "audiodev", NULL, "driver", VM_DIALECT_SCHEMA, NULL, NULL, NULL, "none" },
-  { "audio", "audiodev", "driver", VM_DIALECT_SCHEMA, "Unknown sound card name `@@'", NULL, "", "none" },
-  { "fsdev", NULL, "fsdriver", VM_DIALECT_OLD, "invalid @ property '@'", "fsdev: fsdriver @ not found",
+  { "audio", "audiodev", "driver", VM_DIALECT_SCHEMA, "Unknown sound card name `%v'", NULL, "", "none" },
+  { "fsdev", NULL, "fsdriver", VM_DIALECT_OLD, "invalid %k property '%v'", "fsdev: fsdriver @ not found",
     "fsdev: No id specified", NULL },
-  { "virtfs", NULL, "fsdriver", VM_DIALECT_OLD, "invalid @ property '@'", "fsdev: fsdriver @ not found", "", NULL },
+  { "virtfs", NULL, "fsdriver", VM_DIALECT_OLD, "invalid %k property '%v'", "fsdev: fsdriver @ not found", "", NULL },
   { "tpmdev", NULL, "type", VM_DIALECT_OLD, NULL,
     "Parameter 'type' expects a TPM backend type\nSupported TPM types (choose only one):\n"
     " passthrough   Passthrough TPM backend driver\n    emulator   TPM emulator backend driver",
     NULL, NULL },
   { "iscsi", NULL, NULL, VM_DIALECT_OLD, "", NULL, "", NULL },
-  { "spice", NULL, NULL, VM_DIALECT_OLD, "invalid @: @", NULL, "", NULL },
+  { "spice", NULL, NULL, VM_DIALECT_OLD, "invalid %k: %v", NULL, "", NULL },
 };
 
 static const Family *
@@ -259,7 +259,7 @@ vm_parser_check_vnc (VmParser *p, const char *arg, GError **error)
     return false;
   g_autofree char *where = g_strdup (vm_keyvals_get (list, "vnc"));
   vm_keyvals_remove (list, "vnc");
-  if (!vm_documented_check (list, options, VM_DIALECT_OLD, "unknown vnc @= option", error))
+  if (!vm_documented_check (list, options, VM_DIALECT_OLD, "unknown vnc %k= option", error))
     return false;
   if (where && !strcmp (where, "none"))
     return true;

@@ -83,6 +83,13 @@ apply_enable_kvm (VmParser *p, const char *arg, GError **error)
   return apply_accel (p, "kvm", error);
 }
 
+/* Removed in favour of "-accel tcg,one-insn-per-tb=on", which it still means. */
+static bool
+apply_singlestep (VmParser *p, const char *arg, GError **error)
+{
+  return apply_accel (p, "tcg,one-insn-per-tb=on", error);
+}
+
 static bool
 apply_cpu (VmParser *p, const char *arg, GError **error)
 {
@@ -160,7 +167,7 @@ apply_global (VmParser *p, const char *arg, GError **error)
 static bool
 apply_win2k_hack (VmParser *p, const char *arg, GError **error)
 {
-  return apply_global (p, "ide-device.win2k-install-hack=true", error);
+  return vm_parser_unavailable (p); /* -global ide-device.win2k-install-hack=on, which drives do not have yet */
 }
 
 /* --- start --- */
@@ -242,6 +249,8 @@ apply_smbios (VmParser *p, const char *arg, GError **error)
       vm_keyvals_remove (rest, "type");
       if (!vm_documented_check (rest, options, VM_DIALECT_OLD, NULL, error))
         return false;
+      if (type == 9 || vm_keyvals_has (list, "pcidev"))
+        vm_parser_unavailable (p);
     }
   g_ptr_array_add (p->s->smbios, g_steal_pointer (&list));
   return true;
@@ -463,6 +472,25 @@ take_prop (VmSettings *s, const char *key, char **slot)
   vm_keyvals_remove (s->machine_props, key);
 }
 
+/* Choices that boards keep as text. */
+static bool
+check_choices (const VmKeyVals *props, GError **error)
+{
+  static const char *const keys[] = { "smbios-entry-point-type", NULL };
+  static const char *const options[] = { "machine", NULL };
+
+  for (size_t i = 0; keys[i]; i++)
+    {
+      g_autoptr (VmKeyVals) one = vm_keyvals_new ();
+      const char *value = vm_keyvals_get (props, keys[i]);
+      if (value)
+        vm_keyvals_add (one, keys[i], value);
+      if (!vm_documented_check (one, options, VM_DIALECT_VISITOR, NULL, error))
+        return false;
+    }
+  return true;
+}
+
 static bool
 finish_machine_props (VmParser *p, GError **error)
 {
@@ -496,6 +524,8 @@ finish_machine_props (VmParser *p, GError **error)
         return false;
       s->accel_given = false; /* messages do not name an option that was not typed */
     }
+  if (!check_choices (s->machine_props, error))
+    return false;
   if (s->append && !s->kernel)
     return vm_fail (error, "-append only allowed with -kernel option");
   if (s->initrd && !s->kernel)
@@ -528,6 +558,7 @@ const VmApply vm_apply_machine[] = { { "machine", apply_machine },
                                      { "no-fd-bootchk", apply_machine_prop },
                                      { "accel", apply_accel },
                                      { "enable-kvm", apply_enable_kvm },
+                                     { "singlestep", apply_singlestep },
                                      { "cpu", apply_cpu },
                                      { "smp", apply_smp },
                                      { "m", apply_m },

@@ -103,6 +103,8 @@ apply_d (VmParser *p, const char *arg, GError **error)
 
   if (vm_parser_is_help (arg))
     return vm_parser_want_help (p, "d", NULL);
+  if (strstr (arg, "trace:"))
+    return vm_parser_unavailable (p);
   if (!vm_log_parse_items (arg, &items, error))
     return false;
   p->s->log_items |= items;
@@ -188,7 +190,7 @@ apply_sandbox (VmParser *p, const char *arg, GError **error)
   VmSandbox sandbox = { 0 };
 
   if (!vm_parser_list (p, list, arg, "enable", 0, error)
-      || !vm_documented_check (list, options, VM_DIALECT_OLD, "invalid argument for @", error)
+      || !vm_documented_check (list, options, VM_DIALECT_OLD, "invalid argument for %k", error)
       || !vm_keyvals_bool (list, "enable", &sandbox.enable, error))
     return false;
   const char *elevate = vm_keyvals_get (list, "elevateprivileges");

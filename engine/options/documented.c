@@ -158,10 +158,16 @@ check_enum (const char *key, const char *text, const VmOptionKey *row, const cha
       const char *last = strrchr (key, '.');
       return vm_fail (error, "Parameter '%s' does not accept value '%s'", last ? last + 1 : key, text);
     }
-  g_auto (GStrv) parts = g_strsplit (enum_error, "@", 3); /* "text @ text @ text": key and value */
-  guint n = g_strv_length (parts);
-  return vm_fail (error, "%s%s%s%s%s", parts[0], n > 1 ? key : "", n > 1 ? parts[1] : "", n > 2 ? text : "",
-                  n > 2 ? parts[2] : "");
+  g_autoptr (GString) text_of_error = g_string_new (NULL);
+  for (const char *c = enum_error; *c; c++)
+    {
+      bool mark = *c == '%' && (c[1] == 'k' || c[1] == 'v');
+      if (!mark)
+        g_string_append_c (text_of_error, *c);
+      else
+        g_string_append (text_of_error, *++c == 'k' ? key : text);
+    }
+  return vm_fail (error, "%s", text_of_error->str);
 }
 
 static bool

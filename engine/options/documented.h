@@ -30,7 +30,7 @@ char **vm_documented_words (const char *values);
 /* The row of KEY in one of OPTIONS ("netdev", "netdev user", ...; ends with NULL). "N" in a documented key stands for
  * a number, "<child>" for any word, and "X.sub" is one when X is documented as a "<node>". NULL: no such key. */
 const VmOptionKey *vm_documented_key (const char *const *options, const char *key);
-/* Keys and values of LIST. ENUM_ERROR is a format for key and value where an option words it by itself (NULL: that of
+/* Keys and values of LIST. ENUM_ERROR is a sentence with "%k" and "%v" where an option words it by itself (NULL: that of
  * the dialect; "": values of choices are not looked at here). */
 bool vm_documented_check (const VmKeyVals *list, const char *const *options, VmDialect dialect, const char *enum_error,
                           GError **error);

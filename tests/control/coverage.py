@@ -86,6 +86,10 @@ class Session:
         table_[9] = -sum(table_) & 255
         with open(os.path.join(self.files, 'acpi'), 'wb') as f:
             f.write(table_)
+        with open(os.path.join(self.files, 'keys.psk'), 'w', encoding='ascii') as f:
+            f.write('bob:0123456789abcdef0123456789abcdef\n')
+        with open(os.path.join(self.files, 'authz'), 'w', encoding='ascii') as f:
+            f.write('{"policy": "deny", "rules": []}')
         with open(os.path.join(self.files, 'ini'), 'w', encoding='ascii') as f:
             f.write('[name]\n  guest = "from-a-file"\n')
         with open(os.path.join(self.files, 'smbios'), 'wb') as f:
@@ -388,7 +392,7 @@ def made_line(rows, row, value=None):
 
 WRONG = {'bool': 'maybe', 'auto': 'maybe', 'enum': 'bogus-value', 'number': 'x', 'size': 'x'}
 REFUSES = re.compile(r"expects|does not accept|not available|[Ii]nvalid|unknown|[Uu]nsupported|not supported|not a valid|"
-                     r'could not|unable|not found|deprecated|Usage|must')
+                     r'[Uu]nknown|requires|could not|unable|not found|deprecated|Usage|must')
 
 
 # Back ends of other hosts: unknown values here.
@@ -492,7 +496,9 @@ def main():
             waiting[pool.submit(run_line, line)] = (key, line)
         for future in concurrent.futures.as_completed(waiting):
             if waiting[future] is None:
-                results.update(future.result())
+                for key, (result, why) in future.result().items():
+                    foreign = targets[key].startswith('other') and why.startswith('-') and result == 'wrong'
+                    results[key] = ('explains' if foreign else result, why)
             else:
                 key, line = waiting[future]
                 result, why = future.result()
