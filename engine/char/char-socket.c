@@ -18,7 +18,7 @@ typedef struct SocketChar {
   char         *host, *port, *path;
   int           family;
   VmCharWireKind wire;
-  bool          server, wait, nodelay, abstract, tight;
+  bool          server, wait, nodelay, abstract, tight, inherited;
   uint64_t      reconnect_ms;
   VmTlsCreds   *creds; /* NULL: no TLS */
   char         *authz;
@@ -143,7 +143,8 @@ connection_begin (SocketChar *s, int fd)
 {
   int one = 1;
   g_autoptr (GError) error = NULL;
-  VmTlsSession *tls = s->creds ? vm_tls_session_new (s->creds, s->server ? NULL : s->host, s->authz, &error) : NULL;
+  const char *hostname = s->server || s->inherited ? NULL : s->host;
+  VmTlsSession *tls = s->creds ? vm_tls_session_new (s->creds, hostname, s->authz, &error) : NULL;
 
   if (error)
     {
@@ -546,6 +547,7 @@ socket_open (VmChardev *chr, const VmCharOptions *options, GError **error)
     vm_timer_init (&s->retry, chr->env->clocks, VM_CLOCK_REALTIME, retry_now, s);
   if (fd)
     {
+      s->inherited = true;
       s->host = g_strdup ("fd");
       s->port = g_strdup (fd);
       if (!use_inherited (s, fd, error))
