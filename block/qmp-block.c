@@ -5,9 +5,10 @@
 
 /* --- finding ------------------------------------------------------------------------------------------- */
 
-typedef struct Search {
+typedef struct Search
+{
   const VmDrive *drive;
-  VmObject      *found;
+  VmObject *found;
 } Search;
 
 /* The device whose "drive" property names it. */
@@ -227,8 +228,7 @@ open_tray (VmMonitor *mon, VmDrive *drive, bool force, GError **error)
   if (!is_removable (drive))
     return vm_fail (error, "Device '%s' is not removable", drive->parent.id);
   if (drive->locked && !drive->tray_open && !force)
-    return vm_fail (error,
-                    "Device '%s' is locked and force was not specified, wait for tray to open and try again",
+    return vm_fail (error, "Device '%s' is locked and force was not specified, wait for tray to open and try again",
                     drive->parent.id);
   move_tray (mon, drive, true);
   return true;
@@ -292,13 +292,14 @@ bool
 vm_qmp_blockdev_change_medium (VmMonitor *mon, const VmqBlockdevChangeMediumArg *args, GError **error)
 {
   VmDrive *drive = find_drive (vm_monitor_machine (mon)->env.root, args->device, args->id, error);
-  VmqBlockdevChangeReadOnlyMode mode = args->has_read_only_mode ? args->read_only_mode
-                                                                : VMQ_BLOCKDEV_CHANGE_READ_ONLY_MODE_RETAIN;
+  VmqBlockdevChangeReadOnlyMode mode
+      = args->has_read_only_mode ? args->read_only_mode : VMQ_BLOCKDEV_CHANGE_READ_ONLY_MODE_RETAIN;
 
   if (!drive)
     return false;
-  bool readonly = mode == VMQ_BLOCKDEV_CHANGE_READ_ONLY_MODE_RETAIN ? drive->readonly
-                                                                    : mode == VMQ_BLOCKDEV_CHANGE_READ_ONLY_MODE_READ_ONLY;
+  bool readonly = mode == VMQ_BLOCKDEV_CHANGE_READ_ONLY_MODE_RETAIN
+                      ? drive->readonly
+                      : mode == VMQ_BLOCKDEV_CHANGE_READ_ONLY_MODE_READ_ONLY;
   VmDriveOptions options = { .file = args->filename, .format = args->format, .readonly = readonly || drive->cdrom };
   VmBlock *block = vm_drive_open (drive, &options, error);
   if (!block)

@@ -216,8 +216,8 @@ finish (VmDump *d)
     return;
   json_object *why = json_object_new_string (d->error ? d->error->message : "");
   vm_machine_emit (m, "DUMP_COMPLETED",
-                   "{\"result\": {\"status\": \"%s\", \"completed\": %" G_GUINT64_FORMAT ", \"total\": %" G_GUINT64_FORMAT
-                   "}%s%s}",
+                   "{\"result\": {\"status\": \"%s\", \"completed\": %" G_GUINT64_FORMAT
+                   ", \"total\": %" G_GUINT64_FORMAT "}%s%s}",
                    vmq_type_dumpstatus.names[d->status], d->completed, d->total, d->error ? ", \"error\": " : "",
                    d->error ? json_object_to_json_string (why) : "");
   json_object_put (why);

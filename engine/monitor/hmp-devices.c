@@ -54,13 +54,13 @@ print_image (VmMonitor *mon, json_object *image, bool verbose)
   vm_monitor_printf (mon, "%s (%s%s)\n", vm_hmp_member (image, "file"), vm_hmp_member (image, "drv"),
                      is_true (image, "ro") ? ", read-only" : "");
   vm_monitor_printf (mon, "    Cache mode:       %s%s%s\n", is_true (cache, "writeback") ? "writeback" : "writethrough",
-                     is_true (cache, "direct") ? ", direct" : "", is_true (cache, "no-flush") ? ", ignore flushes" : "");
+                     is_true (cache, "direct") ? ", direct" : "",
+                     is_true (cache, "no-flush") ? ", ignore flushes" : "");
   if (!verbose)
     return;
-  vm_monitor_printf (mon,
-                     "\nimage: %s\nfile format: %s\nvirtual size: %s bytes\ndisk size: %s bytes\n",
-                     vm_hmp_member (info, "filename"), vm_hmp_member (info, "format"), vm_hmp_member (info, "virtual-size"),
-                     vm_hmp_member (info, "actual-size"));
+  vm_monitor_printf (mon, "\nimage: %s\nfile format: %s\nvirtual size: %s bytes\ndisk size: %s bytes\n",
+                     vm_hmp_member (info, "filename"), vm_hmp_member (info, "format"),
+                     vm_hmp_member (info, "virtual-size"), vm_hmp_member (info, "actual-size"));
 }
 
 static void
@@ -122,8 +122,8 @@ static void
 print_stats (VmMonitor *mon, json_object *item)
 {
   static const char *const keys[]
-      = { "rd_bytes",          "wr_bytes",          "rd_operations",       "wr_operations", "flush_operations",
-          "wr_total_time_ns",  "rd_total_time_ns",  "flush_total_time_ns", "rd_merged",     "wr_merged" };
+      = { "rd_bytes",         "wr_bytes",         "rd_operations",       "wr_operations", "flush_operations",
+          "wr_total_time_ns", "rd_total_time_ns", "flush_total_time_ns", "rd_merged",     "wr_merged" };
   json_object *stats = member (item, "stats");
 
   vm_monitor_printf (mon, "%s:", vm_hmp_member (item, "device"));
@@ -184,7 +184,8 @@ vm_hmp_dump_guest_memory (VmMonitor *mon, const VmHmpArgs *args)
   static const struct
   {
     const char *flag, *format;
-  } formats[] = { { "windmp", "win-dmp" }, { "zlib", "kdump-zlib" }, { "lzo", "kdump-lzo" }, { "snappy", "kdump-snappy" } };
+  } formats[]
+      = { { "windmp", "win-dmp" }, { "zlib", "kdump-zlib" }, { "lzo", "kdump-lzo" }, { "snappy", "kdump-snappy" } };
   json_object *arguments = one ("paging", json_object_new_boolean (vm_hmp_flag (args, "paging")));
   g_autofree char *protocol = g_strconcat ("file:", vm_hmp_text (args, "filename"), NULL);
   unsigned n = 0;

@@ -22,9 +22,10 @@ struct VmMonitors
   GHashTable *throttles; /* key -> Throttle * of events held back */
   char x_format;         /* of the last x, xp, i or o; 0: none yet */
   unsigned x_size;
-  GHashTable *fds;     /* name -> fd + 1, of getfd */
-  GPtrArray *fdsets;   /* VmFdset *, of add-fd */
-  struct VmDump *dump; /* the last one; NULL: none yet */
+  GHashTable *fds;       /* name -> fd + 1, of getfd */
+  GPtrArray *fdsets;     /* VmFdset *, of add-fd */
+  struct VmDump *dump;   /* the last one; NULL: none yet */
+  bool migration_events; /* somebody wants to hear of migrations */
 };
 
 struct VmMonitor

@@ -229,3 +229,51 @@ vm_qmp_chardev_change (VmMonitor *mon, const VmqChardevChangeArg *args, GError *
     chr = vm_chardev_change (vm_machine_char_env (mon->machine), chr, options, error);
   return options && chr ? describe_new (chr) : NULL;
 }
+
+/* --- connections that hang --- */
+
+static void
+add_socket (VmChardev *chr, void *opaque)
+{
+  if (strcmp (((const VmObject *) chr)->type->name, "chardev-socket") != 0)
+    return;
+  VmqYankInstance *instance = g_new0 (VmqYankInstance, 1);
+  instance->type = VMQ_YANK_INSTANCE_TYPE_CHARDEV;
+  instance->u.chardev = g_new0 (VmqYankInstanceChardev, 1);
+  instance->u.chardev->id = g_strdup (vm_chardev_id (chr));
+  g_ptr_array_add (opaque, instance);
+}
+
+GPtrArray *
+vm_qmp_query_yank (VmMonitor *mon, GError **error)
+{
+  GPtrArray *list = g_ptr_array_new ();
+
+  vm_chardev_foreach (mon->machine->env.root, add_socket, list);
+  return list;
+}
+
+static VmChardev *
+find_yankable (VmMonitor *mon, const VmqYankInstance *instance)
+{
+  VmChardev *chr = instance->type == VMQ_YANK_INSTANCE_TYPE_CHARDEV
+                       ? vm_chardev_find (mon->machine->env.root, instance->u.chardev->id)
+                       : NULL;
+
+  return chr && !strcmp (((const VmObject *) chr)->type->name, "chardev-socket") ? chr : NULL;
+}
+
+/* All of them or none. */
+bool
+vm_qmp_yank (VmMonitor *mon, const VmqYankArg *args, GError **error)
+{
+  for (guint i = 0; i < args->instances->len; i++)
+    if (!find_yankable (mon, g_ptr_array_index (args->instances, i)))
+      {
+        g_set_error_literal (error, VM_ERROR, VM_ERROR_DEVICE_NOT_FOUND, "Instance not found");
+        return false;
+      }
+  for (guint i = 0; i < args->instances->len; i++)
+    vm_chardev_yank (find_yankable (mon, g_ptr_array_index (args->instances, i)));
+  return true;
+}

@@ -157,6 +157,8 @@ list_type (VmMonitor *mon, const char *name, const VmType *family, GError **erro
   const VmType *type = vm_type_find (mon->machine->types, name);
   VmType accel;
 
+  if (!strcmp (name, accel_type.name))
+    type = &accel_type;
   for (const VmAccelOps *const *a = mon->machine->accels; !type && a && *a; a++)
     if (g_str_has_suffix (name, "-accel") && strlen ((*a)->name) == strlen (name) - strlen ("-accel")
         && g_str_has_prefix (name, (*a)->name))

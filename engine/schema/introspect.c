@@ -214,7 +214,9 @@ describe_family (Walk *w, const VmSchemaCommand *command, const VmTypeList *type
 {
   const VmSchemaMember *tag = command->arguments->members;
   g_autofree char *enum_name = g_strdup_printf ("%s-names", command->family);
-  Family f = { .walk = w, .names = json_object_new_array (), .values = json_object_new_array (),
+  Family f = { .walk = w,
+               .names = json_object_new_array (),
+               .values = json_object_new_array (),
                .variants = json_object_new_array () };
   json_object *entry = new_entry (command->arguments->name, "object"), *names = new_entry (enum_name, "enum");
   json_object *members = describe_members (w, command->arguments);

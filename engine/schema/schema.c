@@ -126,9 +126,12 @@ read_enum (Reader *r, const VmSchemaType *type, json_object *json, int *out)
 {
   if (!json_object_is_type (json, json_type_string))
     return wrong_type (r, "string");
-  *out = vm_schema_enum_value (type, json_object_get_string (json));
-  if (*out >= 0)
-    return true;
+  int value = vm_schema_enum_value (type, json_object_get_string (json));
+  if (value >= 0)
+    {
+      *out = value; /* a tag stays a valid one: the union is freed by it */
+      return true;
+    }
   const char *dot = strrchr (r->path->str, '.'); /* clients expect the member's own name here */
   return vm_fail (r->error, "Parameter '%s' does not accept value '%s'", dot ? dot + 1 : r->path->str,
                   json_object_get_string (json));
