@@ -235,15 +235,18 @@ vm_parser_check_chardev (VmParser *p, const char *arg, bool *later, GError **err
   if (!vm_keyvals_parse (list, arg, "backend", 0, error))
     return false;
   const char *backend = vm_keyvals_get (list, "backend");
-  if (!backend || !g_strv_contains (to_come, backend))
+  const char *id = vm_keyvals_get (list, "id");
+  bool known = !backend || !g_strv_contains (to_come, backend);
+  if (id && (!known || vm_id_well_formed (id)) && !vm_parser_claim_id (p, "chardev", id, error))
+    return false;
+  if (known)
     return true;
   g_autofree char *own = g_strdup_printf ("chardev %s", backend);
   const char *const options[] = { "chardev", own, NULL };
   *later = true;
-  if (!vm_keyvals_has (list, "id"))
+  if (!id)
     return vm_fail (error, "chardev: no id specified");
-  return vm_parser_claim_id (p, "chardev", vm_keyvals_get (list, "id"), error)
-         && vm_documented_check (list, options, VM_DIALECT_OLD, "", error)
+  return vm_documented_check (list, options, VM_DIALECT_OLD, "", error)
          && vm_documented_check_required (list, own, true, error) && vm_parser_unavailable (p);
 }
 

@@ -19,7 +19,6 @@ apply_flag (VmParser *p, const char *arg, GError **error)
     { "nodefaults", &p->s->nodefaults },
     { "no-user-config", &p->s->no_user_config },
     { "daemonize", &p->s->daemonize },
-    { "preconfig", &p->s->preconfig },
     { "only-migratable", &p->s->only_migratable },
     { "async-teardown", &p->s->async_teardown },
   };
@@ -29,6 +28,14 @@ apply_flag (VmParser *p, const char *arg, GError **error)
     if (!strcmp (name, flags[i].name))
       *flags[i].flag = true;
   return true;
+}
+
+/* Monitors would have to answer before there is a machine. */
+static bool
+apply_preconfig (VmParser *p, const char *arg, GError **error)
+{
+  p->s->preconfig = true;
+  return vm_parser_unavailable (p);
 }
 
 static bool
@@ -317,7 +324,7 @@ const VmApply vm_apply_process[] = { { "S", apply_flag },
                                      { "msg", apply_msg },
                                      { "overcommit", apply_overcommit },
                                      { "sandbox", apply_sandbox },
-                                     { "preconfig", apply_flag },
+                                     { "preconfig", apply_preconfig },
                                      { "only-migratable", apply_flag },
                                      { "async-teardown", apply_flag },
                                      { "run-with", apply_run_with },
