@@ -322,9 +322,10 @@ load_target (Tr *tr, const VmInsn *insn)
     asm_movzx (&tr->a, size, T0, T0);
 }
 
-/* Pushes the return address for the guest, and for the host with what it has to match. */
+/* Pushes the return address for the guest, and for the host with what it has to match. A guest that calls and calls
+ * finds its events where the host's stack begins anew: it leaves by LINK (NULL: what follows looks itself). */
 static void
-push_return (Tr *tr, unsigned size)
+push_return (Tr *tr, unsigned size, VmBlockLink *link)
 {
   Asm *a = &tr->a;
   uint8_t *deep;
@@ -343,6 +344,8 @@ push_return (Tr *tr, unsigned size)
   asm_alu_mem (a, ALU_CMP, 8, RSP, ENV, EXEC_OFF (return_limit));
   deep = asm_jcc_short (a, CC_A);
   asm_load (a, 8, RSP, ENV, EXEC_OFF (host_sp));
+  if (link)
+    emit_poll (tr, link);
   asm_bind_short (a, deep);
   if (tr->variant)
     {
@@ -371,23 +374,22 @@ static void
 call_next (Tr *tr, unsigned size)
 {
   TrMem m = tr_stack (tr, -(int) size, size, VM_ACCESS_WRITE);
+  int32_t next;
 
   next_rip (tr, T1);
   tr_store (tr, size, T1, m);
   tr_stack_adjust (tr, -(int) size);
-  tr_jump (tr, tr->insn[tr->at].offset + tr->insn[tr->at].insn.len, false);
+  next = tr->insn[tr->at].offset + tr->insn[tr->at].insn.len;
+  tr_jump (tr, next, !IS64 (tr) && !same_page (next));
 }
 
 static void
-emit_call (Tr *tr, int32_t target, bool flags_dead)
+emit_call (Tr *tr, VmBlockLink *link)
 {
   Asm *a = &tr->a;
-  VmBlockLink *link;
 
-  if (same_page (target))
+  if (same_page (link->target))
     {
-      link = new_link (tr, target);
-      link->flags_saved = !flags_dead;
       link->patch = asm_call (a);
       link->patch_pc = asm_pc (a);
       tr_cold (tr, COLD_EXIT, NULL)->link = link;
@@ -400,8 +402,6 @@ emit_call (Tr *tr, int32_t target, bool flags_dead)
       uint8_t *miss[2];
 
       asm_bind (a, piece);
-      link = new_link (tr, target);
-      link->flags_saved = true;
       tr_cross_check (tr, a, link, miss);
       tr_cold (tr, COLD_EXIT, miss[0])->link = link;
       tr_cold (tr, COLD_EXIT, miss[1])->link = link;
@@ -437,9 +437,10 @@ tr_flow (Tr *tr, TrInsn *t)
 {
   const VmInsn *insn = &t->insn;
   int32_t target = target_of (t);
-  bool backward = target <= t->offset;
+  /* Outside of 64-bit code the way forward leads back over the end of the segment. */
+  bool backward = target <= t->offset || (!IS64 (tr) && !same_page (target)), flags_dead;
   unsigned size = insn->opsize;
-  bool flags_dead;
+  VmBlockLink *link;
 
   switch (tr_row (insn)->op)
     {
@@ -469,8 +470,10 @@ tr_flow (Tr *tr, TrInsn *t)
           call_next (tr, size);
           return false;
         }
-      push_return (tr, size);
-      emit_call (tr, target, flags_dead);
+      link = new_link (tr, target);
+      link->flags_saved = !flags_dead || !same_page (target);
+      push_return (tr, size, link);
+      emit_call (tr, link);
       landing_pad (tr);
       return false;
     case VM_OP_RET:
@@ -486,7 +489,7 @@ tr_flow (Tr *tr, TrInsn *t)
       tr_flags_to_slot (tr);
       load_target (tr, insn);
       asm_store (&tr->a, 8, T0, ENV, SLOT_VALUE);
-      push_return (tr, size);
+      push_return (tr, size, NULL);
       asm_load (&tr->a, 8, T0, ENV, SLOT_VALUE);
       indirect (tr, true);
       landing_pad (tr);

@@ -515,7 +515,7 @@ emit (Tr *tr)
       tr->at = tr->n_insns - 1;
       if (tr->check_events_at == tr->n_insns)
         tr_check_events (tr, true);
-      tr_jump (tr, tr->end, false);
+      tr_jump (tr, tr->end, !(tr->mode & VM_MODE_CS64) && tr->end >= VM_PAGE_SIZE);
     }
   for (unsigned i = 0; i < tr->n_cold; i++)
     emit_cold (tr, &tr->cold[i]);
