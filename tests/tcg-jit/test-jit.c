@@ -289,6 +289,44 @@ test_divide_error (void)
   bench_end (&b);
 }
 
+static gpointer
+kick_soon (gpointer env)
+{
+  g_usleep (50000);
+  __atomic_fetch_or (&((VmX86Env *) env)->poll, VM_POLL_KICK, __ATOMIC_RELAXED);
+  return NULL;
+}
+
+/* Guests that never jump back nor return still hear of events; else the test does not end. */
+static void
+expect_to_stop (unsigned bits, const uint8_t *code, unsigned len, unsigned second_at)
+{
+  Bench b;
+  GThread *kicker;
+
+  bench_begin (&b, bits, false);
+  vm_fixture_write (b.f, CODE_PHYS, code, len);
+  vm_fixture_write (b.f, CODE_PHYS + second_at, code, len);
+  b.f->env->rip = bits == 16 ? 0 : CODE_LINEAR;
+  b.f->env->gpr[VM_RSP] = bits == 16 ? 0x8000 : DATA + 0x8000;
+  kicker = g_thread_new ("kicker", kick_soon, b.f->env);
+  g_assert_cmpint (vm_tcg_exec_trial (&b.f->cpu->parent, 1000, true), <, 0);
+  g_thread_join (kicker);
+  bench_end (&b);
+}
+
+static void
+test_endless (void)
+{
+  /* lea rsp,[rsp+8]; call there again */
+  static const uint8_t calls[] = { 0x48, 0x8d, 0x64, 0x24, 8, 0xe8, 0xf6, 0xff, 0xff, 0xff };
+  /* jmp 8000h on, twice around the segment */
+  static const uint8_t jumps[] = { 0xe9, 0xfd, 0x7f };
+
+  expect_to_stop (64, calls, sizeof calls, 0);
+  expect_to_stop (16, jumps, sizeof jumps, 0x8000);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -300,5 +338,6 @@ main (int argc, char **argv)
   g_test_add_func ("/tcg-jit/patched-code", test_patched_code);
   g_test_add_func ("/tcg-jit/over-page-end", test_over_page_end);
   g_test_add_func ("/tcg-jit/divide-error", test_divide_error);
+  g_test_add_func ("/tcg-jit/endless", test_endless);
   return g_test_run ();
 }
