@@ -213,6 +213,122 @@ test_single_step (void)
   g_assert_cmphex (vm_load_le16 (b.bytes + b.env->gpr[VM_RSP]), ==, 0x1005);
   g_assert_cmphex (b.env->dr[6], ==, 0xffff4ff0);
   box_end (&b);
+
+  /* push 102h; popf; hlt: the trap ends the halt (SDM volume 2, HLT) */
+  START (&b, "\x68\x02\x01\x9d\xf4\x40\xf4");
+  for (unsigned i = 0; i < 4; i++)
+    box_step (&b);
+  ASSERT_HALTED_IN (b, 1);
+  g_assert_cmphex (vm_load_le16 (b.bytes + b.env->gpr[VM_RSP]), ==, 0x1005);
+  box_end (&b);
+}
+
+/* A data breakpoint hit by MOV SS waits for the next instruction, and a code breakpoint there is lost
+ * (SDM volume 3, 6.8.3). */
+static void
+test_mov_ss_breakpoint (void)
+{
+  /* mov ss, [3000h]; then int 20h, int1, or inc ax */
+  static const struct
+  {
+    const char *code;
+    unsigned    first_ip; /* where the last #DB came from */
+    uint64_t    rsp;
+  } cases[] = {
+    { "\x8e\x16\x00\x30\xcd\x20", 0x2200, 0x7000 - 12 },
+    { "\x8e\x16\x00\x30\xf1\x90", 0x1005, 0x7000 - 6 },
+    { "\x8e\x16\x00\x30\x40\xf4", 0x1005, 0x7000 - 6 },
+  };
+
+  for (unsigned i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      Box b;
+
+      box_start (&b, cases[i].code, 6);
+      b.env->dr[1] = 0x3000;
+      b.env->dr[2] = 0x1004;
+      b.env->dr[7] = 0x0070042a; /* DR1: two bytes, read or write; DR2: execution */
+      vm_x86_update_mode (b.env);
+      vm_tlb_update_watches (b.env);
+      box_run (&b);
+      ASSERT_HALTED_IN (b, 1);
+      g_assert_cmphex (b.env->gpr[VM_RSP], ==, cases[i].rsp);
+      g_assert_cmphex (vm_load_le16 (b.bytes + b.env->gpr[VM_RSP]), ==, cases[i].first_ip);
+      g_assert_cmphex (b.env->dr[6], ==, 0xffff0ff2);
+      box_end (&b);
+    }
+}
+
+/* Long mode with the first 2 MiB mapped, code at 1000h. */
+static void
+box_start_long (Box *b, const char *code, size_t len)
+{
+  VmX86Env *env;
+
+  box_start (b, code, len);
+  env = b->env;
+  vm_store_le64 (b->bytes + 0x200000, 0x201007);
+  vm_store_le64 (b->bytes + 0x201000, 0x202007);
+  vm_store_le64 (b->bytes + 0x202000, 0x87);
+  env->cr3 = 0x200000;
+  env->cr4 |= VM_CR4_PAE;
+  env->efer |= VM_EFER_LME | VM_EFER_LMA | VM_EFER_SCE;
+  env->cr0 |= VM_CR0_PG | VM_CR0_PE;
+  env->seg[VM_CS].attr |= VM_SEG_L;
+  vm_x86_update_mode (env);
+  vm_tlb_flush_all (env);
+}
+
+/* The exception that the next instruction raises, or -1. */
+static int
+box_try (Box *b)
+{
+  VmX86Env *env = b->env;
+  sigjmp_buf jump;
+  VmInsn insn;
+  volatile int vector = -1;
+
+  vm_tcg_cpu (env)->fault_env = &jump;
+  if (sigsetjmp (jump, 0) == 0)
+    {
+      vm_interp_fetch (env, &insn);
+      vm_interp_insn (env, &insn);
+    }
+  else
+    {
+      vector = env->exc_vector;
+      env->exc_vector = -1;
+    }
+  vm_tcg_cpu (env)->fault_env = NULL;
+  return vector;
+}
+
+/* SYSCALL and SYSRET trap by the TF they leave with: SYSRET that restores TF at once, SYSCALL only if SFMASK keeps it. */
+static void
+test_syscall_trap (void)
+{
+  Box b;
+
+  box_start_long (&b, "\x48\x0f\x07\x0f\x05", 5); /* sysret; syscall */
+  b.env->star = UINT64_C (0x0010000800000000);
+  b.env->lstar = 0x1100;
+  b.env->gpr[VM_RCX] = 0x1003;
+  b.env->gpr[11] = VM_TF | 2;
+  g_assert_cmpint (box_try (&b), ==, VM_EXC_DB);
+  g_assert_cmphex (b.env->rip, ==, 0x1003);
+  g_assert_cmpint (vm_x86_cpl (b.env), ==, 3);
+  g_assert_cmphex (b.env->exc_addr, ==, 1u << 14);
+  b.env->sfmask = VM_TF;
+  g_assert_cmpint (box_try (&b), ==, -1);
+  g_assert_cmphex (b.env->rip, ==, 0x1100);
+  g_assert_cmphex (b.env->gpr[11] & VM_TF, ==, VM_TF);
+  b.env->sfmask = 0;
+  b.env->rip = 0x1003;
+  b.env->eflags |= VM_TF;
+  vm_x86_update_mode (b.env);
+  g_assert_cmpint (box_try (&b), ==, VM_EXC_DB);
+  g_assert_cmphex (b.env->rip, ==, 0x1100);
+  box_end (&b);
 }
 
 static void
@@ -331,6 +447,8 @@ main (int argc, char **argv)
   g_test_add_func ("/tcg/events/mov-ss-shadow", test_mov_ss_shadow);
   g_test_add_func ("/tcg/events/halt", test_halt);
   g_test_add_func ("/tcg/events/single-step", test_single_step);
+  g_test_add_func ("/tcg/events/mov-ss-breakpoint", test_mov_ss_breakpoint);
+  g_test_add_func ("/tcg/events/syscall-trap", test_syscall_trap);
   g_test_add_func ("/tcg/events/triple-fault", test_triple_fault);
   g_test_add_func ("/tcg/events/smm-64", test_smm_64);
   g_test_add_func ("/tcg/events/smm-32", test_smm_32);

@@ -188,6 +188,14 @@ expected (const VmX86Env *env, const Mode *mode, uint64_t upper, uint64_t leaf, 
   code |= VM_PF_P;
   if (user && !page_user)
     return code;
+  /* said whatever else is denied (SDM volume 3, 4.7) */
+  if (mode->is_long && !fetch && page_user && (env->cr4 & VM_CR4_PKE))
+    {
+      unsigned deny = env->pkru >> (leaf >> 59 & 15) * 2;
+
+      if ((deny & 1) || (write && (deny & 2) && (user || (env->cr0 & VM_CR0_WP))))
+        return code | VM_PF_PK;
+    }
   if (write && !page_write && (user || (env->cr0 & VM_CR0_WP)))
     return code;
   if (fetch && page_nx)
@@ -196,13 +204,6 @@ expected (const VmX86Env *env, const Mode *mode, uint64_t upper, uint64_t leaf, 
     return code;
   if (!fetch && !user && page_user && (env->cr4 & VM_CR4_SMAP) && ctx != VM_TLB_SUPERVISOR_AC)
     return code;
-  if (mode->is_long && !fetch && page_user && (env->cr4 & VM_CR4_PKE))
-    {
-      unsigned deny = env->pkru >> (leaf >> 59 & 15) * 2;
-
-      if ((deny & 1) || (write && (deny & 2) && (user || (env->cr0 & VM_CR0_WP))))
-        return code | VM_PF_PK;
-    }
   return -1;
 }
 

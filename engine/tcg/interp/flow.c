@@ -291,6 +291,11 @@ vm_op_into (VmX86Env *env, const VmInsn *insn)
 void
 vm_op_int1 (VmX86Env *env, const VmInsn *insn)
 {
+  VmTcgCpu *tcg = vm_tcg_cpu (env);
+
+  /* a data breakpoint that waited after MOV SS is told by the same exception */
+  env->dr[6] |= tcg->watch_hit;
+  tcg->watch_hit = 0;
   vm_sys_deliver (env, VM_EVENT_ICEBP, VM_EXC_DB, 0, next_rip (env, insn));
 }
 

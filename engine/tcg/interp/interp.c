@@ -68,8 +68,8 @@ after_flags (VmX86Env *env, const VmInsnRow *row, uint32_t mode, uint64_t rip)
       env->eflags &= ~(uint64_t) VM_RF;
       vm_x86_update_mode (env);
     }
-  if (((mode & VM_MODE_TF) && !(row->attrs & VM_ATTR_NOTRAP) && env->shadow != 2) ||
-      vm_tcg_cpu (env)->watch_hit)
+  /* After MOV SS the single step is lost and a data breakpoint waits for the next instruction (SDM volume 3, 6.8.3). */
+  if (env->shadow != 2 && (((mode & VM_MODE_TF) && !(row->attrs & VM_ATTR_NOTRAP)) || vm_tcg_cpu (env)->watch_hit))
     vm_sys_single_step_trap (env);
 }
 

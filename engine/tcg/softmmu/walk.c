@@ -80,10 +80,7 @@ mmu_permits (const VmX86Env *env, uint64_t phys, unsigned access, unsigned ctx, 
     return false;
   if (access == VM_ACCESS_FETCH)
     return !(phys & PERM_NX) && (is_user || !(phys & PERM_U) || !(env->cr4 & VM_CR4_SMEP));
-  if (!is_user && (phys & PERM_U) && (env->cr4 & VM_CR4_SMAP) && ctx != VM_TLB_SUPERVISOR_AC)
-    return false;
-  if (access == VM_ACCESS_WRITE && !(phys & PERM_W) && (is_user || (env->cr0 & VM_CR0_WP)))
-    return false;
+  /* the key's part of the error code does not depend on the other rights (SDM volume 3, 4.7) */
   if ((phys & PERM_PK) && (phys & PERM_U) && (env->cr4 & VM_CR4_PKE))
     {
       unsigned key = (phys >> PERM_KEY_SHIFT) & 15;
@@ -96,7 +93,9 @@ mmu_permits (const VmX86Env *env, uint64_t phys, unsigned access, unsigned ctx, 
           return false;
         }
     }
-  return true;
+  if (!is_user && (phys & PERM_U) && (env->cr4 & VM_CR4_SMAP) && ctx != VM_TLB_SUPERVISOR_AC)
+    return false;
+  return access != VM_ACCESS_WRITE || (phys & PERM_W) || (!is_user && !(env->cr0 & VM_CR0_WP));
 }
 
 /* BITS (P, RSVD, PK) with what the access adds. */

@@ -458,7 +458,7 @@ iret_to_vm86 (VmX86Env *env, Stack *st, uint16_t cs, uint64_t rip, uint64_t flag
 }
 
 static void
-iret_task (VmX86Env *env)
+iret_task (VmX86Env *env, const VmInsn *insn)
 {
   uint16_t link;
   Desc d;
@@ -473,7 +473,7 @@ iret_task (VmX86Env *env)
     sys_raise_selector (env, VM_EXC_TS, link);
   if (!(desc_attr (&d) & VM_SEG_P))
     sys_raise_selector (env, VM_EXC_NP, link);
-  sys_switch_task (env, link, &d, TASK_IRET, env->rip);
+  sys_switch_task (env, link, &d, TASK_IRET, next_rip (env, insn));
 }
 
 static void
@@ -487,7 +487,7 @@ iret_protected (VmX86Env *env, const VmInsn *insn)
 
   if (env->eflags & VM_NT)
     {
-      iret_task (env);
+      iret_task (env, insn);
       return;
     }
   sys_stack_current (env, &st);
@@ -530,6 +530,14 @@ set_flat (VmX86Seg *s, uint16_t selector, uint16_t attr)
   s->attr = VM_SEG_G | VM_SEG_P | VM_SEG_S | VM_SEG_ACCESSED | VM_SEG_RW | attr;
 }
 
+/* SYSCALL and SYSRET trap by the TF they leave with, not the one they began with (APM volume 2, 13.1.4). */
+static void
+trap_if_stepping (VmX86Env *env)
+{
+  if (env->eflags & VM_TF)
+    vm_sys_single_step_trap (env);
+}
+
 void
 vm_op_syscall (VmX86Env *env, const VmInsn *insn)
 {
@@ -557,6 +565,7 @@ vm_op_syscall (VmX86Env *env, const VmInsn *insn)
       env->eflags &= ~(uint64_t) (VM_IF | VM_RF | VM_VM);
     }
   vm_x86_update_mode (env);
+  trap_if_stepping (env);
 }
 
 void
@@ -592,6 +601,7 @@ vm_op_sysret (VmX86Env *env, const VmInsn *insn)
   else
     env->eflags |= VM_IF;
   vm_x86_update_mode (env);
+  trap_if_stepping (env);
 }
 
 void

@@ -254,7 +254,7 @@ is_fault (const VmX86Env *env, const Event *ev)
   if (ev->kind != VM_EVENT_EXCEPTION || ev->vector == VM_EXC_DF || ev->vector == VM_EXC_MC ||
       ev->vector == VM_EXC_BP || ev->vector == VM_EXC_OF)
     return false;
-  return ev->vector != VM_EXC_DB || (env->dr[6] & (1u << 13)); /* general detect is a fault */
+  return ev->vector != VM_EXC_DB || (env->exc_addr & (1u << 13)); /* general detect is a fault */
 }
 
 void
@@ -425,6 +425,7 @@ vm_sys_single_step_trap (VmX86Env *env)
   if (env->eflags & VM_TF || bits == 0)
     bits |= 1u << 14;
   vm_tcg_cpu (env)->watch_hit = 0;
+  env->halted = false; /* HLT and MWAIT end with a debug exception */
   vm_sys_raise_debug (env, bits);
 }
 
@@ -434,7 +435,7 @@ vm_sys_check_code_breakpoint (VmX86Env *env, uint64_t linear)
   uint64_t dr7 = env->dr[7];
   uint32_t hit = 0;
 
-  if (env->eflags & VM_RF)
+  if ((env->eflags & VM_RF) || env->shadow == 2) /* MOV SS was before: SDM volume 3, 6.8.3 */
     return;
   for (unsigned i = 0; i < 4; i++)
     if ((dr7 >> (i * 2) & 3) && (dr7 >> (16 + i * 4) & 15) == 0 && env->dr[i] == linear)

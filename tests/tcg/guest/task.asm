@@ -17,12 +17,17 @@
 ;= m32[530]=00000000
 ;= m32[534]=000b0068
 ;= m32[538]=0000008b
+;= m32[600]=00000e19
 ;= eax=600d600d
         ENTER_PM
         mov ax, 0x38
         ltr ax
         call setup_tss2
         call 0x40:0
+        ; IRET saved the address after itself (SDM volume 3, 8.3)
+        mov eax, [tss2 + 0x20]
+        sub eax, jumped - 0xe19
+        mov [0x600], eax
         ; back by IRET: TS set, old task busy, other one free
         NOTE 0xbbbb
         movzx eax, byte [gdt + 0x40 + 5]
