@@ -26,5 +26,10 @@ blob_list (VmAcpiBlob *blob, uint32_t offset)
   g_array_append_val (blob->offsets, offset);
 }
 
+/* Parts of the DSDT: processors with all they can do; slots and modules that come and go; methods for \\_GPE. */
+void vm_acpi_write_processors (VmAml *aml, const VmAcpiPc *pc);
+void vm_acpi_write_hotplug (VmAml *aml, const VmAcpiPc *pc);
+void vm_acpi_write_hotplug_events (VmAml *aml, const VmAcpiPc *pc);
+
 /* SRAT, SLIT and HMAT, as far as there is something to say. */
 void vm_acpi_write_numa (VmAcpiBlob *blob, const VmAcpiPc *pc);

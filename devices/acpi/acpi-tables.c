@@ -2,6 +2,9 @@
 /* The static ACPI tables (ACPI 6.4, section 5.2) and the loader script of the fw_cfg "table-loader" interface. */
 #include "devices/acpi/acpi-private.h"
 
+#include <errno.h>
+
+#define USER_TABLE_MAX (1 * VM_MIB)
 #define FILE_TABLES "etc/acpi/tables"
 #define FILE_RSDP   "etc/acpi/rsdp"
 #define FILE_LOADER "etc/table-loader"
@@ -206,7 +209,7 @@ acpi_write_madt (VmAcpiBlob *blob, const VmAcpiPc *pc)
   put (t, 1, 4); /* PCAT_COMPAT: 8259s too */
   for (unsigned i = 0; i < pc->n_possible; i++)
     {
-      uint32_t enabled = i < pc->n_cpus;
+      uint32_t enabled = pc->cpu_present[i];
 
       if (pc->apic_ids[i] < 255)
         {
@@ -325,8 +328,8 @@ acpi_write_rsdp (VmAcpiBlob *blob, const VmAcpiPc *pc, uint32_t rsdt)
 }
 
 /* -acpitable: a whole table in "file=" or the body in "data=" with header fields of its own. */
-static bool
-acpi_add_user_table (VmAcpiBlob *blob, const VmKeyVals *options, GError **error)
+static GByteArray *
+read_user_table (const VmKeyVals *options, GError **error)
 {
   const char *file = vm_keyvals_get (options, "file"), *data = vm_keyvals_get (options, "data");
   static const struct {
@@ -338,55 +341,97 @@ acpi_add_user_table (VmAcpiBlob *blob, const VmKeyVals *options, GError **error)
     { "oem_table_id", 16, 8, false }, { "oem_rev", 24, 4, true },      { "asl_compiler_id", 28, 4, false },
     { "asl_compiler_rev", 32, 4, true },
   };
-  uint32_t offset = blob->tables->len;
 
   if (!file == !data)
-    return vm_fail (error, "'-acpitable' requires one of 'data' or 'file'");
-  if (data)
-    put_zeros (blob->tables, HEADER);
+    {
+      vm_fail (error, "'-acpitable' requires one of 'data' or 'file'");
+      return NULL;
+    }
 
+  g_autoptr (GByteArray) table = g_byte_array_new ();
   g_auto (GStrv) paths = g_strsplit (file ? file : data, ":", -1);
 
+  if (data)
+    put_zeros (table, HEADER);
   for (unsigned i = 0; paths[i]; i++)
     {
       g_autofree char *contents = NULL;
       gsize size;
 
-      if (!g_file_get_contents (paths[i], &contents, &size, error))
-        return false;
-      g_byte_array_append (blob->tables, (uint8_t *) contents, size);
+      if (!g_file_get_contents (paths[i], &contents, &size, NULL))
+        {
+          vm_fail (error, "can't open file %s: %s", paths[i], g_strerror (errno));
+          return NULL;
+        }
+      if (size > USER_TABLE_MAX - table->len)
+        {
+          vm_fail (error, "ACPI table file '%s' is too big", paths[i]);
+          return NULL;
+        }
+      g_byte_array_append (table, (uint8_t *) contents, size);
     }
-  if (blob->tables->len - offset < HEADER)
-    return vm_fail (error, "ACPI table file '%s' is shorter than a table header", file);
+  if (table->len < HEADER)
+    {
+      vm_fail (error, "ACPI table file '%s' is shorter than a table header", file);
+      return NULL;
+    }
 
   for (unsigned i = 0; i < G_N_ELEMENTS (fields); i++)
     {
       const char *value = vm_keyvals_get (options, fields[i].key);
-      uint8_t *at = blob->tables->data + offset + fields[i].at;
+      uint8_t *at = table->data + fields[i].at;
+      uint64_t number = 0;
 
       if (!value)
         continue;
       if (fields[i].number)
-        vm_store_le (at, strtoul (value, NULL, 0), fields[i].size);
+        {
+          if (!vm_keyvals_uint (options, fields[i].key, &number, (UINT64_C (1) << 8 * fields[i].size) - 1, error))
+            return NULL;
+          vm_store_le (at, number, fields[i].size);
+        }
       else
         {
           memset (at, 0, fields[i].size);
           memcpy (at, value, MIN (strlen (value), fields[i].size));
         }
     }
+  return g_steal_pointer (&table);
+}
+
+GPtrArray *
+vm_acpi_read_user_tables (const VmSettings *settings, GError **error)
+{
+  g_autoptr (GPtrArray) tables = g_ptr_array_new_with_free_func ((GDestroyNotify) g_byte_array_unref);
+
+  for (unsigned i = 0; i < settings->acpi_tables->len; i++)
+    {
+      GByteArray *table = read_user_table (settings->acpi_tables->pdata[i], error);
+
+      if (!table)
+        return NULL;
+      g_ptr_array_add (tables, table);
+    }
+  return g_steal_pointer (&tables);
+}
+
+static void
+acpi_add_user_table (VmAcpiBlob *blob, const GByteArray *table)
+{
+  uint32_t offset = blob->tables->len;
+
+  g_byte_array_append (blob->tables, table->data, table->len);
   blob->tables->data[offset + 9] = 0;
   vm_acpi_table_end (blob, offset);
   blob_list (blob, offset);
-  return true;
 }
 
 /* --- installation ------------------------------------------------------------------------------------- */
 
 bool
-vm_acpi_install (VmMachine *machine, VmFwCfg *fw, const VmAcpiPc *pc, GError **error)
+vm_acpi_install (VmFwCfg *fw, const VmAcpiPc *pc, GError **error)
 {
   VmAcpiBlob blob = { g_byte_array_new (), g_byte_array_new (), g_array_new (FALSE, FALSE, sizeof (uint32_t)) };
-  bool ok = true;
 
   loader_allocate (&blob, FILE_RSDP, 16, ZONE_FSEG);
   loader_allocate (&blob, FILE_TABLES, 64, ZONE_HIGH);
@@ -400,15 +445,15 @@ vm_acpi_install (VmMachine *machine, VmFwCfg *fw, const VmAcpiPc *pc, GError **e
     acpi_write_hpet (&blob, pc);
   acpi_write_waet (&blob, pc);
   vm_acpi_write_numa (&blob, pc);
-  for (unsigned i = 0; ok && i < machine->settings->acpi_tables->len; i++)
-    ok = acpi_add_user_table (&blob, machine->settings->acpi_tables->pdata[i], error);
+  for (unsigned i = 0; pc->user_tables && i < pc->user_tables->len; i++)
+    acpi_add_user_table (&blob, pc->user_tables->pdata[i]);
 
   uint32_t rsdt = acpi_write_rsdt (&blob, pc);
   GByteArray *rsdp = acpi_write_rsdp (&blob, pc, rsdt);
 
-  ok = ok && vm_fw_cfg_add_file (fw, FILE_TABLES, blob.tables->data, blob.tables->len, error)
-       && vm_fw_cfg_add_file (fw, FILE_RSDP, rsdp->data, rsdp->len, error)
-       && vm_fw_cfg_add_file (fw, FILE_LOADER, blob.script->data, blob.script->len, error);
+  bool ok = vm_fw_cfg_add_file (fw, FILE_TABLES, blob.tables->data, blob.tables->len, error)
+            && vm_fw_cfg_add_file (fw, FILE_RSDP, rsdp->data, rsdp->len, error)
+            && vm_fw_cfg_add_file (fw, FILE_LOADER, blob.script->data, blob.script->len, error);
   g_byte_array_unref (rsdp);
   g_byte_array_unref (blob.tables);
   g_byte_array_unref (blob.script);

@@ -20,17 +20,25 @@ typedef struct VmAcpiPc { /* what the board knows */
   bool     disable_s3, disable_s4;
   uint8_t  s4_value;
   const uint32_t *apic_ids;   /* of all possible processors */
-  unsigned n_cpus;            /* enabled ones come first */
+  const bool *cpu_present;    /* of those */
   unsigned n_possible;
+  uint32_t pci_slots;         /* a bit per slot of the root bus that can be used while the machine runs */
+  bool     cpu_hotplug;
+  unsigned memory_slots;
+  uint16_t pci_hotplug_base, cpu_hotplug_base, memory_hotplug_base;
+  uint8_t  gpe_pci, gpe_cpu, gpe_memory; /* general-purpose events */
   const struct VmNuma *numa;
   bool     hmat;
   uint64_t below_4g, above_4g; /* RAM */
   uint64_t device_memory_start, device_memory_size; /* where memory devices go; 0: nowhere */
+  const GPtrArray *user_tables;
   const char *oem_id, *oem_table_id; /* at most 6 and 8 characters */
 } VmAcpiPc;
 
+/* The tables of -acpitable: GByteArray *. */
+GPtrArray *vm_acpi_read_user_tables (const VmSettings *settings, GError **error);
 /* Builds everything and adds the fw_cfg files, once the board is whole. */
-bool vm_acpi_install (VmMachine *machine, VmFwCfg *fw, const VmAcpiPc *pc, GError **error);
+bool vm_acpi_install (VmFwCfg *fw, const VmAcpiPc *pc, GError **error);
 
 /* --- for the builders -------------------------------------------------------------------------------- */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The differentiated system description table of the i440FX PC: root bus, ISA devices, interrupt routing, sleep
  * states, processors. */
-#include "devices/acpi/acpi-tables.h"
+#include "devices/acpi/acpi-private.h"
 
 static void
 dsdt_ids (VmAml *aml, const char *hid)
@@ -299,31 +299,6 @@ dsdt_system_devices (VmAml *aml, const VmAcpiPc *pc)
   vm_aml_end (aml);
 }
 
-static void
-dsdt_processors (VmAml *aml, const VmAcpiPc *pc)
-{
-  vm_aml_scope_begin (aml, "\\_SB");
-  for (unsigned i = 0; i < pc->n_possible; i++)
-    {
-      g_autofree char *name = g_strdup_printf ("C%03X", i);
-
-      if (i < 255 && pc->apic_ids[i] < 255)
-        vm_aml_processor_begin (aml, name, i);
-      else
-        {
-          vm_aml_device_begin (aml, name);
-          vm_aml_name_string (aml, "_HID", "ACPI0007");
-          vm_aml_name_int (aml, "_UID", i);
-        }
-      vm_aml_method_begin (aml, "_STA", 0, false);
-      vm_aml_op (aml, VM_AML_RETURN);
-      vm_aml_int (aml, i < pc->n_cpus ? 15 : 0);
-      vm_aml_end (aml);
-      vm_aml_end (aml);
-    }
-  vm_aml_end (aml);
-}
-
 /* SLP_TYP values of the PIIX4 model: 0 off, 1 to RAM, the fw_cfg value to disk. */
 static void
 dsdt_sleep_state (VmAml *aml, const char *name, uint8_t type)
@@ -346,9 +321,11 @@ vm_acpi_write_dsdt (VmAml *aml, const VmAcpiPc *pc)
   dsdt_links (aml, pc);
   dsdt_routing (aml, pc);
   dsdt_system_devices (aml, pc);
-  dsdt_processors (aml, pc);
+  vm_acpi_write_processors (aml, pc);
+  vm_acpi_write_hotplug (aml, pc);
   vm_aml_scope_begin (aml, "\\_GPE");
   vm_aml_name_string (aml, "_HID", "ACPI0006");
+  vm_acpi_write_hotplug_events (aml, pc);
   vm_aml_end (aml);
   if (!pc->disable_s3)
     dsdt_sleep_state (aml, "\\_S3", 1);

@@ -11,7 +11,7 @@
     .name = "pc-i440fx-" #major "." #minor, .alias = (palias),                                    \
     .desc = "Standard PC (i440FX + PIIX, 1996)", .type = &vm_pc_i440fx_machine_type,              \
     .is_default = (palias) != NULL, .deprecated = (pdeprecated), .hotpluggable_cpus = true,       \
-    .numa_mem_supported = (major) * 100 + (minor) <= 500,                                         \
+    .numa_mem_supported = (major) * 100 + (minor) <= 500, .memory_slots = true,                   \
     .max_cpus = 255, .default_cpu = "qemu64-x86_64-cpu", .default_ram_id = "pc.ram",              \
     .default_vga = "std", .default_nic = "e1000", .default_drive_if = VM_IF_IDE,                  \
     .drive_units = { [VM_IF_IDE] = 2, [VM_IF_FLOPPY] = 2 }, .compat = (pcompat),                  \

@@ -3,6 +3,8 @@
  * 30h on, those that SeaBIOS documents. */
 #include "devices/board/pc.h"
 
+#include "devices/firmware/fw-cfg.h"
+
 enum {
   CMOS_SHUTDOWN = 0x0f, CMOS_FLOPPY_TYPES = 0x10, CMOS_EQUIPMENT = 0x14, CMOS_BASE_MEMORY = 0x15,
   CMOS_EXTENDED_MEMORY = 0x17, CMOS_EXTENDED_MEMORY_POST = 0x30, CMOS_MEMORY_ABOVE_16M = 0x34,
@@ -109,9 +111,17 @@ floppy_types (const VmPc *pc)
 }
 
 void
+vm_pc_count_cpus (VmPc *pc)
+{
+  unsigned n = MAX (vm_vcpu_set_count (pc->parent.vcpus), 1);
+
+  cmos_set (pc, CMOS_CPUS, MIN (n - 1, 255), 1);
+  vm_fw_cfg_add_u16 (pc->fw_cfg, VM_FW_CFG_NB_CPUS, (uint16_t) n);
+}
+
+void
 vm_pc_fill_cmos (VmPc *pc)
 {
-  const VmSettings *s = pc->parent.settings;
   uint64_t below = pc->below_4g, extended = below > VM_MIB ? (below - VM_MIB) / VM_KIB : 0;
   uint8_t equipment = EQUIPMENT_FPU | EQUIPMENT_MOUSE, types = floppy_types (pc);
   unsigned floppies = (types >> 4 ? 1 : 0) + (types & 15 ? 1 : 0);
@@ -121,7 +131,7 @@ vm_pc_fill_cmos (VmPc *pc)
   cmos_set (pc, CMOS_EXTENDED_MEMORY_POST, MIN (extended, 65535), 2);
   cmos_set (pc, CMOS_MEMORY_ABOVE_16M, below > 16 * VM_MIB ? MIN ((below - 16 * VM_MIB) / 65536, 65535) : 0, 2);
   cmos_set (pc, CMOS_MEMORY_ABOVE_4G, pc->above_4g / 65536, 3);
-  cmos_set (pc, CMOS_CPUS, MIN (s->smp.cpus - 1, 255), 1);
+  vm_pc_count_cpus (pc);
   cmos_set (pc, CMOS_FLOPPY_TYPES, types, 1);
   if (floppies > 0)
     equipment |= (uint8_t) (EQUIPMENT_FLOPPY | (floppies - 1) << 6);

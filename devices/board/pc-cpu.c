@@ -182,29 +182,55 @@ pc_set_topology (VmPc *pc, VmX86Cpu *cpu, uint32_t id)
 }
 
 static bool
-pc_make_cpu (VmPc *pc, const VmX86CpuOption *option, unsigned index, VmAddressSpace *smm_as, GError **error)
+pc_make_apic (VmPc *pc, VmX86Cpu *cpu, GError **error)
 {
-  VmMachine *machine = &pc->parent;
-  VmX86Cpu *cpu = (VmX86Cpu *) vm_machine_new_device (machine, option->type);
-  bool ok = true;
-
-  for (guint i = 0; ok && i < option->names->len; i++)
-    ok = vm_object_set (&cpu->parent.parent.parent, g_ptr_array_index (option->names, i),
-                        g_ptr_array_index (option->values, i), error);
-  pc_set_topology (pc, cpu, pc->apic_ids[index]);
-  cpu->memory_as = machine->env.memory_as;
-  cpu->smm_as = smm_as;
-  cpu->ferr_irq = vm_pc_irq (pc, 13, VM_PC_IRQ_FERR);
-  ok = ok && vm_machine_add_cpu (machine, &cpu->parent, error);
-  vm_object_unref (&cpu->parent.parent.parent);
-  if (!ok)
-    return false;
-  if (vm_x86_has (cpu, VM_X86_FEATURE_APIC) || machine->settings->smp.max_cpus > 1)
+  if (vm_x86_has (cpu, VM_X86_FEATURE_APIC) || pc->parent.settings->smp.max_cpus > 1)
     return pc->irqchip == VM_IRQCHIP_OFF ? pc_make_lapic (pc, cpu, cpu->model->apic_id, error)
                                          : pc_make_inner_lapic (pc, cpu, error);
   cpu->apic_ops = &plain_ops;
   cpu->apic = pc;
   return true;
+}
+
+bool
+vm_pc_attach_cpu (VmPc *pc, VmX86Cpu *cpu, unsigned index, GError **error)
+{
+  VmMachine *machine = &pc->parent;
+
+  pc_set_topology (pc, cpu, pc->apic_ids[index]);
+  cpu->memory_as = machine->env.memory_as;
+  cpu->smm_as = pc->smm_as;
+  cpu->ferr_irq = vm_pc_irq (pc, 13, VM_PC_IRQ_FERR);
+  /* Others than the first wait for a start-up message, which comes by the APIC. */
+  if (!vm_machine_add_cpu_at (machine, &cpu->parent, index, error) || !pc_make_apic (pc, cpu, error))
+    return false;
+  pc->cpus[index] = cpu;
+  if (vm_machine_is_running (machine))
+    vm_vcpu_set_resume (machine->vcpus);
+  return true;
+}
+
+void
+vm_pc_detach_cpu (VmPc *pc, VmX86Cpu *cpu)
+{
+  VmObject *apic = vm_object_child (&cpu->parent.parent.parent, "lapic");
+
+  if (apic)
+    vm_device_unrealize (VM_DEVICE (apic));
+}
+
+static bool
+pc_make_cpu (VmPc *pc, const VmX86CpuOption *option, unsigned index, GError **error)
+{
+  VmX86Cpu *cpu = (VmX86Cpu *) vm_machine_new_device (&pc->parent, option->type);
+  bool ok = true;
+
+  for (guint i = 0; ok && i < option->names->len; i++)
+    ok = vm_object_set (&cpu->parent.parent.parent, g_ptr_array_index (option->names, i),
+                        g_ptr_array_index (option->values, i), error);
+  ok = ok && vm_pc_attach_cpu (pc, cpu, index, error);
+  vm_object_unref (&cpu->parent.parent.parent);
+  return ok;
 }
 
 bool
@@ -218,6 +244,7 @@ vm_pc_make_cpus (VmPc *pc, VmAddressSpace *smm_as, GError **error)
 
   if (!option)
     return false;
+  pc->smm_as = smm_as;
   vm_lapic_bus_init (&pc->lapics, &pc->parent.env);
   if (accel->ops->irqchip && !accel->ops->irqchip->create (accel, &pc->irqchip, error))
     return false;
@@ -226,7 +253,7 @@ vm_pc_make_cpus (VmPc *pc, VmAddressSpace *smm_as, GError **error)
   for (unsigned i = 0; i < pc->n_possible; i++)
     pc->apic_ids[i] = pc_apic_id (smp, i);
   for (unsigned i = 0; i < MAX (smp->cpus, 1); i++)
-    if (!pc_make_cpu (pc, option, i, smm_as, error))
+    if (!pc_make_cpu (pc, option, i, error))
       return false;
   return true;
 }

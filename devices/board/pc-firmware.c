@@ -141,6 +141,13 @@ vm_pc_finish_fw_cfg (VmPc *pc, GError **error)
 
   if (!add_smbios (pc, error))
     return false;
+  if (pc->device_memory.memory)
+    {
+      uint8_t end[8];
+      vm_store_le64 (end, pc->device_memory_start + pc->device_memory.size);
+      if (!vm_fw_cfg_add_file (pc->fw_cfg, "etc/reserved-memory-end", end, sizeof end, error))
+        return false;
+    }
   return !order || !*order
          || vm_fw_cfg_add_file (pc->fw_cfg, "bootorder", order, strlen (order) + 1, error);
 }

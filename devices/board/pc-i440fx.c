@@ -25,6 +25,7 @@ typedef struct PcI440fx {
   VmI440fxHost  *host;
   VmPiix3       *piix3;
   VmPiix4Pm     *pm;
+  GPtrArray     *user_tables; /* of -acpitable; NULL until read */
 } PcI440fx;
 
 static bool
@@ -71,6 +72,8 @@ make_host (PcI440fx *self, GError **error)
   self->host->ram = machine->ram;
   self->host->low_ram = machine->low_ram;
   self->host->below_4g = pc->below_4g;
+  if (pc->device_memory.memory)
+    self->host->reserved_end = pc->device_memory_start + pc->device_memory.size;
   vm_object_add_child (&machine->parent, "i440fx", &self->host->parent.parent);
   ok = vm_device_realize (&self->host->parent, &machine->env, NULL, error);
   vm_object_unref (&self->host->parent.parent);
@@ -183,13 +186,17 @@ make_power_management (PcI440fx *self, GError **error)
   VmPc *pc = &self->parent;
 
   if (!acpi_is_on (pc))
-    return true;
+    {
+      vm_pc_serve_hotplug (pc, NULL, NULL);
+      return true;
+    }
   self->pm = (VmPiix4Pm *) new_function (self, &vm_piix4_pm_type);
   self->pm->smb_io_base = SMBUS_BASE;
   self->pm->smm_enabled = smm_is_on (pc);
   self->pm->sci = vm_pc_irq (pc, SCI_IRQ, VM_PC_IRQ_SCI);
   self->pm->smbus.irq = vm_pc_irq (pc, SCI_IRQ, VM_PC_IRQ_SMBUS);
   self->pm->smi = vm_pc_smi (pc);
+  vm_pc_serve_hotplug (pc, &self->pm->cpu_hotplug, self->pm->memory_hotplug_support ? &self->pm->memory_hotplug : NULL);
   if (!add_function (self, &self->pm->parent, SLOT_PIIX, FUNC_PM, error))
     return false;
   pc->parent.wakeup_supported = true;
@@ -246,27 +253,70 @@ find_device (VmMachine *machine, const char *type)
   return search.found;
 }
 
+/* Those that hold nothing, or something that may go. */
+static uint32_t
+hotplug_slots (const VmPciBus *bus)
+{
+  uint32_t slots = 0;
+
+  for (unsigned slot = 0; slot < VM_PCI_SLOTS; slot++)
+    {
+      const VmPciDevice *dev = bus->devices[VM_PCI_DEVFN (slot, 0)];
+
+      if (!dev || vm_device_class (&dev->parent)->hotpluggable)
+        slots |= UINT32_C (1) << slot;
+    }
+  return slots;
+}
+
 static bool
 install_acpi (PcI440fx *self, GError **error)
 {
   VmPc *pc = &self->parent;
   VmMachine *machine = &pc->parent;
   const VmPvpanic *panic = (const VmPvpanic *) find_device (machine, "pvpanic");
+  bool present[G_N_ELEMENTS (pc->cpus)];
   VmAcpiPc acpi = {
     .low_ram_top = pc->below_4g, .pm_base = 0x600, .gpe_base = VM_PIIX4_GPE_BASE, .sci_irq = SCI_IRQ,
     .has_hpet = pc->hpet, .has_fdc = find_device (machine, "isa-fdc") != NULL, .has_lpt = find_device (machine, "isa-parallel") != NULL,
     .has_i8042 = pc->i8042_wanted, .has_pvpanic = panic != NULL, .pvpanic_port = panic ? panic->ioport : 0,
     .piix3_devfn = VM_PCI_DEVFN (SLOT_PIIX, FUNC_ISA), .smm = smm_is_on (pc),
     .disable_s3 = self->pm->disable_s3, .disable_s4 = self->pm->disable_s4, .s4_value = self->pm->s4_val,
-    .apic_ids = pc->apic_ids, .n_cpus = machine->settings->smp.cpus, .n_possible = pc->n_possible,
+    .apic_ids = pc->apic_ids, .cpu_present = present, .user_tables = self->user_tables, .n_possible = pc->n_possible,
+    .pci_slots = self->pm->pci_hotplug.bus ? hotplug_slots (self->pm->pci_hotplug.bus) : 0,
+    .cpu_hotplug = pc->cpu_hotplug != NULL, .memory_slots = pc->memory_hotplug ? pc->memory_hotplug->n : 0,
+    .pci_hotplug_base = VM_PIIX4_PCI_HOTPLUG_BASE, .cpu_hotplug_base = VM_PIIX4_CPU_HOTPLUG_BASE,
+    .memory_hotplug_base = VM_PIIX4_MEM_HOTPLUG_BASE, .gpe_pci = VM_PIIX4_GPE_PCI_HOTPLUG,
+    .gpe_cpu = VM_PIIX4_GPE_CPU_HOTPLUG, .gpe_memory = VM_PIIX4_GPE_MEMORY_HOTPLUG,
+    .device_memory_start = pc->device_memory_start,
+    .device_memory_size = pc->device_memory.memory ? pc->device_memory.size : 0,
     .numa = machine->numa, .hmat = machine->hmat && machine->numa->n, .below_4g = pc->below_4g, .above_4g = pc->above_4g,
     .oem_id = pc->oem_id, .oem_table_id = pc->oem_table_id,
   };
 
+  for (unsigned i = 0; i < pc->n_possible; i++)
+    present[i] = pc->cpus[i] != NULL;
   for (guint i = 0; i < machine->serials->len; i++)
     acpi.n_serial += g_ptr_array_index (machine->serials, i) != NULL;
   vm_i440fx_hole64 (self->host, &acpi.hole64_start, &acpi.hole64_end);
-  return vm_acpi_install (machine, pc->fw_cfg, &acpi, error);
+  return vm_acpi_install (pc->fw_cfg, &acpi, error);
+}
+
+/* Processors that came or went are in the tables of the next start. */
+static void
+on_reset (VmMachine *machine, void *opaque)
+{
+  PcI440fx *self = (PcI440fx *) machine;
+  g_autoptr (GError) error = NULL;
+
+  if (self->user_tables && self->pm && !install_acpi (self, &error))
+    vm_report_warning ("firmware tables are incomplete: %s", error->message);
+}
+
+static void
+pc_i440fx_finalize (VmObject *obj)
+{
+  g_clear_pointer (&((PcI440fx *) obj)->user_tables, g_ptr_array_unref);
 }
 
 static void
@@ -288,7 +338,7 @@ make_parts (PcI440fx *self, GError **error)
   VmPc *pc = &self->parent;
 
   vm_pc_map_ram (pc);
-  return make_host (self, error)
+  return vm_pc_make_device_memory (pc, error) && make_host (self, error)
          && vm_pc_make_cpus (pc, smm_is_on (pc) ? &self->host->smm_as : NULL, error)
          && make_piix3 (self, error) && make_ioapic (self, error)
          && vm_pc_map_bios (pc, &self->host->pci_memory, BIOS_FILE, false, error)
@@ -308,6 +358,8 @@ vm_pc_i440fx_init (VmMachine *machine, GError **error)
 
   if (self->parent.smm == VM_ONOFFAUTO_ON && machine->accel->no_smm)
     return vm_fail (error, "System Management Mode not supported by this hypervisor.");
+  if (!(self->user_tables = vm_acpi_read_user_tables (s, error)))
+    return false;
   if (!make_parts (self, error) || !vm_pc_set_boot_order (machine, order, error))
     return false;
   machine->inject_nmi = vm_pc_inject_nmi;
@@ -316,10 +368,11 @@ vm_pc_i440fx_init (VmMachine *machine, GError **error)
   machine->set_boot_order = vm_pc_set_boot_order;
   vm_pc_watch_machine (&self->parent);
   vm_machine_watch (machine, VM_MACHINE_READY, on_ready, NULL);
+  vm_machine_watch (machine, VM_MACHINE_RESET, on_reset, NULL);
   return true;
 }
 
 const VmType vm_pc_i440fx_machine_type = {
   .name = "pc-i440fx-machine", .parent = &vm_pc_machine_type, .size = sizeof (PcI440fx),
-  .help = "Standard PC (i440FX + PIIX, 1996)",
+  .help = "Standard PC (i440FX + PIIX, 1996)", .finalize = pc_i440fx_finalize,
 };

@@ -39,6 +39,7 @@ pc_finalize (VmObject *obj)
   pc_destroy_region (&pc->ferr_port);
   pc_destroy_region (&pc->bios_low);
   pc_destroy_region (&pc->bios);
+  pc_destroy_region (&pc->device_memory);
   pc_destroy_region (&pc->ram_high);
   pc_destroy_region (&pc->ram_low);
   g_free (pc->bios_data);

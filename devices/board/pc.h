@@ -2,6 +2,7 @@
 /* What every PC has, whatever its chip set. */
 #pragma once
 
+#include "devices/acpi/hotplug.h"
 #include "devices/intc/i8259.h"
 #include "devices/intc/ioapic.h"
 #include "devices/timer/i8254.h"
@@ -14,6 +15,7 @@
 
 typedef struct VmFwCfg VmFwCfg;
 typedef struct VmPc    VmPc;
+typedef struct VmPcDimm VmPcDimm;
 
 /* Who may drive an interrupt line; each source is a wire of its own, or-ed into the line. */
 enum { VM_PC_IRQ_ISA, VM_PC_IRQ_PIRQ, VM_PC_IRQ_SCI, VM_PC_IRQ_HPET, VM_PC_IRQ_FERR, VM_PC_IRQ_SMBUS,
@@ -45,6 +47,16 @@ struct VmPc {
   unsigned    resets;           /* seen so far: -boot once */
   uint32_t    apic_ids[512];    /* of all possible processors, enabled ones first */
   unsigned    n_possible;
+  VmX86Cpu   *cpus[512];        /* in their places; NULL: not there */
+  bool        cpu_ejected[512]; /* the guest let it go; the loop takes it away */
+  VmAddressSpace *smm_as;       /* what processors see in SMM */
+  /* where memory modules go; no region, no slots: there are none */
+  VmRegion    device_memory;
+  uint64_t    device_memory_start, device_memory_limit; /* LIMIT: of all modules together */
+  VmPcDimm   *dimms[VM_ACPI_MAX_MEMORY_SLOTS];
+  /* of the power management chip; NULL: nothing comes or goes */
+  VmAcpiCpuHotplug    *cpu_hotplug;
+  VmAcpiMemoryHotplug *memory_hotplug;
   /* guest state that belongs to no chip */
   uint32_t    irq_levels[VM_PC_GSIS]; /* a bit per source */
   uint64_t    irq_count[VM_PC_GSIS];
@@ -62,9 +74,21 @@ void  vm_pc_inject_nmi (VmMachine *machine);
 
 /* pc-cpu.c */
 bool  vm_pc_make_cpus (VmPc *pc, VmAddressSpace *smm_as, GError **error);
+/* Gives a processor its place and its local APIC and starts its thread. */
+bool  vm_pc_attach_cpu (VmPc *pc, VmX86Cpu *cpu, unsigned index, GError **error);
+void  vm_pc_detach_cpu (VmPc *pc, VmX86Cpu *cpu); /* its local APIC goes */
 VmIrq vm_pc_smi (VmPc *pc);  /* to the first processor */
 VmIrq vm_pc_a20 (VmPc *pc);
 VmIrq vm_pc_plain_intr (VmPc *pc); /* of a processor without a local APIC */
+
+/* pc-hotplug.c: processors and memory modules; NULL: this board has none of the kind. */
+void  vm_pc_serve_hotplug (VmPc *pc, VmAcpiCpuHotplug *cpus, VmAcpiMemoryHotplug *memory);
+
+/* pc-dimm.c */
+bool  vm_pc_make_device_memory (VmPc *pc, GError **error);
+void  vm_pc_serve_dimms (VmPc *pc, VmAcpiMemoryHotplug *chip);
+bool  vm_pc_plug_dimm (VmPc *pc, VmDevice *dev, GError **error);
+bool  vm_pc_request_dimm_unplug (VmPc *pc, VmDevice *dev, GError **error);
 
 /* pc-memory.c */
 void  vm_pc_map_ram (VmPc *pc);
@@ -82,6 +106,7 @@ bool  vm_pc_add_vga (VmPc *pc, VmBus *bus, bool pci, GError **error);
 
 /* pc-cmos.c */
 void  vm_pc_fill_cmos (VmPc *pc);
+void  vm_pc_count_cpus (VmPc *pc); /* firmware waits for as many */
 bool  vm_pc_set_boot_order (VmMachine *machine, const char *order, GError **error);
 void  vm_pc_watch_machine (VmPc *pc);
 

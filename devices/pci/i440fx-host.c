@@ -79,7 +79,7 @@ vm_i440fx_hole64 (VmI440fxHost *host, uint64_t *start, uint64_t *end)
   uint64_t ram = host->ram ? host->ram->size : 0;
   uint64_t above = ram > host->below_4g ? ram - host->below_4g : 0;
 
-  *start = VM_ALIGN_UP (4 * VM_GIB + above, VM_GIB);
+  *start = VM_ALIGN_UP (MAX (4 * VM_GIB + above, host->reserved_end), VM_GIB);
   *end = *start + MAX (host->pci_hole64_size, VM_GIB) - 1;
 }
 

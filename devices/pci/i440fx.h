@@ -15,6 +15,7 @@ typedef struct VmI440fxHost {
   bool     x_pci_hole64_fix, x_config_reg_migration_enabled, bypass_iommu;
   /* wiring, set before realize */
   VmRegion *ram;           /* main memory; may be NULL */
+  uint64_t reserved_end;   /* of what comes after RAM, before PCI devices above 4 GiB; 0: nothing */
   VmRegion *low_ram;       /* the RAM behind its first MiB; NULL: it is that itself */
   /* Byte accesses to port CF9, which lies inside CONFADD: the reset control of the ISA bridge. */
   const VmRegionOps *cf9;

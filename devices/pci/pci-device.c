@@ -362,12 +362,9 @@ static void
 pci_bus_unrealize (VmDevice *vmdev)
 {
   VmPciDevice *dev = VM_PCI_DEVICE (vmdev);
-  VmPciBus *bus = vm_pci_bus (dev);
 
   if (!dev->config)
     return;
-  if (vmdev->realized && bus->unplugged)
-    bus->unplugged (bus->hotplug_opaque, dev);
   vm_pci_set_irq (dev, 0);
   for (unsigned n = 0; n < VM_PCI_N_BARS; n++)
     if (dev->bar[n].region)

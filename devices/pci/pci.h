@@ -97,10 +97,7 @@ struct VmPciBus {
   const VmPciRouting *routing; /* root only */
   void        *routing_opaque;
   uint32_t     line_count[16]; /* root only: raised pins per line */
-  /* Hot-plug controller of the bus (ACPI, SHPC): told after a device came and before it goes. */
-  void (*plugged) (void *opaque, VmPciDevice *dev);
-  void (*unplugged) (void *opaque, VmPciDevice *dev);
-  void *hotplug_opaque;
+  void        *hotplug_opaque; /* of who serves parent.plugged and parent.request_unplug: ACPI, SHPC */
 };
 #define VM_PCI_BUS(bus) ((VmPciBus *) (bus))
 

@@ -363,9 +363,37 @@ pm_reset (VmDevice *dev, VmResetKind kind)
   self->apm_control = self->apm_status = 0;
   vm_timer_cancel (&self->overflow);
   vm_piix4_smbus_reset (&self->smbus);
+  vm_acpi_pci_hotplug_reset (&self->pci_hotplug);
+  vm_acpi_cpu_hotplug_reset (&self->cpu_hotplug);
+  vm_acpi_memory_hotplug_reset (&self->memory_hotplug);
   pm_init_config (self);
   pm_update_mappings (self);
   pm_update_sci (self);
+}
+
+static void
+pm_hotplug_event (void *opaque, int n, int level)
+{
+  vm_piix4_pm_raise_gpe (opaque, (unsigned) n);
+}
+
+static void
+pm_make_hotplug (VmPiix4Pm *self, VmEnv *env)
+{
+  const VmIrq event = { .func = pm_hotplug_event, .opaque = self };
+
+  self->pci_hotplug.event = self->cpu_hotplug.event = self->memory_hotplug.event = event;
+  self->pci_hotplug.event.n = VM_PIIX4_GPE_PCI_HOTPLUG;
+  self->cpu_hotplug.event.n = VM_PIIX4_GPE_CPU_HOTPLUG;
+  self->memory_hotplug.event.n = VM_PIIX4_GPE_MEMORY_HOTPLUG;
+  if (self->acpi_root_pci_hotplug)
+    vm_acpi_pci_hotplug_serve (&self->pci_hotplug, vm_pci_bus (&self->parent));
+  if (self->acpi_root_pci_hotplug || self->acpi_pci_hotplug_with_bridge_support)
+    vm_acpi_pci_hotplug_init (&self->pci_hotplug, env, VM_PIIX4_PCI_HOTPLUG_BASE);
+  if (self->cpu_hotplug.n)
+    vm_acpi_cpu_hotplug_init (&self->cpu_hotplug, env, VM_PIIX4_CPU_HOTPLUG_BASE);
+  if (self->memory_hotplug.n)
+    vm_acpi_memory_hotplug_init (&self->memory_hotplug, env, VM_PIIX4_MEM_HOTPLUG_BASE);
 }
 
 static bool
@@ -383,6 +411,7 @@ pm_realize (VmDevice *dev, GError **error)
   vm_region_add (env->system_io, VM_PIIX4_SMI_COMMAND, &self->apm_io);
   vm_timer_init (&self->overflow, env->clocks, VM_CLOCK_VIRTUAL, pm_overflow, self);
   vm_i2c_bus_init (&self->smbus.bus, dev, "i2c");
+  pm_make_hotplug (self, env);
   pm_init_config (self);
   return true;
 }
@@ -397,6 +426,12 @@ pm_unrealize (VmDevice *dev)
   vm_region_destroy (&self->gpe_io);
   vm_region_destroy (&self->apm_io);
   vm_region_destroy (&self->smb_io);
+  if (self->pci_hotplug.io.memory)
+    vm_acpi_pci_hotplug_destroy (&self->pci_hotplug);
+  if (self->cpu_hotplug.n)
+    vm_acpi_cpu_hotplug_destroy (&self->cpu_hotplug);
+  if (self->memory_hotplug.n)
+    vm_acpi_memory_hotplug_destroy (&self->memory_hotplug);
 }
 
 static bool
@@ -414,9 +449,10 @@ static const VmProp pm_props[] = {
   VM_PROP ("disable_s3", VmPiix4Pm, disable_s3, 0, "1: no suspend to RAM"),
   VM_PROP ("disable_s4", VmPiix4Pm, disable_s4, 0, "1: no suspend to disk"),
   VM_PROP ("s4_val", VmPiix4Pm, s4_val, 2, "sleep type that stands for S4"),
-  VM_PROP ("acpi-pci-hotplug-with-bridge-support", VmPiix4Pm, acpi_pci_hotplug_with_bridge_support, true, "on/off"),
-  VM_PROP ("acpi-root-pci-hotplug", VmPiix4Pm, acpi_root_pci_hotplug, true, "on/off"),
-  VM_PROP ("memory-hotplug-support", VmPiix4Pm, memory_hotplug_support, true, "on/off"),
+  VM_PROP ("acpi-pci-hotplug-with-bridge-support", VmPiix4Pm, acpi_pci_hotplug_with_bridge_support, true,
+           "the hot-plug registers are there even without slots on the root bus"),
+  VM_PROP ("acpi-root-pci-hotplug", VmPiix4Pm, acpi_root_pci_hotplug, true, "devices of the root bus may come and go"),
+  VM_PROP ("memory-hotplug-support", VmPiix4Pm, memory_hotplug_support, true, "memory modules may come and go"),
   VM_PROP ("smm-compat", VmPiix4Pm, smm_compat, false, "on: SMI by the command port is enabled at reset"),
   VM_PROP ("smm-enabled", VmPiix4Pm, smm_enabled, false, "the processors have system management mode"),
   VM_PROP ("x-not-migrate-acpi-index", VmPiix4Pm, x_not_migrate_acpi_index, false, "on/off"),
@@ -431,6 +467,9 @@ static const VmField pm_state[] = {
   VM_FIELD (VmPiix4Pm, global_enable), VM_FIELD (VmPiix4Pm, global_control),
   VM_FIELD (VmPiix4Pm, device_control), VM_FIELD (VmPiix4Pm, gpo), VM_FIELD (VmPiix4Pm, apm_control),
   VM_FIELD (VmPiix4Pm, apm_status), VM_FIELD_EMBED (VmPiix4Pm, smbus, vm_piix4_smbus_state),
+  VM_FIELD_EMBED (VmPiix4Pm, pci_hotplug, vm_acpi_pci_hotplug_state),
+  VM_FIELD_EMBED (VmPiix4Pm, cpu_hotplug, vm_acpi_cpu_hotplug_state),
+  VM_FIELD_EMBED (VmPiix4Pm, memory_hotplug, vm_acpi_memory_hotplug_state),
   VM_FIELD_TIMER_OF (VmPiix4Pm, overflow),
   { 0 }
 };

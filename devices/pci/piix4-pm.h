@@ -2,6 +2,7 @@
 /* Function 3 of the PIIX4: ACPI registers, SMI command port, SMBus host. */
 #pragma once
 
+#include "devices/acpi/hotplug.h"
 #include "devices/i2c/piix4-smbus.h"
 #include "devices/pci/pci.h"
 
@@ -27,6 +28,10 @@ typedef struct VmPiix4Pm {
   VmIrq    sci, smi;
   VmRegion pm_io, gpe_io, apm_io, smb_io;
   VmPiix4Smbus smbus;
+  /* Served here because their events are; the board wires their other ends before realize. */
+  VmAcpiPciHotplug    pci_hotplug;
+  VmAcpiCpuHotplug    cpu_hotplug;
+  VmAcpiMemoryHotplug memory_hotplug;
   /* guest state */
   uint16_t pm_status, pm_enable, pm_control;
   uint16_t gp_status, gp_enable;      /* of the chip itself, PMBA + C */

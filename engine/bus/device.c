@@ -217,6 +217,8 @@ vm_device_realize (VmDevice *dev, VmEnv *env, VmBus *bus, GError **error)
       dev->parent.frozen = true;
       if (dev->hotplugged)
         vm_device_reset (dev, VM_RESET_COLD);
+      if (dev->hotplugged && bus && bus->plugged)
+        bus->plugged (bus, dev);
     }
   else
     vm_object_remove_child (&dev->parent);

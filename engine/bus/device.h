@@ -94,6 +94,8 @@ struct VmBus {
   /* Checks an address and claims it; may fail. NULL: anything goes. */
   bool (*attach) (VmBus *bus, VmDevice *dev, GError **error);
   void (*detach) (VmBus *bus, VmDevice *dev);
+  /* A hot-plugged device is whole and reset: the guest may be told. NULL: nothing to tell. */
+  void (*plugged) (VmBus *bus, VmDevice *dev);
   /* Asks the guest to let go (ACPI, PCIe button); NULL: unplug at once. */
   void (*request_unplug) (VmBus *bus, VmDevice *dev);
   char *(*device_path) (VmBus *bus, VmDevice *dev); /* "ide@1,1": for bootorder */

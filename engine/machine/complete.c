@@ -288,8 +288,8 @@ vm_settings_complete (VmSettings *settings, const VmBoard *board, const VmTypeLi
     settings->ram_size = board->default_ram_size ? board->default_ram_size : 128 * VM_MIB;
   if (!settings->max_ram_size)
     settings->max_ram_size = settings->ram_size;
-  if (settings->ram_slots || settings->max_ram_size > settings->ram_size)
-    return vm_fail (error, "-m slots= and maxmem=: not available in this build");
+  if (!board->memory_slots && (settings->ram_slots || settings->max_ram_size > settings->ram_size))
+    return vm_fail (error, "\"-memory 'slots|maxmem'\" is not supported by: %s", board->name);
   return complete_smp (settings, board, error) && complete_drives (settings, board, error)
          && complete_vga (settings, board, types, error);
 }

@@ -74,6 +74,7 @@ typedef struct VmBoard
   VmDriveIf default_drive_if;
   unsigned drive_units[VM_IF_N]; /* units a bus of that interface has: ide 2, floppy 2; 0: none such */
   bool numa_mem_supported;       /* -numa node,mem= */
+  bool memory_slots;             /* -m slots= and maxmem= */
   bool no_serial, no_parallel, no_floppy, no_cdrom; /* not among its default devices */
   /* Tables from the newest to the oldest release this version must look like; each ends with { 0 }, the list
    * with NULL. An older release's value wins. */
@@ -100,6 +101,23 @@ typedef void (*VmMachineFunc) (VmMachine *machine, void *opaque);
 
 /* What the machine tells the monitor: QMP events. DATA_JSON is an object's text or NULL. */
 typedef void (*VmEventSink) (void *opaque, const char *name, const char *data_json);
+
+/* A memory module, and what the guest's ACPI code said about a place for one or for a processor. */
+typedef struct VmMemoryDeviceInfo
+{
+  VmDevice *dev;
+  uint64_t addr, size;
+  int slot;
+  unsigned node;
+  const VmObject *memdev;
+} VmMemoryDeviceInfo;
+typedef struct VmHotplugSlotInfo
+{
+  VmDevice *dev; /* NULL: empty */
+  bool cpu;      /* else a memory module's */
+  unsigned slot;
+  uint32_t source, status; /* of the last _OST */
+} VmHotplugSlotInfo;
 
 struct VmMachine
 {
@@ -140,6 +158,14 @@ struct VmMachine
   bool (*set_boot_order) (VmMachine *machine, const char *order, GError **error);
   void (*set_irq) (VmMachine *machine, unsigned n, int level); /* drives a line as an ISA device would */
   uint64_t (*plugged_memory) (VmMachine *machine, int node); /* bytes in memory devices; NODE -1: all. NULL: none */
+  /* Realizes a device without a bus that the user plugs; *MINE: whether the board has a place for such. NULL: none. */
+  bool (*plug) (VmMachine *machine, VmDevice *dev, bool *mine, GError **error);
+  /* Asks the guest to let such a device go. NULL: none can. */
+  bool (*request_unplug) (VmMachine *machine, VmDevice *dev, GError **error);
+  void (*foreach_memory_device) (VmMachine *machine, void (*func) (const VmMemoryDeviceInfo *info, void *opaque),
+                                 void *opaque);
+  void (*foreach_hotplug_slot) (VmMachine *machine, void (*func) (const VmHotplugSlotInfo *info, void *opaque),
+                                void *opaque);
   void *board_data;
   /* Hears of every change of the board's interrupt lines, when set: qtest. */
   void (*irq_tap) (void *opaque, unsigned n, int level);
@@ -186,6 +212,11 @@ VmDevice *vm_machine_new_device (VmMachine *machine, const VmType *type);
 VmDevice *vm_machine_add_device (VmMachine *machine, const VmType *type, VmBus *bus, GError **error);
 /* What -device and device_add do: type by name, bus by name or family, properties, realize. */
 VmDevice *vm_machine_plug (VmMachine *machine, const VmDeviceSpec *spec, GError **error);
+/* Takes a plugged device away at once and says so: DEVICE_DELETED. */
+void vm_machine_unplug (VmMachine *machine, VmDevice *dev);
+/* The same for a processor; INDEX is its place, which others that came and went do not change. */
+bool vm_machine_add_cpu_at (VmMachine *machine, VmVcpu *vcpu, unsigned index, GError **error);
+void vm_machine_remove_cpu (VmMachine *machine, VmVcpu *vcpu); /* engine loop only: waits for its thread */
 /* Realizes the processor, adds it to the set and to those that are reset. */
 bool vm_machine_add_cpu (VmMachine *machine, VmVcpu *vcpu, GError **error);
 

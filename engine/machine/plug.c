@@ -81,7 +81,13 @@ vm_machine_add_device (VmMachine *m, const VmType *type, VmBus *bus, GError **er
 bool
 vm_machine_add_cpu (VmMachine *m, VmVcpu *vcpu, GError **error)
 {
-  vcpu->index = vm_vcpu_set_count (m->vcpus);
+  return vm_machine_add_cpu_at (m, vcpu, vm_vcpu_set_count (m->vcpus), error);
+}
+
+bool
+vm_machine_add_cpu_at (VmMachine *m, VmVcpu *vcpu, unsigned index, GError **error)
+{
+  vcpu->index = index;
   if (!vm_device_realize (&vcpu->parent, &m->env, NULL, error))
     return false;
   if (!vm_vcpu_set_add (m->vcpus, vcpu, error))
@@ -91,6 +97,13 @@ vm_machine_add_cpu (VmMachine *m, VmVcpu *vcpu, GError **error)
     }
   g_ptr_array_add (m->cpus_to_reset, vcpu);
   return true;
+}
+
+void
+vm_machine_remove_cpu (VmMachine *m, VmVcpu *vcpu)
+{
+  g_ptr_array_remove (m->cpus_to_reset, vcpu);
+  vm_vcpu_set_remove (m->vcpus, vcpu);
 }
 
 /* --- what the user plugs --- */
@@ -174,6 +187,27 @@ join_peripherals (VmMachine *m, VmDevice *dev, const char *id)
     }
 }
 
+static bool
+realize_plugged (VmMachine *m, VmDevice *dev, VmBus *bus, GError **error)
+{
+  bool mine = false, ok = !bus && m->plug && m->plug (m, dev, &mine, error);
+
+  return mine ? ok : vm_device_realize (dev, &m->env, bus, error);
+}
+
+void
+vm_machine_unplug (VmMachine *m, VmDevice *dev)
+{
+  g_autofree char *path = vm_object_path (&dev->parent);
+  g_autofree char *id = g_strdup (vm_device_user_id (dev));
+
+  vm_device_unrealize (dev);
+  if (id)
+    vm_machine_emit (m, "DEVICE_DELETED", "{\"device\": \"%s\", \"path\": \"%s\"}", id, path);
+  else
+    vm_machine_emit (m, "DEVICE_DELETED", "{\"path\": \"%s\"}", path);
+}
+
 VmDevice *
 vm_machine_plug (VmMachine *m, const VmDeviceSpec *spec, GError **error)
 {
@@ -191,7 +225,7 @@ vm_machine_plug (VmMachine *m, const VmDeviceSpec *spec, GError **error)
   dev->hotplugged = m->priv->devices_made;
   join_peripherals (m, dev, spec->id);
   bool ok = (!m->priv->globals_bad->len || vm_fail (error, "%s", (char *) g_ptr_array_index (m->priv->globals_bad, 0)))
-            && set_props (dev, spec->props, error) && vm_device_realize (dev, &m->env, bus, error);
+            && set_props (dev, spec->props, error) && realize_plugged (m, dev, bus, error);
   g_ptr_array_set_size (m->priv->globals_bad, 0);
   if (!ok && dev->parent.parent)
     vm_object_remove_child (&dev->parent);

@@ -269,7 +269,9 @@ vm_hmp_info_mtree (VmMonitor *mon, const VmHmpArgs *args)
 void
 vm_hmp_info_memory_size (VmMonitor *mon, const VmHmpArgs *args)
 {
-  vm_monitor_printf (mon, "base memory: %" G_GUINT64_FORMAT "\nplugged memory: 0\n", mon->machine->ram_size);
+  VmMachine *m = mon->machine;
+  vm_monitor_printf (mon, "base memory: %" G_GUINT64_FORMAT "\nplugged memory: %" G_GUINT64_FORMAT "\n", m->ram_size,
+                     m->plugged_memory ? m->plugged_memory (m, -1) : 0);
 }
 
 static void

@@ -229,11 +229,24 @@ vm_qmp_query_cpus_fast (VmMonitor *mon, GError **error)
   return list;
 }
 
+/* In the place of that number, which others that came and went do not change. */
+static VmVcpu *
+vcpu_in_place (const VmMachine *m, unsigned place)
+{
+  for (unsigned i = 0; i < vm_vcpu_set_count (m->vcpus); i++)
+    {
+      VmVcpu *vcpu = vm_vcpu_set_get (m->vcpus, i);
+      if (vcpu->index == place)
+        return vcpu;
+    }
+  return NULL;
+}
+
 GPtrArray *
 vm_qmp_query_hotpluggable_cpus (VmMonitor *mon, GError **error)
 {
   const VmSmp *smp = &mon->machine->settings->smp;
-  unsigned n = vm_vcpu_set_count (mon->machine->vcpus);
+  const VmVcpu *first = vm_vcpu_set_get (mon->machine->vcpus, 0);
   GPtrArray *list = g_ptr_array_new ();
 
   if (!mon->machine->board->hotpluggable_cpus)
@@ -245,8 +258,8 @@ vm_qmp_query_hotpluggable_cpus (VmMonitor *mon, GError **error)
   for (unsigned i = smp->max_cpus; i-- > 0;)
     {
       VmqHotpluggableCPU *info = g_new0 (VmqHotpluggableCPU, 1);
-      VmVcpu *vcpu = i < n ? vm_vcpu_set_get (mon->machine->vcpus, i) : NULL;
-      info->type = g_strdup (vcpu ? vcpu->parent.parent.type->name : mon->machine->board->default_cpu);
+      VmVcpu *vcpu = vcpu_in_place (mon->machine, i);
+      info->type = g_strdup (first ? first->parent.parent.type->name : mon->machine->board->default_cpu);
       info->vcpus_count = 1;
       info->props = place_of (mon->machine, i);
       info->qom_path = vcpu ? vm_object_path (&vcpu->parent.parent) : NULL;
@@ -264,6 +277,7 @@ vm_qmp_query_memory_size_summary (VmMonitor *mon, GError **error)
 
   info->base_memory = mon->machine->ram_size;
   info->has_plugged_memory = true;
+  info->plugged_memory = mon->machine->plugged_memory ? mon->machine->plugged_memory (mon->machine, -1) : 0;
   return info;
 }
 

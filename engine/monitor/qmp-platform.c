@@ -6,16 +6,58 @@
 
 /* --- memory modules and the places they go to --- */
 
+static void
+add_memory_device (const VmMemoryDeviceInfo *info, void *opaque)
+{
+  VmqMemoryDeviceInfo *entry = g_new0 (VmqMemoryDeviceInfo, 1);
+  VmqPCDIMMDeviceInfoWrapper *wrapper = g_new0 (VmqPCDIMMDeviceInfoWrapper, 1);
+  VmqPCDIMMDeviceInfo *data = g_new0 (VmqPCDIMMDeviceInfo, 1);
+
+  data->id = g_strdup (vm_device_user_id (info->dev));
+  data->addr = (int64_t) info->addr;
+  data->size = (int64_t) info->size;
+  data->slot = info->slot;
+  data->node = info->node;
+  data->memdev = vm_object_path (info->memdev);
+  data->hotplugged = info->dev->hotplugged;
+  data->hotpluggable = true;
+  wrapper->data = data;
+  entry->type = VMQ_MEMORY_DEVICE_INFO_KIND_DIMM;
+  entry->u.dimm = wrapper;
+  g_ptr_array_add (opaque, entry);
+}
+
+static void
+add_slot (const VmHotplugSlotInfo *info, void *opaque)
+{
+  VmqACPIOSTInfo *entry = g_new0 (VmqACPIOSTInfo, 1);
+
+  entry->device = info->dev ? g_strdup (vm_device_user_id (info->dev)) : NULL;
+  entry->slot = g_strdup_printf ("%u", info->slot);
+  entry->slot_type = info->cpu ? VMQ_ACPI_SLOT_TYPE_CPU : VMQ_ACPI_SLOT_TYPE_DIMM;
+  entry->source = info->source;
+  entry->status = info->status;
+  g_ptr_array_add (opaque, entry);
+}
+
 GPtrArray *
 vm_qmp_query_memory_devices (VmMonitor *mon, GError **error)
 {
-  return g_ptr_array_new (); /* no type of this build is one */
+  GPtrArray *list = g_ptr_array_new ();
+
+  if (mon->machine->foreach_memory_device)
+    mon->machine->foreach_memory_device (mon->machine, add_memory_device, list);
+  return list;
 }
 
 GPtrArray *
 vm_qmp_query_acpi_ospm_status (VmMonitor *mon, GError **error)
 {
-  return g_ptr_array_new (); /* no board has places for them */
+  GPtrArray *list = g_ptr_array_new ();
+
+  if (mon->machine->foreach_hotplug_slot)
+    mon->machine->foreach_hotplug_slot (mon->machine, add_slot, list);
+  return list;
 }
 
 static bool

@@ -399,6 +399,8 @@ vm_qmp_device_del (VmMonitor *mon, const VmqDeviceDelArg *args, GError **error)
   const VmDeviceClass *klass = vm_device_class (dev);
   if (!klass || !klass->hotpluggable)
     return vm_fail (error, "Device '%s' does not support hotplugging", obj->type->name);
+  if (!dev->bus && mon->machine->request_unplug)
+    return mon->machine->request_unplug (mon->machine, dev, error);
   if (!dev->bus || !dev->bus->hotplug)
     return vm_fail (error, "Bus '%s' does not support hotplugging", dev->bus ? dev->bus->name : "main-system-bus");
   if (dev->bus->request_unplug)
@@ -409,12 +411,6 @@ vm_qmp_device_del (VmMonitor *mon, const VmqDeviceDelArg *args, GError **error)
       dev->bus->request_unplug (dev->bus, dev);
       return true;
     }
-  g_autofree char *path = vm_object_path (obj);
-  g_autofree char *id = g_strdup (vm_device_user_id (dev));
-  vm_device_unrealize (dev);
-  if (id)
-    vm_machine_emit (mon->machine, "DEVICE_DELETED", "{\"device\": \"%s\", \"path\": \"%s\"}", id, path);
-  else
-    vm_machine_emit (mon->machine, "DEVICE_DELETED", "{\"path\": \"%s\"}", path);
+  vm_machine_unplug (mon->machine, dev);
   return true;
 }

@@ -7,3 +7,14 @@ vm_machine_find_file (VmMachine *machine, const char *name)
 {
   return g_strdup (name);
 }
+
+void
+vm_machine_unplug (VmMachine *machine, VmDevice *dev)
+{
+  vm_device_unrealize (dev);
+}
+
+void
+vm_machine_emit (VmMachine *machine, const char *name, const char *format, ...)
+{
+}
