@@ -10,7 +10,7 @@
 #define FILE_LOADER "etc/table-loader"
 
 enum { HEADER = 36, FACS_SIZE = 64, LOADER_ENTRY = 128, LOADER_NAME = 56 };
-enum { CMD_ALLOCATE = 1, CMD_ADD_POINTER = 2, CMD_ADD_CHECKSUM = 3 };
+enum { CMD_ALLOCATE = 1, CMD_ADD_POINTER = 2, CMD_ADD_CHECKSUM = 3, CMD_WRITE_POINTER = 4 };
 enum { ZONE_HIGH = 1, ZONE_FSEG = 2 };
 enum { FADT_WBINVD = 1 << 0, FADT_PROC_C1 = 1 << 2, FADT_SLP_BUTTON = 1 << 5, FADT_RTC_S4 = 1 << 7,
        FADT_APIC_CLUSTER = 1 << 18 };
@@ -71,17 +71,38 @@ loader_checksum (VmAcpiBlob *blob, const char *file, uint32_t at, uint32_t start
   loader_entry (blob, entry, 72);
 }
 
-void
-vm_acpi_add_pointer (VmAcpiBlob *blob, const char *in_file, uint32_t at, unsigned size)
+static void
+loader_pointer (VmAcpiBlob *blob, const char *in_file, uint32_t at, const char *to_file, unsigned size)
 {
   uint8_t entry[LOADER_ENTRY] = { 0 };
 
   vm_store_le32 (entry, CMD_ADD_POINTER);
   g_strlcpy ((char *) entry + 4, in_file, LOADER_NAME);
-  g_strlcpy ((char *) entry + 60, FILE_TABLES, LOADER_NAME);
+  g_strlcpy ((char *) entry + 60, to_file, LOADER_NAME);
   vm_store_le32 (entry + 116, at);
-  entry[120] = size;
+  entry[120] = (uint8_t) size;
   loader_entry (blob, entry, 121);
+}
+
+void
+vm_acpi_add_pointer (VmAcpiBlob *blob, const char *in_file, uint32_t at, unsigned size)
+{
+  loader_pointer (blob, in_file, at, FILE_TABLES, size);
+}
+
+/* The AML learns where the page with the identifier is, and so do we. */
+static void
+acpi_add_generation_id (VmAcpiBlob *blob, uint32_t at)
+{
+  uint8_t entry[LOADER_ENTRY] = { 0 };
+
+  loader_allocate (blob, VM_ACPI_GENERATION_FILE, 4096, ZONE_HIGH);
+  loader_pointer (blob, FILE_TABLES, at, VM_ACPI_GENERATION_FILE, 4);
+  vm_store_le32 (entry, CMD_WRITE_POINTER);
+  g_strlcpy ((char *) entry + 4, VM_ACPI_GENERATION_ADDR, LOADER_NAME);
+  g_strlcpy ((char *) entry + 60, VM_ACPI_GENERATION_FILE, LOADER_NAME);
+  entry[124] = 8;
+  loader_entry (blob, entry, 125);
 }
 
 uint32_t
@@ -132,7 +153,9 @@ acpi_write_dsdt_table (VmAcpiBlob *blob, const VmAcpiPc *pc)
   VmAml *aml = vm_aml_new ();
   uint32_t offset = vm_acpi_table_begin (blob, pc, "DSDT", 1);
 
-  vm_acpi_write_dsdt (aml, pc);
+  unsigned generation_at = vm_acpi_write_dsdt (aml, pc);
+  if (generation_at)
+    acpi_add_generation_id (blob, blob->tables->len + generation_at);
   g_byte_array_append (blob->tables, aml->bytes->data, aml->bytes->len);
   vm_aml_free (aml);
   vm_acpi_table_end (blob, offset);

@@ -31,6 +31,7 @@ typedef struct VmAcpiPc { /* what the board knows */
   bool     hmat;
   uint64_t below_4g, above_4g; /* RAM */
   uint64_t device_memory_start, device_memory_size; /* where memory devices go; 0: nowhere */
+  bool     has_generation_id;
   const GPtrArray *user_tables;
   const char *oem_id, *oem_table_id; /* at most 6 and 8 characters */
 } VmAcpiPc;
@@ -49,10 +50,16 @@ typedef struct VmAcpiBlob {
 } VmAcpiBlob;
 
 /* Opens a table with its 36-byte header; returns its offset. Patch the rest by offset: pointers may move. */
+/* The file with the generation identifier, as the linker script and vmgenid know it. */
+#define VM_ACPI_GENERATION_FILE   "etc/vmgenid_guid"
+#define VM_ACPI_GENERATION_ADDR   "etc/vmgenid_addr"
+#define VM_ACPI_GENERATION_OFFSET 40
+
 uint32_t vm_acpi_table_begin (VmAcpiBlob *blob, const VmAcpiPc *pc, const char *signature, uint8_t revision);
 /* Fills in the length and orders the checksum. */
 void     vm_acpi_table_end (VmAcpiBlob *blob, uint32_t offset);
 /* The SIZE bytes at AT hold an offset in the tables; firmware adds their address. */
 void     vm_acpi_add_pointer (VmAcpiBlob *blob, const char *in_file, uint32_t at, unsigned size);
 
-void     vm_acpi_write_dsdt (VmAml *aml, const VmAcpiPc *pc);
+/* Where in it the address of the generation identifier's page belongs, 4 bytes; 0: nowhere. */
+unsigned vm_acpi_write_dsdt (VmAml *aml, const VmAcpiPc *pc);

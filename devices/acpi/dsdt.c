@@ -312,9 +312,45 @@ dsdt_sleep_state (VmAml *aml, const char *name, uint8_t type)
   vm_aml_end (aml);
 }
 
-void
+/* The device of Microsoft's "Virtual Machine Generation ID". Returns where firmware writes the page's address. */
+static unsigned
+dsdt_generation_id (VmAml *aml)
+{
+  vm_aml_name_int (aml, "\\VGIA", UINT32_C (1) << 31); /* outside of all packages: it does not move any more */
+  unsigned at = aml->bytes->len - 4;
+
+  vm_store_le32 (aml->bytes->data + at, 0);
+  vm_aml_scope_begin (aml, "\\_SB");
+  vm_aml_device_begin (aml, "VGEN");
+  vm_aml_name_string (aml, "_HID", "QEMUVGID");
+  vm_aml_name_string (aml, "_CID", "VM_Gen_Counter");
+  vm_aml_name_string (aml, "_DDN", "VM_Gen_Counter");
+  vm_aml_method_begin (aml, "ADDR", 0, true);
+  vm_aml_name (aml, "LPKG");
+  vm_aml_package_begin (aml, 2);
+  vm_aml_int (aml, 0);
+  vm_aml_int (aml, 0);
+  vm_aml_end (aml);
+  vm_aml_op (aml, VM_AML_ADD);
+  vm_aml_path (aml, "VGIA");
+  vm_aml_int (aml, VM_ACPI_GENERATION_OFFSET);
+  vm_aml_op (aml, VM_AML_INDEX);
+  vm_aml_path (aml, "LPKG");
+  vm_aml_int (aml, 0);
+  vm_aml_op (aml, 0);
+  vm_aml_op (aml, VM_AML_RETURN);
+  vm_aml_path (aml, "LPKG");
+  vm_aml_end (aml);
+  vm_aml_end (aml);
+  vm_aml_end (aml);
+  return at;
+}
+
+unsigned
 vm_acpi_write_dsdt (VmAml *aml, const VmAcpiPc *pc)
 {
+  unsigned generation_at = pc->has_generation_id ? dsdt_generation_id (aml) : 0;
+
   vm_aml_scope_begin (aml, "\\_SB");
   dsdt_host_bridge (aml, pc);
   vm_aml_end (aml);
@@ -332,4 +368,5 @@ vm_acpi_write_dsdt (VmAml *aml, const VmAcpiPc *pc)
   if (!pc->disable_s4)
     dsdt_sleep_state (aml, "\\_S4", pc->s4_value);
   dsdt_sleep_state (aml, "\\_S5", 0);
+  return generation_at;
 }

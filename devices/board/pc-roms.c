@@ -32,22 +32,36 @@ vm_pc_add_vga_rom (VmPc *pc, const char *file, GError **error)
 
 /* --- -fw_cfg ------------------------------------------------------------------------------------------- */
 
+/* "-fw_cfg name=opt/x,file=y" for messages. */
+static char *
+user_item_text (const VmFwCfgSpec *spec)
+{
+  const char *key = spec->string ? "string" : spec->gen_id ? "gen_id" : "file";
+
+  return g_strdup_printf ("-fw_cfg name=%s,%s=%s", spec->name, key,
+                          spec->string ? spec->string : spec->gen_id ? spec->gen_id : spec->file);
+}
+
 static bool
 add_user_item (VmPc *pc, const VmFwCfgSpec *spec, GError **error)
 {
-  g_autofree char *data = NULL;
+  g_autofree char *data = NULL, *text = NULL;
+  g_autoptr (GError) why = NULL;
   gsize size;
 
   if (!spec->name || strlen (spec->name) > 55)
     return vm_fail (error, "-fw_cfg: the name must have 1 to 55 characters");
+  text = user_item_text (spec);
   if (!g_str_has_prefix (spec->name, "opt/"))
-    vm_report_warning ("externally provided fw_cfg item names should be prefixed with \"opt/\"");
+    vm_report_warning ("%s: externally provided fw_cfg item names should be prefixed with \"opt/\"", text);
+  if (vm_fw_cfg_has_file (pc->fw_cfg, spec->name))
+    return vm_fail (error, "%s: duplicate fw_cfg file name: %s", text, spec->name);
   if (spec->string)
     return vm_fw_cfg_add_file (pc->fw_cfg, spec->name, spec->string, strlen (spec->string), error);
   if (spec->gen_id)
-    return vm_fail (error, "-fw_cfg name=%s,gen_id=%s: no such object makes fw_cfg data", spec->name, spec->gen_id);
-  if (!g_file_get_contents (spec->file, &data, &size, NULL))
-    return vm_fail (error, "can't load %s", spec->file);
+    return vm_fail (error, "%s: no such object makes fw_cfg data", text);
+  if (!g_file_get_contents (spec->file, &data, &size, &why))
+    return vm_fail (error, "%s: can't load %s: %s", text, spec->file, why->message);
   return vm_fw_cfg_add_file (pc->fw_cfg, spec->name, data, size, error);
 }
 

@@ -365,6 +365,15 @@ fw_cfg_file_item (VmFwCfg *fw, const char *name, GError **error)
 }
 
 bool
+vm_fw_cfg_has_file (const VmFwCfg *fw, const char *name)
+{
+  for (unsigned i = 0; i < fw->n_files; i++)
+    if (!strcmp (fw->files[i].name, name))
+      return true;
+  return false;
+}
+
+bool
 vm_fw_cfg_add_file_shared (VmFwCfg *fw, const char *name, GBytes *bytes, GError **error)
 {
   Item *item = fw_cfg_file_item (fw, name, error);
@@ -417,10 +426,23 @@ vm_fw_cfg_add_file_callback (VmFwCfg *fw, const char *name, const void *data, si
   return true;
 }
 
+static bool
+is_fw_cfg (VmDevice *dev, void *opaque)
+{
+  VmFwCfg **found = opaque;
+
+  if (dev->parent.type == &vm_fw_cfg_io_type)
+    *found = (VmFwCfg *) dev;
+  return !*found;
+}
+
 VmFwCfg *
 vm_fw_cfg_find (VmMachine *machine)
 {
-  return (VmFwCfg *) vm_object_child (&machine->parent, "fw_cfg");
+  VmFwCfg *found = NULL;
+
+  vm_device_foreach (machine->env.root, is_fw_cfg, &found);
+  return found;
 }
 
 /* --- the type ----------------------------------------------------------------------------------- */

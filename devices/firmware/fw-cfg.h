@@ -36,6 +36,7 @@ void vm_fw_cfg_add_string (VmFwCfg *fw, uint16_t key, const char *text); /* with
 /* Takes a reference instead of a copy: kernels and initial RAM disks. */
 void vm_fw_cfg_add_shared (VmFwCfg *fw, uint16_t key, GBytes *bytes);
 
+bool vm_fw_cfg_has_file (const VmFwCfg *fw, const char *name);
 /* A named file (at most 55 characters); replaces one of that name. Fails when the directory is full. */
 bool vm_fw_cfg_add_file (VmFwCfg *fw, const char *name, const void *data, size_t size, GError **error);
 bool vm_fw_cfg_add_file_shared (VmFwCfg *fw, const char *name, GBytes *bytes, GError **error);

@@ -2,6 +2,8 @@
 /* SMBIOS structures after DMTF DSP0134 3.0; layouts by the specification's chapter 7. */
 #include "devices/firmware/smbios.h"
 
+#include "devices/pci/pci.h"
+
 #define DIMM_MAX (16 * VM_GIB)
 
 typedef struct Builder {
@@ -275,6 +277,60 @@ write_ports (Builder *b)
     }
 }
 
+/* Bus number << 8 | devfn of the device with the id ID. */
+static bool
+find_pci_place (Builder *b, const char *id, unsigned type, const char *name, uint16_t *place, GError **error)
+{
+  VmObject *obj = vm_object_child (b->machine->peripheral, id);
+
+  if (!obj || !vm_object_is_a (obj, &vm_pci_device_type))
+    return vm_fail (error, "No PCI device %s for SMBIOS type %u entry %s", id, type, name ? name : "(null)");
+  const VmPciDevice *dev = VM_PCI_DEVICE (obj);
+  if (vm_pci_bus (dev)->up)
+    return vm_fail (error, "Cannot attach type %u entry %s to PCI device %s, not attached to the root bus", type,
+                    name ? name : "(null)", id);
+  *place = vm_pci_requester (dev);
+  return true;
+}
+
+static unsigned
+option_number (const VmKeyVals *o, const char *key)
+{
+  const char *text = vm_keyvals_get (o, key);
+
+  return text ? (unsigned) strtoul (text, NULL, 0) : 0;
+}
+
+/* 7.10; a slot that no device is named for has the segment, bus and function "unknown". */
+static bool
+write_slots (Builder *b, GError **error)
+{
+  const VmKeyVals *o;
+
+  for (unsigned n = 0; (o = smbios_options (b, 9, n)); n++)
+    {
+      const char *name = vm_keyvals_get (o, "slot_designation"), *device = vm_keyvals_get (o, "pci_device");
+      uint16_t place = 0;
+
+      if (device && !find_pci_place (b, device, 9, name, &place, error))
+        return false;
+      begin (b, 9, (uint16_t) (0x0900 + n));
+      put_string (b, name);
+      put (b, option_number (o, "slot_type"), 1);
+      put (b, option_number (o, "slot_data_bus_width"), 1);
+      put (b, option_number (o, "current_usage"), 1);
+      put (b, option_number (o, "slot_length"), 1);
+      put (b, option_number (o, "slot_id"), 2);
+      put (b, option_number (o, "slot_characteristics1"), 1);
+      put (b, option_number (o, "slot_characteristics2"), 1);
+      put (b, device ? 0 : 0xffff, 2);
+      put (b, device ? place >> 8 : 0xff, 1);
+      put (b, device ? place & 0xff : 0xff, 1);
+      end (b);
+    }
+  return true;
+}
+
 static bool
 write_oem_strings (Builder *b, GError **error)
 {
@@ -401,8 +457,10 @@ write_onboard (Builder *b, GError **error)
       const char *kind = vm_keyvals_get (o, "kind"), *instance = vm_keyvals_get (o, "instance");
       unsigned number = 0;
 
-      if (vm_keyvals_get (o, "pcidev"))
-        return vm_fail (error, "pcidev of type=41: not available in this build");
+      const char *pcidev = vm_keyvals_get (o, "pcidev");
+      uint16_t place = 0;
+      if (pcidev && !find_pci_place (b, pcidev, 41, vm_keyvals_get (o, "designation"), &place, error))
+        return false;
       while (kind && kinds[number] && strcmp (kinds[number], kind) != 0)
         number++;
       if (!kinds[number])
@@ -412,8 +470,8 @@ write_onboard (Builder *b, GError **error)
       put (b, 0x80 | (number + 1), 1);
       put (b, instance ? strtoul (instance, NULL, 0) : 1, 1);
       put (b, 0, 2);
-      put (b, 0, 1);
-      put (b, 0, 1);
+      put (b, place >> 8, 1);
+      put (b, place & 0xff, 1);
       end (b);
     }
   return true;
@@ -495,7 +553,7 @@ make_entry (const Builder *b, uint8_t out[32])
 static bool
 smbios_check_types (const GPtrArray *all, GError **error)
 {
-  static const uint8_t known[] = { 0, 1, 2, 3, 4, 8, 11, 17, 41 };
+  static const uint8_t known[] = { 0, 1, 2, 3, 4, 8, 9, 11, 17, 41 };
 
   for (unsigned i = 0; i < all->len; i++)
     {
@@ -504,8 +562,6 @@ smbios_check_types (const GPtrArray *all, GError **error)
 
       if (!text && !vm_keyvals_get (all->pdata[i], "file"))
         return vm_fail (error, "Must specify type= or file=");
-      if (text && type == 9)
-        return vm_fail (error, "-smbios type=9: not available in this build");
       if (text && (type > 255 || !memchr (known, (int) type, sizeof known)))
         return vm_fail (error, "Don't know how to build fields for SMBIOS type %lu", type);
     }
@@ -533,7 +589,7 @@ vm_smbios_install (VmMachine *machine, VmFwCfg *fw, const VmSmbiosInfo *info, GE
   for (unsigned i = 0; i < machine->settings->smp.sockets; i++)
     write_processor (&b, i);
   write_ports (&b);
-  ok = ok && write_oem_strings (&b, error);
+  ok = ok && write_slots (&b, error) && write_oem_strings (&b, error);
   write_memory (&b);
   write_mapping (&b, 0x1300, 0, info->low_ram);
   if (info->high_ram)

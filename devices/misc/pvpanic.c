@@ -12,14 +12,18 @@ pvpanic_read (void *opaque, uint64_t offset, unsigned size)
   return ((VmPvpanic *) opaque)->events;
 }
 
-static void
-pvpanic_write (void *opaque, uint64_t offset, uint64_t value, unsigned size)
+void
+vm_pvpanic_report (VmEnv *env, uint8_t value)
 {
-  VmEnv *env = ((VmPvpanic *) opaque)->parent.parent.env;
-
   if (!env->request_panic || !(value & (PVPANIC_PANICKED | PVPANIC_CRASH_LOADED)))
     return;
   env->request_panic (env->machine, !(value & PVPANIC_PANICKED));
+}
+
+static void
+pvpanic_write (void *opaque, uint64_t offset, uint64_t value, unsigned size)
+{
+  vm_pvpanic_report (((VmPvpanic *) opaque)->parent.parent.env, (uint8_t) value);
 }
 
 static const VmRegionOps pvpanic_ops = {

@@ -11,3 +11,6 @@ typedef struct VmPvpanic {
 } VmPvpanic;
 
 extern const VmType vm_pvpanic_type;
+
+/* A guest wrote VALUE into the byte. */
+void vm_pvpanic_report (VmEnv *env, uint8_t value);

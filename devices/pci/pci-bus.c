@@ -76,6 +76,32 @@ pci_bus_check_multifunction (VmPciBus *bus, VmPciDevice *dev, unsigned devfn, GE
   return true;
 }
 
+#define ACPI_INDEX_MAX 16383 /* bigger ones make no network interface names */
+
+static void
+find_index (VmPciDevice *dev, void *opaque)
+{
+  VmPciDevice **wanted = opaque;
+
+  if (*wanted && dev != *wanted && dev->acpi_index == (*wanted)->acpi_index)
+    *wanted = NULL;
+}
+
+static bool
+pci_bus_check_index (VmPciBus *bus, VmPciDevice *dev, GError **error)
+{
+  VmPciDevice *left = dev;
+
+  if (dev->acpi_index == 0)
+    return true;
+  if (dev->acpi_index > ACPI_INDEX_MAX)
+    return vm_fail (error, "acpi-index should be less or equal to %d", ACPI_INDEX_MAX);
+  while (bus->up)
+    bus = bus->up;
+  vm_pci_foreach (bus, find_index, &left);
+  return left || vm_fail (error, "a PCI device with acpi-index = %u already exist", dev->acpi_index);
+}
+
 static int
 pci_bus_free_slot (const VmPciBus *bus)
 {
@@ -115,7 +141,7 @@ pci_bus_attach (VmBus *vmbus, VmDevice *vmdev, GError **error)
     return vm_fail (error, "PCI: slot %d function 0 already occupied by %s, new func %s cannot be exposed "
                     "to guest.", VM_PCI_SLOT (dev->addr),
                     bus->devices[VM_PCI_DEVFN (VM_PCI_SLOT (dev->addr), 0)]->parent.parent.type->name, name);
-  if (!pci_bus_check_multifunction (bus, dev, (unsigned) dev->addr, error))
+  if (!pci_bus_check_multifunction (bus, dev, (unsigned) dev->addr, error) || !pci_bus_check_index (bus, dev, error))
     return false;
   bus->devices[dev->addr] = dev;
   return true;
@@ -266,8 +292,9 @@ vm_pci_config_cycle_read (VmPciBus *root, unsigned bus_number, unsigned devfn, u
 
   if (!dev || reg + size > dev->config_size)
     return pci_ones (size);
-  return (pci_class (dev)->config_read ? pci_class (dev)->config_read (dev, reg, size)
-                                       : vm_pci_default_config_read (dev, reg, size)) & pci_ones (size);
+  uint32_t value = (pci_class (dev)->config_read ? pci_class (dev)->config_read (dev, reg, size)
+                                                 : vm_pci_default_config_read (dev, reg, size)) & pci_ones (size);
+  return value;
 }
 
 void

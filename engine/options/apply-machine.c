@@ -249,8 +249,6 @@ apply_smbios (VmParser *p, const char *arg, GError **error)
       vm_keyvals_remove (rest, "type");
       if (!vm_documented_check (rest, options, VM_DIALECT_OLD, NULL, error))
         return false;
-      if (type == 9 || vm_keyvals_has (list, "pcidev"))
-        vm_parser_unavailable (p);
     }
   g_ptr_array_add (p->s->smbios, g_steal_pointer (&list));
   return true;

@@ -368,4 +368,129 @@ def parallel():
     assert output.read_bytes() == b'A', output.read_bytes()
 
 
+def pci_memory(b, device, function=0, at=0xfe000000):
+    """Maps BAR 0 there and lets the function answer."""
+    b.config(device, function, 0x10, at)
+    b.config(device, function, 4, 0x107)
+    return at
+
+
+@vm.case
+def watchdogs():
+    """i6300ESB, data sheet 300641: unlock sequence, two stages, lock; IB700: its table of times; the event of both."""
+    path = vm.scratch() / 'watchdog-qmp'
+    with Board('-device', 'i6300esb,addr=5', '-device', 'ib700', '-action', 'watchdog=none', '-qmp',
+               f'unix:{path},server=on,wait=off') as b:
+        qmp = vm.Monitor(str(path), lambda: True)
+        qmp('qmp_capabilities')
+        same(b.config(5, 0, 0), 0x25ab8086)
+        esb = pci_memory(b, 5)
+        b('writel', esb, 100)  # locked: does nothing
+        for register in (0, 4):
+            b('writew', esb + 12, 0x80)
+            b('writew', esb + 12, 0x86)
+            b('writel', esb + register, 1000)
+        b.config(5, 0, 0x68, 2)
+        b.pass_time(900 * 10**6)
+        b('writew', esb + 12, 0x80)
+        b('writew', esb + 12, 0x86)
+        b('writew', esb + 12, 0x100)
+        b.pass_time(900 * 10**6)
+        same(b('readl', esb + 8), 0)
+        b.pass_time(200 * 10**6)
+        same(b('readl', esb + 8), 1)  # the first stage is over
+        same(b('readl', esb + 12) & 0x200, 0)
+        b('writel', esb + 8, 1)
+        same(b('readl', esb + 8), 0)
+        b.pass_time(1000 * 10**6)
+        same(b('readl', esb + 12), 0x200)
+        assert qmp.wait_event('WATCHDOG')['data'] == {'action': 'none'}
+        b.config(5, 0, 0x68, 3)
+        b.config(5, 0, 0x68, 0)  # locked
+        same(b.config(5, 0, 0x68) & 7, 3)
+        b.config(5, 0, 0x60, 0x20)  # no output
+
+        b.outb(0x443, 13)
+        b.pass_time(3 * 10**9)
+        b.outb(0x443, 13)
+        b.pass_time(3 * 10**9)
+        b.outb(0x441, 0)
+        b.pass_time(60 * 10**9)
+        assert not [e for e in qmp.events if e['event'] == 'WATCHDOG'], qmp.events
+        b.outb(0x443, 15)
+        b.pass_time(1)
+        qmp.wait_event('WATCHDOG')
+
+
+@vm.case
+def loader():
+    """Numbers and files are in memory after a reset; ELF goes where it says; a panic notifier on PCI is there."""
+    raw = vm.scratch() / 'raw.bin'
+    raw.write_bytes(b'\x7fraw bytes')
+    with Board('-device', 'loader,addr=0x200000,data=0x11223344,data-len=4', '-device',
+               'loader,addr=0x200010,data=0x1122,data-len=2,data-be=on', '-device',
+               f'loader,addr=0x200020,file={raw},force-raw=on', '-device', 'pvpanic-pci,addr=6,events=1') as b:
+        same(b('readl', 0x200000), 0x11223344)
+        same(b('readw', 0x200010), 0x2211)
+        same(b('readl', 0x200020), 0x7761727f)
+        b('writel', 0x200000, 0)
+        same(b('readl', 0x200000), 0)
+        same(b.config(6, 0, 0), 0x00111b36)
+        same(b('readb', pci_memory(b, 6)), 1)
+
+
+@vm.case
+def hotplug():
+    """What ACPI code reads: a card's slot, a module's place, and what was asked of the guest."""
+    path = vm.scratch() / 'hotplug-qmp'
+    with Board('-m', '16M,slots=2,maxmem=1G', '-object', 'memory-backend-ram,id=r,size=128M', '-smp', '1,maxcpus=2',
+               '-qmp', f'unix:{path},server=on,wait=off') as b:
+        qmp = vm.Monitor(str(path), lambda: True)
+        qmp('qmp_capabilities')
+        pci, cpu, memory, gpe = 0xae00, 0xaf00, 0xa00, 0xafe0
+        qmp('device_add', driver='edu', id='card', addr='8')
+        same(b.inb(gpe), 2)
+        same(b.inl(pci), 0x100)
+        same(b.inl(pci), 0)
+        b.outb(gpe, 2)
+        qmp('device_del', id='card')
+        same(b.inb(gpe), 2)
+        same(b.inl(pci + 4), 0x100)
+        b.outl(pci + 8, 0x100)
+        assert qmp.wait_event('DEVICE_DELETED')['data']['device'] == 'card'
+        same(b.config(8, 0, 0), 0xffffffff)
+        b.outl(pci + 8, 0xffffffff)  # the board's own chips stay
+        same(b.config(1, 0, 0), 0x70008086)
+
+        qmp('device_add', driver='pc-dimm', id='d', memdev='r', slot=1)
+        same(b.inb(gpe) & 8, 8)
+        b.outl(memory, 1)
+        same(b.inb(memory + 20), 3)
+        same(b.inl(memory), 0)
+        same(b.inl(memory + 4), 1)
+        same(b.inl(memory + 8), 128 << 20)
+        b.outb(memory + 20, 2)
+        same(b.inb(memory + 20), 1)
+        b('writel', 0x100000000, 0x12345678)
+        same(b('readl', 0x100000000), 0x12345678)
+        b.outl(memory, 77)
+        same(b.inb(memory + 20), 0)
+        b.outl(memory, 1)
+        b.outb(memory + 20, 8)
+        assert qmp.wait_event('DEVICE_DELETED')['data']['device'] == 'd'
+        same(b.inb(memory + 20), 0)
+
+        place = [p for p in qmp('query-hotpluggable-cpus') if 'qom-path' not in p][0]
+        qmp('device_add', driver=place['type'], id='c', **place['props'])
+        b.outb(cpu + 5, 0)
+        same(b.inl(cpu + 8), 1)
+        same(b.inb(cpu + 4), 3)
+        b.outb(cpu + 5, 3)
+        same(b.inl(cpu + 8), 1)
+        b.outb(cpu + 4, 2)
+        b.outb(cpu + 4, 8)
+        assert qmp.wait_event('DEVICE_DELETED')['data']['device'] == 'c'
+        same(b.inb(cpu + 4), 0)
+
+
 vm.run()

@@ -156,4 +156,27 @@ def memory_hotplug():
         m.quit()
 
 
+@vm.case
+def inventory():
+    """SMBIOS structures of slots and devices, the tables of users, the generation identifier."""
+    table = vm.scratch() / 'body'
+    table.write_bytes(b'body of a table')
+    with boot('-device', 'edu,id=e,addr=6', '-smbios', 'type=9,slot_designation=Slot X,slot_id=3,pci_device=e',
+              '-smbios', 'type=41,designation=Trainer,kind=other,pcidev=e', '-acpitable',
+              f'sig=OEMX,oem_id=ABCDEF,rev=2,data={table}', '-device',
+              'vmgenid,guid=324e6eaf-d1d1-4bf6-bf41-b9bb6c91fb87', '-device', 'vmcoreinfo') as m:
+        names = m.shell('strings /sys/firmware/dmi/tables/DMI')
+        assert 'Slot X' in names and 'Trainer' in names, names
+        assert 'body of a table' in m.shell('strings /sys/firmware/acpi/tables/OEMX')
+        assert m.qmp('query-vm-generation-id')['guid'] == '324e6eaf-d1d1-4bf6-bf41-b9bb6c91fb87'
+        assert 'QEMUVGID' in m.shell('ls /sys/bus/acpi/devices')
+        path = f'{m.folder.name}/memory'
+        m.qmp('pmemsave', val=0, size=256 << 20, filename=path)
+        with open(path, 'rb') as file:
+            places = [found.start() % 4096 for found in
+                      re.finditer(re.escape(bytes.fromhex('af6e4e32d1d1f64bbf41b9bb6c91fb87')), file.read())]
+        assert 40 in places, places
+        m.quit()
+
+
 vm.run()
