@@ -4,6 +4,7 @@
 
 #include "app/app.h"
 #include "engine/base/log.h"
+#include "engine/base/trace.h"
 #include "engine/char/char.h"
 #include "engine/machine/user-object.h"
 #include "engine/options/options.h"
@@ -280,9 +281,11 @@ app_print_list (const VmSettings *settings, const VmTypeList *types, const VmBoa
     puts ("Available netdev backend types:\nnone");
   else if (!strcmp (topic, "d"))
     {
-      vm_log_print_items ();
-      return 1;
+      g_autofree char *text = vm_log_describe_items ("-d");
+      fputs (text, stdout);
     }
+  else if (!strcmp (topic, "trace"))
+    vm_trace_print ();
   else
     { /* "keys" and, with exit status 1, "keys!" */
       printf ("%s options:\n", argument);

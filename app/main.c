@@ -7,6 +7,7 @@
 #include "devices/intc/lapic.h"
 #include "engine/base/fdset.h"
 #include "engine/base/log.h"
+#include "engine/base/trace.h"
 #include "engine/char/char.h"
 #include "engine/debug/gdb.h"
 #include "engine/debug/qtest.h"
@@ -160,7 +161,20 @@ static bool
 set_up_log (const VmSettings *s, GError **error)
 {
   vm_log_set_mask (s->log_items);
-  return !s->log_file || vm_log_set_file (s->log_file, error);
+  vm_log_set_filter (s->log_filter ? g_array_ref (s->log_filter) : NULL);
+  if (s->log_file && !vm_log_set_file (s->log_file, error))
+    return false;
+  for (guint i = 0; i < s->traces->len; i++)
+    {
+      const VmTraceSpec *spec = g_ptr_array_index (s->traces, i);
+
+      if (spec->enable)
+        vm_trace_enable (spec->where, spec->enable);
+      if ((spec->events && !vm_trace_enable_file (spec->events, error))
+          || (spec->file && !vm_log_set_file (spec->file, error)))
+        return false;
+    }
+  return true;
 }
 
 /* Descriptors that the caller left open: "/dev/fdset/N". */

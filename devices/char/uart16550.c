@@ -3,6 +3,8 @@
  * where a guest could see it: the receiver's time-out and the transmitter's back-pressure. */
 #include "devices/char/uart16550.h"
 
+#include "engine/base/trace.h"
+
 enum { IER_RDI = 1 << 0, IER_THRI = 1 << 1, IER_RLSI = 1 << 2, IER_MSI = 1 << 3 };
 enum { IIR_NO_INT = 1, IIR_MSI = 0, IIR_THRI = 2, IIR_RDI = 4, IIR_RLSI = 6, IIR_CTI = 12, IIR_FIFO = 0xc0 };
 enum { FCR_ENABLE = 1 << 0, FCR_RX_RESET = 1 << 1, FCR_TX_RESET = 1 << 2, FCR_STORED = 0xc9 };
@@ -381,6 +383,7 @@ uart_write (void *opaque, uint64_t offset, uint64_t value, unsigned size)
 {
   Uart16550 *u = opaque;
 
+  vm_trace (SERIAL_WRITE, "write addr 0x%02x val 0x%02x", (unsigned) offset, (unsigned) value);
   switch (offset)
     {
     case 0:

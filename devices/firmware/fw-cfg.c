@@ -3,6 +3,8 @@
  * the published "fw_cfg" hardware specification. */
 #include "devices/firmware/fw-cfg.h"
 
+#include "engine/base/trace.h"
+
 #define PORT_BASE     0x510
 #define MAX_FILES     1024
 #define NAME_SIZE     56
@@ -80,6 +82,7 @@ fw_cfg_select (VmFwCfg *fw, uint16_t key)
 {
   Item *item = fw_cfg_item (fw, key);
 
+  vm_trace (FW_CFG_SELECT, "key 0x%04x %s", key, item ? "found" : "not found");
   fw->selected = key;
   fw->offset = 0;
   if (item && item->select)

@@ -3,6 +3,7 @@
  * Auxiliary Device Controller"), ports 60h and 64h. */
 #include "devices/input/i8042.h"
 #include "engine/base/log.h"
+#include "engine/base/trace.h"
 
 enum { /* status */
   STATUS_OBF = 1 << 0, STATUS_SYS = 1 << 2, STATUS_COMMAND = 1 << 3, STATUS_UNLOCKED = 1 << 4, STATUS_AUX = 1 << 5,
@@ -166,6 +167,7 @@ i8042_command_write (void *opaque, uint64_t offset, uint64_t value, unsigned siz
 {
   VmI8042 *kbc = opaque;
 
+  vm_trace (KBD_WRITE_COMMAND, "value 0x%02x", (unsigned) value);
   kbc->status |= STATUS_COMMAND;
   kbc->command = -1;
   switch (value)

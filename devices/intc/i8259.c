@@ -4,6 +4,7 @@
 #include "devices/intc/i8259.h"
 
 #include "engine/base/log.h"
+#include "engine/base/trace.h"
 
 enum { /* ICW1 and the kinds of word at the command port */
   ICW1_IC4 = 1 << 0, ICW1_SNGL = 1 << 1, ICW1_LTIM = 1 << 3, CMD_ICW1 = 1 << 4, CMD_OCW3 = 1 << 3,
@@ -75,6 +76,8 @@ i8259_set_input (void *opaque, int n, int level)
   VmI8259 *self = opaque;
   uint8_t bit = (uint8_t) (1 << n);
 
+  vm_trace (PIC_SET_IRQ, "%s irq %d level %d", vm_device_path (&self->parent.parent), n, level);
+
   if (i8259_is_level (self, (unsigned) n))
     self->irr = (uint8_t) (level ? self->irr | bit : self->irr & ~bit);
   else if (level && !(self->lines & bit))
@@ -96,6 +99,7 @@ i8259_take (VmI8259 *self, unsigned n)
 {
   uint8_t bit = (uint8_t) (1 << n);
 
+  vm_trace (PIC_INTERRUPT, "%s irq %u", vm_device_path (&self->parent.parent), n);
   if (!self->auto_eoi)
     self->isr |= bit;
   else if (self->rotate_on_auto_eoi)

@@ -3,6 +3,8 @@
  * (82801 ICH2, version 0x20). */
 #include "devices/intc/ioapic.h"
 
+#include "engine/base/trace.h"
+
 #include "engine/cpu/irqchip.h"
 
 #define IOAPIC_SIZE 0x1000
@@ -66,6 +68,8 @@ ioapic_set_input (void *opaque, int n, int level)
   VmIoapic *self = opaque;
   uint32_t bit = 1u << n;
   bool rise = level && !(self->lines & bit);
+
+  vm_trace (IOAPIC_SET_IRQ, "pin %d level %d", n, level);
 
   self->lines = level ? self->lines | bit : self->lines & ~bit;
   /* An edge that comes while the input is masked is lost (3.2.4); a level waits. */

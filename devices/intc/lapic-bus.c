@@ -4,6 +4,7 @@
 #include "devices/intc/lapic-private.h"
 
 #include "devices/intc/kvm-chips.h"
+#include "engine/base/trace.h"
 
 #define XAPIC_BROADCAST  0xff
 #define X2APIC_BROADCAST UINT32_MAX
@@ -128,6 +129,8 @@ lapic_bus_forward_lint (VmLapicBus *bus, unsigned n, bool level)
 bool
 vm_lapic_bus_deliver (VmLapicBus *bus, const VmLapicMessage *message)
 {
+  vm_trace (APIC_DELIVER_IRQ, "dest %u logical %d mode %u vector %u level %d", message->destination, message->logical,
+            message->mode, message->vector, message->level);
   if (bus->accel)
     return lapic_bus_forward (bus, message);
   return lapic_bus_send (bus, message, false);

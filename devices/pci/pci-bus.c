@@ -2,6 +2,8 @@
 /* PCI buses: addresses of functions, interrupt wiring, configuration cycles. */
 #include "devices/pci/pci-private.h"
 
+#include "engine/base/trace.h"
+
 static void
 pci_bus_init (VmPciBus *bus, VmDevice *owner, const char *name, VmRegion *memory, VmRegion *io)
 {
@@ -294,6 +296,8 @@ vm_pci_config_cycle_read (VmPciBus *root, unsigned bus_number, unsigned devfn, u
     return pci_ones (size);
   uint32_t value = (pci_class (dev)->config_read ? pci_class (dev)->config_read (dev, reg, size)
                                                  : vm_pci_default_config_read (dev, reg, size)) & pci_ones (size);
+  vm_trace (PCI_CFG_READ, "%s %02x:%02x.%x @0x%x -> 0x%x", dev->parent.parent.type->name, bus_number, devfn >> 3,
+            devfn & 7, reg, value);
   return value;
 }
 
@@ -305,6 +309,8 @@ vm_pci_config_cycle_write (VmPciBus *root, unsigned bus_number, unsigned devfn, 
 
   if (!dev || reg + size > dev->config_size)
     return;
+  vm_trace (PCI_CFG_WRITE, "%s %02x:%02x.%x @0x%x <- 0x%x", dev->parent.parent.type->name, bus_number, devfn >> 3,
+            devfn & 7, reg, value);
   if (pci_class (dev)->config_write)
     pci_class (dev)->config_write (dev, reg, value, size);
   else

@@ -2,6 +2,7 @@
 /* The IDE channel's registers and the ATA commands of disks (ATA/ATAPI-7 volume 1). */
 #include "devices/storage/ide.h"
 #include "engine/base/log.h"
+#include "engine/base/trace.h"
 
 #include <errno.h>
 
@@ -650,6 +651,7 @@ ide_run_command (VmIdeDevice *dev, uint8_t command)
   /* A busy device takes none but a reset. */
   if ((dev->status & VM_IDE_BSY) || dev->busy_io)
     return;
+  vm_trace (IDE_EXEC_CMD, "%s cmd 0x%02x", vm_device_path (&dev->parent), command);
   dev->command = command;
   dev->error = 0;
   dev->dma_wanted = false;
@@ -796,6 +798,7 @@ ide_command_read (void *opaque, uint64_t offset, unsigned size)
     case 6:
       return dev->regs.device | 0xa0;
     default:
+      vm_trace (IDE_STATUS_READ, "%s status 0x%02x", vm_device_path (&dev->parent), dev->status);
       vm_irq_lower (&bus->irq);
       return dev->status;
     }
@@ -902,6 +905,7 @@ ide_device_reset (VmIdeDevice *dev)
 void
 vm_ide_bus_reset (VmIdeBus *bus)
 {
+  vm_trace (IDE_RESET, "%s", bus->parent.name);
   for (unsigned i = 0; i < 2; i++)
     if (bus->unit[i])
       ide_device_reset (bus->unit[i]);

@@ -17,13 +17,16 @@ typedef struct LogItemName {
 
 static const LogItemName item_names[] = {
   { VM_LOG_OUT_ASM,     "out_asm",      "show the host code generated for each translated block" },
-  { VM_LOG_IN_ASM,      "in_asm",       "show the guest code of each translated block" },
-  { VM_LOG_OP,          "op",           "show the intermediate operations of each block" },
-  { VM_LOG_OP_OPT,      "op_opt",       "show the intermediate operations after optimisation" },
-  { VM_LOG_OP_IND,      "op_ind",       "show the operations before indirect lowering" },
-  { VM_LOG_OP_PLUGIN,   "op_plugin",    "show the operations before plugin injection" },
+  { VM_LOG_IN_ASM,      "in_asm",       "show the guest code of each block" },
+  { VM_LOG_OP,          "op",           "show the decoded operations of each translated block (there is no\n"
+                                        "other intermediate form)" },
+  { VM_LOG_OP_OPT,      "op_opt",       "show the operations with what was found out about them: which\n"
+                                        "flags are wanted, which address checks are shared; at the end,\n"
+                                        "the translator's counters" },
+  { VM_LOG_OP_IND,      "op_ind",       "as 'op': nothing is lowered in between" },
+  { VM_LOG_OP_PLUGIN,   "op_plugin",    "as 'op': plugins do not change operations" },
   { VM_LOG_INT,         "int",          "show interrupts and exceptions in short form" },
-  { VM_LOG_EXEC,        "exec",         "show every executed block (lots of output)" },
+  { VM_LOG_EXEC,        "exec",         "show each block that is entered (lots of output)" },
   { VM_LOG_CPU,         "cpu",          "show the registers before each block (lots of output)" },
   { VM_LOG_FPU,         "fpu",          "add the FPU registers to what 'cpu' shows" },
   { VM_LOG_VPU,         "vpu",          "add the vector registers to what 'cpu' shows" },
@@ -33,11 +36,11 @@ static const LogItemName item_names[] = {
   { VM_LOG_UNIMP,       "unimp",        "show uses of functionality that is not implemented" },
   { VM_LOG_GUEST_ERROR, "guest_errors", "show invalid things the guest does, such as an access\n"
                                         "to a register that does not exist" },
-  { VM_LOG_PAGE,        "page",         "show the memory pages of user-mode emulation" },
+  { VM_LOG_PAGE,        "page",         "user-mode emulation only: shows nothing here" },
   { VM_LOG_NOCHAIN,     "nochain",      "do not chain blocks, so that 'exec' and 'cpu' show\n"
                                         "every one of them" },
   { VM_LOG_PLUGIN,      "plugin",       "show what plugins print" },
-  { VM_LOG_STRACE,      "strace",       "show user-mode system calls" },
+  { VM_LOG_STRACE,      "strace",       "user-mode emulation only: shows nothing here" },
   { VM_LOG_TID,         "tid",          "write a log file per thread; its name must hold '%d'" },
 };
 
@@ -50,6 +53,7 @@ static GMutex file_mutex;     /* guards the three below */
 static FILE *file;            /* NULL: stderr */
 static char *file_template;   /* of the file per thread; NULL when there is one for all */
 static unsigned file_serial;  /* counts vm_log_set_file(), so that threads open theirs again */
+static GArray *filter;        /* VmLogRange; NULL: everything is covered */
 static GMutex guest_mutex;    /* guards the three below */
 static int64_t guest_second;
 static unsigned guest_lines;
@@ -225,32 +229,133 @@ write_text (const char *text)
   g_mutex_unlock (&file_mutex);
 }
 
+static uint32_t
+find_item (const char *name)
+{
+  if (strcmp (name, "all") == 0)
+    return ~0u & ~(uint32_t) (VM_LOG_TID | VM_LOG_NOCHAIN);
+  for (size_t i = 0; i < G_N_ELEMENTS (item_names); i++)
+    if (strcmp (name, item_names[i].name) == 0)
+      return item_names[i].item;
+  return 0;
+}
+
 bool
-vm_log_parse_items (const char *list, uint32_t *items, GError **error)
+vm_log_parse_items (const char *list, uint32_t *items, GPtrArray *traces, GError **error)
 {
   g_auto (GStrv) names = g_strsplit (list, ",", -1);
 
   *items = 0;
   for (char **name = names; *name; name++)
     {
-      uint32_t found = strcmp (*name, "all") == 0 ? ~0u & ~(uint32_t) VM_LOG_TID : 0;
+      uint32_t found = find_item (*name);
 
-      for (size_t i = 0; i < G_N_ELEMENTS (item_names) && !found; i++)
-        if (strcmp (*name, item_names[i].name) == 0)
-          found = item_names[i].item;
-      if (!found)
+      if (traces && g_str_has_prefix (*name, "trace:") && (*name)[6])
+        g_ptr_array_add (traces, g_strdup (*name + 6));
+      else if (!found)
         return vm_fail (error, "Unknown log item '%s'", *name);
       *items |= found;
     }
   return true;
 }
 
-void
-vm_log_print_items (void)
+char *
+vm_log_describe_items (const char *option)
 {
-  printf ("Log items (comma separated):\n");
+  GString *text = g_string_new ("Log items (comma separated):\n");
+
   for (size_t i = 0; i < G_N_ELEMENTS (item_names); i++)
-    printf ("%-15s %s\n", item_names[i].name, item_names[i].help);
+    g_string_append_printf (text, "%-15s %s\n", item_names[i].name, item_names[i].help);
+  g_string_append_printf (text,
+                          "trace:PATTERN   enable trace events\n\nUse \"%s trace:help\" to get a list of trace "
+                          "events.\n\n",
+                          option);
+  return g_string_free (text, FALSE);
+}
+
+/* --- what -dfilter covers --- */
+
+static bool
+parse_range (const char *text, VmLogRange *range, GError **error)
+{
+  const char *op = strpbrk (text, "-+.");
+  char *end;
+
+  if (!op || (*op == '.' && op[1] != '.'))
+    return vm_fail (error, "Bad range specifier");
+  const char *right = op + (*op == '.' ? 2 : 1);
+  errno = 0;
+  uint64_t a = g_ascii_strtoull (text, &end, 0);
+  if (errno || end != op || end == text)
+    return vm_fail (error, "Invalid number to the left of %.*s", (int) (right - op), op);
+  uint64_t b = g_ascii_strtoull (right, &end, 0);
+  if (errno || end == right || *end)
+    return vm_fail (error, "Invalid number to the right of %.*s", (int) (right - op), op);
+  if (*op == '.')
+    *range = (VmLogRange){ a, b };
+  else if (*op == '+')
+    *range = (VmLogRange){ a, a + b - 1 };
+  else
+    *range = (VmLogRange){ a - b + 1, a };
+  if (range->first > range->last)
+    return vm_fail (error, "Invalid range");
+  return true;
+}
+
+GArray *
+vm_log_parse_filter (const char *list, GError **error)
+{
+  g_autoptr (GArray) ranges = g_array_new (FALSE, FALSE, sizeof (VmLogRange));
+  g_auto (GStrv) texts = g_strsplit (list, ",", -1);
+
+  for (char **text = texts; *text; text++)
+    {
+      VmLogRange range;
+
+      if (!parse_range (*text, &range, error))
+        return NULL;
+      g_array_append_val (ranges, range);
+    }
+  return g_steal_pointer (&ranges);
+}
+
+void
+vm_log_set_filter (GArray *ranges)
+{
+  g_clear_pointer (&filter, g_array_unref);
+  filter = ranges;
+}
+
+bool
+vm_log_covers (uint64_t address)
+{
+  for (guint i = 0; filter && i < filter->len; i++)
+    {
+      const VmLogRange *range = &g_array_index (filter, VmLogRange, i);
+      if (address >= range->first && address <= range->last)
+        return true;
+    }
+  return !filter;
+}
+
+/* --- writing --- */
+
+bool
+vm_log_has_timestamp (void)
+{
+  return timestamp;
+}
+
+void
+vm_log_print (const char *format, ...)
+{
+  g_autofree char *text = NULL;
+  va_list args;
+
+  va_start (args, format);
+  text = g_strdup_vprintf (format, args);
+  va_end (args);
+  write_text (text);
 }
 
 void

@@ -43,12 +43,28 @@ void vm_report_info (const char *format, ...) G_GNUC_PRINTF (1, 2);
 void     vm_log_set_mask (uint32_t items);
 /* -D; "%d" is the process id, or with VM_LOG_TID set before, the thread's. NULL: stderr again. */
 bool     vm_log_set_file (const char *path, GError **error);
-/* "int,cpu_reset" or "all" -> items; unknown names fail. */
-bool     vm_log_parse_items (const char *list, uint32_t *items, GError **error);
-void     vm_log_print_items (void); /* -d help */
+/* "int,cpu_reset" or "all" -> items; unknown names fail. "trace:PATTERN" is added to TRACES (char *), or fails when
+ * that is NULL. */
+bool     vm_log_parse_items (const char *list, uint32_t *items, GPtrArray *traces, GError **error);
+/* The table of -d help; OPTION names what "trace:help" is said to. */
+char    *vm_log_describe_items (const char *option);
+
+/* -dfilter: guest addresses that the items about guest code (in_asm, out_asm, op, op_opt, exec, cpu) are written
+ * for. FIRST and LAST belong to each range. */
+typedef struct VmLogRange {
+  uint64_t first, last;
+} VmLogRange;
+/* "START+SIZE", "START-SIZE" (the SIZE bytes up to START) or "START..END", by commas -> VmLogRange. */
+GArray  *vm_log_parse_filter (const char *list, GError **error);
+/* Takes RANGES; NULL: everything. Before any vCPU runs. */
+void     vm_log_set_filter (GArray *ranges);
+bool     vm_log_covers (uint64_t address);
 
 extern uint32_t vm_log_mask; /* read-only outside log.c; tested before the cost of formatting */
 #define vm_log_enabled(item) (G_UNLIKELY ((vm_log_mask & (item)) != 0))
+/* For text in several lines that must stay together: whether vm_log() writes it is the caller's to ask. */
+void vm_log_print (const char *format, ...) G_GNUC_PRINTF (1, 2);
+bool vm_log_has_timestamp (void);
 void vm_log_write (uint32_t item, const char *format, ...) G_GNUC_PRINTF (2, 3);
 #define vm_log(item, ...)                                                                        \
   do {                                                                                           \

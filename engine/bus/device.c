@@ -2,6 +2,8 @@
 /* Devices: realize with undo, unrealize, reset. */
 #include "engine/bus/device.h"
 
+#include "engine/base/trace.h"
+
 const VmType vm_device_type = {
   .name = "device",
   .parent = &vm_object_type,
@@ -290,6 +292,7 @@ vm_device_reset (VmDevice *dev, VmResetKind kind)
 
   if (!dev->realized)
     return;
+  vm_trace (QDEV_RESET, "%s type %s", vm_device_path (dev), dev->parent.type->name);
   for (guint i = 0; dev->buses && i < dev->buses->len; i++)
     vm_bus_reset (g_ptr_array_index (dev->buses, i), kind);
   for (unsigned i = 0; i < chain.n; i++)

@@ -4,6 +4,7 @@
 
 #include "engine/base/fdset.h"
 #include "engine/base/log.h"
+#include "engine/base/trace.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -167,6 +168,10 @@ vm_chardev_event (VmChardev *chr, VmCharEvent event)
       if (chr->open == (event == VM_CHAR_OPENED))
         return;
       chr->open = event == VM_CHAR_OPENED;
+      if (chr->open)
+        vm_trace (CHARDEV_OPEN, "%s", chr->parent.id);
+      else
+        vm_trace (CHARDEV_CLOSE, "%s", chr->parent.id);
       if (!chr->open)
         g_byte_array_set_size (chr->queue, 0);
       if (fe)

@@ -11,6 +11,7 @@
  * finds the vCPU either about to look or inside exec, where the accelerator's kick sticks. */
 #include "engine/cpu/vcpu.h"
 
+#include "engine/base/trace.h"
 #include "engine/io/loop.h"
 
 #include <pthread.h>
@@ -291,14 +292,19 @@ exec_locked (VmVcpu *vcpu)
   vcpu->in_exec = true;
   slice_arm_locked (set);
   set_unlock (set);
+  vm_trace (VCPU_RUN, "cpu %u", vcpu->index);
   VmVcpuExit exit = vcpu->accel->ops->exec (vcpu);
+  vm_trace (VCPU_LEAVE, "cpu %u why %d", vcpu->index, exit);
   set_lock (set);
   vcpu->in_exec = false;
   if (set->exclusive)
     pthread_cond_broadcast (&set->changed);
 
   if (exit == VM_VCPU_EXIT_HALTED && vcpu->kicks == kicks)
-    __atomic_store_n (&vcpu->halted, true, __ATOMIC_RELAXED);
+    {
+      vm_trace (VCPU_HALT, "cpu %u", vcpu->index);
+      __atomic_store_n (&vcpu->halted, true, __ATOMIC_RELAXED);
+    }
   if (exit == VM_VCPU_EXIT_DEBUG && !vcpu->debug_stop.kind)
     vcpu->debug_stop.kind = VM_DEBUG_STEP;
   if (exit == VM_VCPU_EXIT_SHUTDOWN || exit == VM_VCPU_EXIT_DEBUG || exit == VM_VCPU_EXIT_ERROR)

@@ -3,6 +3,7 @@
 #include "engine/machine/machine-private.h"
 
 #include "engine/base/log.h"
+#include "engine/base/trace.h"
 #include "engine/input/input.h"
 
 #include <errno.h>
@@ -98,6 +99,8 @@ set_state (VmMachine *m, VmRunState state)
 {
   if (m->state == state)
     return;
+  vm_trace (RUNSTATE_SET, "current_run_state %s new_state %s", vm_run_state_names[m->state],
+            vm_run_state_names[state]);
   m->state = state;
   vm_machine_tell (m, VM_MACHINE_STATE);
 }
@@ -176,6 +179,7 @@ reset_cpu (VmVcpu *vcpu, void *opaque)
 void
 vm_machine_reset_now (VmMachine *m, VmResetKind kind)
 {
+  vm_trace (MACHINE_RESET, "%s", kind == VM_RESET_WAKEUP ? "wakeup" : kind == VM_RESET_COLD ? "cold" : "warm");
   vm_devices_reset (&m->env, kind);
   for (guint i = 0; i < m->cpus_to_reset->len; i++)
     reset_cpu (g_ptr_array_index (m->cpus_to_reset, i), &kind);
@@ -355,6 +359,7 @@ vm_machine_request_reset (VmMachine *m, VmShutdownCause cause)
 void
 vm_machine_request_shutdown (VmMachine *m, VmShutdownCause cause)
 {
+  vm_trace (SHUTDOWN_REQUEST, "reason %s", vm_shutdown_cause_names[cause]);
   m->priv->shutdown_cause = cause;
   request (m, VM_REQUEST_SHUTDOWN);
 }
@@ -362,12 +367,14 @@ vm_machine_request_shutdown (VmMachine *m, VmShutdownCause cause)
 void
 vm_machine_request_powerdown (VmMachine *m)
 {
+  vm_trace (POWERDOWN_REQUEST, "%s", vm_run_state_names[m->state]);
   request (m, VM_REQUEST_POWERDOWN);
 }
 
 void
 vm_machine_request_wakeup (VmMachine *m)
 {
+  vm_trace (WAKEUP_REQUEST, "%s", vm_run_state_names[m->state]);
   if (m->state == VM_RUN_SUSPENDED)
     request (m, VM_REQUEST_WAKEUP);
 }

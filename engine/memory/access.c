@@ -2,6 +2,8 @@
 /* Access to an address space by address: numbers, buffers, fills, direct mapping. */
 #include "engine/memory/memory-private.h"
 
+#include "engine/base/trace.h"
+
 /* What kind of access moves the bytes. */
 typedef enum Mode { MODE_READ, MODE_WRITE, MODE_FILL, MODE_WRITE_ROM } Mode;
 
@@ -74,7 +76,12 @@ registers (const Access *a, uint64_t addr, uint64_t *len)
     {
       *len = gap_len (view, addr, *len);
       if (a->mode == MODE_READ)
-        memset (a->buf, 0xff, *len);
+        {
+          vm_trace (UNASSIGNED_READ, "%s addr 0x%" G_GINT64_MODIFIER "x", a->as->name, addr);
+          memset (a->buf, 0xff, *len);
+        }
+      else
+        vm_trace (UNASSIGNED_WRITE, "%s addr 0x%" G_GINT64_MODIFIER "x", a->as->name, addr);
     }
   vm_flat_view_unref (view);
   vm_lock_leave (lock, taken);

@@ -3,6 +3,7 @@
 #include "engine/memory/memory-private.h"
 
 #include "engine/base/log.h"
+#include "engine/base/trace.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -176,6 +177,18 @@ vm_memory_owner_leave (VmMemory *m, VmReentry *mark)
   mark->next->prev = mark->prev;
 }
 
+/* Of a write before, of a read after the device was asked. */
+static inline void
+trace_access (const VmRegion *r, uint64_t offset, const uint8_t *bytes, unsigned size, bool is_write)
+{
+  if (is_write)
+    vm_trace (REGION_WRITE, "offset 0x%" PRIx64 " value 0x%" PRIx64 " size %u name '%s'", offset,
+              vm_load_le (bytes, size), size, r->name);
+  else
+    vm_trace (REGION_READ, "offset 0x%" PRIx64 " value 0x%" PRIx64 " size %u name '%s'", offset,
+              vm_load_le (bytes, size), size, r->name);
+}
+
 VmMemResult
 vm_region_access (VmRegion *r, uint64_t offset, uint8_t *bytes, unsigned size, VmMemAttrs attrs, bool is_write)
 {
@@ -225,6 +238,8 @@ vm_region_access (VmRegion *r, uint64_t offset, uint8_t *bytes, unsigned size, V
       m->flushing = false;
     }
 
+  if (is_write)
+    trace_access (r, offset, bytes, size, true);
   vm_memory_owner_enter (m, &mark, owner);
   if (plain)
     worst = is_write ? call_write (r, offset, bytes, size, attrs) : call_read (r, offset, bytes, size, attrs);
@@ -236,6 +251,8 @@ vm_region_access (VmRegion *r, uint64_t offset, uint8_t *bytes, unsigned size, V
         worst = MAX (worst, result);
       }
   vm_memory_owner_leave (m, &mark);
+  if (!is_write)
+    trace_access (r, offset, bytes, size, false);
   return worst;
 }
 

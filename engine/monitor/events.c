@@ -3,6 +3,7 @@
 #include "engine/monitor/monitor-private.h"
 
 #include "engine/base/log.h"
+#include "engine/base/trace.h"
 
 /* One limited event, by name and source: what came too early waits here, the last one wins. */
 typedef struct Throttle

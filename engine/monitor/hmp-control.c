@@ -2,7 +2,6 @@
 /* Commands that act: life cycle, input, devices, objects, character back ends, logging. */
 #include "engine/monitor/hmp.h"
 
-#include "engine/base/log.h"
 #include "engine/debug/gdb.h"
 #include "engine/input/input.h"
 #include "engine/machine/user-object.h"
@@ -426,30 +425,5 @@ vm_hmp_qom_set (VmMonitor *mon, const VmHmpArgs *args)
     vm_fail (&error, "Device '%s' not found", vm_hmp_text (args, "path"));
   else
     vm_object_set (obj, vm_hmp_text (args, "property"), value, &error);
-  report (mon, error);
-}
-
-/* --- logging --- */
-
-void
-vm_hmp_log (VmMonitor *mon, const VmHmpArgs *args)
-{
-  const char *items = vm_hmp_text (args, "items");
-  uint32_t mask = 0;
-
-  if (strcmp (items, "none") != 0 && !vm_log_parse_items (items, &mask, NULL))
-    {
-      vm_monitor_printf (mon, "unknown log item in '%s'; see the option -d help\n", items);
-      return;
-    }
-  vm_log_set_mask (mask);
-}
-
-void
-vm_hmp_logfile (VmMonitor *mon, const VmHmpArgs *args)
-{
-  g_autoptr (GError) error = NULL;
-
-  vm_log_set_file (vm_hmp_text (args, "filename"), &error);
   report (mon, error);
 }

@@ -2,6 +2,8 @@
 /* The human monitor: tables of commands, arguments after their specification, help and completion. */
 #include "engine/monitor/hmp.h"
 
+#include "engine/base/trace.h"
+
 #include <stdarg.h>
 
 const VmHmpCommand vm_hmp_commands[] = {
@@ -87,6 +89,8 @@ const VmHmpCommand vm_hmp_commands[] = {
   { "system_powerdown", "", "", "send system power down event", vm_hmp_system_powerdown },
   { "system_reset", "", "", "reset the system", vm_hmp_system_reset },
   { "system_wakeup", "", "", "wakeup guest from suspend", vm_hmp_system_wakeup },
+  { "trace-event", "name:s option:b vcpu:i?", "name on|off [vcpu]",
+    "changes status of a specific trace event (vcpu: vCPU to set, default is all)", vm_hmp_trace_event },
   { "watchdog_action", "action:s", "[reset|shutdown|poweroff|pause|debug|none]", "change watchdog action",
     vm_hmp_watchdog_action, vm_complete_watchdog },
   { "x", "fmt:/ addr:l", "/fmt addr", "virtual memory dump starting at 'addr'", vm_hmp_x },
@@ -139,6 +143,9 @@ const VmHmpCommand vm_hmp_info_commands[]
         { "status", "", "", "show the current VM status (running|paused)", vm_hmp_info_status },
         { "tlb", "", "", "show virtual to physical memory mappings", vm_hmp_info_tlb },
         { "tpm", "", "", "show the TPM device", vm_hmp_info_tpm },
+        { "trace-events", "name:s? vcpu:i?", "[name] [vcpu]",
+          "show available trace-events & their state (name: event name pattern; vcpu: vCPU to query, default is any)",
+          vm_hmp_info_trace_events },
         { "uuid", "", "", "show the current VM UUID", vm_hmp_info_uuid },
         { "version", "", "", "show the version", vm_hmp_info_version },
         { "vm-generation-id", "", "", "Show Virtual Machine Generation ID", vm_hmp_info_generation_id },
@@ -443,6 +450,7 @@ vm_hmp_info (VmMonitor *mon, const VmHmpArgs *args)
 
 /* --- help --- */
 
+  vm_trace (HMP_COMMAND, "%s", line);
 static void
 print_help (VmMonitor *mon, const VmHmpCommand *c, const char *prefix)
 {

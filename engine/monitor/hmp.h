@@ -121,6 +121,8 @@ VM_HMP_FUNC (qom_get);
 VM_HMP_FUNC (qom_set);
 VM_HMP_FUNC (log);
 VM_HMP_FUNC (logfile);
+VM_HMP_FUNC (trace_event);
+VM_HMP_FUNC (info_trace_events);
 VM_HMP_FUNC (watchdog_action);
 VM_HMP_FUNC (exit_preconfig);
 VM_HMP_FUNC (closefd);

@@ -2,6 +2,8 @@
 /* The QMP server: greeting, negotiation, one JSON value after the other, answers. */
 #include "config.h"
 
+#include "engine/base/trace.h"
+
 #include "engine/monitor/monitor-private.h"
 
 #define MAX_DEPTH 1024
@@ -160,6 +162,7 @@ handle_request (VmMonitor *mon, json_object *request)
   if (check_request (mon, request, &name, &oob, &error) && check_phase (mon, name, oob, &error))
     {
       json_object_object_get_ex (request, "arguments", &arguments);
+      vm_trace (QMP_COMMAND, "%s", json_object_to_json_string (request));
       result = vm_monitor_execute (mon, name, arguments, &error);
     }
   answer (mon, id, result, error);

@@ -336,16 +336,6 @@ apply_loadvm (VmParser *p, const char *arg, GError **error)
 }
 
 static bool
-apply_trace (VmParser *p, const char *arg, GError **error)
-{
-  static const char *const keys[] = { "enable", "events", "file", NULL };
-  g_autoptr (VmKeyVals) list = vm_keyvals_new ();
-
-  return vm_parser_list (p, list, arg, "enable", 0, error) && vm_parser_check_keys (list, keys, error)
-         && vm_parser_unavailable (p);
-}
-
-static bool
 apply_plugin (VmParser *p, const char *arg, GError **error)
 {
   g_autoptr (VmKeyVals) list = vm_keyvals_new ();
@@ -391,7 +381,6 @@ const VmApply vm_apply_later[] = { { "netdev", apply_family },
                                    { "icount", apply_icount },
                                    { "incoming", apply_incoming },
                                    { "loadvm", apply_loadvm },
-                                   { "trace", apply_trace },
                                    { "plugin", apply_plugin },
                                    { "audio-help", apply_later },
                                    { "portrait", apply_later },

@@ -99,20 +99,25 @@ static bool
 apply_pidfile (VmParser *p, const char *arg, GError **error)
 {
   g_free (p->s->pidfile);
+  g_autoptr (GPtrArray) traces = g_ptr_array_new_with_free_func (g_free);
   p->s->pidfile = g_strdup (arg);
   return true;
 }
 
 static bool
 apply_d (VmParser *p, const char *arg, GError **error)
+  for (guint i = 0; i < traces->len; i++)
+    {
+      if (vm_parser_is_help (g_ptr_array_index (traces, i)))
+        return vm_parser_want_help (p, "trace", NULL);
+      g_ptr_array_add (p->s->traces, vm_trace_spec_new ("", g_ptr_array_index (traces, i), NULL, NULL));
+    }
 {
   uint32_t items;
 
   if (vm_parser_is_help (arg))
     return vm_parser_want_help (p, "d", NULL);
-  if (strstr (arg, "trace:"))
-    return vm_parser_unavailable (p);
-  if (!vm_log_parse_items (arg, &items, error))
+  if (!vm_log_parse_items (arg, &items, traces, error))
     return false;
   p->s->log_items |= items;
   return true;
@@ -126,35 +131,34 @@ apply_D (VmParser *p, const char *arg, GError **error)
   return true;
 }
 
-/* "START+SIZE", "START-SIZE" or "START..END". */
 static bool
-check_range (const char *range, GError **error)
+apply_dfilter (VmParser *p, const char *arg, GError **error)
 {
-  char *end;
-  const char *op = strpbrk (range, "-+.");
+  GArray *ranges = vm_log_parse_filter (arg, error);
 
-  if (!op || (*op == '.' && op[1] != '.'))
-    return vm_fail (error, "Bad range specifier");
-  errno = 0;
-  g_ascii_strtoull (range, &end, 0);
-  if (errno || end != op || end == range)
-    return vm_fail (error, "Invalid number to the left of %.*s", *op == '.' ? 2 : 1, op);
-  const char *right = op + (*op == '.' ? 2 : 1);
-  g_ascii_strtoull (right, &end, 0);
-  if (errno || end == right || *end)
-    return vm_fail (error, "Invalid number to the right of %.*s", *op == '.' ? 2 : 1, op);
+  if (!ranges)
+    return false;
+  g_clear_pointer (&p->s->log_filter, g_array_unref);
+  p->s->log_filter = ranges;
   return true;
 }
 
 static bool
-apply_dfilter (VmParser *p, const char *arg, GError **error)
+apply_trace (VmParser *p, const char *arg, GError **error)
 {
-  g_auto (GStrv) ranges = g_strsplit (arg, ",", -1);
+  static const char *const keys[] = { "enable", "events", "file", NULL };
+  g_autoptr (VmKeyVals) list = vm_keyvals_new ();
 
-  for (char **r = ranges; *r; r++)
-    if (!check_range (*r, error))
-      return false;
-  return vm_parser_unavailable (p); /* the log has no filter yet */
+  if (vm_parser_is_help (arg))
+    return vm_parser_want_help (p, "trace", NULL);
+  if (!vm_parser_list (p, list, arg, "enable", 0, error) || !vm_parser_check_keys (list, keys, error))
+    return false;
+  if (!g_strcmp0 (vm_keyvals_get (list, "enable"), "help"))
+    return vm_parser_want_help (p, "trace", NULL);
+  g_autofree char *where = g_strdup_printf ("-trace %s: ", arg);
+  g_ptr_array_add (p->s->traces, vm_trace_spec_new (where, vm_keyvals_get (list, "enable"),
+                                                    vm_keyvals_get (list, "events"), vm_keyvals_get (list, "file")));
+  return true;
 }
 
 static bool
@@ -314,6 +318,7 @@ const VmApply vm_apply_process[] = { { "S", apply_flag },
                                      { "no-user-config", apply_flag },
                                      { "daemonize", apply_flag },
                                      { "no-reboot", apply_no_reboot },
+                                     { "trace", apply_trace },
                                      { "no-shutdown", apply_no_shutdown },
                                      { "action", apply_action },
                                      { "watchdog-action", apply_watchdog_action },

@@ -111,6 +111,28 @@ numa_free (gpointer data)
   g_free (spec);
 }
 
+VmTraceSpec *
+vm_trace_spec_new (const char *where, const char *enable, const char *events, const char *file)
+{
+  VmTraceSpec *spec = g_new0 (VmTraceSpec, 1);
+
+  *spec = (VmTraceSpec){ .where = g_strdup (where), .enable = g_strdup (enable), .events = g_strdup (events),
+                         .file = g_strdup (file) };
+  return spec;
+}
+
+static void
+trace_free (gpointer data)
+{
+  VmTraceSpec *spec = data;
+
+  g_free (spec->where);
+  g_free (spec->enable);
+  g_free (spec->events);
+  g_free (spec->file);
+  g_free (spec);
+}
+
 VmSettings *
 vm_settings_new (void)
 {
@@ -133,6 +155,7 @@ vm_settings_new (void)
   s->char_specs = g_ptr_array_new_with_free_func (char_spec_free);
   s->monitors = g_ptr_array_new_with_free_func (mon_spec_free);
   s->fds = g_ptr_array_new_with_free_func (fd_free);
+  s->traces = g_ptr_array_new_with_free_func (trace_free);
   s->smp = (VmSmp){ 1, 1, 1, 1, 1, 1, 1, 1 };
   s->boot_splash_time = s->boot_reboot_timeout = -1;
   s->on_panic = VM_PANIC_SHUTDOWN;
@@ -154,12 +177,14 @@ vm_settings_free (VmSettings *s)
   GPtrArray *const lists[] = {
     s->accels, s->globals, s->fw_cfg,  s->option_roms, s->smbios,   s->acpi_tables, s->data_dirs,
     s->drives, s->devices, s->objects, s->char_specs,  s->monitors, s->fds,         s->numa,
+    s->traces,
   };
 
   for (size_t i = 0; i < G_N_ELEMENTS (strings); i++)
     g_free (strings[i]);
   for (size_t i = 0; i < G_N_ELEMENTS (lists); i++)
     g_ptr_array_unref (lists[i]);
+  g_clear_pointer (&s->log_filter, g_array_unref);
   vm_keyvals_free (s->machine_props);
   vm_keyvals_free (s->smp_props);
   vm_keyvals_free (s->display_opts);

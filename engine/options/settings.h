@@ -166,6 +166,14 @@ typedef enum VmCompatInput
 
 typedef struct VmSandbox
 { /* -sandbox: what is forbidden */
+/* One -trace, or one trace:PATTERN of -d. */
+typedef struct VmTraceSpec
+{
+  char *where; /* what warnings begin with: "-trace foo: ", or "" */
+  char *enable, *events, *file;
+} VmTraceSpec;
+VmTraceSpec *vm_trace_spec_new (const char *where, const char *enable, const char *events, const char *file);
+
   bool enable;
   bool obsolete_allowed;
   bool no_elevation, no_elevation_of_children;
@@ -247,6 +255,8 @@ typedef struct VmSettings
   char *run_as;        /* "user" or "uid:gid" */
   char *run_as_option; /* as typed, for messages */
   char *chroot;
+  GArray *log_filter;     /* VmLogRange; NULL: everything */
+  GPtrArray *traces;      /* VmTraceSpec *, in order */
   bool async_teardown;
   bool lock_memory, cpu_pm; /* -overcommit */
   VmSandbox sandbox;

@@ -7,6 +7,7 @@
 #include "engine/tcg/fpu/fpu.h"
 #include "engine/tcg/host-x86_64/jit.h"
 #include "engine/tcg/interp/interp.h"
+#include "engine/tcg/logging.h"
 #include "engine/tcg/sys/sys.h"
 #include "engine/x86/model.h"
 
@@ -184,6 +185,8 @@ step_uncached (VmX86Env *env)
 
   vm_tcg_exec_part (env)->n_uncached++;
   vm_interp_fetch (env, &insn);
+  if (vm_log_enabled (VM_LOG_IN_ASM))
+    vm_tcg_log_single (env, &insn, vm_tcg_pc (env));
   vm_interp_insn (env, &insn);
 }
 
@@ -244,14 +247,24 @@ run (VmX86Env *env, VmTcgExec *x)
     vm_sys_check_code_breakpoint (env, pc);
   if (G_UNLIKELY (env->mode & VM_TIER0_MODES || env->shadow || x->vcpu->singlestep))
     {
+      if (vm_log_enabled (VM_TCG_LOG_ENTER))
+        vm_tcg_log_enter (env, pc, NULL);
       step_uncached (env);
       return;
     }
   view = vm_tcg_lookup_code (env, pc, &direct);
+  if (view != NULL && x->jit != NULL && direct && vm_jit_run (x->jit, view, pc))
+    return;
+  if (vm_log_enabled (VM_TCG_LOG_ENTER))
+    vm_tcg_log_enter (env, pc, NULL);
   if (G_UNLIKELY (view == NULL))
-    step_uncached (env);
-  else if (x->jit == NULL || !direct || !vm_jit_run (x->jit, view, pc))
-    run_tier0 (env, view, pc);
+    {
+      step_uncached (env);
+      return;
+    }
+  if (vm_log_enabled (VM_LOG_IN_ASM))
+    vm_tcg_log_run (env, view, pc);
+  run_tier0 (env, view, pc);
 }
 
 /* Takes what others asked for. True: leave exec. */
@@ -314,11 +327,15 @@ vm_tcg_exec (VmVcpu *vcpu)
   VmVcpuExit why;
 
   vm_tlb_safe_point (env); /* much may have happened while the vCPU stood */
+  if (x->jit)
+    vm_jit_follow_log (x->jit);
   tcg->fault_env = &fault_env;
   /* Comes back here with the exception in env->exc_*; delivering it may raise the next one. */
   if (sigsetjmp (fault_env, 0) != 0)
     {
       x->n_exceptions++;
+      if (vm_log_enabled (VM_LOG_MMU) && env->exc_vector == VM_EXC_PF)
+        vm_tcg_log_mmu (env, "page fault at", env->exc_addr);
       if (!vm_sys_deliver_exception (env))
         {
           tcg->fault_env = NULL;

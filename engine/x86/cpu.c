@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The CPU device types: properties, what the guest gets of what was asked for, the -cpu option. */
 #include "engine/base/log.h"
+#include "engine/base/trace.h"
 #include "engine/x86/model.h"
 
 #if defined (__x86_64__)
@@ -413,12 +414,25 @@ vm_x86_cpu_post_load (VmDevice *dev, GError **error)
   if (env->xcr0 != 1 && !vm_x86_xcr0_valid (cpu, env->xcr0))
     return vm_fail (error, "saved state enables CPU features that this CPU lacks");
   if ((env->cr0 & VM_CR0_PG) && !(env->cr0 & VM_CR0_PE))
+static void
+log_reset (VmX86Cpu *cpu)
+{
+  vm_trace (CPU_RESET, "cpu %u", cpu->parent.index);
+  if (!vm_log_enabled (VM_LOG_CPU_RESET))
+    return;
+  if (cpu->parent.accel && cpu->parent.accel->ops->state_fetch)
+    cpu->parent.accel->ops->state_fetch (&cpu->parent);
+  g_autofree char *text = vm_x86_describe_registers (cpu, true);
+  vm_log_print ("CPU Reset (CPU %u)\n%s", cpu->parent.index, text);
+}
+
     return vm_fail (error, "saved CPU state has paging without protection");
   env->eflags |= 2;
   env->exc_vector = -1;
   vm_x86_update_mode (env);
   if (cpu->parent.accel && cpu->parent.accel->ops->state_store)
     cpu->parent.accel->ops->state_store (&cpu->parent);
+  log_reset (cpu);
   return true;
 }
 

@@ -69,11 +69,11 @@ test_log_items (void)
   g_autoptr (GError) error = NULL;
   uint32_t items;
 
-  g_assert_true (vm_log_parse_items ("int,cpu_reset", &items, NULL));
+  g_assert_true (vm_log_parse_items ("int,cpu_reset", &items, NULL, NULL));
   g_assert_cmphex (items, ==, VM_LOG_INT | VM_LOG_CPU_RESET);
-  g_assert_true (vm_log_parse_items ("all", &items, NULL));
+  g_assert_true (vm_log_parse_items ("all", &items, NULL, NULL));
   g_assert_true (items & VM_LOG_MMU);
-  g_assert_false (vm_log_parse_items ("int,foo", &items, &error));
+  g_assert_false (vm_log_parse_items ("int,foo", &items, NULL, &error));
   g_assert_nonnull (strstr (error->message, "foo"));
 }
 

@@ -131,6 +131,7 @@ struct VmJit {
   uint64_t          pending_rip;
   unsigned          variant;        /* to go on with */
   bool              has_avx, single_cpu, eager;
+  bool              unchained;      /* -d nochain: each block comes back to the exec loop */
   void             *alt_stack;
   unsigned          n_differences;
   /* Told at the end to "-d op_opt". */

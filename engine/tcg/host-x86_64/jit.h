@@ -11,3 +11,5 @@ void   vm_jit_free (VmJit *jit);
 bool   vm_jit_run (VmJit *jit, VmCodeView *view, uint64_t pc);
 /* The same with translation at the first sight: for tests. */
 void   vm_jit_set_eager (VmJit *jit, bool eager);
+/* The log's items may have changed: -d nochain. */
+void vm_jit_follow_log (VmJit *jit);

@@ -5,6 +5,7 @@
 #include "engine/base/log.h"
 #include "engine/tcg/decode/table.h"
 #include "engine/tcg/interp/interp.h"
+#include "engine/tcg/logging.h"
 #include "engine/tcg/sys/sys.h"
 
 #define HOT_ENOUGH   6
@@ -76,7 +77,7 @@ go_on (VmX86Env *env, VmTcgExec *x)
   uint64_t pc, key;
 
   if (env->shadow || env->halted || env->wait_for_sipi || env->shutdown || env->mode & VM_TIER0_MODES ||
-      vm_sys_has_event (env) || x->vcpu->singlestep || jit->accel->lockstep)
+      vm_sys_has_event (env) || x->vcpu->singlestep || jit->accel->lockstep || jit->unchained)
     return (JitResume) { NULL, 0 };
   pc = vm_tcg_pc (env);
   view = vm_tcg_known_code (env, pc);
@@ -193,7 +194,7 @@ find_block (VmJit *jit, VmCodeView *view, unsigned offset, unsigned variant)
   if (!vm_code_page_ready (view->page))
     return NULL;
   heat = vm_code_heat (view->page, offset, view->mode);
-  if (heat == VM_CODE_HEAT_NEVER || (heat < HOT_ENOUGH && !jit->eager))
+  if (heat == VM_CODE_HEAT_NEVER || (heat < HOT_ENOUGH && !jit->eager && !vm_log_enabled (VM_TCG_LOG_MAKE)))
     return NULL;
   block = jit_translate (jit, view, offset, variant);
   if (block == NULL) /* one at the page's end may have a chance when the next page is known */
@@ -207,7 +208,8 @@ join (VmJit *jit, VmCodeView *view, unsigned offset, VmBlock *block)
 {
   VmBlockLink *link = jit->pending;
 
-  if (link == NULL || link->to == block || jit->accel->lockstep || (link->target & ~VM_PAGE_MASK) != offset ||
+  if (link == NULL || link->to == block || jit->accel->lockstep || jit->unchained ||
+      (link->target & ~VM_PAGE_MASK) != offset ||
       link->from->view->mode != view->mode || link->variant != block->key >> 32 ||
       (link->patch_id == NULL && link->from->view != view) || jit->pending_rip != jit->env->rip)
     return;
@@ -232,7 +234,7 @@ vm_jit_run (VmJit *jit, VmCodeView *view, uint64_t pc)
       if (block)
         {
           join (jit, view, offset, block);
-          e->key = jit->accel->lockstep ? 0 : key;
+          e->key = jit->accel->lockstep || jit->unchained ? 0 : key;
           e->entry = block->entry_saved;
         }
       jit->pending = NULL;
@@ -246,6 +248,8 @@ vm_jit_run (VmJit *jit, VmCodeView *view, uint64_t pc)
   if (G_UNLIKELY (jit->accel->lockstep))
     return jit_lockstep (jit, view, pc, entry, variant);
   jit->variant = 0;
+  if (vm_log_enabled (VM_TCG_LOG_ENTER))
+    vm_tcg_log_enter (jit->env, pc, entry);
   jit_enter (jit, entry, variant);
   return true;
 }
@@ -322,6 +326,18 @@ vm_jit_free (VmJit *jit)
   jit_signals_end (jit);
   jit_memory_free (jit);
   g_free (jit);
+}
+
+void
+vm_jit_follow_log (VmJit *jit)
+{
+  bool unchained = vm_log_enabled (VM_LOG_NOCHAIN);
+
+  if (unchained == jit->unchained)
+    return;
+  jit->unchained = unchained;
+  vm_code_reset (jit->code); /* its blocks may be linked */
+  jit->pending = NULL;
 }
 
 void

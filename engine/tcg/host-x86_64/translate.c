@@ -2,6 +2,8 @@
 /* One block from guest to host code: choosing its instructions, flag liveness, the frame around emission. */
 #include "engine/tcg/host-x86_64/translate.h"
 
+#include "engine/tcg/logging.h"
+
 /* --- flags -------------------------------------------------------------------------------------- */
 
 void
@@ -550,9 +552,12 @@ jit_translate (VmJit *jit, VmCodeView *view, unsigned offset, unsigned variant)
   find_liveness (&tr);
   tr_plan (&tr);
   allocate (&tr, offset);
+  const uint8_t *cold = asm_pc (&tr.c);
   emit (&tr);
   close_block (&tr);
   vm_code_add (jit->code, tr.block);
+  if (vm_log_enabled (VM_TCG_LOG_MAKE))
+    tr_log (&tr, cold);
   jit->n_translated++;
   jit->n_insns += tr.n_insns;
   return tr.block;

@@ -98,6 +98,9 @@ tr_row (const VmInsn *insn)
   return &vm_insn_rows[insn->row];
 }
 
+/* translate-log.c: COLD is where its code out of line begins. */
+void tr_log (const Tr *tr, const uint8_t *cold);
+
 /* --- translate.c: flags, sites, links --- */
 
 /* Arithmetic flags that come out of INSN whatever they were before. */

@@ -2,6 +2,8 @@
 /* The two levels of TLB: filling, flushing, address-space tags, the memory map's changes. */
 #include "engine/tcg/softmmu/softmmu-private.h"
 
+#include "engine/tcg/logging.h"
+
 static inline VmTlbEntry *
 l1_entries (VmTcgCpu *tcg)
 {
@@ -250,6 +252,8 @@ vm_tlb_flush_all (VmX86Env *env)
 
   if (l2 == NULL)
     return; /* no thread yet, so nothing is cached */
+  if (vm_log_enabled (VM_LOG_MMU))
+    vm_tcg_log_mmu (env, "all translations dropped, cr3", env->cr3);
   use_view (env);
   vm_tlb_flush_l1 (env);
   clear_large (l2);
@@ -268,6 +272,8 @@ vm_tlb_switch_cr3 (VmX86Env *env, uint64_t cr3, bool keep)
 
   if (l2 == NULL)
     return;
+  if (vm_log_enabled (VM_LOG_MMU))
+    vm_tcg_log_mmu (env, "address space", cr3);
   clear_l1 (tcg, false);
   tcg->fetch_epoch++;
   tcg->fetch_switches++;
@@ -333,6 +339,8 @@ vm_tlb_flush_page (VmX86Env *env, uint64_t linear)
   uint64_t page = linear & VM_PAGE_MASK;
   unsigned hash = large_hash (linear), huge = huge_hash (linear);
 
+  if (vm_log_enabled (VM_LOG_MMU))
+    vm_tcg_log_mmu (env, "translation dropped", linear);
   if (l2 == NULL)
     return;
   if (G_UNLIKELY (l2->huge[huge / 64] & VM_BIT (huge % 64)))

@@ -2,6 +2,7 @@
 /* Far jumps, calls, returns and IRET (Intel SDM vol. 2 and vol. 3, 5.8), SYSCALL and SYSENTER. */
 #include "engine/tcg/sys/sys-private.h"
 
+#include "engine/tcg/logging.h"
 #include "engine/x86/model.h"
 
 /* --- jumps and calls --------------------------------------------------------------------------- */
@@ -196,6 +197,8 @@ far_transfer (VmX86Env *env, uint16_t selector, uint64_t offset, unsigned size, 
       real_far (env, selector, offset, size, is_call, return_rip);
       return;
     }
+  if (vm_log_enabled (VM_LOG_PCALL))
+    vm_tcg_log_far (env, is_call ? "far call to" : "far jump to", selector, offset);
   if (is_null (selector))
     sys_raise_zero (env, VM_EXC_GP);
   sys_read_desc (env, selector, VM_EXC_GP, &d);
@@ -388,6 +391,8 @@ vm_op_retf (VmX86Env *env, const VmInsn *insn)
   sys_stack_current (env, &st);
   rip = sys_stack_pop (&st, size);
   cs = sys_stack_pop (&st, size);
+  if (vm_log_enabled (VM_LOG_PCALL))
+    vm_tcg_log_far (env, "far return to", cs, rip);
   if (is_real_or_vm86 (env))
     {
       if (rip > env->seg[VM_CS].limit)
@@ -512,6 +517,8 @@ iret_protected (VmX86Env *env, const VmInsn *insn)
 void
 vm_op_iret (VmX86Env *env, const VmInsn *insn)
 {
+  if (vm_log_enabled (VM_LOG_PCALL))
+    vm_tcg_log_far (env, "iret from", env->seg[VM_CS].selector, env->rip);
   if (is_real_or_vm86 (env))
     iret_real (env, insn->opsize);
   else
