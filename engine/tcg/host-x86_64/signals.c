@@ -50,7 +50,9 @@ handler (int number, siginfo_t *info, void *context)
   const uint8_t *pc = (const uint8_t *) regs[REG_RIP];
   const JitSite *site;
 
-  if (jit == NULL || pc < jit->rx || pc >= jit->rx + jit->size || (site = find_site (jit, pc)) == NULL)
+  /* An address of the host that is not mapped is no guest's doing: all of theirs were looked up. */
+  if (jit == NULL || (number == SIGSEGV && info->si_code != SI_KERNEL) || pc < jit->rx || pc >= jit->rx + jit->size
+      || (site = find_site (jit, pc)) == NULL)
     {
       chain (number, info, context);
       return;
