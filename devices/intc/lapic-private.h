@@ -56,6 +56,7 @@ void     lapic_local (VmLapic *self, unsigned lvt); /* the source of an LVT entr
 /* lapic-timer.c */
 void     lapic_timer_init (VmLapic *self);
 void     lapic_timer_restart (VmLapic *self);
+void     lapic_timer_set_divide (VmLapic *self, uint32_t divide);
 void     lapic_timer_mode_changed (VmLapic *self, uint32_t old_lvt);
 uint32_t lapic_timer_count (VmLapic *self);
 void     lapic_timer_set_deadline (VmLapic *self, uint64_t tsc);

@@ -6,6 +6,10 @@
 /* Nobody can serve periodic interrupts closer than this; it also bounds what a guest can ask of the host. */
 #define LAPIC_MIN_PERIOD_NS (20 * VM_NS_PER_US)
 
+/* As count_start: a one-shot count that had ended when the mode became periodic. It stays at 0 until the initial
+ * count is written. */
+#define COUNT_ENDED INT64_MIN
+
 static int64_t
 lapic_now (const VmLapic *self)
 {
@@ -35,10 +39,11 @@ lapic_timer_period (const VmLapic *self)
 uint32_t
 lapic_timer_count (VmLapic *self)
 {
-  uint64_t elapsed = (uint64_t) MAX (lapic_now (self) - self->count_start, 0) >> lapic_timer_shift (self);
+  uint64_t elapsed;
 
-  if (self->initial_count == 0 || lapic_timer_mode (self) >= LVT_TIMER_DEADLINE)
+  if (self->initial_count == 0 || self->count_start == COUNT_ENDED || lapic_timer_mode (self) >= LVT_TIMER_DEADLINE)
     return 0;
+  elapsed = (uint64_t) MAX (lapic_now (self) - self->count_start, 0) >> lapic_timer_shift (self);
   if (lapic_timer_mode (self) == LVT_TIMER_PERIODIC)
     return self->initial_count - (uint32_t) (elapsed % self->initial_count);
   return elapsed >= self->initial_count ? 0 : self->initial_count - (uint32_t) elapsed;
@@ -51,7 +56,7 @@ lapic_timer_arm (VmLapic *self, int64_t now)
   uint64_t period = lapic_timer_period (self);
   int64_t next;
 
-  if (period == 0 || (self->lvt[LVT_TIMER] & LVT_MASKED) || lapic_timer_mode (self) >= LVT_TIMER_DEADLINE)
+  if (period == 0 || self->count_start == COUNT_ENDED || (self->lvt[LVT_TIMER] & LVT_MASKED) || lapic_timer_mode (self) >= LVT_TIMER_DEADLINE)
     {
       vm_timer_cancel (&self->timer);
       return;
@@ -80,6 +85,35 @@ lapic_timer_restart (VmLapic *self)
   lapic_timer_arm (self, self->count_start);
 }
 
+/* The count goes on from where it is, at the new pace. */
+void
+lapic_timer_set_divide (VmLapic *self, uint32_t divide)
+{
+  uint64_t gone = self->initial_count - lapic_timer_count (self);
+
+  self->divide = divide;
+  if (lapic_timer_mode (self) >= LVT_TIMER_DEADLINE)
+    return;
+  if (self->count_start != COUNT_ENDED)
+    self->count_start = lapic_now (self) - (int64_t) (gone << lapic_timer_shift (self));
+  lapic_timer_arm (self, lapic_now (self));
+}
+
+/* One-shot and periodic change into each other without touching the count. */
+static void
+lapic_timer_keep_count (VmLapic *self, bool was_periodic)
+{
+  uint64_t period = lapic_timer_period (self), elapsed;
+
+  if (period == 0 || self->count_start == COUNT_ENDED)
+    return;
+  elapsed = (uint64_t) MAX (lapic_now (self) - self->count_start, 0);
+  if (was_periodic)
+    self->count_start += (int64_t) (elapsed / period * period);
+  else if (elapsed >= period)
+    self->count_start = COUNT_ENDED;
+}
+
 void
 lapic_timer_mode_changed (VmLapic *self, uint32_t old_lvt)
 {
@@ -94,7 +128,11 @@ lapic_timer_mode_changed (VmLapic *self, uint32_t old_lvt)
       vm_timer_cancel (&self->timer);
     }
   else if (!is)
-    lapic_timer_arm (self, lapic_now (self));
+    {
+      if ((old_lvt & LVT_TIMER_MODE) != lapic_timer_mode (self))
+        lapic_timer_keep_count (self, (old_lvt & LVT_TIMER_MODE) == LVT_TIMER_PERIODIC);
+      lapic_timer_arm (self, lapic_now (self));
+    }
 }
 
 void
@@ -103,9 +141,12 @@ lapic_timer_set_deadline (VmLapic *self, uint64_t tsc)
   if (lapic_timer_mode (self) != LVT_TIMER_DEADLINE)
     return; /* the MSR does nothing outside its mode */
   self->cpu->env.tsc_deadline = tsc;
-  if (tsc == 0)
+  if (tsc == 0 || vm_x86_read_tsc (self->cpu) >= tsc)
     {
       vm_timer_cancel (&self->timer);
+      self->cpu->env.tsc_deadline = 0;
+      if (tsc != 0)
+        lapic_local (self, LVT_TIMER); /* past already: at once */
       return;
     }
   vm_timer_set (&self->timer, MAX (vm_x86_tsc_to_ns (self->cpu, tsc), lapic_now (self)));

@@ -317,8 +317,7 @@ lapic_register_write (VmLapic *self, unsigned reg, uint32_t value)
       lapic_timer_restart (self);
       break;
     case LAPIC_DIVIDE:
-      self->divide = value & 0xb;
-      lapic_timer_restart (self);
+      lapic_timer_set_divide (self, value & 0xb);
       break;
     case LAPIC_VERSION:
     case LAPIC_APR:
@@ -428,7 +427,10 @@ lapic_set_base_locked (VmLapic *self, uint64_t value)
   self->base = (value & ~(uint64_t) BASE_BSP) | (old & BASE_BSP);
   self->cpu->env.apic_base = self->base;
   if ((old & BASE_ENABLED) && !lapic_enabled (self))
-    lapic_init (self);
+    {
+      self->id = self->initial_id & 0xff; /* as after power-up; an INIT keeps it */
+      lapic_init (self);
+    }
   if (lapic_is_x2 (self) && !(old & BASE_X2APIC))
     self->ldr = (self->initial_id >> 4) << 16 | 1u << (self->initial_id & 15);
   lapic_bus_map (self);

@@ -174,6 +174,11 @@ prepare_run (KvmVcpu *v)
       vm_x86_unrequest (cpu, VM_REQ_NMI);
       (void) ioctl (v->fd, KVM_NMI);
     }
+  if (request & VM_REQ_NMI_MORE)
+    {
+      vm_x86_unrequest (cpu, VM_REQ_NMI_MORE);
+      (void) ioctl (v->fd, KVM_NMI);
+    }
   if (request & VM_REQ_SMI)
     {
       vm_x86_unrequest (cpu, VM_REQ_SMI);

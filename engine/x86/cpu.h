@@ -96,6 +96,7 @@ enum { /* VmX86Env.request, atomic */
   VM_REQ_INIT = 1 << 3,
   VM_REQ_SIPI = 1 << 4,
   VM_REQ_MCE  = 1 << 5,
+  VM_REQ_NMI_MORE = 1 << 6, /* a second NMI came before the first was taken */
 };
 
 #define VM_X86_ACCEL_AREA (512 * 1024)
@@ -250,6 +251,8 @@ vm_x86_cpl (const VmX86Env *env)
   return (env->mode & VM_MODE_CPL) >> VM_MODE_CPL_SHIFT;
 }
 
+/* A processor without properties yet: what the accelerator can offer, instead of the translator. WORDS stay its own. */
+void vm_x86_cpu_offer (VmX86Cpu *cpu, const uint32_t *words, const char *supporter);
 /* Recomputes env->mode from segments, control registers, EFLAGS, XCR0, DR7. Call after changing any. */
 void vm_x86_update_mode (VmX86Env *env);
 /* Power-on and INIT state (SDM vol. 3, table 9-1). */
@@ -259,6 +262,8 @@ void vm_x86_request (VmX86Cpu *cpu, uint32_t bits);
 void vm_x86_unrequest (VmX86Cpu *cpu, uint32_t bits);
 void vm_x86_send_sipi (VmX86Cpu *cpu, uint8_t vector);
 void vm_x86_set_a20 (VmX86Cpu *cpu, bool enabled);
+/* What is loaded into bases and MSRs: of the implemented width, whatever CR4.LA57 says (SDM volume 1, 3.3.7.1). */
+bool     vm_x86_is_canonical_base (const VmX86Cpu *cpu, uint64_t v);
 uint64_t vm_x86_read_tsc (VmX86Cpu *cpu);
 void     vm_x86_write_tsc (VmX86Cpu *cpu, uint64_t value); /* moves TSC_ADJUST as well */
 /* When the TSC will be TSC, as VM_CLOCK_VIRTUAL has it; the past gives a time in the past. */

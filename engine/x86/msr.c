@@ -44,10 +44,10 @@ is_indifferent (uint32_t msr)
   return false;
 }
 
-static bool
-is_canonical (const VmX86Env *env, uint64_t v)
+bool
+vm_x86_is_canonical_base (const VmX86Cpu *cpu, uint64_t v)
 {
-  unsigned shift = env->cr4 & VM_CR4_LA57 ? 7 : 16;
+  unsigned shift = cpu->model && vm_x86_has (cpu, VM_X86_FEATURE_LA57) ? 7 : 16;
 
   return (uint64_t) ((int64_t) (v << shift) >> shift) == v;
 }
@@ -332,7 +332,7 @@ vm_x86_wrmsr (VmX86Cpu *cpu, uint32_t msr, uint64_t value)
 
   if (plain && !(needs_long_mode (msr) && !vm_x86_has (cpu, VM_X86_FEATURE_LM)))
     {
-      if (canonical && !is_canonical (env, value))
+      if (canonical && !vm_x86_is_canonical_base (cpu, value))
         return false;
       *plain = value;
       return true;

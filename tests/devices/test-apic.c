@@ -326,6 +326,29 @@ test_timer (void)
     }
   g_assert_cmpint (n, >=, 49);
   g_assert_cmpint (n, <=, 50);
+  /* Between one-shot and periodic the count goes on; one that had ended does not begin again. */
+  put (b, 0, TIMER, 0x31);
+  put (b, 0, COUNT, 1000000);
+  rig_advance (&b->rig, 600000);
+  put (b, 0, TIMER, 0x20031);
+  g_assert_cmpint (get (b, 0, CURRENT), ==, 400000);
+  rig_advance (&b->rig, 600000);
+  g_assert_cmpint (take (b, 0), ==, 0x31);
+  put (b, 0, EOI, 0);
+  put (b, 0, TIMER, 0x31);
+  g_assert_cmpint (get (b, 0, CURRENT), ==, 800000);
+  put (b, 0, DIVIDE, 0); /* by two */
+  g_assert_cmpint (get (b, 0, CURRENT), ==, 800000);
+  rig_advance (&b->rig, 1600001);
+  g_assert_cmpint (take (b, 0), ==, 0x31);
+  put (b, 0, EOI, 0);
+  put (b, 0, DIVIDE, 0xb);
+  g_assert_cmpint (get (b, 0, CURRENT), ==, 0);
+  put (b, 0, TIMER, 0x20031);
+  g_assert_cmpint (get (b, 0, CURRENT), ==, 0);
+  g_assert_cmpint (get (b, 0, COUNT), ==, 1000000);
+  rig_advance (&b->rig, 3000000);
+  g_assert_false (asked (b, 0));
   /* TSC deadline; the other modes' count is dead then. */
   put (b, 0, TIMER, 0x40032);
   put (b, 0, COUNT, 1000);

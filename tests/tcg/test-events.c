@@ -201,6 +201,27 @@ test_halt (void)
   box_end (&b);
 }
 
+/* Two NMIs before the next boundary: one runs, one waits for its IRET; a third is lost (SDM volume 3, 6.7.1). */
+static void
+test_two_nmis (void)
+{
+  Box b;
+
+  START (&b, "\x90\xf4");
+  b.bytes[0x2020] = 0x41; /* the handler: inc cx; iret */
+  b.bytes[0x2021] = 0xcf;
+  for (unsigned i = 0; i < 3; i++)
+    vm_x86_request (b.cpu, VM_REQ_NMI);
+  box_run (&b);
+  while (vm_sys_has_wakeup (b.env))
+    {
+      b.env->halted = false;
+      box_step (&b);
+    }
+  g_assert_cmphex (b.env->gpr[VM_RCX], ==, 2);
+  box_end (&b);
+}
+
 static void
 test_single_step (void)
 {
@@ -331,6 +352,33 @@ test_syscall_trap (void)
   box_end (&b);
 }
 
+/* Bases may have all implemented bits, with four levels too (SDM volume 1, 3.3.7.1). */
+static void
+test_wide_bases (void)
+{
+  static const char code[] = "\x0f\x01\x14\x25\x00\x30\x00\x00\x0f\x30"; /* lgdt [3000h]; wrmsr */
+
+  for (unsigned la57 = 0; la57 < 2; la57++)
+    {
+      Box b;
+
+      box_start_long (&b, code, sizeof code - 1);
+      if (!la57)
+        b.cpu->model->words[VM_X86_WORD_7_ECX] &= ~(1u << 16);
+      vm_store_le64 (b.bytes + 0x3002, UINT64_C (0xffaaaaaaaaaaaaaa));
+      g_assert_cmpint (box_try (&b), ==, la57 ? -1 : VM_EXC_GP);
+      b.env->rip = 0x1008;
+      b.env->gpr[VM_RCX] = 0xc0000102;
+      b.env->gpr[VM_RAX] = 0xaaaaaaaa;
+      b.env->gpr[VM_RDX] = 0xffaaaaaa;
+      g_assert_cmpint (box_try (&b), ==, la57 ? -1 : VM_EXC_GP);
+      b.env->rip = 0x1008;
+      b.env->gpr[VM_RDX] = 0xaaaaaaaa;
+      g_assert_cmpint (box_try (&b), ==, VM_EXC_GP);
+      box_end (&b);
+    }
+}
+
 static void
 test_triple_fault (void)
 {
@@ -446,9 +494,11 @@ main (int argc, char **argv)
   g_test_add_func ("/tcg/events/sti-shadow", test_sti_shadow);
   g_test_add_func ("/tcg/events/mov-ss-shadow", test_mov_ss_shadow);
   g_test_add_func ("/tcg/events/halt", test_halt);
+  g_test_add_func ("/tcg/events/two-nmis", test_two_nmis);
   g_test_add_func ("/tcg/events/single-step", test_single_step);
   g_test_add_func ("/tcg/events/mov-ss-breakpoint", test_mov_ss_breakpoint);
   g_test_add_func ("/tcg/events/syscall-trap", test_syscall_trap);
+  g_test_add_func ("/tcg/events/wide-bases", test_wide_bases);
   g_test_add_func ("/tcg/events/triple-fault", test_triple_fault);
   g_test_add_func ("/tcg/events/smm-64", test_smm_64);
   g_test_add_func ("/tcg/events/smm-32", test_smm_32);

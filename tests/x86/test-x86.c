@@ -194,7 +194,7 @@ test_msrs (void)
   g_assert_true (vm_x86_rdmsr (cpu, 0xc0000082, &value));
   g_assert_cmphex (value, ==, 0xffff800000001000);
   cpu->env.cr4 = 0;
-  g_assert_false (vm_x86_wrmsr (cpu, 0xc0000082, 0x0000800000000000));
+  g_assert_false (vm_x86_wrmsr (cpu, 0xc0000082, 0x0100000000000000));
   g_assert_false (vm_x86_rdmsr (cpu, 0x12345678, &value));
   /* PAT and MTRR: only memory types that exist */
   g_assert_false (vm_x86_wrmsr (cpu, 0x277, 2));

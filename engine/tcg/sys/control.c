@@ -424,7 +424,7 @@ load_table (VmX86Env *env, const VmInsn *insn, VmX86Table *table)
   uint16_t limit = vm_mmu_load (env, linear, 2, vm_tlb_context (env));
   uint64_t base = vm_mmu_load (env, linear + 2, size, vm_tlb_context (env));
 
-  if (is_64 && !is_canonical (env, base))
+  if (is_64 && !vm_x86_is_canonical_base (vm_x86_cpu (env), base))
     raise_gp (env);
   if (!is_64 && insn->opsize == 2)
     base &= 0xffffff;
@@ -480,7 +480,7 @@ vm_op_invpcid (VmX86Env *env, const VmInsn *insn)
   uint64_t address = vm_mmu_load (env, linear + 8, 8, vm_tlb_context (env));
 
   if (type > 3 || pcid >> 12 || (type < 2 && !(env->cr4 & VM_CR4_PCIDE) && pcid != 0) ||
-      (type == 0 && !is_canonical (env, address)))
+      (type == 0 && !vm_x86_is_canonical_base (vm_x86_cpu (env), address)))
     raise_gp (env);
   vm_tlb_invpcid (env, type, pcid, address);
 }

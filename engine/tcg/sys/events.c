@@ -91,9 +91,10 @@ vm_sys_take_events (VmX86Env *env)
     }
   if (env->shadow == 2)
     return false;
-  if ((request & VM_REQ_NMI) && !env->nmi_blocked)
+  if ((request & (VM_REQ_NMI | VM_REQ_NMI_MORE)) && !env->nmi_blocked)
     {
-      take_request (env, VM_REQ_NMI);
+      if (!take_request (env, VM_REQ_NMI_MORE)) /* of two, one keeps waiting */
+        take_request (env, VM_REQ_NMI);
       env->nmi_blocked = true;
       env->halted = false;
       vm_sys_deliver (env, VM_EVENT_EXTERNAL, VM_EXC_NMI, 0, env->rip);
@@ -119,7 +120,8 @@ vm_sys_has_wakeup (VmX86Env *env)
     return (request & VM_REQ_SIPI) != 0;
   if (!env->halted)
     return true;
-  return ((request & VM_REQ_HARD) && (env->eflags & VM_IF)) || ((request & VM_REQ_NMI) && !env->nmi_blocked) ||
+  return ((request & VM_REQ_HARD) && (env->eflags & VM_IF)) ||
+         ((request & (VM_REQ_NMI | VM_REQ_NMI_MORE)) && !env->nmi_blocked) ||
          ((request & (VM_REQ_SMI | VM_REQ_INIT)) && !env->smm) || (request & VM_REQ_MCE);
 }
 

@@ -195,7 +195,7 @@ write_base (VmX86Env *env, const VmInsn *insn, unsigned seg)
   uint64_t base = env->gpr[insn->rm] & size_mask (insn->opsize);
 
   check_fsgsbase (env);
-  if (!is_canonical (env, base))
+  if (!vm_x86_is_canonical_base (vm_x86_cpu (env), base))
     raise_gp (env);
   env->seg[seg].base = base;
 }

@@ -335,7 +335,7 @@ set_system_seg (VmX86Env *env, VmX86Seg *seg, uint16_t selector, const Desc *d)
         sys_raise_selector (env, VM_EXC_GP, selector);
       high = sys_load (env, d->address + 8, 8);
       base |= high << 32;
-      if ((high >> 40 & 31) || !is_canonical (env, base))
+      if ((high >> 40 & 31) || !vm_x86_is_canonical_base (vm_x86_cpu (env), base))
         sys_raise_selector (env, VM_EXC_GP, selector);
     }
   sys_set_seg (seg, selector, d);
