@@ -65,8 +65,8 @@ on_ready (VmMachine *machine, void *opaque)
   g_autoptr (GError) error = NULL;
 
   vm_pc_fill_cmos (pc);
-  if (!vm_pc_finish_fw_cfg (pc, &error))
-    vm_report_warning ("firmware tables are incomplete: %s", error->message);
+  if (!vm_pc_finish_fw_cfg (pc, &error) && !machine->ready_error)
+    machine->ready_error = g_steal_pointer (&error);
 }
 
 static bool

@@ -327,8 +327,9 @@ on_ready (VmMachine *machine, void *opaque)
   g_autoptr (GError) error = NULL;
 
   vm_pc_fill_cmos (&self->parent);
-  if (!vm_pc_finish_fw_cfg (&self->parent, &error) || (self->pm && !install_acpi (self, &error)))
-    vm_report_warning ("firmware tables are incomplete: %s", error->message);
+  if ((!vm_pc_finish_fw_cfg (&self->parent, &error) || (self->pm && !install_acpi (self, &error)))
+      && !machine->ready_error)
+    machine->ready_error = g_steal_pointer (&error);
 }
 
 /* --- the whole ------------------------------------------------------------------------------------------------------ */

@@ -451,6 +451,12 @@ vm_machine_create_devices (VmMachine *m, GError **error)
     {
       warn_of_unused_globals (m);
       vm_machine_tell (m, VM_MACHINE_READY);
+      ok = !m->ready_error;
+      if (!ok)
+        g_propagate_error (error, g_steal_pointer (&m->ready_error));
+    }
+  if (ok)
+    {
       m->priv->devices_made = true;
       vm_machine_reset_now (m, VM_RESET_COLD);
     }

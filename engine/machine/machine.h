@@ -170,6 +170,7 @@ struct VmMachine
   /* Hears of every change of the board's interrupt lines, when set: qtest. */
   void (*irq_tap) (void *opaque, unsigned n, int level);
   void *irq_tap_opaque;
+  GError *ready_error; /* set by who hears VM_MACHINE_READY and finds that it cannot be */
   bool wakeup_supported;
   bool kvm_present; /* this build can use KVM; set by app */
 
