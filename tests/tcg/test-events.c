@@ -379,6 +379,30 @@ test_wide_bases (void)
     }
 }
 
+/* IRET to the user makes privileged segments null, which in 64-bit mode says nothing about their bases. */
+static void
+test_iret_null (void)
+{
+  static const uint64_t frame[] = { 0x1800, 0x1b, 2, 0x6000, 0x23 };
+  Box b;
+
+  box_start_long (&b, "\x48\xcf", 2);
+  vm_store_le64 (b.bytes + 0x4018, UINT64_C (0x00affb000000ffff));
+  vm_store_le64 (b.bytes + 0x4020, UINT64_C (0x00cff3000000ffff));
+  b.env->gdt = (VmX86Table) { .base = 0x4000, .limit = 0x27 };
+  b.env->seg[VM_GS].selector = 0x10;
+  b.env->seg[VM_GS].base = 0x123456789000;
+  b.env->gpr[VM_RSP] = 0x6800;
+  for (unsigned i = 0; i < G_N_ELEMENTS (frame); i++)
+    vm_store_le64 (b.bytes + 0x6800 + i * 8, frame[i]);
+  g_assert_cmpint (box_try (&b), ==, -1);
+  g_assert_cmpint (vm_x86_cpl (b.env), ==, 3);
+  g_assert_cmphex (b.env->seg[VM_GS].selector, ==, 0);
+  g_assert_cmphex (b.env->seg[VM_GS].attr & VM_SEG_P, ==, 0);
+  g_assert_cmphex (b.env->seg[VM_GS].base, ==, 0x123456789000);
+  box_end (&b);
+}
+
 static void
 test_triple_fault (void)
 {
@@ -499,6 +523,7 @@ main (int argc, char **argv)
   g_test_add_func ("/tcg/events/mov-ss-breakpoint", test_mov_ss_breakpoint);
   g_test_add_func ("/tcg/events/syscall-trap", test_syscall_trap);
   g_test_add_func ("/tcg/events/wide-bases", test_wide_bases);
+  g_test_add_func ("/tcg/events/iret-null", test_iret_null);
   g_test_add_func ("/tcg/events/triple-fault", test_triple_fault);
   g_test_add_func ("/tcg/events/smm-64", test_smm_64);
   g_test_add_func ("/tcg/events/smm-32", test_smm_32);

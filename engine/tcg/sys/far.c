@@ -333,8 +333,7 @@ drop_privileged_segments (VmX86Env *env, unsigned cpl)
         {
           s->selector = 0;
           s->attr = 0;
-          s->base = 0;
-          s->limit = 0;
+          s->limit = 0; /* the base stays: 64-bit code reaches FS and GS by it */
         }
     }
 }
