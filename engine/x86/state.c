@@ -194,7 +194,7 @@ vm_x86_request (VmX86Cpu *cpu, uint32_t bits)
   uint32_t old = __atomic_fetch_or (&cpu->env.request, bits, __ATOMIC_ACQ_REL);
 
   /* One NMI runs and one waits; what we take at one boundary a processor had taken apart. */
-  if ((bits & old & VM_REQ_NMI) && !cpu->env.nmi_blocked)
+  if (bits & old & VM_REQ_NMI)
     __atomic_fetch_or (&cpu->env.request, VM_REQ_NMI_MORE, __ATOMIC_ACQ_REL);
   __atomic_fetch_or (&cpu->env.poll, VM_POLL_IRQ, __ATOMIC_ACQ_REL);
   if (cpu->parent.set)

@@ -91,6 +91,8 @@ vm_sys_take_events (VmX86Env *env)
     }
   if (env->shadow == 2)
     return false;
+  if (env->nmi_blocked && (request & VM_REQ_NMI) && (request & VM_REQ_NMI_MORE))
+    take_request (env, VM_REQ_NMI_MORE); /* behind the one that runs only one waits */
   if ((request & (VM_REQ_NMI | VM_REQ_NMI_MORE)) && !env->nmi_blocked)
     {
       if (!take_request (env, VM_REQ_NMI_MORE)) /* of two, one keeps waiting */
