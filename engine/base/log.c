@@ -316,6 +316,11 @@ vm_log_parse_filter (const char *list, GError **error)
         return NULL;
       g_array_append_val (ranges, range);
     }
+  if (ranges->len == 0)
+    {
+      vm_fail (error, "Bad range specifier");
+      return NULL;
+    }
   return g_steal_pointer (&ranges);
 }
 

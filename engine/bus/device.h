@@ -23,6 +23,7 @@ typedef enum VmResetKind {
 typedef struct VmEnv {
   VmLoop         *loop;
   VmClocks       *clocks;
+  VmIcountOptions icount;
   VmMemory       *memory;
   VmRegion       *system_memory; /* root container: guest-physical memory */
   VmRegion       *system_io;     /* root container: I/O ports */

@@ -22,6 +22,12 @@ struct VmClocks {
   uint64_t  next_serial;
   bool      firing;            /* arming waits until the round is over */
   bool      running, manual;
+  /* Of a counted virtual clock: */
+  bool      is_counted, idle;
+  int64_t   idle_since;        /* host time when the clock began to stand at its present value */
+  bool    (*is_idle) (void *opaque);
+  void     *is_idle_opaque;
+  VmCountedClock counted;
   /* Virtual time, for readers without the lock: a sequence lock, odd while it changes. */
   atomic_uint_fast32_t sequence;
   atomic_bool          ticking;
@@ -162,6 +168,10 @@ vm_clock_now (VmClocks *clocks, VmClockType type)
     {
     case VM_CLOCK_REALTIME: return host_time (CLOCK_MONOTONIC);
     case VM_CLOCK_HOST:     return host_time (CLOCK_REALTIME);
+    case VM_CLOCK_VIRTUAL:
+      if (clocks->is_counted)
+        return __atomic_load_n (&clocks->counted.now, __ATOMIC_RELAXED);
+      return virtual_now (clocks);
     default:                return virtual_now (clocks);
     }
 }
@@ -178,6 +188,8 @@ is_virtual (VmClockType type)
 static bool
 clock_is_live (const VmClocks *clocks, VmClockType type)
 {
+  if (clocks->is_counted && type == VM_CLOCK_VIRTUAL)
+    return clocks->idle && clocks->running;
   return !is_virtual (type) || clocks->ticking;
 }
 
@@ -191,6 +203,9 @@ next_monotonic (VmClocks *clocks)
     {
       const VmTimer *first = heap_first (&clocks->heaps[type]);
       int64_t when, shift = is_virtual (type) ? atomic_load (&clocks->base) : 0;
+
+      if (clocks->is_counted && type == VM_CLOCK_VIRTUAL)
+        shift = clocks->counted.now - clocks->idle_since;
 
       if (!first || type == VM_CLOCK_HOST || !clock_is_live (clocks, type))
         continue;
@@ -217,9 +232,21 @@ arm (VmClocks *clocks)
 }
 
 static void
+note_deadline (VmClocks *clocks, const VmTimer *changed)
+{
+  const VmTimer *first;
+
+  if (changed->type != VM_CLOCK_VIRTUAL)
+    return;
+  first = heap_first (&clocks->heaps[VM_CLOCK_VIRTUAL]);
+  __atomic_store_n (&clocks->counted.deadline, first ? first->expire : INT64_MAX, __ATOMIC_RELAXED);
+}
+
+static void
 fire_timer (VmClocks *clocks, VmTimer *timer)
 {
   heap_remove (&clocks->heaps[timer->type], timer);
+  note_deadline (clocks, timer);
   timer->expire = -1;
   timer->func (timer->opaque);
 }
@@ -237,12 +264,29 @@ fire_expired (VmClocks *clocks, VmClockType type)
     fire_timer (clocks, first);
 }
 
+/* An idle guest's next deadline, and no more before it has run in between. */
+static void
+fire_idle (VmClocks *clocks)
+{
+  int64_t host = host_time (CLOCK_MONOTONIC);
+  const VmTimer *first = heap_first (&clocks->heaps[VM_CLOCK_VIRTUAL]);
+
+  if (!clock_is_live (clocks, VM_CLOCK_VIRTUAL) || !first ||
+      first->expire - clocks->counted.now > host - clocks->idle_since)
+    return;
+  vm_clocks_fire_counted (clocks, true);
+  clocks->idle = clocks->is_idle (clocks->is_idle_opaque);
+}
+
 static void
 fire_round (VmClocks *clocks)
 {
   clocks->firing = true;
   for (VmClockType type = 0; type < VM_CLOCK_N; type++)
-    fire_expired (clocks, type);
+    if (clocks->is_counted && type == VM_CLOCK_VIRTUAL)
+      fire_idle (clocks);
+    else
+      fire_expired (clocks, type);
   clocks->firing = false;
   arm (clocks);
 }
@@ -327,6 +371,46 @@ vm_clocks_set_manual (VmClocks *clocks, bool manual)
   virtual_switch (clocks);
 }
 
+VmCountedClock *
+vm_clocks_set_counted (VmClocks *clocks, bool (*is_idle) (void *opaque), void *opaque)
+{
+  const VmTimer *first = heap_first (&clocks->heaps[VM_CLOCK_VIRTUAL]);
+
+  clocks->counted = (VmCountedClock) { .now = virtual_now (clocks), .deadline = first ? first->expire : INT64_MAX };
+  clocks->is_idle = is_idle;
+  clocks->is_idle_opaque = opaque;
+  clocks->is_counted = true;
+  return &clocks->counted;
+}
+
+void
+vm_clocks_fire_counted (VmClocks *clocks, bool skip)
+{
+  VmCountedClock *c = &clocks->counted;
+  uint64_t limit = clocks->next_serial;
+  VmTimer *first = heap_first (&clocks->heaps[VM_CLOCK_VIRTUAL]);
+
+  if (skip && first && first->expire > c->now)
+    {
+      clocks->idle_since += first->expire - c->now;
+      __atomic_store_n (&c->now, first->expire, __ATOMIC_RELAXED);
+    }
+  /* Those set meanwhile wait for the next instruction, so that none can keep us here. */
+  while ((first = heap_first (&clocks->heaps[VM_CLOCK_VIRTUAL])) && first->expire <= c->now && first->serial < limit)
+    fire_timer (clocks, first);
+}
+
+void
+vm_clocks_counted_idle (VmClocks *clocks)
+{
+  bool idle = clocks->is_idle (clocks->is_idle_opaque);
+
+  if (idle && !clocks->idle)
+    clocks->idle_since = host_time (CLOCK_MONOTONIC);
+  clocks->idle = idle;
+  arm (clocks);
+}
+
 /* Of both virtual clocks. */
 static VmTimer *
 first_virtual (VmClocks *clocks)
@@ -363,6 +447,8 @@ vm_clocks_advance_to (VmClocks *clocks, int64_t virtual_ns)
 void
 vm_clocks_set_virtual (VmClocks *clocks, int64_t virtual_ns)
 {
+  if (clocks->is_counted)
+    __atomic_store_n (&clocks->counted.now, virtual_ns, __ATOMIC_RELAXED);
   virtual_begin (clocks);
   virtual_end (clocks, clocks->ticking,
                clocks->ticking ? virtual_ns - host_time (CLOCK_MONOTONIC) : virtual_ns);
@@ -398,6 +484,7 @@ vm_timer_set (VmTimer *timer, int64_t expire_ns)
     heap_place (heap, timer->slot, timer);
   else
     heap_add (heap, timer);
+  note_deadline (clocks, timer);
   if (timer->slot == 0)
     arm (clocks);
 }
@@ -409,5 +496,6 @@ vm_timer_cancel (VmTimer *timer)
   if (!timer->clocks || !vm_timer_pending (timer))
     return;
   heap_remove (&timer->clocks->heaps[timer->type], timer);
+  note_deadline (timer->clocks, timer);
   timer->expire = -1;
 }

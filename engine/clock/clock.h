@@ -23,6 +23,21 @@ typedef enum VmClockType {
 typedef struct VmClocks VmClocks;
 typedef void (*VmTimerFunc) (void *opaque);
 
+/* -icount. */
+typedef struct VmIcountOptions {
+  bool     enabled;
+  bool     automatic; /* the shift follows the host's speed */
+  bool     align;     /* hold the guest back to host time */
+  bool     sleep;     /* idle time takes as long as it would; else it is skipped */
+  unsigned shift;     /* an instruction takes 2^shift ns */
+} VmIcountOptions;
+
+/* A virtual clock that counts instructions: whoever runs the guest moves NOW forward, and calls
+ * vm_clocks_fire_counted() when it has reached DEADLINE. */
+typedef struct VmCountedClock {
+  int64_t now, deadline; /* atomic; deadline INT64_MAX: none */
+} VmCountedClock;
+
 typedef struct VmTimer {
   VmClocks   *clocks;
   VmTimerFunc func;
@@ -43,6 +58,13 @@ void      vm_clocks_set_manual (VmClocks *clocks, bool manual);
 int64_t   vm_clocks_advance_to (VmClocks *clocks, int64_t virtual_ns);
 /* Loading a saved machine: virtual time is this now, forward or back; nothing fires on the way. */
 void      vm_clocks_set_virtual (VmClocks *clocks, int64_t virtual_ns);
+/* From now on the virtual clock is driven by a count; virtual-rt is not. While nothing runs, as IS_IDLE says (asked
+ * with the machine lock held), it goes from deadline to deadline, at the pace of host time. */
+VmCountedClock *vm_clocks_set_counted (VmClocks *clocks, bool (*is_idle) (void *opaque), void *opaque);
+/* With the machine lock held: fires what is due by NOW; SKIP: by the next deadline, which it then is. */
+void      vm_clocks_fire_counted (VmClocks *clocks, bool skip);
+/* With the machine lock held: whether the guest is idle may have changed. */
+void      vm_clocks_counted_idle (VmClocks *clocks);
 int64_t   vm_clocks_next_deadline (VmClocks *clocks, VmClockType type); /* -1: none */
 
 /* The machine lock must be held for these (device code always has it). */

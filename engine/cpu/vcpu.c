@@ -233,7 +233,7 @@ slice_begin (void *opaque)
 static void
 slice_arm_locked (VmVcpuSet *set)
 {
-  if (!set->shared || set->vcpus->len < 2 || set->slice_armed)
+  if (!set->shared || set->accel->own_slices || set->vcpus->len < 2 || set->slice_armed)
     return;
   set->slice_armed = true;
   g_atomic_int_inc (&set->refs);

@@ -119,6 +119,7 @@ void       vm_vcpu_set_free (VmVcpuSet *set);
 /* Adds a realized vCPU and starts its thread (stopped). */
 bool       vm_vcpu_set_add (VmVcpuSet *set, VmVcpu *vcpu, GError **error);
 /* Ends its thread and forgets it. Not from a vCPU thread. */
+  bool              own_slices; /* filled by init: vCPUs on one thread take turns by themselves */
 void       vm_vcpu_set_remove (VmVcpuSet *set, VmVcpu *vcpu);
 unsigned   vm_vcpu_set_count (VmVcpuSet *set);
 VmVcpu    *vm_vcpu_set_get (VmVcpuSet *set, unsigned index);

@@ -190,6 +190,31 @@ static const VmVcpuSetEvents vcpu_events = { on_triple_fault, on_debug, on_faile
 
 bool
 vm_machine_init_accel (VmMachine *m, const VmAccelOps *const *accels, GError **error)
+/* Only the translator counts instructions, and only on one thread. */
+static bool
+check_icount (VmMachine *m, const VmAccelChoice *choices, size_t n, GError **error)
+{
+  const VmSettings *s = m->settings;
+
+  if (!s->icount)
+    return true;
+  for (size_t i = 0; i < n; i++)
+    {
+      const char *thread = choices[i].props ? vm_keyvals_get (choices[i].props, "thread") : NULL;
+
+      if (strcmp (choices[i].name, "tcg") != 0)
+        return vm_fail (error, "-icount is not allowed with hardware virtualization");
+      if (g_strcmp0 (thread, "multi") == 0)
+        {
+          g_autofree char *text = vm_keyvals_to_string (choices[i].props);
+          return vm_fail (error, "-accel %s: No MTTCG when icount is enabled", text + strlen ("accel="));
+        }
+    }
+  m->env.icount = (VmIcountOptions) { .enabled = true, .automatic = s->icount_auto, .align = s->icount_align,
+                                      .sleep = s->icount_sleep, .shift = s->icount_auto ? 3 : s->icount_shift };
+  return true;
+}
+
 {
   const GPtrArray *wanted = m->settings->accels;
   size_t n = MAX (wanted->len, 1);
@@ -203,8 +228,9 @@ vm_machine_init_accel (VmMachine *m, const VmAccelOps *const *accels, GError **e
       choices[i].props = g_ptr_array_index (wanted, i);
       choices[i].name = vm_keyvals_get (choices[i].props, "accel");
     }
-  m->accel = vm_accel_choose (accels, choices, n, &m->env, error);
-  if (!m->accel && m->settings->accel_given && n == 1)
+  bool counts = check_icount (m, choices, n, error);
+  m->accel = counts ? vm_accel_choose (accels, choices, n, &m->env, error) : NULL;
+  if (!m->accel && counts && m->settings->accel_given && n == 1)
     {
       g_autofree char *text = vm_keyvals_to_string (choices[0].props);
       g_prefix_error (error, "-accel %s: ", text + strlen ("accel="));

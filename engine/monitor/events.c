@@ -125,6 +125,7 @@ vm_events_sink (void *opaque, const char *name, const char *data_json)
   gint64 now = g_get_real_time ();
 
   g_assert (event);
+  vm_trace (QMP_EVENT, "%s %s", name, data_json ? data_json : "");
   json_object *data = checked_data (event, data_json);
   json_object_object_add (stamp, "seconds", json_object_new_int64 (now / G_USEC_PER_SEC));
   json_object_object_add (stamp, "microseconds", json_object_new_int64 (now % G_USEC_PER_SEC));

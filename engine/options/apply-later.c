@@ -307,7 +307,14 @@ apply_icount (VmParser *p, const char *arg, GError **error)
     return vm_fail (error, "Invalid icount rr option: %s", rr);
   if (rr && !vm_keyvals_has (list, "rrfile"))
     return vm_fail (error, "File name not specified for replay");
-  return vm_parser_unavailable (p);
+  if (rr)
+    return vm_parser_unavailable (p);
+  p->s->icount = true;
+  p->s->icount_auto = !strcmp (text, "auto");
+  p->s->icount_shift = shift;
+  p->s->icount_align = align;
+  p->s->icount_sleep = sleep;
+  return true;
 }
 
 static bool

@@ -263,6 +263,8 @@ typedef struct VmSettings
   GPtrArray *fds; /* VmFdSpec * */
   VmCompatInput deprecated_input, unstable_input;
   bool hide_deprecated, hide_unstable;
+  bool icount, icount_auto, icount_align, icount_sleep;
+  unsigned icount_shift;
   uint32_t log_items;
   char *log_file;
   bool msg_timestamp, msg_guest_name;

@@ -6,6 +6,7 @@
 #include "engine/tcg/decode/table.h"
 #include "engine/tcg/fpu/fpu.h"
 #include "engine/tcg/host-x86_64/jit.h"
+#include "engine/tcg/icount.h"
 #include "engine/tcg/interp/interp.h"
 #include "engine/tcg/logging.h"
 #include "engine/tcg/sys/sys.h"
@@ -178,6 +179,22 @@ vm_tcg_lookup_code (VmX86Env *env, uint64_t pc, bool *direct)
 
 /* --- tier 0 ------------------------------------------------------------------------------------- */
 
+static inline void
+interpret (VmX86Env *env, VmTcgExec *x, VmInsn *insn)
+{
+  if (G_UNLIKELY (x->icount != NULL))
+    {
+      uint64_t rip = env->rip;
+
+      vm_icount_step (x->icount);
+      vm_interp_insn (env, insn);
+      /* A repetition that something came between goes on as the same instruction. */
+      x->icount->partial = insn->flags & (VM_INSN_REP | VM_INSN_REPNE) && env->rip == rip;
+    }
+  else
+    vm_interp_insn (env, insn);
+}
+
 static void
 step_uncached (VmX86Env *env)
 {
@@ -187,7 +204,7 @@ step_uncached (VmX86Env *env)
   vm_interp_fetch (env, &insn);
   if (vm_log_enabled (VM_LOG_IN_ASM))
     vm_tcg_log_single (env, &insn, vm_tcg_pc (env));
-  vm_interp_insn (env, &insn);
+  interpret (env, vm_tcg_exec_part (env), &insn);
 }
 
 static inline bool
@@ -223,10 +240,11 @@ run_tier0 (VmX86Env *env, VmCodeView *view, uint64_t pc)
         }
       next = env->rip + insn.len;
       x->n_cold++;
-      vm_interp_insn (env, &insn);
+      interpret (env, x, &insn);
       offset += insn.len;
       if (ends_run (&insn) || env->rip != next || vm_sys_has_event (env) || env->mode != view->mode ||
-          tcg->fetch_epoch != epoch || offset >= VM_PAGE_SIZE || tcg->debug_hit)
+          tcg->fetch_epoch != epoch || offset >= VM_PAGE_SIZE || tcg->debug_hit ||
+          (x->icount && vm_icount_due (x->icount)))
         return;
     }
 }
@@ -303,6 +321,8 @@ loop (VmX86Env *env, VmTcgExec *x)
 {
   for (;;)
     {
+      if (G_UNLIKELY (x->icount != NULL) && vm_icount_due (x->icount) && vm_icount_attend (x->icount, x))
+        return VM_VCPU_EXIT_KICKED;
       if (G_UNLIKELY (__atomic_load_n (&env->poll, __ATOMIC_RELAXED)) && attend (env))
         return VM_VCPU_EXIT_KICKED;
       if (G_UNLIKELY (__atomic_load_n (&env->request, __ATOMIC_RELAXED)) && !env->shadow && !steps_masked (env, x))
@@ -310,7 +330,11 @@ loop (VmX86Env *env, VmTcgExec *x)
       if (G_UNLIKELY (env->shutdown))
         return VM_VCPU_EXIT_SHUTDOWN;
       if (G_UNLIKELY (env->halted || env->wait_for_sipi))
-        return VM_VCPU_EXIT_HALTED;
+        {
+          if (x->icount && vm_icount_skip_idle (x->icount, x))
+            continue;
+          return VM_VCPU_EXIT_HALTED;
+        }
       run (env, x);
       if (G_UNLIKELY (x->vcpu->singlestep || vm_tcg_cpu (env)->debug_hit) && leave_for_debugger (env, x))
         return VM_VCPU_EXIT_DEBUG;
@@ -326,6 +350,8 @@ vm_tcg_exec (VmVcpu *vcpu)
   sigjmp_buf fault_env;
   VmVcpuExit why;
 
+  if (x->icount)
+    vm_icount_enter (x->icount, x);
   vm_tlb_safe_point (env); /* much may have happened while the vCPU stood */
   if (x->jit)
     vm_jit_follow_log (x->jit);
@@ -349,6 +375,8 @@ vm_tcg_exec (VmVcpu *vcpu)
     }
   why = loop (env, x);
   tcg->fault_env = NULL;
+  if (x->icount && why == VM_VCPU_EXIT_HALTED)
+    vm_icount_idle (x->icount, x);
   return why;
 }
 
@@ -396,7 +424,10 @@ vm_tcg_exec_begin (VmVcpu *vcpu, GError **error)
   if (cpu->model)
     tcg->interp = vm_interp_new (vm_x86_model_has_name, cpu->model);
   tcg->code = vm_code_new (accel->shared, cpu, tcg->interp ? ((VmInterp *) tcg->interp)->features : NULL);
-  if (!accel->interpret)
+  x->icount = accel->icount;
+  if (x->icount)
+    vm_icount_join (x->icount, x);
+  if (!accel->interpret && !accel->icount)
     {
       x->jit = vm_jit_new (&cpu->env, accel, error);
       if (x->jit == NULL)
@@ -421,6 +452,8 @@ vm_tcg_exec_end (VmVcpu *vcpu)
           ", exceptions %" G_GUINT64_FORMAT "\n", x->n_runs, x->n_cold, x->n_uncached, x->n_fetches, x->n_cleared,
           x->n_exceptions);
   vm_tcg_debug_end (x);
+  if (x->icount)
+    vm_icount_leave (x->icount, x);
   if (tcg->code)
     vm_code_free (tcg->code);
   tcg->code = NULL;

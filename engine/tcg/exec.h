@@ -34,6 +34,7 @@ typedef struct VmTcgAccel {
   bool          precise_flags; /* faults show arithmetic flags that nobody would read */
   VmCodeShared *shared;
   VmMemoryListener listener;   /* tells the vCPUs of a new flat view */
+  struct VmIcount *icount;     /* icount.c; NULL: instructions are not counted */
 } VmTcgAccel;
 
 typedef struct VmTcgExec {
@@ -51,6 +52,8 @@ typedef struct VmTcgExec {
   VmJit      *jit;
   struct VmTcgBreaks *breaks;  /* the debugger's (debug.c); NULL: none */
   VmVcpu     *vcpu;
+  struct VmIcount *icount;     /* the accelerator's */
+  bool        idle;            /* with ICOUNT: left exec halted; under the machine lock */
   uint64_t    n_runs, n_uncached, n_cold, n_fetches, n_exceptions, n_cleared; /* statistics */
 } VmTcgExec;
 
@@ -98,4 +101,5 @@ bool vm_tcg_debug_stops (VmX86Env *env, VmTcgExec *x, uint64_t pc);
 /* Exec is about to end with EXIT_DEBUG: says why. */
 void vm_tcg_debug_note (VmX86Env *env, VmTcgExec *x);
 
+/* tcg.c */
 extern const VmAccelOps vm_tcg_accel_ops;

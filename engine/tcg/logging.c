@@ -86,6 +86,7 @@ vm_tcg_log_far (VmX86Env *env, const char *what, uint16_t selector, uint64_t off
   if (!(env->cr0 & VM_CR0_PE) || env->eflags & VM_VM)
     return;
   vm_tcg_leave_guest_fpu (env);
-  vm_log_print ("%s %04x:%016" PRIx64 ", at %04x:%016" PRIx64 " cpl=%u sp=%04x:%016" PRIx64 "\n", what, selector, offset,
-                env->seg[VM_CS].selector, env->rip, vm_x86_cpl (env), env->seg[VM_SS].selector, env->gpr[VM_RSP]);
+  vm_log_print ("%s %04x:%016" PRIx64 ", at %04x:%016" PRIx64 " cpl=%u sp=%04x:%016" PRIx64 "\n", what, selector,
+                offset, env->seg[VM_CS].selector, env->rip, vm_x86_cpl (env), env->seg[VM_SS].selector,
+                env->gpr[VM_RSP]);
 }

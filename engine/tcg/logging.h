@@ -7,8 +7,7 @@
 #include "engine/tcg/code/code.h"
 
 /* Items that show blocks when they are made: with them the translator makes them at first sight. */
-#define VM_TCG_LOG_MAKE                                                                          \
-  (VM_LOG_IN_ASM | VM_LOG_OUT_ASM | VM_LOG_OP | VM_LOG_OP_OPT | VM_LOG_OP_IND | VM_LOG_OP_PLUGIN)
+#define VM_TCG_LOG_MAKE (VM_LOG_IN_ASM | VM_LOG_OUT_ASM | VM_LOG_OP | VM_LOG_OP_OPT | VM_LOG_OP_IND | VM_LOG_OP_PLUGIN)
 #define VM_TCG_LOG_ENTER (VM_LOG_EXEC | VM_LOG_CPU)
 
 /* The block at PC is about to run; HOST is its code, NULL when it is interpreted. */

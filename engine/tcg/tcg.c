@@ -2,6 +2,7 @@
 /* The "tcg" accelerator: interpreter and translator behind VmAccelOps. */
 #include "engine/tcg/exec.h"
 
+#include "engine/tcg/icount.h"
 #include "engine/tcg/sys/sys.h"
 
 enum { THREAD_AUTO, THREAD_SINGLE, THREAD_MULTI };
@@ -42,7 +43,12 @@ tcg_init (VmAccel *base, VmEnv *env, GError **error)
 {
   VmTcgAccel *accel = (VmTcgAccel *) base;
 
-  if (accel->thread == THREAD_SINGLE)
+  if (env->icount.enabled)
+    {
+      accel->icount = vm_icount_new (env);
+      base->own_slices = true;
+    }
+  if (accel->thread == THREAD_SINGLE || accel->icount)
     base->ops = &tcg_single_ops;
   accel->shared = vm_code_shared_new (env->memory);
   accel->listener = (VmMemoryListener) { .commit = tcg_view_changed };
@@ -58,6 +64,7 @@ tcg_finish (VmAccel *base)
   if (accel->listener.as)
     vm_memory_listener_remove (&accel->listener);
   g_clear_pointer (&accel->shared, vm_code_shared_free);
+  g_clear_pointer (&accel->icount, vm_icount_free);
 }
 
 static void

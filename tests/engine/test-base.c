@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Sizes, bytes, errors and the log. */
 #include "engine/base/log.h"
+#include "engine/base/trace.h"
 
 #include <glib/gstdio.h>
 #include <unistd.h>
@@ -75,6 +76,53 @@ test_log_items (void)
   g_assert_true (items & VM_LOG_MMU);
   g_assert_false (vm_log_parse_items ("int,foo", &items, NULL, &error));
   g_assert_nonnull (strstr (error->message, "foo"));
+}
+
+static void
+test_log_filter (void)
+{
+  static const char *const bad[] = { "", "1", "1+", "+1", "1+0", "1-0", "5..1", "1.2", "x+1", "1+x", "1+1,", "0-2" };
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (vm_log_covers (0));
+  GArray *ranges = vm_log_parse_filter ("0x1000+0x10,0x2000-0x10,0x3000..0x300f,0..0", &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (ranges->len, ==, 4);
+  vm_log_set_filter (ranges);
+  g_assert_true (vm_log_covers (0) && vm_log_covers (0x1000) && vm_log_covers (0x100f));
+  g_assert_false (vm_log_covers (1) || vm_log_covers (0xfff) || vm_log_covers (0x1010));
+  g_assert_true (vm_log_covers (0x1ff1) && vm_log_covers (0x2000));
+  g_assert_false (vm_log_covers (0x1ff0) || vm_log_covers (0x2001));
+  g_assert_true (vm_log_covers (0x3000) && vm_log_covers (0x300f));
+  g_assert_false (vm_log_covers (0x3010));
+  vm_log_set_filter (NULL);
+  g_assert_true (vm_log_covers (0x3010));
+  for (unsigned i = 0; i < G_N_ELEMENTS (bad); i++)
+    {
+      g_assert_null (vm_log_parse_filter (bad[i], &error));
+      g_assert_nonnull (error);
+      g_clear_error (&error);
+    }
+}
+
+static void
+test_log_traces (void)
+{
+  g_autoptr (GPtrArray) traces = g_ptr_array_new_with_free_func (g_free);
+  uint32_t items;
+
+  g_assert_true (vm_log_parse_items ("trace:ide_*,int,trace:pci_cfg_read", &items, traces, NULL));
+  g_assert_cmphex (items, ==, VM_LOG_INT);
+  g_assert_cmpuint (traces->len, ==, 2);
+  g_assert_cmpstr (traces->pdata[0], ==, "ide_*");
+  g_assert_false (vm_log_parse_items ("trace:", &items, traces, NULL));
+  g_assert_cmpuint (vm_trace_set ("ide_*", true), ==, 3);
+  g_assert_true (vm_trace_states[VM_TRACE_IDE_RESET]);
+  g_assert_cmpuint (vm_trace_set ("ide_reset", false), ==, 1);
+  g_assert_false (vm_trace_states[VM_TRACE_IDE_RESET]);
+  g_assert_true (vm_trace_states[VM_TRACE_IDE_EXEC_CMD]);
+  g_assert_cmpuint (vm_trace_set ("none_such", true), ==, 0);
+  vm_trace_set ("*", false);
 }
 
 static char *
@@ -166,6 +214,8 @@ main (int argc, char **argv)
   g_test_add_func ("/base/bits", test_bits);
   g_test_add_func ("/base/sizes", test_sizes);
   g_test_add_func ("/log/items", test_log_items);
+  g_test_add_func ("/log/items-filter", test_log_filter);
+  g_test_add_func ("/log/items-traces", test_log_traces);
   g_test_add_func ("/log/guest-errors", test_guest_errors);
   g_test_add_func ("/log/per-thread", test_log_per_thread);
   g_test_add_func ("/log/file-errors", test_log_file_errors);
