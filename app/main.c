@@ -139,6 +139,14 @@ open_doors (App *app, GError **error)
 }
 
 static bool
+preconfigure (App *app, GError **error)
+{
+  if (app->settings->preconfig)
+    vm_monitors_start (app->monitors);
+  return vm_machine_preconfig (app->machine, error);
+}
+
+static bool
 build_machine (App *app, const VmBoard *board, GError **error)
 {
   VmMachine *m = app->machine = vm_machine_new (board, app->settings, app->types, vm_boards, error);
@@ -152,7 +160,7 @@ build_machine (App *app, const VmBoard *board, GError **error)
 #endif
   app->monitors = vm_monitors_new (m);
   return vm_machine_create_backends (m, error) && open_monitors (app, error)
-         && vm_machine_init_accel (m, app_accels, error) && app_open_drives (m, error)
+         && vm_machine_init_accel (m, app_accels, error) && preconfigure (app, error) && app_open_drives (m, error)
          && vm_machine_create_ram (m, error) && check_start (app->settings, error) && vm_machine_init_board (m, error)
          && vm_machine_create_devices (m, error) && open_doors (app, error);
 }
@@ -258,7 +266,7 @@ start_engine (void *opaque)
 {
   App *app = opaque;
 
-  app->engine = g_thread_new ("engine", engine_thread, app);
+  app->engine = g_thread_new (app->settings->debug_threads ? "engine" : NULL, engine_thread, app);
 }
 
 static void
@@ -324,8 +332,8 @@ main (int argc, char **argv)
         app.status = app_print_list (app.settings, app.types, vm_boards);
       else if (prepare (&app, &error))
         run (&app);
-      else
-        app.status = fail (error);
+      else /* or the machine was told to end before it was made */
+        app.status = error ? fail (error) : vm_machine_exit_status (app.machine);
       break;
     }
   tear_down (&app);

@@ -33,6 +33,8 @@ typedef struct VmEnv {
   VmInput        *input;
   VmObject       *root;          /* "/" of the object tree */
   void           *machine;       /* VmMachine *, for boards */
+  bool            name_threads;  /* for the host's lists of threads */
+  bool            cpu_pm;        /* the guest may put the host's processors to sleep */
   void (*request_reset) (void *machine, VmResetKind kind);  /* guest asked for it */
   void (*request_shutdown) (void *machine);                 /* guest powers off */
   void (*request_suspend) (void *machine);                  /* guest enters S3 */
@@ -50,6 +52,7 @@ typedef struct VmDeviceClass {
   const char *category;   /* heading in "-device help": "Controller/Bridge/Hub", "Storage", ... */
   bool user_creatable;    /* -device and device_add accept it */
   bool hotpluggable;
+  bool unmigratable;      /* its state cannot be saved */
   /* Of the family's base type: called around the type's own realize (PCI registers the function, ...). */
   bool (*bus_realize) (VmDevice *dev, GError **error);
   void (*bus_unrealize) (VmDevice *dev);

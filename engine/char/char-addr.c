@@ -121,7 +121,7 @@ vm_char_lookup (VmLoop *loop, const char *host, const char *port, int family, Vm
   l->family = family;
   l->func = func;
   l->opaque = opaque;
-  g_thread_unref (g_thread_new ("lookup", lookup_main, l));
+  g_thread_unref (g_thread_new (NULL, lookup_main, l));
   return l;
 }
 

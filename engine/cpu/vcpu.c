@@ -489,7 +489,7 @@ vm_vcpu_set_add (VmVcpuSet *set, VmVcpu *vcpu, GError **error)
   if (one_thread)
     set->shared = runner;
   if (!runner->thread)
-    runner->thread = g_thread_new (name, runner_main, runner);
+    runner->thread = g_thread_new (set->env->name_threads ? name : NULL, runner_main, runner);
   vcpu->thread = runner->thread;
   poke_locked (runner);
   set_unlock (set);

@@ -65,6 +65,20 @@ struct VmVcpu {
   GError    *begin_error;
 };
 
+/* A counter that an accelerator keeps. Names and order of the enums are those of QMP. */
+typedef enum VmAccelStatUnit {
+  VM_ACCEL_STAT_NO_UNIT, VM_ACCEL_STAT_BYTES, VM_ACCEL_STAT_SECONDS, VM_ACCEL_STAT_CYCLES, VM_ACCEL_STAT_BOOLEAN,
+} VmAccelStatUnit;
+typedef struct VmAccelStat {
+  const char     *name;
+  unsigned        type;        /* cumulative, instant, peak, linear and logarithmic histogram */
+  VmAccelStatUnit unit;
+  int             base, exponent; /* a value counts base to the power of this many units */
+  uint32_t        bucket_size; /* of a linear histogram */
+  unsigned        n;
+  const uint64_t *values;
+} VmAccelStat;
+
 /* One per accelerator type; the functions an accelerator supplies. Nobody includes its other headers. */
 struct VmAccelOps {
   const char *name;            /* "tcg", "kvm", "qtest" */
@@ -89,6 +103,11 @@ struct VmAccelOps {
   bool (*debug_update) (VmVcpu *vcpu);
   bool debug_patches;          /* software breakpoints: the debugger puts break instructions into memory */
   bool (*has_work) (VmVcpu *vcpu); /* would a halted vCPU wake up now? Set's mutex is held: takes no locks */
+  /* Any device that was just made and has no properties yet; a processor is told what it may offer. May be NULL. */
+  void (*prepare) (VmAccel *accel, VmDevice *dev);
+  /* Calls FUNC for each counter of VCPU, or of the machine (NULL). Engine loop. NULL: keeps none. */
+  void (*foreach_stat) (VmAccel *accel, VmVcpu *vcpu, void (*func) (const VmAccelStat *stat, void *opaque),
+                        void *opaque);
   bool one_thread_for_all;     /* filled by init: tcg thread=single */
   const VmIrqchipOps *irqchip; /* interrupt controllers it can take over (irqchip.h); NULL: none */
   const VmProp *props;         /* of -accel NAME,... in the accel's own struct */
@@ -100,6 +119,7 @@ struct VmAccel {
   const VmAccelOps *ops;
   VmEnv            *env;
   VmType           *own_type; /* made from ops: "tcg-accel" */
+  bool              own_slices; /* filled by init: vCPUs on one thread take turns by themselves */
   bool              no_smm;   /* filled by init: system management mode is not to be had */
 };
 
@@ -119,7 +139,6 @@ void       vm_vcpu_set_free (VmVcpuSet *set);
 /* Adds a realized vCPU and starts its thread (stopped). */
 bool       vm_vcpu_set_add (VmVcpuSet *set, VmVcpu *vcpu, GError **error);
 /* Ends its thread and forgets it. Not from a vCPU thread. */
-  bool              own_slices; /* filled by init: vCPUs on one thread take turns by themselves */
 void       vm_vcpu_set_remove (VmVcpuSet *set, VmVcpu *vcpu);
 unsigned   vm_vcpu_set_count (VmVcpuSet *set);
 VmVcpu    *vm_vcpu_set_get (VmVcpuSet *set, unsigned index);

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "engine/kvm/kvm-private.h"
+#include "engine/x86/model.h"
 
 #include <errno.h>
 #include <sys/ioctl.h>
@@ -120,6 +121,81 @@ add_range (const KvmAccel *accel, VmX86Cpu *cpu, Table *t, const Table *supporte
     return;
   for (uint32_t leaf = first, last = out[0]; leaf <= last; leaf++)
     add_leaf (accel, cpu, t, supported, leaf);
+}
+
+/* Registers that a vCPU's state here has no room for (state.c), and guests inside of the guest: whoever sees the
+ * feature would lose them. */
+static void
+drop_uncarried (uint32_t *words)
+{
+  words[VM_X86_WORD_1_ECX] &= ~(1u << 5 | 1u << 15); /* vmx, pdcm */
+  words[VM_X86_WORD_7_EBX] &= ~(1u << 2 | 1u << 14 | 1u << 16 | 1u << 17 | 1u << 21 | 1u << 25 | 1u << 26 | 1u << 27
+                                | 1u << 28 | 1u << 30 | 1u << 31); /* sgx, mpx, intel-pt, avx512 */
+  words[VM_X86_WORD_7_ECX] &= ~(1u << 1 | 1u << 6 | 1u << 7 | 1u << 11 | 1u << 12 | 1u << 14 | 1u << 30);
+  words[VM_X86_WORD_7_EDX] &= ~(1u << 2 | 1u << 3 | 1u << 8 | 1u << 19 | 1u << 20 | 1u << 22 | 1u << 23 | 1u << 24
+                                | 1u << 25); /* avx512, lbr, cet, amx */
+  words[VM_X86_WORD_7_1_EAX] &= ~(1u << 5 | 1u << 21);
+  words[VM_X86_WORD_80000001_ECX] &= ~(1u << 2 | 1u << 15 | 1u << 23); /* svm, lwp, perfctr-core */
+  words[VM_X86_WORD_D_1_EAX] &= 0xf;
+}
+
+/* What MSR 10AH of a guest will say is the kernel's choice. */
+static uint32_t
+arch_capabilities (const KvmAccel *accel)
+{
+  struct
+  {
+    struct kvm_msrs head;
+    struct kvm_msr_entry entry;
+  } msrs = { .head.nmsrs = 1, .entry.index = 0x10a };
+
+  return ioctl (accel->fd, KVM_GET_MSRS, &msrs) == 1 ? (uint32_t) msrs.entry.data : 0;
+}
+
+bool
+kvm_cpuid_words (KvmAccel *accel, GError **error)
+{
+  static const struct
+  {
+    VmX86Word word;
+    uint32_t leaf, subleaf;
+    unsigned reg;
+  } sources[] = {
+    { VM_X86_WORD_1_EDX, 1, 0, 3 },
+    { VM_X86_WORD_1_ECX, 1, 0, 2 },
+    { VM_X86_WORD_7_EBX, 7, 0, 1 },
+    { VM_X86_WORD_7_ECX, 7, 0, 2 },
+    { VM_X86_WORD_7_EDX, 7, 0, 3 },
+    { VM_X86_WORD_7_1_EAX, 7, 1, 0 },
+    { VM_X86_WORD_80000001_EDX, 0x80000001, 0, 3 },
+    { VM_X86_WORD_80000001_ECX, 0x80000001, 0, 2 },
+    { VM_X86_WORD_80000007_EDX, 0x80000007, 0, 3 },
+    { VM_X86_WORD_80000008_EBX, 0x80000008, 0, 1 },
+    { VM_X86_WORD_80000021_EAX, 0x80000021, 0, 0 },
+    { VM_X86_WORD_D_1_EAX, 13, 1, 0 },
+    { VM_X86_WORD_6_EAX, 6, 0, 0 },
+  };
+  enum { TSC_DEADLINE = 1 << 24, OSXSAVE = 1 << 27, HYPERVISOR = 1u << 31, OSPKE = 1 << 4 };
+  g_autofree Table *table = g_new0 (Table, 1);
+  uint32_t *words = accel->words;
+
+  table->n = MAX_ENTRIES;
+  if (ioctl (accel->fd, KVM_GET_SUPPORTED_CPUID, table) < 0)
+    return vm_fail (error, "could not ask for the host's features: %s", g_strerror (errno));
+  for (size_t i = 0; i < G_N_ELEMENTS (sources); i++)
+    {
+      const struct kvm_cpuid_entry2 *e = find (table, sources[i].leaf, sources[i].subleaf);
+      const uint32_t regs[4] = { e ? e->eax : 0, e ? e->ebx : 0, e ? e->ecx : 0, e ? e->edx : 0 };
+      words[sources[i].word] = regs[sources[i].reg];
+    }
+  words[VM_X86_WORD_1_ECX] &= ~(uint32_t) (OSXSAVE | TSC_DEADLINE); /* the first follows CR4 */
+  words[VM_X86_WORD_1_ECX] |= HYPERVISOR;
+  if (ioctl (accel->fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0 && accel->irqchip_choice != VM_IRQCHIP_OFF)
+    words[VM_X86_WORD_1_ECX] |= TSC_DEADLINE;
+  words[VM_X86_WORD_7_ECX] &= ~(uint32_t) OSPKE;
+  words[VM_X86_WORD_ARCH_CAPABILITIES] = arch_capabilities (accel);
+  drop_uncarried (words);
+  return true;
 }
 
 bool

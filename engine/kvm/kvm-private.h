@@ -39,6 +39,7 @@ struct KvmAccel {
   uint32_t      dirty_ring_size;
   /* the kernel's */
   int           fd, vm_fd;
+  uint32_t      words[VM_X86_FEATURE_WORDS]; /* CPUID that guests can be given */
   int           run_size;
   uint32_t      max_slots;
   bool          has_readonly, has_smm, has_xsave2, has_any_length_eventfd, has_coalesced_ports;
@@ -100,6 +101,13 @@ bool kvm_state_store (KvmVcpu *v);
 
 /* cpuid.c */
 bool kvm_cpuid_set (KvmVcpu *v, GError **error);
+
+/* What the kernel can offer, as the model's feature words. */
+bool kvm_cpuid_words (KvmAccel *accel, GError **error);
+
+/* stats.c */
+void kvm_foreach_stat (VmAccel *accel, VmVcpu *vcpu, void (*func) (const VmAccelStat *stat, void *opaque),
+                       void *opaque);
 
 /* debug.c */
 bool kvm_debug_update (VmVcpu *vcpu);

@@ -112,6 +112,17 @@ create_vm (KvmAccel *accel, GError **error)
   return true;
 }
 
+/* MWAIT, HLT, PAUSE and deep sleep do not leave the guest any more, as far as this kernel can. */
+static bool
+leave_power (KvmAccel *accel, GError **error)
+{
+  struct kvm_enable_cap cap = { .cap = KVM_CAP_X86_DISABLE_EXITS };
+
+  cap.args[0] = check (accel, KVM_CAP_X86_DISABLE_EXITS) & KVM_X86_DISABLE_VALID_EXITS;
+  return ioctl (accel->vm_fd, KVM_ENABLE_CAP, &cap) == 0
+         || vm_fail (error, "guest power management is not to be had: %s", g_strerror (errno));
+}
+
 static void
 kvm_finish (VmAccel *base)
 {
@@ -143,7 +154,7 @@ kvm_init (VmAccel *base, VmEnv *env, GError **error)
       return vm_fail (error, "dirty-ring-size=%u: not available in this build", (unsigned) accel->dirty_ring_size);
     }
   base->env = env;
-  if (!create_vm (accel, error))
+  if (!create_vm (accel, error) || !kvm_cpuid_words (accel, error) || (env->cpu_pm && !leave_power (accel, error)))
     {
       kvm_finish (base);
       base->env = NULL;
@@ -172,9 +183,17 @@ kvm_store (VmVcpu *vcpu)
   v->env_valid = v->env_dirty = true;
 }
 
+static void
+kvm_prepare (VmAccel *base, VmDevice *dev)
+{
+  if (vm_object_is_a (&dev->parent, &vm_x86_cpu_type))
+    vm_x86_cpu_offer ((VmX86Cpu *) dev, ((KvmAccel *) base)->words, "host");
+}
+
 const VmAccelOps vm_kvm_accel_ops = {
   .name = "kvm", .help = "runs guest code on the host's processor", .probe = kvm_probe, .init = kvm_init,
   .finish = kvm_finish, .vcpu_begin = kvm_vcpu_begin, .vcpu_end = kvm_vcpu_end, .exec = kvm_vcpu_exec,
   .kick = kvm_vcpu_kick, .state_fetch = kvm_fetch, .state_store = kvm_store, .has_work = kvm_vcpu_has_work,
+  .prepare = kvm_prepare, .foreach_stat = kvm_foreach_stat,
   .debug_update = kvm_debug_update, .debug_patches = true, .irqchip = &kvm_irqchip_ops, .props = kvm_props, .size = sizeof (KvmAccel),
 };

@@ -542,6 +542,54 @@ watch_signal (VmMachine *m, int number)
 }
 
 static void
+watch_signals (VmMachine *m)
+{
+  VmMachinePrivate *priv = m->priv;
+
+  if (priv->sigint)
+    return;
+  priv->sigint = watch_signal (m, SIGINT);
+  priv->sigterm = watch_signal (m, SIGTERM);
+  priv->sighup = watch_signal (m, SIGHUP);
+}
+
+bool
+vm_machine_preconfig (VmMachine *m, GError **error)
+{
+  if (!m->settings->preconfig)
+    return true;
+  bool taken = vm_lock_enter (m->lock);
+  bool ok = vm_machine_take_numa (m, error);
+  vm_lock_leave (m->lock, taken);
+  if (!ok)
+    return false;
+  m->priv->preconfig = true;
+  watch_signals (m);
+  vm_loop_run (m->env.loop);
+  m->priv->preconfig = false;
+  return !m->priv->quitting;
+}
+
+bool
+vm_machine_in_preconfig (const VmMachine *m)
+{
+  return m->priv->preconfig;
+}
+
+void
+vm_machine_exit_preconfig (VmMachine *m)
+{
+  m->priv->preconfig = false;
+  vm_loop_quit (m->env.loop);
+}
+
+int
+vm_machine_exit_status (const VmMachine *m)
+{
+  return m->priv->exit_status;
+}
+
+static void
 launch (void *opaque)
 {
   VmMachine *m = opaque;
@@ -553,12 +601,8 @@ launch (void *opaque)
 int
 vm_machine_run (VmMachine *m)
 {
-  VmMachinePrivate *priv = m->priv;
-
-  priv->sigint = watch_signal (m, SIGINT);
-  priv->sigterm = watch_signal (m, SIGTERM);
-  priv->sighup = watch_signal (m, SIGHUP);
+  watch_signals (m);
   vm_loop_post (m->env.loop, launch, m);
   vm_loop_run (m->env.loop);
-  return priv->exit_status;
+  return m->priv->exit_status;
 }

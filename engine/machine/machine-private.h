@@ -40,6 +40,7 @@ typedef struct VmMachinePrivate
   VmRegion ram;
   GPtrArray *node_ram; /* VmRegion *: the parts of RAM when each node has its own; NULL: it is one */
   bool ram_made;
+  bool preconfig, numa_taken;
   bool devices_made;
   VmCharEnv chars;
   VmEventSink sink;
@@ -70,4 +71,5 @@ bool vm_machine_create_chars (VmMachine *machine, GError **error);
 /* Hooks of VmCharEnv: a pointing device on a serial line gets the events of the user's pointer. */
 void *vm_machine_pointer_added (void *machine, VmChardev *chr, bool absolute);
 void vm_machine_pointer_gone (void *machine, void *pointer);
+bool vm_machine_take_numa (VmMachine *machine, GError **error); /* that of the settings; once */
 void vm_machine_reset_now (VmMachine *machine, VmResetKind kind);

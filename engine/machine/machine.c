@@ -157,6 +157,8 @@ vm_machine_new (const VmBoard *board, const VmSettings *settings, const VmTypeLi
   m->numa = vm_numa_new ();
   bool taken;
   make_env (m);
+  m->env.name_threads = settings->debug_threads;
+  m->env.cpu_pm = settings->cpu_pm;
   taken = vm_lock_enter (m->lock);
   vm_machine_apply_defaults (m, &m->parent);
   bool ok = set_machine_props (m, error);
@@ -188,8 +190,6 @@ on_failed (void *opaque, VmVcpu *vcpu)
 
 static const VmVcpuSetEvents vcpu_events = { on_triple_fault, on_debug, on_failed };
 
-bool
-vm_machine_init_accel (VmMachine *m, const VmAccelOps *const *accels, GError **error)
 /* Only the translator counts instructions, and only on one thread. */
 static bool
 check_icount (VmMachine *m, const VmAccelChoice *choices, size_t n, GError **error)
@@ -215,6 +215,8 @@ check_icount (VmMachine *m, const VmAccelChoice *choices, size_t n, GError **err
   return true;
 }
 
+bool
+vm_machine_init_accel (VmMachine *m, const VmAccelOps *const *accels, GError **error)
 {
   const GPtrArray *wanted = m->settings->accels;
   size_t n = MAX (wanted->len, 1);
@@ -240,6 +242,8 @@ check_icount (VmMachine *m, const VmAccelChoice *choices, size_t n, GError **err
       vm_object_add_child (m->env.root, "accel", &m->accel->parent);
       m->vcpus = vm_vcpu_set_new (&m->env, m->accel);
       vm_vcpu_set_events (m->vcpus, &vcpu_events, m);
+      if (m->env.cpu_pm && strcmp (m->accel->ops->name, "kvm") != 0)
+        vm_report_warning ("-overcommit cpu-pm=on does nothing without KVM");
       if (!strcmp (m->accel->ops->name, "qtest"))
         vm_clocks_set_manual (m->env.clocks, true);
     }
@@ -354,9 +358,12 @@ make_ram (VmMachine *m, GError **error)
   return true;
 }
 
-static bool
-make_numa (VmMachine *m, GError **error)
+bool
+vm_machine_take_numa (VmMachine *m, GError **error)
 {
+  if (m->priv->numa_taken)
+    return true;
+  m->priv->numa_taken = true;
   for (guint i = 0; i < m->settings->numa->len; i++)
     {
       const VmNumaSpec *spec = g_ptr_array_index (m->settings->numa, i);
@@ -365,7 +372,7 @@ make_numa (VmMachine *m, GError **error)
       g_prefix_error (error, "%s: ", spec->text);
       return false;
     }
-  return vm_numa_complete (m, error);
+  return true;
 }
 
 bool
@@ -374,7 +381,7 @@ vm_machine_create_ram (VmMachine *m, GError **error)
   if (!m->ram_size && !m->memory_backend)
     return true;
   bool taken = vm_lock_enter (m->lock);
-  bool ok = make_numa (m, error);
+  bool ok = vm_machine_take_numa (m, error) && vm_numa_complete (m, error);
   if (ok)
     {
       ok = make_ram (m, error);

@@ -196,6 +196,12 @@ VmMachine *vm_machine_new (const VmBoard *board, const VmSettings *settings, con
 bool vm_machine_init_accel (VmMachine *machine, const VmAccelOps *const *accels, GError **error);
 /* -object and then the character back ends. */
 bool vm_machine_create_backends (VmMachine *machine, GError **error);
+/* With --preconfig: answers monitors until somebody leaves that state. The board is made afterwards, unless FALSE
+ * without an error says that it was "quit". */
+bool vm_machine_preconfig (VmMachine *machine, GError **error);
+bool vm_machine_in_preconfig (const VmMachine *machine);
+void vm_machine_exit_preconfig (VmMachine *machine);
+int vm_machine_exit_status (const VmMachine *machine);
 bool vm_machine_create_ram (VmMachine *machine, GError **error);
 bool vm_machine_init_board (VmMachine *machine, GError **error);
 /* -device in the order given, then READY, first reset. The state is prelaunch afterwards. */

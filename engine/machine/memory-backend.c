@@ -266,7 +266,7 @@ preallocate (const VmMemoryBackend *self, GError **error)
     {
       uint64_t from = pages * i / n * VM_PAGE_SIZE, to = pages * (i + 1) / n * VM_PAGE_SIZE;
       slices[i] = (Slice){ .host = self->block->host + from, .size = to - from };
-      threads[i] = n > 1 ? g_thread_try_new ("prealloc", populate, &slices[i], NULL) : NULL;
+      threads[i] = n > 1 ? g_thread_try_new (NULL, populate, &slices[i], NULL) : NULL;
       if (!threads[i])
         populate (&slices[i]);
     }

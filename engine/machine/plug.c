@@ -64,6 +64,8 @@ vm_machine_new_device (VmMachine *m, const VmType *type)
   VmDevice *dev = vm_device_new (type);
 
   dev->parent.scope = m->env.root; /* links name what is in the tree, where it is not yet itself */
+  if (m->accel && m->accel->ops->prepare)
+    m->accel->ops->prepare (m->accel, dev);
   vm_machine_apply_defaults (m, &dev->parent);
   return dev;
 }
@@ -125,6 +127,11 @@ find_pluggable (VmMachine *m, const char *driver, GError **error)
   if (type->abstract || !klass || !klass->user_creatable)
     {
       vm_fail (error, "Parameter 'driver' expects a pluggable device type");
+      return NULL;
+    }
+  if (m->settings->only_migratable && klass->unmigratable)
+    {
+      vm_fail (error, "Device %s is not migratable, but --only-migratable was specified", driver);
       return NULL;
     }
   if (m->priv->devices_made && !klass->hotpluggable)

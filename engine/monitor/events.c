@@ -125,6 +125,7 @@ vm_events_sink (void *opaque, const char *name, const char *data_json)
   gint64 now = g_get_real_time ();
 
   g_assert (event);
+  bool hidden = vm_schema_is_hidden (&all->machine->settings->compat, event->flags);
   vm_trace (QMP_EVENT, "%s %s", name, data_json ? data_json : "");
   json_object *data = checked_data (event, data_json);
   json_object_object_add (stamp, "seconds", json_object_new_int64 (now / G_USEC_PER_SEC));
@@ -138,6 +139,9 @@ vm_events_sink (void *opaque, const char *name, const char *data_json)
       const VmTap *tap = &g_array_index (all->taps, VmTap, i);
       tap->func (tap->opaque, name, data_json);
     }
-  send_or_hold (all, event, data, message);
+  if (hidden)
+    json_object_put (message);
+  else
+    send_or_hold (all, event, data, message);
   json_object_put (data);
 }

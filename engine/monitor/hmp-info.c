@@ -7,6 +7,8 @@
 #include "engine/input/input.h"
 #include "engine/machine/numa.h"
 
+#include <glib/gstdio.h>
+
 const char *
 vm_hmp_member (json_object *object, const char *key)
 {
@@ -330,6 +332,34 @@ vm_hmp_info_ramblock (VmMonitor *mon, const VmHmpArgs *args)
           mon, "%24s %8s  0x%016" G_GINT64_MODIFIER "x 0x%016" G_GINT64_MODIFIER "x 0x%016" G_GINT64_MODIFIER "x\n",
           b->name, "4 KiB", b->page_base * VM_PAGE_SIZE, b->size, b->size);
     }
+}
+
+/* Those that the machine sees at an address, and those that the firmware fetches by name. */
+void
+vm_hmp_info_roms (VmMonitor *mon, const VmHmpArgs *args)
+{
+  VmFlatView *view = vm_address_space_view (mon->machine->env.memory_as);
+  const GPtrArray *files = mon->machine->settings->option_roms;
+  g_autoptr (GHashTable) seen = g_hash_table_new (NULL, NULL);
+
+  for (guint i = 0; i < files->len; i++)
+    {
+      const VmOptionRom *rom = g_ptr_array_index (files, i);
+      g_autofree char *path = vm_machine_find_file (mon->machine, rom->file);
+      g_autofree char *name = g_path_get_basename (rom->file);
+      GStatBuf status;
+      if (path && g_stat (path, &status) == 0)
+        vm_monitor_printf (mon, "fw=genroms/%s size=0x%06" G_GINT64_MODIFIER "x name=\"%s\"\n", name,
+                           (uint64_t) status.st_size, name);
+    }
+  for (size_t i = view->n; i-- > 0;) /* the last holds what is shown of it below */
+    {
+      const VmFlatRange *r = &view->ranges[i];
+      if (r->block && r->readonly && g_hash_table_add (seen, r->block))
+        vm_monitor_printf (mon, "addr=%016" G_GINT64_MODIFIER "x size=0x%06" G_GINT64_MODIFIER "x mem=rom name=\"%s\"\n",
+                           r->start - r->offset, r->block->size, r->block->name);
+    }
+  vm_flat_view_unref (view);
 }
 
 /* --- devices --- */

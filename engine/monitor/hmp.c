@@ -138,6 +138,7 @@ const VmHmpCommand vm_hmp_info_commands[]
           "show the cpu registers (-a: show register info for all cpus; vcpu: specific vCPU to query; show the current "
           "CPU's registers if no argument is specified)",
           vm_hmp_info_registers },
+        { "roms", "", "", "show roms", vm_hmp_info_roms },
         { "sev", "", "", "show SEV information", vm_hmp_info_sev },
         { "sgx", "", "", "show intel SGX information", vm_hmp_info_sgx },
         { "status", "", "", "show the current VM status (running|paused)", vm_hmp_info_status },
@@ -403,6 +404,18 @@ parse_args (VmMonitor *mon, const VmHmpCommand *command, const char *name, const
   return !*text || vm_fail (error, "%s: extraneous characters at the end of line", name);
 }
 
+/* Needs no machine. */
+static bool
+is_early (const char *prefix, const char *name)
+{
+  static const char *const commands[] = { "closefd", "exit_preconfig", "getfd", "help", "?", "info", "object_add",
+                                          "object_del", "qom-get", "qom-list", "qom-set", "quit", "q", NULL };
+  static const char *const items[] = { "chardev", "history", "hotpluggable-cpus", "iothreads", "memdev", "name",
+                                       "qdm", "qom-tree", "status", "uuid", "version", NULL };
+
+  return g_strv_contains (*prefix ? items : commands, name);
+}
+
 static void
 run_in_table (VmMonitor *mon, const VmHmpCommand *table, const char *prefix, const char *line)
 {
@@ -420,6 +433,11 @@ run_in_table (VmMonitor *mon, const VmHmpCommand *table, const char *prefix, con
       vm_monitor_printf (mon, "unknown command: '%s%s'\n", prefix, name);
       return;
     }
+  if (vm_machine_in_preconfig (mon->machine) && !is_early (prefix, name))
+    {
+      vm_monitor_printf (mon, "Command '%s%s' not available until machine initialization has completed.\n", prefix, name);
+      return;
+    }
   g_autoptr (GError) error = NULL;
   VmHmpArgs args = { 0 };
   if (parse_args (mon, command, name, p + len, &args, &error))
@@ -433,6 +451,7 @@ run_in_table (VmMonitor *mon, const VmHmpCommand *table, const char *prefix, con
 void
 vm_hmp_run (VmMonitor *mon, const char *line)
 {
+  vm_trace (HMP_COMMAND, "%s", line);
   if (*skip_space (line) != '#')
     run_in_table (mon, vm_hmp_commands, "", line);
 }
@@ -450,7 +469,6 @@ vm_hmp_info (VmMonitor *mon, const VmHmpArgs *args)
 
 /* --- help --- */
 
-  vm_trace (HMP_COMMAND, "%s", line);
 static void
 print_help (VmMonitor *mon, const VmHmpCommand *c, const char *prefix)
 {

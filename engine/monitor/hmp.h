@@ -145,6 +145,7 @@ VM_HMP_FUNC (info_memory_devices);
 VM_HMP_FUNC (info_migrate);
 VM_HMP_FUNC (info_migrate_capabilities);
 VM_HMP_FUNC (info_pci);
+VM_HMP_FUNC (info_roms);
 VM_HMP_FUNC (info_sev);
 VM_HMP_FUNC (info_sgx);
 VM_HMP_FUNC (info_tpm);

@@ -23,7 +23,6 @@ struct VmMonitors
   char x_format;         /* of the last x, xp, i or o; 0: none yet */
   unsigned x_size;
   GHashTable *fds;       /* name -> fd + 1, of getfd */
-  GPtrArray *fdsets;     /* VmFdset *, of add-fd */
   struct VmDump *dump;   /* the last one; NULL: none yet */
   bool migration_events; /* somebody wants to hear of migrations */
 };
@@ -57,6 +56,8 @@ void vm_monitor_puts (VmMonitor *mon, const char *text); /* "\n" becomes "\r\n" 
 void vm_monitor_printf (VmMonitor *mon, const char *format, ...) G_GNUC_PRINTF (2, 3);
 
 json_object *vm_monitor_execute (VmMonitor *mon, const char *name, json_object *arguments, GError **error);
+/* What -compat lets a QMP client do; NULL: this is none. */
+const VmCompatPolicy *vm_monitor_policy (const VmMonitor *mon);
 void vm_qmp_attach (VmMonitor *mon);
 void vm_qmp_opened (VmMonitor *mon);
 void vm_qmp_closed (VmMonitor *mon);

@@ -224,6 +224,8 @@ vm_monitors_open (VmMonitors *all, const VmMonSpec *spec, GError **error)
 void
 vm_monitors_start (VmMonitors *all)
 {
+  if (all->started)
+    return;
   all->started = true;
   for (guint i = 0; i < all->open->len; i++)
     {
@@ -301,6 +303,27 @@ vm_qmp_error_class (const GError *error)
   return "GenericError";
 }
 
+const VmCompatPolicy *
+vm_monitor_policy (const VmMonitor *mon)
+{
+  return mon->control ? &mon->machine->settings->compat : NULL;
+}
+
+/* Whether the command may run at all, now and for this client. */
+static bool
+may_run (VmMonitor *mon, const VmSchemaCommand *command, const char *name, GError **error)
+{
+  if (!command)
+    {
+      g_set_error (error, VM_ERROR, VM_ERROR_COMMAND_NOT_FOUND, "The command %s has not been found", name);
+      return false;
+    }
+  if (!vm_schema_admit (vm_monitor_policy (mon), command->flags, "command", name, error))
+    return false;
+  return !vm_machine_in_preconfig (mon->machine) || (command->flags & VM_SCHEMA_PRECONFIG)
+         || vm_fail (error, "The command '%s' is permitted only after machine initialization has completed", name);
+}
+
 json_object *
 vm_monitor_execute (VmMonitor *mon, const char *name, json_object *arguments, GError **error)
 {
@@ -308,16 +331,13 @@ vm_monitor_execute (VmMonitor *mon, const char *name, json_object *arguments, GE
   void *args = NULL, *result = NULL;
   json_object *answer = NULL;
 
-  if (!command)
-    {
-      g_set_error (error, VM_ERROR, VM_ERROR_COMMAND_NOT_FOUND, "The command %s has not been found", name);
-      return NULL;
-    }
+  if (!may_run (mon, command, name, error))
+    return NULL;
   json_object *given = arguments ? json_object_get (arguments) : json_object_new_object ();
   bool ok = true;
   if (command->arguments)
     {
-      ok = (args = vm_schema_read (command->arguments, given, VM_SCHEMA_JSON, NULL, error)) != NULL;
+      ok = (args = vm_schema_read_policed (command->arguments, given, vm_monitor_policy (mon), error)) != NULL;
     }
   else
     {
@@ -329,7 +349,7 @@ vm_monitor_execute (VmMonitor *mon, const char *name, json_object *arguments, GE
       }
     }
   if (ok && vm_qmp_calls[command - vm_schema_commands](mon, args, &result, error))
-    answer = command->returns ? vm_schema_write (command->returns, &result) : json_object_new_object ();
+    answer = command->returns ? vm_schema_write_policed (command->returns, &result, vm_monitor_policy (mon)) : json_object_new_object ();
   if (result)
     vm_schema_free (command->returns, result);
   if (args)

@@ -3,19 +3,10 @@
 #include "engine/monitor/monitor-private.h"
 #include "engine/monitor/qmp-handlers.h"
 
+#include "engine/base/fdset.h"
+
+#include <limits.h>
 #include <unistd.h>
-
-typedef struct VmFdsetFd
-{
-  int fd;
-  char *opaque;
-} VmFdsetFd;
-
-typedef struct VmFdset
-{
-  int64_t id;
-  GPtrArray *fds; /* VmFdsetFd * */
-} VmFdset;
 
 static void
 close_fd (gpointer data)
@@ -23,37 +14,16 @@ close_fd (gpointer data)
   close (GPOINTER_TO_INT (data) - 1);
 }
 
-static void
-fdset_fd_free (gpointer data)
-{
-  VmFdsetFd *f = data;
-
-  close (f->fd);
-  g_free (f->opaque);
-  g_free (f);
-}
-
-static void
-fdset_free (gpointer data)
-{
-  VmFdset *set = data;
-
-  g_ptr_array_unref (set->fds);
-  g_free (set);
-}
-
 void
 vm_fds_init (VmMonitors *all)
 {
   all->fds = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, close_fd);
-  all->fdsets = g_ptr_array_new_with_free_func (fdset_free);
 }
 
 void
 vm_fds_free (VmMonitors *all)
 {
   g_hash_table_unref (all->fds);
-  g_ptr_array_unref (all->fdsets);
 }
 
 int
@@ -105,40 +75,7 @@ vm_qmp_closefd (VmMonitor *mon, const VmqClosefdArg *args, GError **error)
          || vm_fail (error, "File descriptor named '%s' not found", args->fdname);
 }
 
-/* --- sets --- */
-
-static VmFdset *
-find_set (VmMonitors *all, int64_t id)
-{
-  for (guint i = 0; i < all->fdsets->len; i++)
-    {
-      VmFdset *set = g_ptr_array_index (all->fdsets, i);
-      if (set->id == id)
-        return set;
-    }
-  return NULL;
-}
-
-static VmFdset *
-add_set (VmMonitors *all, int64_t id)
-{
-  VmFdset *set = g_new0 (VmFdset, 1);
-
-  set->id = id;
-  set->fds = g_ptr_array_new_with_free_func (fdset_fd_free);
-  g_ptr_array_add (all->fdsets, set);
-  return set;
-}
-
-static int64_t
-free_set_id (VmMonitors *all)
-{
-  int64_t id = 0;
-
-  while (find_set (all, id))
-    id++;
-  return id;
-}
+/* --- sets: those of -add-fd too --- */
 
 VmqAddfdInfo *
 vm_qmp_add_fd (VmMonitor *mon, const VmqAddFdArg *args, GError **error)
@@ -153,14 +90,8 @@ vm_qmp_add_fd (VmMonitor *mon, const VmqAddFdArg *args, GError **error)
       vm_fail (error, "Parameter 'fdset-id' expects a non-negative value");
       return NULL;
     }
-  int64_t id = args->has_fdset_id ? args->fdset_id : free_set_id (mon->all);
-  VmFdset *set = find_set (mon->all, id);
-  VmFdsetFd *f = g_new0 (VmFdsetFd, 1);
-  f->fd = fd;
-  f->opaque = g_strdup (args->opaque);
-  g_ptr_array_add ((set ? set : add_set (mon->all, id))->fds, f);
   VmqAddfdInfo *info = g_new0 (VmqAddfdInfo, 1);
-  info->fdset_id = id;
+  info->fdset_id = vm_fdset_add (args->has_fdset_id ? args->fdset_id : -1, fd, args->opaque);
   info->fd = fd;
   return info;
 }
@@ -168,23 +99,29 @@ vm_qmp_add_fd (VmMonitor *mon, const VmqAddFdArg *args, GError **error)
 bool
 vm_qmp_remove_fd (VmMonitor *mon, const VmqRemoveFdArg *args, GError **error)
 {
-  VmFdset *set = find_set (mon->all, args->fdset_id);
-  bool found = set && !args->has_fd;
-
-  for (guint i = set && args->has_fd ? set->fds->len : 0; i-- > 0;)
-    if (((VmFdsetFd *) g_ptr_array_index (set->fds, i))->fd == args->fd)
-      {
-        g_ptr_array_remove_index (set->fds, i);
-        found = true;
-      }
-  if (!found && args->has_fd)
+  if (args->has_fd && (args->fd < 0 || args->fd > INT_MAX))
     return vm_fail (error, "File descriptor named 'fdset-id:%" G_GINT64_FORMAT ", fd:%" G_GINT64_FORMAT "' not found",
                     (gint64) args->fdset_id, (gint64) args->fd);
-  if (!found)
-    return vm_fail (error, "File descriptor named 'fdset-id:%" G_GINT64_FORMAT "' not found", (gint64) args->fdset_id);
-  if (!args->has_fd || !set->fds->len)
-    g_ptr_array_remove (mon->all->fdsets, set);
-  return true;
+  return vm_fdset_remove (args->fdset_id, args->has_fd ? (int) args->fd : -1, error);
+}
+
+static void
+describe_fd (int64_t set, int fd, const char *opaque, void *data)
+{
+  GPtrArray *list = data;
+  VmqFdsetInfo *last = list->len ? g_ptr_array_index (list, list->len - 1) : NULL;
+  VmqFdsetFdInfo *info = g_new0 (VmqFdsetFdInfo, 1);
+
+  if (!last || last->fdset_id != set)
+    {
+      last = g_new0 (VmqFdsetInfo, 1);
+      last->fdset_id = set;
+      last->fds = g_ptr_array_new ();
+      g_ptr_array_add (list, last);
+    }
+  info->fd = fd;
+  info->opaque = g_strdup (opaque);
+  g_ptr_array_add (last->fds, info);
 }
 
 GPtrArray *
@@ -192,21 +129,6 @@ vm_qmp_query_fdsets (VmMonitor *mon, GError **error)
 {
   GPtrArray *list = g_ptr_array_new ();
 
-  for (guint i = 0; i < mon->all->fdsets->len; i++)
-    {
-      const VmFdset *set = g_ptr_array_index (mon->all->fdsets, i);
-      VmqFdsetInfo *info = g_new0 (VmqFdsetInfo, 1);
-      info->fdset_id = set->id;
-      info->fds = g_ptr_array_new ();
-      for (guint j = 0; j < set->fds->len; j++)
-        {
-          const VmFdsetFd *f = g_ptr_array_index (set->fds, j);
-          VmqFdsetFdInfo *fd = g_new0 (VmqFdsetFdInfo, 1);
-          fd->fd = f->fd;
-          fd->opaque = g_strdup (f->opaque);
-          g_ptr_array_add (info->fds, fd);
-        }
-      g_ptr_array_add (list, info);
-    }
+  vm_fdset_foreach (describe_fd, list);
   return list;
 }

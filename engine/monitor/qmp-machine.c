@@ -87,7 +87,10 @@ vm_qmp_rtc_reset_reinjection (VmMonitor *mon, GError **error)
 bool
 vm_qmp_x_exit_preconfig (VmMonitor *mon, GError **error)
 {
-  return vm_fail (error, "The command is permitted only before machine initialization");
+  if (!vm_machine_in_preconfig (mon->machine))
+    return vm_fail (error, "The command is permitted only before machine initialization");
+  vm_machine_exit_preconfig (mon->machine);
+  return true;
 }
 
 bool

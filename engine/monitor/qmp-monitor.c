@@ -43,7 +43,7 @@ vm_qmp_query_commands (VmMonitor *mon, GError **error)
 json_object *
 vm_qmp_query_qmp_schema (VmMonitor *mon, GError **error)
 {
-  return vm_schema_introspect (mon->machine->types);
+  return vm_schema_introspect (mon->machine->types, vm_monitor_policy (mon));
 }
 
 /* --- options --- */
@@ -159,6 +159,18 @@ VmqHumanReadableText *
 vm_qmp_x_query_numa (VmMonitor *mon, GError **error)
 {
   return text_of (mon, "info numa");
+}
+
+VmqHumanReadableText *
+vm_qmp_x_query_roms (VmMonitor *mon, GError **error)
+{
+  return text_of (mon, "info roms");
+}
+
+VmqHumanReadableText *
+vm_qmp_x_query_interrupt_controllers (VmMonitor *mon, GError **error)
+{
+  return text_of (mon, "info pic");
 }
 
 GPtrArray *

@@ -3,6 +3,35 @@
  * encrypted memory, enclaves. */
 #include "engine/monitor/monitor-private.h"
 #include "engine/monitor/qmp-handlers.h"
+#include "engine/machine/numa.h"
+
+/* --- before the machine is made --- */
+
+static void
+add_option (VmKeyVals *list, const char *key, json_object *value)
+{
+  if (json_object_is_type (value, json_type_array))
+    for (size_t i = 0; i < json_object_array_length (value); i++)
+      add_option (list, key, json_object_array_get_idx (value, i));
+  else
+    vm_keyvals_add (list, key, json_object_get_string (value));
+}
+
+bool
+vm_qmp_set_numa_node (VmMonitor *mon, const VmqSetNumaNodeArg *args, GError **error)
+{
+  g_autoptr (VmKeyVals) list = vm_keyvals_new ();
+
+  if (!vm_machine_in_preconfig (mon->machine))
+    return vm_fail (error, "The command is permitted only before the machine has been created");
+  json_object *json = vm_schema_write (&vmq_type_set_numa_node_arg, &args);
+  json_object_object_foreach (json, key, value)
+  {
+    add_option (list, key, value);
+  }
+  json_object_put (json);
+  return vm_numa_add (mon->machine, list, error);
+}
 
 /* --- memory modules and the places they go to --- */
 

@@ -16,6 +16,7 @@ apply_flag (VmParser *p, const char *arg, GError **error)
     bool *flag;
   } flags[] = {
     { "S", &p->s->start_stopped },
+    { "preconfig", &p->s->preconfig },
     { "nodefaults", &p->s->nodefaults },
     { "no-user-config", &p->s->no_user_config },
     { "daemonize", &p->s->daemonize },
@@ -28,14 +29,6 @@ apply_flag (VmParser *p, const char *arg, GError **error)
     if (!strcmp (name, flags[i].name))
       *flags[i].flag = true;
   return true;
-}
-
-/* Monitors would have to answer before there is a machine. */
-static bool
-apply_preconfig (VmParser *p, const char *arg, GError **error)
-{
-  p->s->preconfig = true;
-  return vm_parser_unavailable (p);
 }
 
 static bool
@@ -99,26 +92,26 @@ static bool
 apply_pidfile (VmParser *p, const char *arg, GError **error)
 {
   g_free (p->s->pidfile);
-  g_autoptr (GPtrArray) traces = g_ptr_array_new_with_free_func (g_free);
   p->s->pidfile = g_strdup (arg);
   return true;
 }
 
 static bool
 apply_d (VmParser *p, const char *arg, GError **error)
-  for (guint i = 0; i < traces->len; i++)
-    {
-      if (vm_parser_is_help (g_ptr_array_index (traces, i)))
-        return vm_parser_want_help (p, "trace", NULL);
-      g_ptr_array_add (p->s->traces, vm_trace_spec_new ("", g_ptr_array_index (traces, i), NULL, NULL));
-    }
 {
+  g_autoptr (GPtrArray) traces = g_ptr_array_new_with_free_func (g_free);
   uint32_t items;
 
   if (vm_parser_is_help (arg))
     return vm_parser_want_help (p, "d", NULL);
   if (!vm_log_parse_items (arg, &items, traces, error))
     return false;
+  for (guint i = 0; i < traces->len; i++)
+    {
+      if (vm_parser_is_help (g_ptr_array_index (traces, i)))
+        return vm_parser_want_help (p, "trace", NULL);
+      g_ptr_array_add (p->s->traces, vm_trace_spec_new ("", g_ptr_array_index (traces, i), NULL, NULL));
+    }
   p->s->log_items |= items;
   return true;
 }
@@ -280,7 +273,7 @@ apply_compat (VmParser *p, const char *arg, GError **error)
   static const char *const options[] = { "compat", NULL };
   static const char *const inputs[] = { "accept", "reject", "crash", NULL };
   g_autoptr (VmKeyVals) list = vm_keyvals_new ();
-  int deprecated = p->s->deprecated_input, unstable = p->s->unstable_input;
+  int deprecated = p->s->compat.deprecated_input, unstable = p->s->compat.unstable_input;
 
   if (*arg == '{' ? !vm_keyvals_parse_json (list, arg, error)
                   : !vm_parser_list (p, list, arg, NULL, VM_KEYVALS_STRICT, error))
@@ -289,10 +282,10 @@ apply_compat (VmParser *p, const char *arg, GError **error)
       || !vm_keyvals_enum (list, "deprecated-input", inputs, &deprecated, error)
       || !vm_keyvals_enum (list, "unstable-input", inputs, &unstable, error))
     return false;
-  p->s->deprecated_input = deprecated;
-  p->s->unstable_input = unstable;
-  p->s->hide_deprecated = !g_strcmp0 (vm_keyvals_get (list, "deprecated-output"), "hide");
-  p->s->hide_unstable = !g_strcmp0 (vm_keyvals_get (list, "unstable-output"), "hide");
+  p->s->compat.deprecated_input = deprecated;
+  p->s->compat.unstable_input = unstable;
+  p->s->compat.hide_deprecated = !g_strcmp0 (vm_keyvals_get (list, "deprecated-output"), "hide");
+  p->s->compat.hide_unstable = !g_strcmp0 (vm_keyvals_get (list, "unstable-output"), "hide");
   return true;
 }
 
@@ -318,7 +311,6 @@ const VmApply vm_apply_process[] = { { "S", apply_flag },
                                      { "no-user-config", apply_flag },
                                      { "daemonize", apply_flag },
                                      { "no-reboot", apply_no_reboot },
-                                     { "trace", apply_trace },
                                      { "no-shutdown", apply_no_shutdown },
                                      { "action", apply_action },
                                      { "watchdog-action", apply_watchdog_action },
@@ -326,10 +318,11 @@ const VmApply vm_apply_process[] = { { "S", apply_flag },
                                      { "d", apply_d },
                                      { "D", apply_D },
                                      { "dfilter", apply_dfilter },
+                                     { "trace", apply_trace },
                                      { "msg", apply_msg },
                                      { "overcommit", apply_overcommit },
                                      { "sandbox", apply_sandbox },
-                                     { "preconfig", apply_preconfig },
+                                     { "preconfig", apply_flag },
                                      { "only-migratable", apply_flag },
                                      { "async-teardown", apply_flag },
                                      { "run-with", apply_run_with },

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "engine/options/keyvals.h"
+#include "engine/schema/policy.h"
 
 typedef struct VmSmp
 { /* all set and consistent once parsed */
@@ -157,15 +158,14 @@ typedef struct VmFdSpec
   char *text;   /* as typed, for messages */
 } VmFdSpec;
 
-typedef enum VmCompatInput
-{
-  VM_COMPAT_ACCEPT,
-  VM_COMPAT_REJECT,
-  VM_COMPAT_CRASH
-} VmCompatInput;
-
 typedef struct VmSandbox
 { /* -sandbox: what is forbidden */
+  bool enable;
+  bool obsolete_allowed;
+  bool no_elevation, no_elevation_of_children;
+  bool no_spawn, no_resource_control;
+} VmSandbox;
+
 /* One -trace, or one trace:PATTERN of -d. */
 typedef struct VmTraceSpec
 {
@@ -173,12 +173,6 @@ typedef struct VmTraceSpec
   char *enable, *events, *file;
 } VmTraceSpec;
 VmTraceSpec *vm_trace_spec_new (const char *where, const char *enable, const char *events, const char *file);
-
-  bool enable;
-  bool obsolete_allowed;
-  bool no_elevation, no_elevation_of_children;
-  bool no_spawn, no_resource_control;
-} VmSandbox;
 
 typedef struct VmSettings
 {
@@ -255,17 +249,16 @@ typedef struct VmSettings
   char *run_as;        /* "user" or "uid:gid" */
   char *run_as_option; /* as typed, for messages */
   char *chroot;
-  GArray *log_filter;     /* VmLogRange; NULL: everything */
-  GPtrArray *traces;      /* VmTraceSpec *, in order */
   bool async_teardown;
   bool lock_memory, cpu_pm; /* -overcommit */
   VmSandbox sandbox;
   GPtrArray *fds; /* VmFdSpec * */
-  VmCompatInput deprecated_input, unstable_input;
-  bool hide_deprecated, hide_unstable;
+  VmCompatPolicy compat;
   bool icount, icount_auto, icount_align, icount_sleep;
   unsigned icount_shift;
   uint32_t log_items;
+  GArray *log_filter;     /* VmLogRange; NULL: everything */
+  GPtrArray *traces;      /* VmTraceSpec *, in order */
   char *log_file;
   bool msg_timestamp, msg_guest_name;
 

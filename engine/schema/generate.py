@@ -43,7 +43,8 @@ class Schema:
         for name in sorted(self.commands):
             args = self.commands[name].get('arguments')
             if args:
-                self.structs[name + '-arg'] = {'members': args, 'open': self.commands[name].get('open')}
+                union = {key: self.commands[name][key] for key in ('tag', 'variants') if key in self.commands[name]}
+                self.structs[name + '-arg'] = {'members': args, 'open': self.commands[name].get('open'), **union}
         for name in sorted(self.events):
             data = self.events[name].get('data')
             if data:
@@ -78,7 +79,13 @@ class Schema:
     @staticmethod
     def members(struct):
         members = struct.get('members') or struct.get('base') or {}
-        return [(name.rstrip('?'), type_, name.endswith('?')) for name, type_ in members.items()]
+        return [(name.rstrip('?'), type_['type'] if isinstance(type_, dict) else type_, name.endswith('?'))
+                for name, type_ in members.items()]
+
+    @staticmethod
+    def member_features(struct):
+        members = struct.get('members') or struct.get('base') or {}
+        return {name.rstrip('?'): type_['features'] for name, type_ in members.items() if isinstance(type_, dict)}
 
     def c_type(self, type_):
         if isinstance(type_, list):
@@ -141,6 +148,12 @@ def types(schema, out):
                   f'G_DEFINE_AUTOPTR_CLEANUP_FUNC ({c_camel(name)}, vmq_free_{func})\n')
 
 
+def flags_of(item, more=()):
+    """A member with features is written {"type": TYPE, "features": [...]}."""
+    known = (*more, ('deprecated', 'VM_SCHEMA_DEPRECATED'), ('unstable', 'VM_SCHEMA_UNSTABLE'))
+    return ' | '.join(flag for key, flag in known if item.get(key) or key in item.get('features', [])) or '0'
+
+
 def quote(text):
     return 'NULL' if text is None else json.dumps(text)
 
@@ -157,10 +170,13 @@ def tables(schema, out):
                   f'.kind = VM_SCHEMA_ENUM, .size = sizeof (int), .names = names_of_{c_name(name)},\n}};\n\n')
     for name, struct in schema.structs.items():
         camel = c_camel(name)
+        features = schema.member_features(struct)
         out.write(f'static const VmSchemaMember members_of_{c_name(name)}[] = {{\n')
         for member, type_, optional in schema.members(struct):
             out.write(f'  {{ .name = {quote(member)}, .type = {schema.table(type_)},\n'
                       f'    .offset = offsetof ({camel}, {c_name(member)})')
+            if member in features:
+                out.write(f', .flags = {flags_of({"features": features[member]})}')
             if optional:
                 out.write(', .optional = true')
                 if not schema.is_pointer(type_):
@@ -194,11 +210,10 @@ def tables(schema, out):
         c = schema.commands[name]
         args = schema.table(name + '-arg') if c.get('arguments') else 'NULL'
         returns = schema.table(c['returns']) if 'returns' in c else 'NULL'
-        flags = [flag for key, flag in (('oob', 'VM_SCHEMA_OOB'), ('preconfig', 'VM_SCHEMA_PRECONFIG'))
-                 if c.get(key)]
+        flags = flags_of(c, (('oob', 'VM_SCHEMA_OOB'), ('preconfig', 'VM_SCHEMA_PRECONFIG')))
         features = ''.join(f'{quote(feature)}, ' for feature in c.get('features', []))
         out.write(f'  {{ .name = {quote(name)}, .help = {quote(c["help"])}, .arguments = {args}, '
-                  f'.returns = {returns},\n    .flags = {" | ".join(flags) or "0"}')
+                  f'.returns = {returns},\n    .flags = {flags}')
         if 'family' in c:
             out.write(f', .family = {quote(c["family"])}')
         if features:
@@ -209,7 +224,7 @@ def tables(schema, out):
         e = schema.events[name]
         data = schema.table(name + '-data') if e.get('data') else 'NULL'
         out.write(f'  {{ {quote(name)}, {quote(e["help"])}, {data}, {e.get("rate", 0)}, '
-                  f'{quote(e.get("rate-key"))} }},\n')
+                  f'{quote(e.get("rate-key"))}, {flags_of(e)} }},\n')
     out.write('  { 0 }\n};\n')
 
 

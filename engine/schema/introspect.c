@@ -14,6 +14,7 @@ typedef struct Walk
 {
   json_object *out;
   GHashTable *seen; /* names of types already described */
+  const VmCompatPolicy *policy;
 } Walk;
 
 static json_object *
@@ -33,6 +34,29 @@ public_name (const VmSchemaType *type)
   return type->kind == VM_SCHEMA_SIZE ? "int" : type->name;
 }
 
+static void
+add_features (json_object *entry, const char *const *features)
+{
+  json_object *list;
+
+  if (!features[0])
+    return;
+  list = json_object_new_array ();
+  for (; *features; features++)
+    json_object_array_add (list, json_object_new_string (*features));
+  json_object_object_add (entry, "features", list);
+}
+
+/* Of members and events, which have none but these. */
+static void
+add_flags (json_object *entry, uint32_t flags)
+{
+  const char *const deprecated[] = { "deprecated", NULL }, *const unstable[] = { "unstable", NULL };
+
+  if (flags & (VM_SCHEMA_DEPRECATED | VM_SCHEMA_UNSTABLE))
+    add_features (entry, flags & VM_SCHEMA_DEPRECATED ? deprecated : unstable);
+}
+
 static void describe (Walk *w, const VmSchemaType *type);
 
 static void
@@ -49,7 +73,11 @@ describe_enum (Walk *w, const VmSchemaType *type)
       json_object_array_add (values, json_object_new_string (type->names[i]));
     }
   json_object_object_add (entry, "members", members);
-  json_object_object_add (entry, "values", values);
+  /* The older form of the same. */
+  if (vm_schema_is_hidden (w->policy, VM_SCHEMA_DEPRECATED))
+    json_object_put (values);
+  else
+    json_object_object_add (entry, "values", values);
   json_object_array_add (w->out, entry);
 }
 
@@ -60,13 +88,14 @@ describe_members (Walk *w, const VmSchemaType *type)
 
   for (const VmSchemaMember *m = type->members; m->name; m++)
     {
-      if (!*m->name)
+      if (!*m->name || vm_schema_is_hidden (w->policy, m->flags))
         continue;
       json_object *member = json_object_new_object ();
       json_object_object_add (member, "name", json_object_new_string (m->name));
       json_object_object_add (member, "type", json_object_new_string (public_name (m->type)));
       if (m->optional)
         json_object_object_add (member, "default", NULL);
+      add_flags (member, m->flags);
       json_object_array_add (members, member);
       describe (w, m->type);
     }
@@ -224,7 +253,10 @@ describe_family (Walk *w, const VmSchemaCommand *command, const VmTypeList *type
   json_object_object_add (json_object_array_get_idx (members, 0), "type", json_object_new_string (enum_name));
   vm_type_foreach (types, vm_type_find (types, command->family), add_type, &f);
   json_object_object_add (names, "members", f.names);
-  json_object_object_add (names, "values", f.values);
+  if (vm_schema_is_hidden (w->policy, VM_SCHEMA_DEPRECATED))
+    json_object_put (f.values);
+  else
+    json_object_object_add (names, "values", f.values);
   json_object_object_add (entry, "members", members);
   json_object_object_add (entry, "tag", json_object_new_string (tag->name));
   json_object_object_add (entry, "variants", f.variants);
@@ -245,13 +277,7 @@ describe_command (Walk *w, const VmSchemaCommand *c, const VmTypeList *types)
   json_object_object_add (entry, "ret-type", json_object_new_string (public_name (returns)));
   if (c->flags & VM_SCHEMA_OOB)
     json_object_object_add (entry, "allow-oob", json_object_new_boolean (true));
-  if (c->features[0])
-    {
-      json_object *features = json_object_new_array ();
-      for (const char *const *f = c->features; *f; f++)
-        json_object_array_add (features, json_object_new_string (*f));
-      json_object_object_add (entry, "features", features);
-    }
+  add_features (entry, c->features);
   json_object_array_add (w->out, entry);
   if (c->family && types)
     describe_family (w, c, types);
@@ -261,18 +287,22 @@ describe_command (Walk *w, const VmSchemaCommand *c, const VmTypeList *types)
 }
 
 json_object *
-vm_schema_introspect (const VmTypeList *types)
+vm_schema_introspect (const VmTypeList *types, const VmCompatPolicy *policy)
 {
   g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
-  Walk w = { json_object_new_array (), seen };
+  Walk w = { json_object_new_array (), seen, policy };
 
   for (const VmSchemaCommand *c = vm_schema_commands; c->name; c++)
-    describe_command (&w, c, types);
+    if (!vm_schema_is_hidden (policy, c->flags & VM_SCHEMA_DEPRECATED))
+      describe_command (&w, c, types);
   for (const VmSchemaEvent *e = vm_schema_events; e->name; e++)
     {
       const VmSchemaType *data = e->data ? e->data : &nothing;
+      if (vm_schema_is_hidden (policy, e->flags))
+        continue;
       json_object *entry = new_entry (e->name, "event");
       json_object_object_add (entry, "arg-type", json_object_new_string (data->name));
+      add_flags (entry, e->flags);
       json_object_array_add (w.out, entry);
       describe (&w, data);
     }

@@ -2,8 +2,11 @@
 /* Reads, writes and frees values by the schema's tables. */
 #include "engine/schema/schema.h"
 
+#include "engine/base/log.h"
+
 #include <errno.h>
 #include <math.h>
+#include <stdlib.h>
 
 const VmSchemaType vm_schema_str = { .name = "str", .kind = VM_SCHEMA_STR };
 const VmSchemaType vm_schema_int = { .name = "int", .kind = VM_SCHEMA_INT };
@@ -16,8 +19,47 @@ typedef struct Reader
 {
   VmSchemaSource source;
   GString *path; /* "keys[0].data", for messages */
+  const VmCompatPolicy *policy; /* NULL: none */
   GError **error;
 } Reader;
+
+/* --- policy --- */
+
+static bool
+admit (VmCompatInput choice, const char *what, const char *kind, const char *name, GError **error)
+{
+  if (choice == VM_COMPAT_ACCEPT)
+    return true;
+  if (choice == VM_COMPAT_CRASH)
+    {
+      /* What the option is for: a core dump that shows who still uses it. */
+      vm_report_error ("%s %s %s disabled by policy", what, kind, name);
+      abort ();
+    }
+  int code = !strcmp (kind, "command") ? VM_ERROR_COMMAND_NOT_FOUND : VM_ERROR_FAILED;
+  g_set_error (error, VM_ERROR, code, "%s %s %s disabled by policy", what, kind, name);
+  return false;
+}
+
+bool
+vm_schema_admit (const VmCompatPolicy *policy, uint32_t flags, const char *kind, const char *name, GError **error)
+{
+  if (!policy)
+    return true;
+  if ((flags & VM_SCHEMA_DEPRECATED) && !admit (policy->deprecated_input, "Deprecated", kind, name, error))
+    return false;
+  return !(flags & VM_SCHEMA_UNSTABLE) || admit (policy->unstable_input, "Unstable", kind, name, error);
+}
+
+bool
+vm_schema_is_hidden (const VmCompatPolicy *policy, uint32_t flags)
+{
+  return policy
+         && ((policy->hide_deprecated && (flags & VM_SCHEMA_DEPRECATED))
+             || (policy->hide_unstable && (flags & VM_SCHEMA_UNSTABLE)));
+}
+
+/* --- reading --- */
 
 static bool read_value (Reader *r, const VmSchemaType *type, json_object *json, void *field);
 
@@ -227,7 +269,8 @@ read_members (Reader *r, const VmSchemaType *type, json_object *json, char *base
       g_string_append (r->path, m->name);
       if (json_object_object_get_ex (json, m->name, &value))
         {
-          if (!read_value (r, m->type, value, base + m->offset))
+          if (!vm_schema_admit (r->policy, m->flags, "parameter", m->name, r->error)
+              || !read_value (r, m->type, value, base + m->offset))
             return false;
           if (m->has_offset)
             base[m->has_offset - 1] = true;
@@ -323,7 +366,18 @@ void *
 vm_schema_read (const VmSchemaType *type, json_object *json, VmSchemaSource source, const char *path, GError **error)
 {
   g_autoptr (GString) where = g_string_new (path);
-  Reader r = { source, where, error };
+  Reader r = { source, where, NULL, error };
+  void *value = NULL;
+
+  g_assert (type->kind == VM_SCHEMA_STRUCT);
+  return read_struct (&r, type, json, &value) ? value : NULL;
+}
+
+void *
+vm_schema_read_policed (const VmSchemaType *type, json_object *json, const VmCompatPolicy *policy, GError **error)
+{
+  g_autoptr (GString) where = g_string_new (NULL);
+  Reader r = { VM_SCHEMA_JSON, where, policy, error };
   void *value = NULL;
 
   g_assert (type->kind == VM_SCHEMA_STRUCT);
@@ -339,15 +393,15 @@ member_is_there (const VmSchemaMember *m, const char *base)
 }
 
 static void
-write_members (const VmSchemaType *type, const char *base, json_object *out)
+write_members (const VmSchemaType *type, const char *base, const VmCompatPolicy *policy, json_object *out)
 {
   for (const VmSchemaMember *m = type->members; m->name; m++)
-    if (*m->name && member_is_there (m, base))
-      json_object_object_add (out, m->name, vm_schema_write (m->type, base + m->offset));
+    if (*m->name && member_is_there (m, base) && !vm_schema_is_hidden (policy, m->flags))
+      json_object_object_add (out, m->name, vm_schema_write_policed (m->type, base + m->offset, policy));
 }
 
 static json_object *
-write_list (const VmSchemaType *type, const void *list)
+write_list (const VmSchemaType *type, const void *list, const VmCompatPolicy *policy)
 {
   json_object *out = json_object_new_array ();
 
@@ -356,19 +410,19 @@ write_list (const VmSchemaType *type, const void *list)
       const GArray *array = list;
       size_t width = type->element->kind == VM_SCHEMA_INT ? sizeof (int64_t) : sizeof (int);
       for (guint i = 0; i < array->len; i++)
-        json_object_array_add (out, vm_schema_write (type->element, array->data + i * width));
+        json_object_array_add (out, vm_schema_write_policed (type->element, array->data + i * width, policy));
     }
   else
     {
       const GPtrArray *array = list;
       for (guint i = 0; i < array->len; i++)
-        json_object_array_add (out, vm_schema_write (type->element, &array->pdata[i]));
+        json_object_array_add (out, vm_schema_write_policed (type->element, &array->pdata[i], policy));
     }
   return out;
 }
 
 json_object *
-vm_schema_write (const VmSchemaType *type, const void *value)
+vm_schema_write_policed (const VmSchemaType *type, const void *value, const VmCompatPolicy *policy)
 {
   switch (type->kind)
     {
@@ -391,15 +445,21 @@ vm_schema_write (const VmSchemaType *type, const void *value)
         const char *base = *(char *const *) value;
         json_object *out = json_object_new_object ();
         const VmSchemaType *variant = selected_variant (type, base);
-        write_members (type, base, out);
+        write_members (type, base, policy, out);
         if (variant && *(void *const *) (base + type->variant_offset))
-          write_members (variant, *(char *const *) (base + type->variant_offset), out);
+          write_members (variant, *(char *const *) (base + type->variant_offset), policy, out);
         return out;
       }
     case VM_SCHEMA_LIST:
-      return write_list (type, *(void *const *) value);
+      return write_list (type, *(void *const *) value, policy);
     }
   g_assert_not_reached ();
+}
+
+json_object *
+vm_schema_write (const VmSchemaType *type, const void *value)
+{
+  return vm_schema_write_policed (type, value, NULL);
 }
 
 static void

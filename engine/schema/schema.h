@@ -5,6 +5,7 @@
 
 #include "engine/base/base.h"
 #include "engine/object/object.h"
+#include "engine/schema/policy.h"
 
 #include <json-c/json.h>
 
@@ -29,6 +30,7 @@ struct VmSchemaMember
   const char *name;
   const VmSchemaType *type;
   bool optional;
+  uint8_t flags; /* VM_SCHEMA_DEPRECATED, VM_SCHEMA_UNSTABLE */
   uint32_t offset;
   uint32_t has_offset; /* of the bool that tells whether it is there; 0: NULL does */
 };
@@ -51,6 +53,8 @@ typedef enum VmSchemaFlags
 {
   VM_SCHEMA_OOB = 1 << 0,       /* may be run out of band */
   VM_SCHEMA_PRECONFIG = 1 << 1, /* allowed before the machine exists */
+  VM_SCHEMA_DEPRECATED = 1 << 2, /* the features of the same names */
+  VM_SCHEMA_UNSTABLE = 1 << 3,
 } VmSchemaFlags;
 
 typedef struct VmSchemaCommand
@@ -69,6 +73,7 @@ typedef struct VmSchemaEvent
   const VmSchemaType *data; /* NULL: none */
   uint32_t rate_ms;         /* at most one in this time, the last wins; 0: no limit */
   const char *rate_key;     /* member that tells sources apart; NULL: one for all */
+  uint32_t flags;
 } VmSchemaEvent;
 
 extern const VmSchemaCommand vm_schema_commands[]; /* sorted; ends with a NULL name */
@@ -85,14 +90,22 @@ typedef enum VmSchemaSource
  * goes before the names in messages ("smp": 'smp.cpus'); NULL: nothing. */
 void *vm_schema_read (const VmSchemaType *type, json_object *json, VmSchemaSource source, const char *path,
                       GError **error);
+/* The same for a client that POLICY (NULL: none) may keep from using some members. */
+void *vm_schema_read_policed (const VmSchemaType *type, json_object *json, const VmCompatPolicy *policy,
+                              GError **error);
+/* Whether POLICY lets KIND ("command", "parameter") NAME in; ends the process when it says "crash". */
+bool vm_schema_admit (const VmCompatPolicy *policy, uint32_t flags, const char *kind, const char *name,
+                      GError **error);
+bool vm_schema_is_hidden (const VmCompatPolicy *policy, uint32_t flags);
 /* Of any type; VALUE is what a member of TYPE would hold: a pointer to it. */
 json_object *vm_schema_write (const VmSchemaType *type, const void *value);
+json_object *vm_schema_write_policed (const VmSchemaType *type, const void *value, const VmCompatPolicy *policy);
 void vm_schema_free (const VmSchemaType *type, void *value); /* of a struct, list, string or any */
 
 const VmSchemaCommand *vm_schema_find_command (const char *name);
 const VmSchemaEvent *vm_schema_find_event (const char *name);
 int vm_schema_enum_value (const VmSchemaType *type, const char *name); /* -1: none such */
 /* The answer of query-qmp-schema; arguments that are the properties of a type are described by TYPES. */
-json_object *vm_schema_introspect (const VmTypeList *types);
+json_object *vm_schema_introspect (const VmTypeList *types, const VmCompatPolicy *policy);
 /* Text in plain ASCII as clients know it, one line or PRETTY (lines indented by four). */
 char *vm_json_to_string (json_object *json, bool pretty);

@@ -296,6 +296,26 @@ vm_x86_cpu_init (VmObject *obj)
   cpu->env.exc_vector = -1;
 }
 
+void
+vm_x86_cpu_offer (VmX86Cpu *cpu, const uint32_t *words, const char *supporter)
+{
+  VmX86Model *m = cpu->model;
+  VmX86ModelKind kind = m->def->kind;
+
+  cpu->supported = words;
+  cpu->supporter = supporter;
+  if (kind != VM_X86_MODEL_MAX && kind != VM_X86_MODEL_HOST)
+    return;
+  memcpy (m->words, words, VM_X86_WORD_N * sizeof *words);
+  m->words[VM_X86_WORD_1_EDX] &= ~(1u << 28); /* ht: by the topology */
+  m->words[VM_X86_WORD_80000001_ECX] &= ~(1u << 1 | 1u << 22);
+  m->words[VM_X86_WORD_80000007_EDX] &= ~(1u << 8); /* invtsc: only by name, the guest could not be moved */
+  m->host_phys_bits = true;
+#if defined (__x86_64__)
+  take_host_identity (m);
+#endif
+}
+
 static void
 cpu_finalize (VmObject *obj)
 {
@@ -394,12 +414,25 @@ vm_x86_cpu_unrealize (VmDevice *dev)
   (void) dev; /* the set of vCPUs ends its thread */
 }
 
+static void
+log_reset (VmX86Cpu *cpu)
+{
+  vm_trace (CPU_RESET, "cpu %u", cpu->parent.index);
+  if (!vm_log_enabled (VM_LOG_CPU_RESET))
+    return;
+  if (cpu->parent.accel && cpu->parent.accel->ops->state_fetch)
+    cpu->parent.accel->ops->state_fetch (&cpu->parent);
+  g_autofree char *text = vm_x86_describe_registers (cpu, true);
+  vm_log_print ("CPU Reset (CPU %u)\n%s", cpu->parent.index, text);
+}
+
 void
 vm_x86_cpu_reset_device (VmDevice *dev, VmResetKind kind)
 {
   VmX86Cpu *cpu = (VmX86Cpu *) dev;
 
   (void) kind;
+  log_reset (cpu);
   vm_x86_reset (cpu, false);
   if (cpu->parent.accel && cpu->parent.accel->ops->state_store)
     cpu->parent.accel->ops->state_store (&cpu->parent);
@@ -414,25 +447,12 @@ vm_x86_cpu_post_load (VmDevice *dev, GError **error)
   if (env->xcr0 != 1 && !vm_x86_xcr0_valid (cpu, env->xcr0))
     return vm_fail (error, "saved state enables CPU features that this CPU lacks");
   if ((env->cr0 & VM_CR0_PG) && !(env->cr0 & VM_CR0_PE))
-static void
-log_reset (VmX86Cpu *cpu)
-{
-  vm_trace (CPU_RESET, "cpu %u", cpu->parent.index);
-  if (!vm_log_enabled (VM_LOG_CPU_RESET))
-    return;
-  if (cpu->parent.accel && cpu->parent.accel->ops->state_fetch)
-    cpu->parent.accel->ops->state_fetch (&cpu->parent);
-  g_autofree char *text = vm_x86_describe_registers (cpu, true);
-  vm_log_print ("CPU Reset (CPU %u)\n%s", cpu->parent.index, text);
-}
-
     return vm_fail (error, "saved CPU state has paging without protection");
   env->eflags |= 2;
   env->exc_vector = -1;
   vm_x86_update_mode (env);
   if (cpu->parent.accel && cpu->parent.accel->ops->state_store)
     cpu->parent.accel->ops->state_store (&cpu->parent);
-  log_reset (cpu);
   return true;
 }
 
