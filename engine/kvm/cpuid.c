@@ -143,13 +143,11 @@ drop_uncarried (uint32_t *words)
 static uint32_t
 arch_capabilities (const KvmAccel *accel)
 {
-  struct
-  {
-    struct kvm_msrs head;
-    struct kvm_msr_entry entry;
-  } msrs = { .head.nmsrs = 1, .entry.index = 0x10a };
+  g_autofree struct kvm_msrs *msrs = g_malloc0 (sizeof *msrs + sizeof msrs->entries[0]);
 
-  return ioctl (accel->fd, KVM_GET_MSRS, &msrs) == 1 ? (uint32_t) msrs.entry.data : 0;
+  msrs->nmsrs = 1;
+  msrs->entries[0].index = 0x10a;
+  return ioctl (accel->fd, KVM_GET_MSRS, msrs) == 1 ? (uint32_t) msrs->entries[0].data : 0;
 }
 
 bool
