@@ -14,6 +14,13 @@
 
 /* --- what the processor model supplies elsewhere ------------------------------------------------ */
 
+const VmType vm_x86_cpu_type = { .name = "test-cpu" };
+
+void
+vm_x86_cpu_offer (VmX86Cpu *cpu, const uint32_t *words, const char *supporter)
+{
+}
+
 void
 vm_x86_update_mode (VmX86Env *env)
 {
