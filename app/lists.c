@@ -283,6 +283,7 @@ app_print_list (const VmSettings *settings, const VmTypeList *types, const VmBoa
     {
       g_autofree char *text = vm_log_describe_items ("-d");
       fputs (text, stdout);
+      return 1;
     }
   else if (!strcmp (topic, "trace"))
     vm_trace_print ();
