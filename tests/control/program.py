@@ -28,6 +28,7 @@ class Machine:
 
     def __init__(self, *args, qtest=False, qmp=True):
         self.folder = tempfile.TemporaryDirectory()
+        self.work = tempfile.TemporaryDirectory()  # what it writes by names without a folder
         self.qmp_path = os.path.join(self.folder.name, 'qmp')
         self.qtest_path = os.path.join(self.folder.name, 'qtest')
         command = [PROGRAM, *BASE, *args]
@@ -37,7 +38,7 @@ class Machine:
             command += ['-accel', 'qtest', '-qtest', f'unix:{self.qtest_path},server=on,wait=off',
                         '-qtest-log', 'none']
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True)
+                                        stderr=subprocess.PIPE, text=True, cwd=self.work.name)
         self.events = []
         self.qmp = self.connect(self.qmp_path) if qmp else None
         self.qtest = self.connect(self.qtest_path) if qtest else None

@@ -268,7 +268,7 @@ def human_monitor():
 
 def hmp_never_breaks():
     """Every command with odd arguments."""
-    m = Machine('-S')
+    m = Machine('-S', '-m', '2')  # some arguments are names of files to dump memory to
     m.negotiate()
     names = [line.split(' ')[0].split('|')[0] for line in m.hmp('help').split('\n') if ' -- ' in line]
     names += ['info ' + line.split(' ')[1] for line in m.hmp('help info').split('\n') if line.startswith('info ')]
