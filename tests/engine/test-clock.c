@@ -279,6 +279,42 @@ test_muldiv (void)
 #define ADD(path, func)                                                                          \
   g_test_add (path, Fixture, NULL, fixture_set_up, func, fixture_tear_down)
 
+static bool
+never_idle (void *opaque)
+{
+  return false;
+}
+
+/* Time is what the count says; those set by callbacks wait for the next look. */
+static void
+test_counted (Fixture *f, gconstpointer data)
+{
+  Named a, b;
+
+  named_init (&a, f, 'a', VM_CLOCK_VIRTUAL);
+  named_init (&b, f, 'b', VM_CLOCK_VIRTUAL);
+  b.period = 0;
+  vm_timer_set (&a.timer, 100);
+  VmCountedClock *clock = vm_clocks_set_counted (f->clocks, never_idle, NULL);
+  vm_clocks_set_running (f->clocks, true);
+  g_assert_cmpint (clock->deadline, ==, 100);
+  vm_timer_set (&b.timer, 50);
+  g_assert_cmpint (clock->deadline, ==, 50);
+  clock->now = 49;
+  g_assert_cmpint (vm_clock_now (f->clocks, VM_CLOCK_VIRTUAL), ==, 49);
+  vm_clocks_fire_counted (f->clocks, false);
+  g_assert_cmpstr (f->log->str, ==, "");
+  vm_clocks_fire_counted (f->clocks, true);
+  g_assert_cmpstr (f->log->str, ==, "b");
+  g_assert_cmpint (clock->now, ==, 50);
+  g_assert_cmpint (clock->deadline, ==, 50);
+  vm_timer_cancel (&b.timer);
+  clock->now = 120;
+  vm_clocks_fire_counted (f->clocks, false);
+  g_assert_cmpstr (f->log->str, ==, "ba");
+  g_assert_cmpint (clock->deadline, ==, INT64_MAX);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -292,5 +328,6 @@ main (int argc, char **argv)
   ADD ("/clock/lock-free-reads", test_lock_free_reads);
   ADD ("/clock/read-is-cheap", test_read_is_cheap);
   g_test_add_func ("/clock/muldiv", test_muldiv);
+  ADD ("/clock/counted", test_counted);
   return g_test_run ();
 }
