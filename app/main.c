@@ -245,6 +245,12 @@ prepare (App *app, GError **error)
     g_random_set_seed (s->seed);
   if (!set_up_log (s, error) || !vm_settings_complete (s, board, app->types, error) || !choose_display (app, error))
     return false;
+  if (s->pidfile)
+    { /* still to be found when the working folder has changed */
+      char *path = g_canonicalize_filename (s->pidfile, NULL);
+      g_free (s->pidfile);
+      s->pidfile = path;
+    }
   if (s->pidfile && !(app->pidfile = app_write_pidfile (s->pidfile, error)))
     return false;
   return build_machine (app, board, error) && confine (app, error);
@@ -270,9 +276,16 @@ start_engine (void *opaque)
 }
 
 static void
-run (App *app)
+daemon_ready (void *opaque)
 {
   app_daemon_ready ();
+}
+
+static void
+run (App *app)
+{
+  /* Whoever waits for the daemon may send it a signal at once: not before the loop that takes it runs. */
+  vm_loop_post (app->machine->env.loop, daemon_ready, NULL);
   if (!app->ui)
     {
       app->status = vm_machine_run (app->machine); /* the main thread is the engine thread */

@@ -24,6 +24,7 @@ typedef struct SocketChar {
   char         *authz;
   /* state */
   int           listener, connecting; /* -1: none */
+  char         *bound_path; /* to be removed; a daemon's working folder changes */
   GSource      *listen_source, *connect_source;
   VmCharLookup *lookup;
   struct addrinfo *addrs, *next_addr; /* still to be tried */
@@ -207,6 +208,8 @@ unix_listen (SocketChar *s, GError **error)
       s->listener = -1; /* so that nobody removes a path that is not ours */
       return false;
     }
+  if (!s->abstract)
+    s->bound_path = g_canonicalize_filename (s->path, NULL);
   return listen (s->listener, 1) == 0 || vm_fail (error, "Failed to listen on socket: %s", g_strerror (errno));
 }
 
@@ -583,8 +586,8 @@ socket_close (VmChardev *chr)
   if (s->listener >= 0)
     {
       close (s->listener);
-      if (s->path && !s->abstract)
-        unlink (s->path);
+      if (s->bound_path)
+        unlink (s->bound_path);
     }
   s->listener = -1;
 }
@@ -602,6 +605,7 @@ socket_finalize (VmObject *obj)
   g_free (s->host);
   g_free (s->port);
   g_free (s->path);
+  g_free (s->bound_path);
 }
 
 static bool
