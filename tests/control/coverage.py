@@ -80,6 +80,8 @@ class Session:
                 f.truncate(size)
         with open(os.path.join(self.files, 'text'), 'w', encoding='ascii') as f:
             f.write('marker-of-a-file')
+        with open(os.path.join(self.files, 'events'), 'w', encoding='ascii') as f:
+            f.write('machine_reset\n')
         with open(os.path.join(self.files, 'bmp'), 'wb') as f:
             f.write(b'BM' + bytes(60))
         table_ = bytearray(b'TEST' + (40).to_bytes(4, 'little') + bytes(28) + b'BODY')
