@@ -349,13 +349,14 @@ loaded_misaligned_mask (const Test *t, const FuzzOutcome *host, const FuzzOutcom
          vm_load_le32 (host->state.xsave + 24) & 1u << 17;
 }
 
-/* x87 operands of more than eight bytes are several accesses: with 16-bit addresses the next one may begin at 0. */
+/* x87 operands of more than eight bytes are several accesses, of which the first may fault for another reason before
+ * the next one begins at 0, where the address wraps. */
 static bool
-wrapped_at_64k (const Test *t, const FuzzOutcome *guest)
+wrapped (const Test *t, const FuzzOutcome *guest)
 {
   const VmInsn *insn = guest->vector == VM_EXC_GP || guest->vector == VM_EXC_SS ? insn_at (t, guest->state.rip) : NULL;
 
-  return insn && insn->addrsize == 2 && vm_insn_rows[insn->row].attrs & VM_ATTR_STATE_X87;
+  return insn && t->bits != 64 && vm_insn_rows[insn->row].attrs & VM_ATTR_STATE_X87;
 }
 
 static void
@@ -365,7 +366,7 @@ compare (Fuzz *z, const Test *t, FuzzOutcome *host, FuzzOutcome *guest)
   uint64_t where;
   bool fault;
 
-  if (stopped_with_choice (t, host, guest) || loaded_misaligned_mask (t, host, guest) || wrapped_at_64k (t, guest))
+  if (stopped_with_choice (t, host, guest) || loaded_misaligned_mask (t, host, guest) || wrapped (t, guest))
     return;
   /* Compiled transfers to non-canonical addresses fault at the target, not at the transfer. */
   if (!z->engine->steps && host->vector == VM_EXC_GP && guest->vector == VM_EXC_GP &&
