@@ -23,7 +23,7 @@
 
 typedef struct Test {
   unsigned bits, n_insns;
-  bool     step, loops;
+  bool     step, loops, branches;
   unsigned offset, len; /* in the code */
   uint8_t  bytes[MAX_INSNS * 16];
   VmInsn   insn[MAX_INSNS];
@@ -543,7 +543,9 @@ append_insn (Fuzz *z, Test *t, unsigned row)
   t->len += insn->len;
   t->n_insns++;
   t->loops |= is_indirect_branch (insn); /* it may find back by chance */
-  if (!(vm_insn_rows[insn->row].attrs & VM_ATTR_FCOND))
+  t->branches |= is_direct_branch (insn);
+  /* What defines flags may be jumped over. */
+  if (!t->branches && !(vm_insn_rows[insn->row].attrs & VM_ATTR_FCOND))
     t->undefined &= ~vm_insn_rows[insn->row].flags_written;
   t->undefined |= vm_insn_rows[insn->row].flags_undefined;
   t->undefined_any |= vm_insn_rows[insn->row].flags_undefined;
