@@ -500,6 +500,8 @@ is_peculiar (const Test *t, const VmInsn *insn)
       return !t->step; /* a later instruction might see the bit that not all processors have */
     case VM_OP_MASKMOVDQU: case VM_OP_VMASKMOVDQU: case VM_OP_MASKMOVQ:
       return true; /* which bytes that are not written are looked at */
+    case VM_OP_MOVSXD: /* AMD's reads four bytes, and would fault at the other two, for a 16-bit register too */
+      return insn->opsize == 2 && (insn->flags & VM_INSN_MEM);
     case VM_OP_VPEXTRD: case VM_OP_VPINSRD:
       return t->bits != 64; /* VEX.W1 is ignored or undefined */
     case VM_OP_SHA1MSG1: case VM_OP_SHA1MSG2: case VM_OP_SHA1NEXTE: case VM_OP_SHA1RNDS4: case VM_OP_SHA256MSG1:

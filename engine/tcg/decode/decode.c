@@ -435,10 +435,8 @@ check_legality (Decoder *d, const VmInsnRow *row)
       insn->reg = 8;
     }
 
-  if ((insn->flags & VM_INSN_LOCK) && (!(row->attrs & VM_ATTR_LOCK) || !(insn->flags & VM_INSN_MEM)))
-    d->bad = true;
   /* LOCK needs a memory destination: "add r, m" shares the operation with "add m, r". */
-  if (d->vex && !(d->match->flags & MATCH_VVVV) && insn->vvvv != 0)
+  if ((insn->flags & VM_INSN_LOCK) && (!(row->attrs & VM_ATTR_LOCK) || !(insn->flags & VM_INSN_MEM)))
     d->bad = true;
   for (unsigned i = 0; i < row->n_operands; i++)
     if ((row->operand[i].kind == VM_OPND_C && !(VALID_CR >> insn->reg & 1)) ||
@@ -508,6 +506,9 @@ vm_insn_decode (const uint8_t *bytes, unsigned len, unsigned code_bits, const ui
         insn->reg = insn->rm = (insn->opcode & 7) | (d.rex & 1 ? 8 : 0);
       decode_immediates (&d);
     }
+  /* All four bits are to be as they should where none is used; of a register's number, outside 64-bit mode, three count. */
+  if (d.vex && insn->row && !(d.match->flags & MATCH_VVVV) && insn->vvvv != 0)
+    d.bad = true;
   if (d.vex && code_bits != 64)
     insn->vvvv &= 7;
   if (insn->row)
