@@ -87,6 +87,7 @@ mount -t proc none /proc
 mount -t sysfs none /sys
 mount -t devtmpfs none /dev
 exec < /dev/console > /dev/console 2>&1
+echo 1 > /proc/sys/kernel/printk
 echo "shell on $(uname -m)"
 while true; do sh; sleep 1; done
 '''
@@ -264,9 +265,8 @@ class Machine:
         self.killer.cancel()
         self.reader.join()
         if kind and kind is not Skip:
-            print('# ' + ' '.join(self.words))
             tail = self.text[-1500:] + '\n' + self.stderr()[-1500:]
-            print('\n'.join('# | ' + line for line in clean(tail).splitlines()))
+            explain(' '.join(self.words) + ''.join('\n| ' + line for line in clean(tail).splitlines()))
         self.errors.close()
         self.folder.cleanup()
 
@@ -375,6 +375,12 @@ def wait_for(what, condition, seconds=10, pause=0.03):
 CASES = {}
 
 
+def explain(text):
+    """Why a case failed, on stderr: that is what a test run shows of it."""
+    sys.stdout.flush()
+    print('\n'.join('# ' + line for line in text.splitlines()), file=sys.stderr, flush=True)
+
+
 def case(function):
     CASES[function.__name__.replace('_', '-')] = function
     return function
@@ -394,6 +400,6 @@ def run():
             print(f'ok {number} {name} # SKIP {why}', flush=True)
         except Exception:
             failed += 1
-            print('\n'.join('# ' + line for line in traceback.format_exc().splitlines()))
+            explain(traceback.format_exc())
             print(f'not ok {number} {name}', flush=True)
     sys.exit(1 if failed else 0)
