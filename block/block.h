@@ -14,8 +14,11 @@ typedef struct VmDrive VmDrive;
 /* STATUS 0 or a negative errno value. */
 typedef void (*VmBlockDone) (void *opaque, int status);
 
-/* --- images ------------------------------------------------------------------------------------ */
+/* --- media ------------------------------------------------------------------------------------ */
 
+/* What stands in a drive: the top of a graph of nodes, as a device sees it. Requests are made and complete on the
+ * device's loop with its lock held; the graph works on a thread of its own ("block/graph.h"), so that waiting for it
+ * (vm_block_drain) is safe there. */
 typedef enum VmBlockFlags {
   VM_BLOCK_READONLY      = 1 << 0,
   VM_BLOCK_PROTECT_FIRST = 1 << 1, /* format was guessed: block 0 must not become another format's header */
@@ -34,24 +37,47 @@ typedef enum VmBlockRequestKind {
 } VmBlockRequestKind;
 #define VM_BLOCK_REQUEST_N (VM_BLOCK_DISCARD + 1)
 
-typedef struct VmBlockStats { /* since the image was opened, by kind */
+typedef struct VmBlockStats { /* since the medium was put in, by kind */
   uint64_t bytes[VM_BLOCK_REQUEST_N], operations[VM_BLOCK_REQUEST_N], failed[VM_BLOCK_REQUEST_N];
+  uint64_t invalid[VM_BLOCK_REQUEST_N]; /* refused before they were tried */
   uint64_t time_ns[VM_BLOCK_REQUEST_N]; /* of all requests together */
   uint64_t highest;                     /* end of the last byte written */
 } VmBlockStats;
-const VmBlockStats *vm_block_stats (const VmBlock *block); /* engine loop */
+const VmBlockStats *vm_block_stats (const VmBlock *block); /* the device's loop */
 
-/* IOV stays valid until DONE. Bytes past the end read as zeros; writes there fail with -ENOSPC. */
+typedef struct VmBlockLimits { /* of the medium; 0: no limit, or nothing better is known */
+  uint32_t alignment;          /* offsets and sizes that are not multiples cost a read */
+  uint32_t discard_alignment, zero_alignment;
+  uint64_t max_transfer, max_discard, max_zero;
+  uint32_t optimal_transfer;
+} VmBlockLimits;
+VmBlockLimits vm_block_limits (const VmBlock *block);
+
+typedef enum VmBlockRequestFlags {
+  VM_BLOCK_FUA   = 1 << 0, /* a write is on stable storage when it is done */
+  VM_BLOCK_UNMAP = 1 << 1, /* write_zeroes may give the bytes back to the host */
+} VmBlockRequestFlags;
+
+/* IOV (which is copied) points to memory that stays valid until DONE. Bytes past the end read as zeros; writes there
+ * fail with -ENOSPC. A request whose error the drive's policy answers with a stop of the machine does not complete: it
+ * is tried again when the machine goes on. */
 void vm_block_read (VmBlock *block, uint64_t offset, const struct iovec *iov, unsigned n, VmBlockDone done,
                     void *opaque);
 void vm_block_write (VmBlock *block, uint64_t offset, const struct iovec *iov, unsigned n, VmBlockDone done,
                      void *opaque);
+void vm_block_write_flags (VmBlock *block, uint64_t offset, const struct iovec *iov, unsigned n, unsigned flags,
+                           VmBlockDone done, void *opaque);
+void vm_block_write_zeroes (VmBlock *block, uint64_t offset, uint64_t len, unsigned flags, VmBlockDone done,
+                            void *opaque);
 /* All that completed before is on stable storage when DONE says 0. */
 void vm_block_flush (VmBlock *block, VmBlockDone done, void *opaque);
-/* The bytes may be given back to the host and then read as zeros. */
+/* The bytes may be given back to the host and then read as zeros, or keep what they held. */
 void vm_block_discard (VmBlock *block, uint64_t offset, uint64_t len, VmBlockDone done, void *opaque);
-/* Returns when nothing is under way; completions have been called. Engine loop thread. */
+/* Returns when nothing is under way; completions have been called. The device's loop's thread, or a vCPU's with the
+ * lock. */
 void vm_block_drain (VmBlock *block);
+/* Whether the device promises the guest a volatile cache; without, each write is on stable storage when done. */
+void vm_block_set_write_cache (VmBlock *block, bool on);
 
 /* --- drives: the place a medium is put in ---------------------------------------------------------- */
 
@@ -87,3 +113,44 @@ void     vm_drive_set_block (VmDrive *drive, VmBlock *block);
 extern const VmPropCustom vm_prop_drive;
 bool     vm_drive_claim (VmDrive *drive, void *device, void (*changed) (void *device), GError **error);
 void     vm_drive_release (VmDrive *drive);
+
+/* --- what the user can say of every disk device -------------------------------------------------------- */
+
+typedef struct VmBlockConf {
+  VmDrive *drive;
+  uint64_t logical_block_size, physical_block_size; /* bytes; 0 until vm_block_conf_claim(): then never */
+  uint64_t min_io_size, opt_io_size;
+  uint64_t discard_granularity;                     /* UINT32_MAX until vm_block_conf_claim(): 0 is no discard */
+  VmOnOffAuto write_cache, backend_defaults, account_invalid, account_failed;
+  int      rerror, werror;                          /* VmBlockOnError */
+  bool     share_rw;
+} VmBlockConf;
+
+typedef enum VmBlockOnError {
+  VM_ON_ERROR_AUTO, VM_ON_ERROR_REPORT, VM_ON_ERROR_IGNORE, VM_ON_ERROR_ENOSPC, VM_ON_ERROR_STOP
+} VmBlockOnError;
+extern const char *const vm_on_error_names[];
+
+/* The properties; FIELD is a VmBlockConf in TYPE. Floppies, NVMe and others have no ERRORS. */
+#define VM_BLOCK_CONF_PROPS(Type, field)                                                                              \
+  VM_PROP_CUSTOM_KIND ("drive", Type, field.drive, &vm_prop_drive, NULL, "drive or block node"),                      \
+    VM_PROP_BYTES ("logical_block_size", Type, field.logical_block_size, 0, "the unit of addresses"),                 \
+    VM_PROP_BYTES ("physical_block_size", Type, field.physical_block_size, 0, "reported to the guest"),               \
+    VM_PROP_BYTES ("min_io_size", Type, field.min_io_size, 0, "smallest efficient request, reported to the guest"),   \
+    VM_PROP_BYTES ("opt_io_size", Type, field.opt_io_size, 0, "best request, reported to the guest"),                 \
+    VM_PROP_BYTES ("discard_granularity", Type, field.discard_granularity, UINT32_MAX, "of discards; 0: none"),       \
+    VM_PROP_AUTO ("write-cache", Type, field.write_cache, VM_ONOFFAUTO_AUTO, "volatile write cache"),                 \
+    VM_PROP ("share-rw", Type, field.share_rw, false, "others may write the image too"),                              \
+    VM_PROP_AUTO ("backend_defaults", Type, field.backend_defaults, VM_ONOFFAUTO_AUTO, "take sizes of the host"),     \
+    VM_PROP_AUTO ("account-invalid", Type, field.account_invalid, VM_ONOFFAUTO_AUTO, "count invalid requests"),       \
+    VM_PROP_AUTO ("account-failed", Type, field.account_failed, VM_ONOFFAUTO_AUTO, "count failed requests")
+#define VM_BLOCK_ERROR_PROPS(Type, field)                                                                             \
+  VM_PROP_ENUMERATED ("rerror", Type, field.rerror, 0, vm_on_error_names, "on read errors"),                          \
+    VM_PROP_ENUMERATED ("werror", Type, field.werror, 0, vm_on_error_names, "on write errors")
+
+/* In realize: checks what the user said (sizes: powers of two, 512 to 2 MiB, logical at most physical ...), claims the
+ * drive for DEVICE with the permissions of a disk (READONLY: of a CD-ROM), and fills in what was left open. A drive
+ * without medium is an error unless CHANGED is given. The words are those users know ("Device needs media, but drive
+ * is empty"). Undone by vm_drive_release(). */
+bool vm_block_conf_claim (VmBlockConf *conf, VmObject *device, bool readonly, void (*changed) (void *device),
+                          GError **error);

@@ -20,7 +20,7 @@ struct VmBlock {
   char        *path;
   int          fd;
   uint64_t     size;
-  bool         readonly, protect_first;
+  bool         readonly, protect_first, write_through;
   GThreadPool *pool;
   GMutex       mutex;
   GCond        idle;
@@ -33,7 +33,8 @@ typedef struct Request {
   VmBlock     *block;
   VmBlockRequestKind kind;
   uint64_t     offset, len;
-  unsigned     n;
+  unsigned     n, flags;
+  bool         zeroes;     /* a write of LEN of them, without a vector */
   int          status;
   gint64       begun;      /* microseconds of the host */
   VmBlockDone  done;
@@ -87,6 +88,24 @@ request_transfer (Request *r)
         }
       offset += moved;
       iov_advance (&iov, &n, moved);
+    }
+  return 0;
+}
+
+static int
+request_zeroes (Request *r)
+{
+  static const uint8_t zeros[64 * 1024];
+  int mode = r->flags & VM_BLOCK_UNMAP ? FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE : FALLOC_FL_ZERO_RANGE;
+
+  if (fallocate (r->block->fd, mode, r->offset, r->len) == 0)
+    return 0;
+  for (uint64_t done = 0; done < r->len;)
+    {
+      ssize_t n = pwrite (r->block->fd, zeros, MIN (sizeof zeros, r->len - done), r->offset + done);
+      if (n < 0 && errno != EINTR)
+        return -errno;
+      done += MAX (n, 0);
     }
   return 0;
 }
@@ -150,7 +169,9 @@ request_run (void *data, void *unused)
     {
     case VM_BLOCK_READ:
     case VM_BLOCK_WRITE:
-      r->status = request_transfer (r);
+      r->status = r->zeroes ? request_zeroes (r) : request_transfer (r);
+      if (!r->status && r->kind == VM_BLOCK_WRITE && (r->flags & VM_BLOCK_FUA))
+        r->status = fdatasync (block->fd) < 0 ? -errno : 0;
       break;
     case VM_BLOCK_FLUSH:
       r->status = fdatasync (block->fd) < 0 ? -errno : 0;
@@ -180,21 +201,25 @@ iov_length (const struct iovec *iov, unsigned n)
 }
 
 static void
-request_submit (VmBlock *block, VmBlockRequestKind kind, uint64_t offset, uint64_t len, const struct iovec *iov, unsigned n,
-                int refuse, VmBlockDone done, void *opaque)
+request_submit (VmBlock *block, const Request *what, const struct iovec *iov, VmBlockDone done, void *opaque)
 {
-  Request *r = g_malloc0 (sizeof *r + n * sizeof *iov);
+  Request *r = g_malloc0 (sizeof *r + what->n * sizeof *iov);
 
-  *r = (Request) { .block = vm_block_ref (block), .kind = kind, .offset = offset, .len = len, .n = n, .status = refuse,
-                   .begun = g_get_monotonic_time (), .done = done, .opaque = opaque };
-  if (n)
-    memcpy (r->iov, iov, n * sizeof *iov);
+  *r = *what;
+  r->block = vm_block_ref (block);
+  r->begun = g_get_monotonic_time ();
+  r->done = done;
+  r->opaque = opaque;
+  if (r->n)
+    memcpy (r->iov, iov, r->n * sizeof *iov);
+  if (block->write_through)
+    r->flags |= VM_BLOCK_FUA;
   g_mutex_lock (&block->mutex);
   block->in_flight++;
-  if (refuse)
+  if (r->status)
     g_queue_push_tail (&block->finished, r);
   g_mutex_unlock (&block->mutex);
-  if (refuse)
+  if (r->status)
     vm_loop_post (block->loop, block_complete, vm_block_ref (block));
   else
     g_thread_pool_push (block->pool, r, NULL);
@@ -203,38 +228,74 @@ request_submit (VmBlock *block, VmBlockRequestKind kind, uint64_t offset, uint64
 void
 vm_block_read (VmBlock *block, uint64_t offset, const struct iovec *iov, unsigned n, VmBlockDone done, void *opaque)
 {
-  request_submit (block, VM_BLOCK_READ, offset, iov_length (iov, n), iov, n, 0, done, opaque);
+  Request r = { .kind = VM_BLOCK_READ, .offset = offset, .len = iov_length (iov, n), .n = n };
+
+  request_submit (block, &r, iov, done, opaque);
+}
+
+static int
+write_refusal (const VmBlock *block, uint64_t offset, uint64_t len)
+{
+  if (block->readonly || (block->protect_first && offset < PROTECTED))
+    return -EPERM;
+  return offset > block->size || len > block->size - offset ? -ENOSPC : 0;
+}
+
+void
+vm_block_write_flags (VmBlock *block, uint64_t offset, const struct iovec *iov, unsigned n, unsigned flags, VmBlockDone done,
+                      void *opaque)
+{
+  Request r = { .kind = VM_BLOCK_WRITE, .offset = offset, .len = iov_length (iov, n), .n = n, .flags = flags };
+
+  r.status = write_refusal (block, offset, r.len);
+  request_submit (block, &r, iov, done, opaque);
 }
 
 void
 vm_block_write (VmBlock *block, uint64_t offset, const struct iovec *iov, unsigned n, VmBlockDone done, void *opaque)
 {
-  size_t len = iov_length (iov, n);
-  int refuse = 0;
+  vm_block_write_flags (block, offset, iov, n, 0, done, opaque);
+}
 
-  if (block->readonly || (block->protect_first && offset < PROTECTED))
-    refuse = -EPERM;
-  else if (offset > block->size || len > block->size - offset)
-    refuse = -ENOSPC;
-  request_submit (block, VM_BLOCK_WRITE, offset, len, iov, n, refuse, done, opaque);
+void
+vm_block_write_zeroes (VmBlock *block, uint64_t offset, uint64_t len, unsigned flags, VmBlockDone done, void *opaque)
+{
+  Request r = { .kind = VM_BLOCK_WRITE, .offset = offset, .len = len, .flags = flags, .zeroes = true };
+
+  r.status = write_refusal (block, offset, len);
+  request_submit (block, &r, NULL, done, opaque);
 }
 
 void
 vm_block_flush (VmBlock *block, VmBlockDone done, void *opaque)
 {
-  request_submit (block, VM_BLOCK_FLUSH, 0, 0, NULL, 0, 0, done, opaque);
+  Request r = { .kind = VM_BLOCK_FLUSH };
+
+  request_submit (block, &r, NULL, done, opaque);
 }
 
 void
 vm_block_discard (VmBlock *block, uint64_t offset, uint64_t len, VmBlockDone done, void *opaque)
 {
-  int refuse = 0;
+  Request r = { .kind = VM_BLOCK_DISCARD, .offset = offset, .len = len };
 
   if (block->readonly)
-    refuse = -EPERM;
+    r.status = -EPERM;
   else if (offset > block->size || len > block->size - offset)
-    refuse = -EINVAL;
-  request_submit (block, VM_BLOCK_DISCARD, offset, len, NULL, 0, refuse, done, opaque);
+    r.status = -EINVAL;
+  request_submit (block, &r, NULL, done, opaque);
+}
+
+void
+vm_block_set_write_cache (VmBlock *block, bool on)
+{
+  block->write_through = !on;
+}
+
+VmBlockLimits
+vm_block_limits (const VmBlock *block)
+{
+  return (VmBlockLimits) { .alignment = 1 };
 }
 
 void

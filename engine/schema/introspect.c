@@ -142,6 +142,23 @@ describe_struct (Walk *w, const VmSchemaType *type)
 }
 
 static void
+describe_alternate (Walk *w, const VmSchemaType *type)
+{
+  json_object *entry = new_entry (type->name, "alternate"), *members = json_object_new_array ();
+
+  for (const VmSchemaType *const *t = type->variants; *t; t++)
+    {
+      json_object *member = json_object_new_object ();
+      json_object_object_add (member, "type", json_object_new_string (public_name (*t)));
+      json_object_array_add (members, member);
+    }
+  json_object_object_add (entry, "members", members);
+  json_object_array_add (w->out, entry);
+  for (const VmSchemaType *const *t = type->variants; *t; t++)
+    describe (w, *t);
+}
+
+static void
 describe (Walk *w, const VmSchemaType *type)
 {
   json_object *entry;
@@ -162,9 +179,17 @@ describe (Walk *w, const VmSchemaType *type)
       json_object_array_add (w->out, entry);
       describe (w, type->element);
       break;
+    case VM_SCHEMA_ANY:
+      if (type->variants)
+        {
+          describe_alternate (w, type);
+          break;
+        }
+      G_GNUC_FALLTHROUGH;
     default:
       entry = new_entry (public_name (type), "builtin");
-      json_object_object_add (entry, "json-type", json_object_new_string (json_kinds[type->kind]));
+      json_object_object_add (entry, "json-type",
+                              json_object_new_string (type == &vm_schema_null ? "null" : json_kinds[type->kind]));
       json_object_array_add (w->out, entry);
     }
 }

@@ -14,6 +14,7 @@ const VmSchemaType vm_schema_size = { .name = "size", .kind = VM_SCHEMA_SIZE };
 const VmSchemaType vm_schema_number = { .name = "number", .kind = VM_SCHEMA_NUMBER };
 const VmSchemaType vm_schema_bool = { .name = "bool", .kind = VM_SCHEMA_BOOL };
 const VmSchemaType vm_schema_any = { .name = "any", .kind = VM_SCHEMA_ANY };
+const VmSchemaType vm_schema_null = { .name = "null", .kind = VM_SCHEMA_ANY };
 
 typedef struct Reader
 {

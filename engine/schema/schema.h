@@ -19,10 +19,10 @@ typedef enum VmSchemaKind
   VM_SCHEMA_SIZE,   /* uint64_t; text may have a suffix */
   VM_SCHEMA_NUMBER, /* double */
   VM_SCHEMA_BOOL,   /* bool */
-  VM_SCHEMA_ANY,    /* json_object * */
+  VM_SCHEMA_ANY,    /* json_object *; of an alternate, what it may be is only told */
   VM_SCHEMA_ENUM,   /* int */
   VM_SCHEMA_STRUCT, /* pointer to a struct */
-  VM_SCHEMA_LIST,   /* GPtrArray * of strings or structs, GArray * of int64_t or int */
+  VM_SCHEMA_LIST,   /* GPtrArray * of strings, structs or any, GArray * of int64_t or int */
 } VmSchemaKind;
 
 struct VmSchemaMember
@@ -45,7 +45,7 @@ struct VmSchemaType
   const char *const *names;            /* enum; ends with NULL */
   const VmSchemaType *element;         /* list */
   const char *tag;                     /* union: the member that selects the variant */
-  const VmSchemaType *const *variants; /* by value of the tag; NULL: nothing more */
+  const VmSchemaType *const *variants; /* by value of the tag; NULL: nothing more. Of an alternate: its types, then NULL */
   uint32_t variant_offset;             /* of the pointer to the variant's struct */
 };
 
@@ -78,7 +78,8 @@ typedef struct VmSchemaEvent
 
 extern const VmSchemaCommand vm_schema_commands[]; /* sorted; ends with a NULL name */
 extern const VmSchemaEvent vm_schema_events[];
-extern const VmSchemaType vm_schema_str, vm_schema_int, vm_schema_size, vm_schema_number, vm_schema_bool, vm_schema_any;
+extern const VmSchemaType vm_schema_str, vm_schema_int, vm_schema_size, vm_schema_number, vm_schema_bool, vm_schema_any,
+    vm_schema_null;
 
 typedef enum VmSchemaSource
 {
