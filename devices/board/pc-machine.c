@@ -4,7 +4,7 @@
 
 static const VmProp pc_props[] = {
   VM_PROP_AUTO ("acpi", VmPc, acpi, VM_ONOFFAUTO_AUTO, "Enable ACPI"),
-  VM_PROP ("default-bus-bypass-iommu", VmPc, bus_bypass_iommu, false, "on/off"),
+  VM_PROP ("default-bus-bypass-iommu", VmPc, bus_bypass_iommu, false, "An IOMMU, when there is one, leaves the root bus alone"),
   VM_PROP ("fd-bootchk", VmPc, fd_bootchk, true, "Firmware checks the signature of floppy boot sectors"),
   VM_PROP ("hpet", VmPc, hpet, true, "Enable/disable high precision event timer emulation"),
   VM_PROP ("i8042", VmPc, i8042_wanted, true, "Enable/disable the keyboard controller"),
@@ -12,7 +12,7 @@ static const VmProp pc_props[] = {
   VM_PROP_BYTES ("max-ram-below-4g", VmPc, max_ram_below_4g, 0, "Maximum ram below the 4G boundary"),
   VM_PROP_AUTO ("pic", VmPc, pic_wanted, VM_ONOFFAUTO_AUTO, "Enable i8259 PIC"),
   VM_PROP_AUTO ("pit", VmPc, pit_wanted, VM_ONOFFAUTO_AUTO, "Enable i8254 PIT"),
-  VM_PROP ("sata", VmPc, sata, true, "Enable/disable Serial ATA bus"),
+  VM_PROP ("sata", VmPc, sata, true, "Serial ATA controller of boards that have one (q35)"),
   VM_PROP_STRING ("smbios-entry-point-type", VmPc, smbios_entry_point, "32", "SMBIOS Entry Point type [32, 64]"),
   VM_PROP ("smbus", VmPc, smbus, true, "Enable/disable system management bus"),
   VM_PROP_AUTO ("smm", VmPc, smm, VM_ONOFFAUTO_AUTO, "Enable SMM"),

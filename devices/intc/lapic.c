@@ -636,7 +636,7 @@ lapic_post_load (VmDevice *dev, GError **error)
 static const VmProp lapic_props[] = {
   VM_PROP ("id", VmLapic, initial_id, 0, "APIC id after reset"),
   VM_PROP ("version", VmLapic, version, 0x14, "version register"),
-  VM_PROP ("vapic", VmLapic, vapic, true, "on/off"),
+  VM_PROP ("vapic", VmLapic, vapic, true, "for option ROMs that patch accesses to the TPR; there is none here"),
   { 0 }
 };
 

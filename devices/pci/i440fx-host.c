@@ -73,9 +73,31 @@ static const VmRegionOps host_abort_ops = {
   .valid = { .min = 1, .max = 8, .unaligned = true }, .impl = { .min = 1, .max = 8, .unaligned = true },
 };
 
+/* Of machine types before 2.11: just what the firmware has given to BARs above 4 GiB; START beyond END: nothing. */
+static void
+host_used_hole64 (VmI440fxHost *host, uint64_t *start, uint64_t *end)
+{
+  *start = UINT64_MAX;
+  *end = 0;
+  for (unsigned devfn = 0; devfn < VM_PCI_DEVFNS; devfn++)
+    for (unsigned n = 0; host->bus.devices[devfn] && n < VM_PCI_ROM_BAR; n++)
+      {
+        const VmPciBar *bar = &host->bus.devices[devfn]->bar[n];
+        if (!bar->region || bar->addr == UINT64_MAX || bar->addr < 4 * VM_GIB)
+          continue;
+        *start = MIN (*start, bar->addr);
+        *end = MAX (*end, bar->addr + bar->size - 1);
+      }
+}
+
 void
 vm_i440fx_hole64 (VmI440fxHost *host, uint64_t *start, uint64_t *end)
 {
+  if (!host->x_pci_hole64_fix)
+    {
+      host_used_hole64 (host, start, end);
+      return;
+    }
   uint64_t ram = host->ram ? host->ram->size : 0;
   uint64_t above = ram > host->below_4g ? ram - host->below_4g : 0;
 
@@ -147,9 +169,11 @@ host_unrealize (VmDevice *dev)
 static const VmProp host_props[] = {
   VM_PROP_BYTES ("pci-hole64-size", VmI440fxHost, pci_hole64_size, 2 * VM_GIB, "room for 64-bit BARs above memory"),
   VM_PROP ("short_root_bus", VmI440fxHost, short_root_bus, 0, "number of the root bus in firmware paths is left out"),
-  VM_PROP ("x-pci-hole64-fix", VmI440fxHost, x_pci_hole64_fix, true, "on/off"),
-  VM_PROP ("x-config-reg-migration-enabled", VmI440fxHost, x_config_reg_migration_enabled, true, "on/off"),
-  VM_PROP ("bypass-iommu", VmI440fxHost, bypass_iommu, false, "on/off"),
+  VM_PROP ("x-pci-hole64-fix", VmI440fxHost, x_pci_hole64_fix, true,
+           "off: the hole above memory is what BARs use now"),
+  VM_PROP ("x-config-reg-migration-enabled", VmI440fxHost, x_config_reg_migration_enabled, true,
+           "CONFADD is in saved states"),
+  VM_PROP ("bypass-iommu", VmI440fxHost, bypass_iommu, false, "an IOMMU, when there is one, leaves this bus alone"),
   { 0 }
 };
 

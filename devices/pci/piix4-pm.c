@@ -338,7 +338,7 @@ pm_init_config (VmPiix4Pm *self)
   vm_store_le16 (c + PCI_STATUS, PCI_STATUS_DEVSEL_MEDIUM | PCI_STATUS_FAST_BACK);
   c[CFG_PMBA] = 1;
   /* Where there is no SMM, firmware that looks here finds it set up already. */
-  c[CFG_DEVACTB + 3] = self->smm_compat || !self->smm_enabled ? DEVACTB_APMC_EN : 0;
+  c[CFG_DEVACTB + 3] = !self->smm_enabled ? DEVACTB_APMC_EN : 0;
   if (self->smb_io_base != 0)
     {
       vm_store_le32 (c + CFG_SMBBA, (self->smb_io_base & 0xfff0) | 1);
@@ -453,9 +453,10 @@ static const VmProp pm_props[] = {
            "the hot-plug registers are there even without slots on the root bus"),
   VM_PROP ("acpi-root-pci-hotplug", VmPiix4Pm, acpi_root_pci_hotplug, true, "devices of the root bus may come and go"),
   VM_PROP ("memory-hotplug-support", VmPiix4Pm, memory_hotplug_support, true, "memory modules may come and go"),
-  VM_PROP ("smm-compat", VmPiix4Pm, smm_compat, false, "on: SMI by the command port is enabled at reset"),
+  VM_PROP ("smm-compat", VmPiix4Pm, smm_compat, false, "what older machine types are told from; nothing else differs"),
   VM_PROP ("smm-enabled", VmPiix4Pm, smm_enabled, false, "the processors have system management mode"),
-  VM_PROP ("x-not-migrate-acpi-index", VmPiix4Pm, x_not_migrate_acpi_index, false, "on/off"),
+  VM_PROP ("x-not-migrate-acpi-index", VmPiix4Pm, x_not_migrate_acpi_index, false,
+           "no acpi-index in saved states; they never hold one here"),
   { 0 }
 };
 

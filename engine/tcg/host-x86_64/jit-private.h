@@ -139,7 +139,7 @@ struct VmJit {
   uint32_t         *callouts_by_row;
 };
 
-bool jit_memory_init (VmJit *jit, size_t size, GError **error);
+bool jit_memory_init (VmJit *jit, size_t size, bool split, GError **error); /* SPLIT: never writable and executable at one address */
 void jit_memory_free (VmJit *jit);
 /* Makes room for one more block, evicting the oldest segment. */
 void jit_memory_reserve (VmJit *jit);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Code memory: one memfd mapped twice (writable; executable), cut into segments that are evicted first in,
- * first out. Beside each segment an arena for what describes its blocks. */
+/* Code memory: one memfd mapped twice (writable; executable), or once where the user wants split-wx=off, cut into
+ * segments that are evicted first in, first out. Beside each segment an arena for what describes its blocks. */
 #include "engine/tcg/host-x86_64/jit-private.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@ map (size_t size, int prot, int flags, int fd)
 }
 
 bool
-jit_memory_init (VmJit *jit, size_t size, GError **error)
+jit_memory_init (VmJit *jit, size_t size, bool split, GError **error)
 {
   size_t hash_size = JUMP_HASH_SIZE * sizeof (JumpEntry);
   size_t segment = size / N_SEGMENTS & ~(size_t) 0xffff;
@@ -32,10 +32,11 @@ jit_memory_init (VmJit *jit, size_t size, GError **error)
     }
   jit->size = total;
   jit->meta_size = segment * N_SEGMENTS;
-  jit->rw = map (total, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
-  jit->rx = map (total, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_32BIT, fd);
+  int code = PROT_READ | PROT_EXEC | (split ? 0 : PROT_WRITE);
+  jit->rx = map (total, code, MAP_SHARED | MAP_32BIT, fd);
   if (jit->rx == NULL)
-    jit->rx = map (total, PROT_READ | PROT_EXEC, MAP_SHARED, fd);
+    jit->rx = map (total, code, MAP_SHARED, fd);
+  jit->rw = split ? map (total, PROT_READ | PROT_WRITE, MAP_SHARED, fd) : jit->rx;
   jit->meta = map (jit->meta_size, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_32BIT, -1);
   if (jit->meta == NULL)
@@ -68,7 +69,7 @@ jit_memory_free (VmJit *jit)
 {
   for (unsigned i = 0; i < N_SEGMENTS; i++)
     g_clear_pointer (&jit->segment[i].blocks, g_ptr_array_unref);
-  if (jit->rw)
+  if (jit->rw && jit->rw != jit->rx)
     munmap (jit->rw, jit->size);
   if (jit->rx)
     munmap (jit->rx, jit->size);

@@ -295,7 +295,7 @@ vm_jit_new (VmX86Env *env, const VmTcgAccel *accel, GError **error)
   jit->code = vm_tcg_cpu (env)->code;
   jit->callouts_by_row = g_new0 (uint32_t, vm_insn_n_rows);
   jit->has_avx = jit->exec->has_avx = __builtin_cpu_supports ("avx");
-  if (!jit_memory_init (jit, size * VM_MIB, error) || !jit_signals_begin (jit, error))
+  if (!jit_memory_init (jit, size * VM_MIB, accel->split_wx, error) || !jit_signals_begin (jit, error))
     {
       jit_memory_free (jit);
       g_free (jit);
