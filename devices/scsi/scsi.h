@@ -231,6 +231,7 @@ struct VmScsiDevice {
   uint16_t   port_index;
   uint8_t    peripheral;
   /* guest state */
+  bool     descriptor_sense; /* D_SENSE of the control mode page */
   uint32_t attentions;    /* VmScsiAttention */
   uint8_t  sense[VM_SCSI_SENSE_MAX];
   uint32_t sense_len;     /* kept for REQUEST SENSE */
@@ -254,5 +255,7 @@ unsigned vm_scsi_sense_fixed (uint8_t buf[18], VmScsiSense sense);
 VmScsiSense vm_scsi_sense_parse (const uint8_t *sense, unsigned len);
 /* Descriptor format of the same for D_SENSE; 8 bytes. */
 unsigned vm_scsi_sense_descriptor (uint8_t buf[8], VmScsiSense sense);
+/* Direction and length of a command after SPC-4, SBC-3, SSC-3 and MMC-6; BLOCK_SIZE for those that count blocks. */
+void vm_scsi_request_parse (VmScsiRequest *req, uint32_t block_size);
 /* Length of a command block after its operation code; 0: none of the groups. */
-unsigned vm_scsi_cdb_length (uint8_t opcode);
+unsigned vm_scsi_cdb_length (const uint8_t *cdb);
