@@ -29,6 +29,7 @@ typedef struct Test {
   VmInsn   insn[MAX_INSNS];
   FuzzState state;
   uint32_t undefined, undefined_any; /* flags: now, and by any instruction so far */
+  uint32_t flags_read;               /* by any so far: what goes back may bring them undefined ones */
 } Test;
 
 typedef struct Fuzz {
@@ -536,6 +537,9 @@ append_insn (Fuzz *z, Test *t, unsigned row)
     return false;
   if ((!t->step && !may_run_free (insn)) || is_peculiar (t, insn) || t->undefined & vm_insn_flags_read (insn))
     return false;
+  if ((t->loops || is_indirect_branch (insn))
+      && (t->undefined_any | vm_insn_rows[insn->row].flags_undefined) & (t->flags_read | vm_insn_flags_read (insn)))
+    return false;
   /* Segments that the host process has set up otherwise. */
   if (insn->seg >= VM_FS && (insn->flags & VM_INSN_SEGOV))
     return false;
@@ -551,6 +555,7 @@ append_insn (Fuzz *z, Test *t, unsigned row)
     t->undefined &= ~vm_insn_rows[insn->row].flags_written;
   t->undefined |= vm_insn_rows[insn->row].flags_undefined;
   t->undefined_any |= vm_insn_rows[insn->row].flags_undefined;
+  t->flags_read |= vm_insn_flags_read (insn);
   return true;
 }
 
@@ -565,7 +570,7 @@ join_branches (Fuzz *z, Test *t)
   for (unsigned i = 0; i < t->n_insns; i++)
     {
       VmInsn *insn = &t->insn[i];
-      bool back = fuzz_chance (&z->random, 15);
+      bool back = fuzz_chance (&z->random, 15) && !(t->undefined_any & t->flags_read);
       unsigned to = back ? fuzz_below (&z->random, i + 1) : i + 1 + fuzz_below (&z->random, t->n_insns - i);
       int32_t by = at[to] - at[i + 1];
       unsigned size = vm_row_match[insn->row].imm1 == IMM_BS ? 1 : insn->opsize == 2 ? 2 : 4;
