@@ -2,6 +2,7 @@
 """Boot loaders, firmware, hypervisor and memory test as Debian packages them."""
 import gzip
 import re
+import subprocess
 import time
 
 import vm
@@ -121,6 +122,26 @@ def boot_sector():
         with vm.Machine('-m', '16M', '-boot', order, *drives) as m:
             m.wait(f'second sector of the {text}', 60)
             m.quit()
+
+
+@vm.case
+def machine_types():
+    """Every versioned type comes out of the firmware; the oldest loads a kernel without fw_cfg's DMA."""
+    disk = vm.scratch() / 'types.img'
+    disk.write_bytes(vm.assemble('sector').read_bytes() + b'second sector of the hard disk'.ljust(512, b'\0') + bytes(1 << 20))
+    listed = subprocess.run([vm.program(), '-machine', 'help'], stdout=subprocess.PIPE, check=True).stdout.decode()
+    names = [line.split()[0] for line in listed.splitlines()[1:]]
+    types = [name for name in names if name not in ('none', 'pc', 'q35')]
+    assert len(types) > 30, types
+    for name in types:
+        with vm.Machine('-machine', name, '-m', '32M', '-nodefaults', '-drive', f'file={disk},format=raw') as m:
+            m.wait('second sector of the hard disk', 30)
+            m.quit()
+    with vm.Machine('-machine', 'pc-i440fx-1.4', '-m', '256M', '-nodefaults', '-kernel', vm.linux(), '-append',
+                    'console=ttyS0 panic=-1', '-no-reboot') as m:
+        m.wait('Linux version 6', 30)
+        m.quit()
+    return f'{len(types)} types'
 
 
 @vm.case
