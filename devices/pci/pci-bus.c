@@ -168,7 +168,6 @@ pci_firmware_name (uint16_t class_id)
     case PCI_CLASS_STORAGE_SCSI:
       return "scsi";
     case PCI_CLASS_STORAGE_IDE:
-    case PCI_CLASS_STORAGE_SATA:
       return "ide";
     case PCI_CLASS_NETWORK_ETHERNET:
       return "ethernet";
@@ -197,7 +196,7 @@ pci_bus_device_path (VmBus *vmbus, VmDevice *vmdev)
   if (name)
     g_string_append (out, name);
   else
-    g_string_append_printf (out, "pci%x,%x", klass->vendor, klass->device);
+    g_string_append_printf (out, "pci%04x,%04x", klass->vendor, klass->device);
   g_string_append_printf (out, "@%x", VM_PCI_SLOT (dev->addr));
   if (VM_PCI_FUNC (dev->addr) != 0)
     g_string_append_printf (out, ",%x", VM_PCI_FUNC (dev->addr));

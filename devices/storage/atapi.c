@@ -2,12 +2,15 @@
 /* Packet commands of a CD or DVD drive (MMC-5, SPC-3; ATA/ATAPI-7, "PACKET"). */
 #include "devices/storage/ide.h"
 
+#include <errno.h>
+
 enum { REASON_COMMAND = 1, REASON_TO_HOST = 2, REASON_DONE = 3 };
 enum { SENSE_NONE = 0, SENSE_NOT_READY = 2, SENSE_MEDIUM_ERROR = 3, SENSE_ILLEGAL_REQUEST = 5, SENSE_UNIT_ATTENTION = 6 };
 enum { ASC_INVALID_OPCODE = 0x20, ASC_LBA_RANGE = 0x21, ASC_INVALID_FIELD = 0x24, ASC_MEDIUM_CHANGED = 0x28,
        ASC_NO_MEDIUM = 0x3a, ASC_SAVING_NOT_SUPPORTED = 0x39, ASC_REMOVAL_PREVENTED = 0x53, ASC_READ_ERROR = 0x11,
        ASC_INCOMPATIBLE_MEDIUM = 0x30 };
 #define RAW_BLOCK 2352u
+#define SECTORS_PER_BLOCK (VM_IDE_CD_BLOCK / VM_IDE_SECTOR)
 #define BLOCKS_PER_STEP (VM_IDE_BUFFER / RAW_BLOCK)
 /* More blocks than the largest CD has: it is a DVD. */
 #define CD_MAX_BLOCKS (80 * 60 * 75)
@@ -15,13 +18,13 @@ enum { ASC_INVALID_OPCODE = 0x20, ASC_LBA_RANGE = 0x21, ASC_INVALID_FIELD = 0x24
 static uint64_t
 cd_blocks (const VmIdeDevice *dev)
 {
-  return dev->drive->block && !dev->drive->tray_open ? vm_block_size (dev->drive->block) / VM_IDE_CD_BLOCK : 0;
+  return dev->conf.drive->block && !dev->conf.drive->tray_open ? vm_block_size (dev->conf.drive->block) / VM_IDE_CD_BLOCK : 0;
 }
 
 static bool
 cd_has_medium (const VmIdeDevice *dev)
 {
-  return dev->drive->block && !dev->drive->tray_open;
+  return dev->conf.drive->block && !dev->conf.drive->tray_open;
 }
 
 /* --- ends ------------------------------------------------------------------------------------------ */
@@ -54,33 +57,43 @@ cd_invalid_field (VmIdeDevice *dev)
 
 /* --- replies ------------------------------------------------------------------------------------------- */
 
+/* The next piece of what the buffer holds, of at most as many bytes as the host takes at once; then NEXT. */
+static void
+cd_offer (VmIdeDevice *dev, void (*next) (VmIdeDevice *dev))
+{
+  uint32_t len = MIN (dev->cd_left, dev->byte_limit), from = dev->chunk - dev->cd_left;
+
+  if (len < dev->cd_left)
+    len &= ~1u; /* only the last piece may be odd */
+  dev->cd_left -= len;
+  dev->regs.count = REASON_TO_HOST;
+  dev->regs.lba_mid = (uint8_t) len;
+  dev->regs.lba_high = (uint8_t) (len >> 8);
+  ide_start_pio (dev, from, len, IDE_PIO_IRQ, next);
+}
+
+static void
+cd_take_byte_limit (VmIdeDevice *dev)
+{
+  if (dev->byte_limit == 0 || dev->byte_limit == 0xffff)
+    dev->byte_limit = 0xfffe;
+  if (dev->byte_limit < 2)
+    dev->byte_limit = 2;
+}
+
 static void
 cd_reply_pio_next (VmIdeDevice *dev)
 {
-  uint32_t len = MIN (dev->cd_left, dev->byte_limit);
-
-  if (!dev->cd_left)
-    {
-      cd_ok (dev);
-      return;
-    }
-  /* Only the last piece may be odd. */
-  if (len < dev->cd_left)
-    len &= ~1u;
-  memmove (dev->buffer, dev->buffer + dev->chunk - dev->cd_left, dev->cd_left);
-  dev->chunk = dev->cd_left;
-  dev->cd_left -= len;
-  dev->regs.count = REASON_TO_HOST;
-  dev->regs.lba_mid = len;
-  dev->regs.lba_high = len >> 8;
-  ide_start_pio (dev, len, cd_reply_pio_next);
-  ide_raise_irq (dev);
+  if (dev->cd_left)
+    cd_offer (dev, cd_reply_pio_next);
+  else
+    cd_ok (dev);
 }
 
 static void
 cd_reply_dma (VmIdeDevice *dev)
 {
-  dev->bus->dma->move (dev->bus->dma_opaque, dev->buffer, dev->chunk, true);
+  ide_dma_buffer (dev, dev->chunk);
   ide_dma_finished (dev, false);
   cd_ok (dev);
 }
@@ -96,10 +109,7 @@ cd_reply (VmIdeDevice *dev, uint32_t len, uint32_t allowed)
     ide_start_dma (dev, true, cd_reply_dma);
   else
     {
-      if (dev->byte_limit == 0 || dev->byte_limit == 0xffff)
-        dev->byte_limit = 0xfffe;
-      if (dev->byte_limit < 2)
-        dev->byte_limit = 2;
+      cd_take_byte_limit (dev);
       cd_reply_pio_next (dev);
     }
 }
@@ -132,29 +142,15 @@ static void
 cd_read_pio_next (VmIdeDevice *dev)
 {
   if (dev->cd_left)
-    {
-      uint32_t len = MIN (dev->cd_left, dev->byte_limit);
-
-      if (len < dev->cd_left)
-        len &= ~1u;
-      memmove (dev->buffer, dev->buffer + dev->chunk - dev->cd_left, dev->cd_left);
-      dev->chunk = dev->cd_left;
-      dev->cd_left -= len;
-      dev->regs.count = REASON_TO_HOST;
-      dev->regs.lba_mid = len;
-      dev->regs.lba_high = len >> 8;
-      ide_start_pio (dev, len, cd_read_pio_next);
-      ide_raise_irq (dev);
-      return;
-    }
-  cd_read_next (dev);
+    cd_offer (dev, cd_read_pio_next);
+  else
+    cd_read_next (dev);
 }
 
 static void
 cd_read_done (void *opaque, int status)
 {
   VmIdeDevice *dev = opaque;
-  VmIdeBus *bus = dev->bus;
   unsigned n = dev->iov.iov_len / VM_IDE_CD_BLOCK;
 
   dev->busy_io = false;
@@ -173,7 +169,7 @@ cd_read_done (void *opaque, int status)
       cd_read_pio_next (dev);
       return;
     }
-  if (bus->dma->move (bus->dma_opaque, dev->buffer, dev->chunk, true) < dev->chunk)
+  if (ide_dma_buffer (dev, dev->chunk) < dev->chunk)
     dev->sectors = 0; /* the host wanted no more */
   dev->cd_left = 0;
   cd_read_next (dev);
@@ -199,7 +195,21 @@ cd_read_next (VmIdeDevice *dev)
   dev->iov = (struct iovec) { dev->buffer, n * VM_IDE_CD_BLOCK };
   dev->busy_io = true;
   dev->status = VM_IDE_BSY | VM_IDE_DRDY | VM_IDE_DSC;
-  vm_block_read (dev->drive->block, dev->lba * VM_IDE_CD_BLOCK, &dev->iov, 1, cd_read_done, dev);
+  vm_block_read (dev->conf.drive->block, dev->lba * VM_IDE_CD_BLOCK, &dev->iov, 1, cd_read_done, dev);
+}
+
+/* A host whose table is shorter wanted no more. */
+static void
+cd_dma_ended (VmIdeDevice *dev, int status)
+{
+  if (status < 0)
+    cd_check_condition (dev, status == -ENOMEDIUM ? SENSE_NOT_READY : SENSE_MEDIUM_ERROR,
+                        status == -ENOMEDIUM ? ASC_NO_MEDIUM : ASC_READ_ERROR, 0);
+  else
+    {
+      ide_dma_finished (dev, false);
+      cd_ok (dev);
+    }
 }
 
 static void
@@ -218,11 +228,14 @@ cd_read (VmIdeDevice *dev, uint64_t lba, uint32_t blocks, uint32_t block_size)
   dev->lba = lba;
   dev->sectors = blocks;
   dev->cd_block = block_size;
-  if (dev->byte_limit == 0 || dev->byte_limit == 0xffff)
-    dev->byte_limit = 0xfffe;
-  if (dev->byte_limit < 2)
-    dev->byte_limit = 2;
-  if (dev->regs.feature & 1)
+  cd_take_byte_limit (dev);
+  if ((dev->regs.feature & 1) && block_size == VM_IDE_CD_BLOCK)
+    {
+      dev->lba = lba * SECTORS_PER_BLOCK;
+      dev->sectors = blocks * SECTORS_PER_BLOCK;
+      ide_transfer_dma (dev, true, cd_dma_ended);
+    }
+  else if (dev->regs.feature & 1)
     ide_start_dma (dev, true, cd_read_next);
   else
     cd_read_next (dev);
@@ -275,15 +288,15 @@ cd_start_stop (VmIdeDevice *dev)
 
   if (eject)
     {
-      if (!start && !dev->drive->tray_open && dev->tray_locked)
+      if (!start && !dev->conf.drive->tray_open && dev->tray_locked)
         {
-          cd_check_condition (dev, dev->drive->block ? SENSE_ILLEGAL_REQUEST : SENSE_NOT_READY,
+          cd_check_condition (dev, dev->conf.drive->block ? SENSE_ILLEGAL_REQUEST : SENSE_NOT_READY,
                               ASC_REMOVAL_PREVENTED, 2);
           return;
         }
-      if (dev->drive->tray_open == start)
-        dev->medium_changed = start && dev->drive->block;
-      dev->drive->tray_open = !start;
+      if (dev->conf.drive->tray_open == start)
+        dev->medium_changed = start && dev->conf.drive->block;
+      dev->conf.drive->tray_open = !start;
     }
   cd_ok (dev);
 }
@@ -423,7 +436,7 @@ cd_get_event_status (VmIdeDevice *dev)
   vm_store_be16 (b, 6);
   b[2] = 4;
   b[4] = dev->event_pending ? (cd_has_medium (dev) ? 2 : 3) : 0; /* new medium, removed */
-  b[5] = (dev->drive->tray_open ? 1 : 0) | (cd_has_medium (dev) ? 2 : 0);
+  b[5] = (dev->conf.drive->tray_open ? 1 : 0) | (cd_has_medium (dev) ? 2 : 0);
   dev->event_pending = false;
   cd_reply (dev, 8, vm_load_be16 (dev->packet + 7));
 }
@@ -471,7 +484,7 @@ cd_mode_sense (VmIdeDevice *dev)
       return;
     }
   vm_store_be16 (b, p - b - 2);
-  b[2] = dev->drive->tray_open ? 0x71 : dev->drive->block ? 0x01 : 0x70;
+  b[2] = dev->conf.drive->tray_open ? 0x71 : dev->conf.drive->block ? 0x01 : 0x70;
   cd_reply (dev, p - b, allowed);
 }
 
@@ -562,7 +575,7 @@ cd_ready (VmIdeDevice *dev)
     }
   if (!cd_has_medium (dev) && !memchr (without_medium, command, sizeof without_medium))
     {
-      cd_check_condition (dev, SENSE_NOT_READY, ASC_NO_MEDIUM, dev->drive->tray_open ? 2 : 1);
+      cd_check_condition (dev, SENSE_NOT_READY, ASC_NO_MEDIUM, dev->conf.drive->tray_open ? 2 : 1);
       return false;
     }
   return true;
@@ -594,7 +607,7 @@ atapi_packet (VmIdeDevice *dev)
       cd_start_stop (dev);
       break;
     case 0x1e: /* PREVENT ALLOW MEDIUM REMOVAL */
-      dev->tray_locked = dev->drive->locked = p[4] & 1;
+      dev->tray_locked = dev->conf.drive->locked = p[4] & 1;
       cd_ok (dev);
       break;
     case 0x25:
@@ -642,7 +655,7 @@ void
 atapi_reset (VmIdeDevice *dev)
 {
   dev->sense_key = dev->asc = dev->ascq = 0;
-  dev->tray_locked = dev->drive->locked = false;
+  dev->tray_locked = dev->conf.drive->locked = false;
   dev->medium_changed = dev->event_pending = false;
 }
 
@@ -652,6 +665,6 @@ atapi_medium_changed (void *opaque)
 {
   VmIdeDevice *dev = opaque;
 
-  dev->medium_changed = dev->drive->block != NULL;
+  dev->medium_changed = dev->conf.drive->block != NULL;
   dev->event_pending = true;
 }

@@ -1,33 +1,85 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The IDE channel's registers and the ATA commands of disks (ATA/ATAPI-7 volume 1). */
+/* ATA commands (ATA8-ACS, clause 7): how they begin and end, and those that move the disk's data. */
 #include "devices/storage/ide.h"
 #include "engine/base/log.h"
 #include "engine/base/trace.h"
 
 #include <errno.h>
 
-enum { CONTROL_NIEN = 1 << 1, CONTROL_SRST = 1 << 2, CONTROL_HOB = 1 << 7 };
-enum { DEVICE_LBA = 1 << 6, DEVICE_UNIT = 1 << 4 };
-#define MAX_MULTIPLE 16
-#define TRIM_RANGES 64
+#define TRIM_BLOCKS (VM_IDE_BUFFER / VM_IDE_SECTOR)
 
-enum { /* commands */
-  CMD_NOP = 0x00, CMD_DATA_SET_MANAGEMENT = 0x06, CMD_DEVICE_RESET = 0x08, CMD_READ = 0x20, CMD_READ_NORETRY = 0x21,
-  CMD_READ_EXT = 0x24, CMD_READ_DMA_EXT = 0x25, CMD_READ_NATIVE_MAX_EXT = 0x27, CMD_READ_MULTIPLE_EXT = 0x29,
-  CMD_WRITE = 0x30, CMD_WRITE_NORETRY = 0x31, CMD_WRITE_EXT = 0x34, CMD_WRITE_DMA_EXT = 0x35,
-  CMD_WRITE_MULTIPLE_EXT = 0x39, CMD_VERIFY = 0x40, CMD_VERIFY_NORETRY = 0x41, CMD_VERIFY_EXT = 0x42, CMD_SEEK = 0x70,
-  CMD_DIAGNOSTIC = 0x90, CMD_INIT_PARAMS = 0x91, CMD_PACKET = 0xa0, CMD_IDENTIFY_PACKET = 0xa1, CMD_SMART = 0xb0,
-  CMD_READ_MULTIPLE = 0xc4, CMD_WRITE_MULTIPLE = 0xc5, CMD_SET_MULTIPLE = 0xc6, CMD_READ_DMA = 0xc8,
-  CMD_READ_DMA_NORETRY = 0xc9, CMD_WRITE_DMA = 0xca, CMD_WRITE_DMA_NORETRY = 0xcb, CMD_STANDBY_NOW = 0xe0,
-  CMD_IDLE_NOW = 0xe1, CMD_STANDBY = 0xe2, CMD_IDLE = 0xe3, CMD_CHECK_POWER = 0xe5, CMD_SLEEP = 0xe6,
-  CMD_FLUSH = 0xe7, CMD_FLUSH_EXT = 0xea, CMD_IDENTIFY = 0xec, CMD_SET_FEATURES = 0xef, CMD_SECURITY_FREEZE = 0xf5,
+enum
+{ /* commands that the code below tells apart */
+  CMD_NOP = 0x00,
+  CMD_DATA_SET_MANAGEMENT = 0x06,
+  CMD_DEVICE_RESET = 0x08,
+  CMD_READ = 0x20,
+  CMD_READ_NORETRY = 0x21,
+  CMD_READ_EXT = 0x24,
+  CMD_READ_DMA_EXT = 0x25,
+  CMD_READ_NATIVE_MAX_EXT = 0x27,
+  CMD_READ_MULTIPLE_EXT = 0x29,
+  CMD_READ_LOG_EXT = 0x2f,
+  CMD_WRITE = 0x30,
+  CMD_WRITE_NORETRY = 0x31,
+  CMD_WRITE_EXT = 0x34,
+  CMD_WRITE_DMA_EXT = 0x35,
+  CMD_SET_MAX_EXT = 0x37,
+  CMD_WRITE_MULTIPLE_EXT = 0x39,
+  CMD_WRITE_DMA_FUA_EXT = 0x3d,
+  CMD_VERIFY = 0x40,
+  CMD_VERIFY_NORETRY = 0x41,
+  CMD_VERIFY_EXT = 0x42,
+  CMD_READ_LOG_DMA_EXT = 0x47,
+  CMD_SEEK = 0x70,
+  CMD_DIAGNOSTIC = 0x90,
+  CMD_INIT_PARAMS = 0x91,
+  CMD_PACKET = 0xa0,
+  CMD_IDENTIFY_PACKET = 0xa1,
+  CMD_SMART = 0xb0,
+  CMD_READ_MULTIPLE = 0xc4,
+  CMD_WRITE_MULTIPLE = 0xc5,
+  CMD_SET_MULTIPLE = 0xc6,
+  CMD_READ_DMA = 0xc8,
+  CMD_READ_DMA_NORETRY = 0xc9,
+  CMD_WRITE_DMA = 0xca,
+  CMD_WRITE_DMA_NORETRY = 0xcb,
+  CMD_WRITE_MULTIPLE_FUA_EXT = 0xce,
+  CMD_STANDBY_NOW = 0xe0,
+  CMD_IDLE_NOW = 0xe1,
+  CMD_STANDBY = 0xe2,
+  CMD_IDLE = 0xe3,
+  CMD_CHECK_POWER = 0xe5,
+  CMD_SLEEP = 0xe6,
+  CMD_FLUSH = 0xe7,
+  CMD_FLUSH_EXT = 0xea,
+  CMD_IDENTIFY = 0xec,
+  CMD_SET_FEATURES = 0xef,
+  CMD_SECURITY_FREEZE = 0xf5,
   CMD_READ_NATIVE_MAX = 0xf8,
+  CMD_SET_MAX = 0xf9,
 };
 
-static VmIdeDevice *
-ide_selected (VmIdeBus *bus)
+enum
 {
-  return bus->unit[bus->selected];
+  DISK = 1 << 0,
+  CD = 1 << 1,
+  EXT = 1 << 2,
+  RANGE = 1 << 3,
+  FUA = 1 << 4,
+  MULTIPLE = 1 << 5
+};
+typedef struct IdeCommand
+{
+  void (*run) (VmIdeDevice *dev);
+  uint8_t flags; /* who knows it; EXT: 48-bit address; RANGE: it must be on the disk */
+} IdeCommand;
+static const IdeCommand commands[256];
+
+static VmBlock *
+ide_block (const VmIdeDevice *dev)
+{
+  return dev->conf.drive->block;
 }
 
 /* --- ends of commands ----------------------------------------------------------------------------- */
@@ -37,10 +89,10 @@ ide_raise_irq (VmIdeDevice *dev)
 {
   VmIdeBus *bus = dev->bus;
 
-  if (bus->control & CONTROL_NIEN)
+  if (bus->control & IDE_CONTROL_NIEN)
     return;
-  if (bus->dma)
-    bus->dma->interrupt (bus->dma_opaque);
+  if (bus->transport)
+    bus->transport->interrupt (bus->transport_opaque);
   vm_irq_raise (&bus->irq);
 }
 
@@ -62,21 +114,80 @@ ide_abort (VmIdeDevice *dev)
   ide_finish (dev, VM_IDE_ABRT);
 }
 
-void
-ide_start_pio (VmIdeDevice *dev, uint32_t len, void (*done) (VmIdeDevice *dev))
+static void
+ide_succeed (VmIdeDevice *dev)
 {
-  dev->data_at = 0;
-  dev->data_end = len;
+  ide_finish (dev, 0);
+}
+
+uint8_t
+ide_error_of (int status)
+{
+  switch (status)
+    {
+    case 0:
+      return 0;
+    case -EPERM:
+    case -ENOMEDIUM:
+      return VM_IDE_ABRT;
+    case -ENOSPC:
+      return VM_IDE_IDNF;
+    default:
+      return status > 0 ? VM_IDE_ABRT : VM_IDE_UNC;
+    }
+}
+
+/* --- data in the buffer ---------------------------------------------------------------------------- */
+
+void
+ide_start_pio (VmIdeDevice *dev, uint32_t from, uint32_t len, unsigned flags, void (*done) (VmIdeDevice *dev))
+{
+  VmIdeBus *bus = dev->bus;
+
+  dev->data_at = from;
+  dev->data_end = from + len;
+  dev->data_out = flags & IDE_PIO_OUT;
   dev->data_done = done;
   dev->status = VM_IDE_DRDY | VM_IDE_DSC | VM_IDE_DRQ;
+  if (bus->transport && bus->transport->pio)
+    bus->transport->pio (bus->transport_opaque, flags & IDE_PIO_IRQ);
+  else if (flags & IDE_PIO_IRQ)
+    ide_raise_irq (dev);
 }
+
+/* The last block has been announced: no other interrupt follows. */
+static void
+ide_pio_read_ended (VmIdeDevice *dev)
+{
+  dev->status = VM_IDE_DRDY | VM_IDE_DSC;
+  dev->data_done = NULL;
+}
+
+static void
+ide_reply_pio_next (VmIdeDevice *dev)
+{
+  if (dev->data_end >= dev->chunk)
+    ide_pio_read_ended (dev);
+  else
+    ide_start_pio (dev, dev->data_end, MIN (dev->chunk - dev->data_end, VM_IDE_SECTOR), IDE_PIO_IRQ,
+                   ide_reply_pio_next);
+}
+
+void
+ide_reply_pio (VmIdeDevice *dev, uint32_t len)
+{
+  dev->chunk = len;
+  ide_start_pio (dev, 0, MIN (len, VM_IDE_SECTOR), IDE_PIO_IRQ, ide_reply_pio_next);
+}
+
+/* --- DMA --------------------------------------------------------------------------------------------- */
 
 void
 ide_start_dma (VmIdeDevice *dev, bool to_memory, void (*step) (VmIdeDevice *dev))
 {
   VmIdeBus *bus = dev->bus;
 
-  if (!bus->dma)
+  if (!bus->transport)
     {
       ide_abort (dev);
       return;
@@ -85,7 +196,9 @@ ide_start_dma (VmIdeDevice *dev, bool to_memory, void (*step) (VmIdeDevice *dev)
   dev->dma_wanted = true;
   dev->dma_to_memory = to_memory;
   dev->dma_step = step;
-  if (bus->dma->running (bus->dma_opaque))
+  vm_dma_sg_reset (&bus->sg);
+  dev->sg_at = 0;
+  if (bus->transport->running (bus->transport_opaque))
     vm_ide_dma_started (bus);
 }
 
@@ -93,13 +206,13 @@ void
 ide_dma_finished (VmIdeDevice *dev, bool error)
 {
   dev->dma_wanted = false;
-  dev->bus->dma->finished (dev->bus->dma_opaque, error);
+  dev->bus->transport->finished (dev->bus->transport_opaque, error || dev->bus->sg.failed);
 }
 
 void
 vm_ide_dma_started (VmIdeBus *bus)
 {
-  VmIdeDevice *dev = ide_selected (bus);
+  VmIdeDevice *dev = bus->unit[bus->selected];
 
   if (!dev || !dev->dma_wanted || dev->busy_io)
     return;
@@ -107,14 +220,145 @@ vm_ide_dma_started (VmIdeBus *bus)
   dev->dma_step (dev);
 }
 
+uint32_t
+ide_dma_buffer (VmIdeDevice *dev, uint32_t len)
+{
+  VmIdeBus *bus = dev->bus;
+
+  vm_dma_sg_reset (&bus->sg);
+  bus->transport->table (bus->transport_opaque, &bus->sg, len);
+  len = (uint32_t) vm_dma_sg_copy (&bus->sg, 0, dev->buffer, len, dev->dma_to_memory);
+  dev->transferred += len;
+  return len;
+}
+
+static void
+ide_reply_dma_step (VmIdeDevice *dev)
+{
+  bool whole = ide_dma_buffer (dev, dev->chunk) == dev->chunk;
+
+  ide_dma_finished (dev, false);
+  ide_finish (dev, whole ? 0 : VM_IDE_ABRT);
+}
+
+void
+ide_reply_dma (VmIdeDevice *dev, uint32_t len)
+{
+  dev->chunk = len;
+  ide_start_dma (dev, true, ide_reply_dma_step);
+}
+
+static void ide_dma_next (VmIdeDevice *dev);
+
+static void
+ide_dma_done (void *opaque, int status)
+{
+  VmIdeDevice *dev = opaque;
+
+  dev->busy_io = false;
+  vm_dma_unmap (&dev->map, status == 0);
+  if (status)
+    {
+      dev->dma_ended (dev, status);
+      return;
+    }
+  dev->sg_at += dev->chunk;
+  dev->transferred += dev->chunk;
+  dev->lba += dev->chunk / VM_IDE_SECTOR;
+  dev->sectors -= dev->chunk / VM_IDE_SECTOR;
+  ide_dma_next (dev);
+}
+
+/* Whole sectors that the list still has room for; the table is asked for more when it is used up. */
+static uint64_t
+ide_dma_room (VmIdeDevice *dev)
+{
+  VmIdeBus *bus = dev->bus;
+
+  if (dev->sg_at >= bus->sg.size)
+    {
+      bool failed = bus->sg.failed;
+
+      vm_dma_sg_reset (&bus->sg);
+      bus->sg.failed = failed;
+      dev->sg_at = 0;
+      bus->transport->table (bus->transport_opaque, &bus->sg,
+                             MIN (dev->sectors * (uint64_t) VM_IDE_SECTOR, VM_IDE_DMA_STEP));
+    }
+  return VM_ALIGN_DOWN (bus->sg.size - dev->sg_at, VM_IDE_SECTOR);
+}
+
+static void
+ide_dma_next (VmIdeDevice *dev)
+{
+  uint64_t len;
+
+  if (!dev->sectors || !ide_block (dev))
+    {
+      dev->dma_ended (dev, dev->sectors ? -ENOMEDIUM : 0);
+      return;
+    }
+  len = ide_dma_room (dev);
+  if (!len)
+    {
+      dev->dma_ended (dev, 1);
+      return;
+    }
+  dev->chunk = (uint32_t) vm_dma_map (&dev->map, &dev->bus->sg, dev->sg_at, len, dev->dma_to_memory);
+  dev->busy_io = true;
+  dev->status = VM_IDE_BSY | VM_IDE_DRDY | VM_IDE_DSC;
+  if (dev->dma_to_memory)
+    vm_block_read (ide_block (dev), dev->lba * VM_IDE_SECTOR, dev->map.iov, dev->map.n, ide_dma_done, dev);
+  else
+    vm_block_write_flags (ide_block (dev), dev->lba * VM_IDE_SECTOR, dev->map.iov, dev->map.n,
+                          commands[dev->command].flags & FUA ? VM_BLOCK_FUA : 0, ide_dma_done, dev);
+}
+
+void
+ide_transfer_dma (VmIdeDevice *dev, bool to_memory, void (*ended) (VmIdeDevice *dev, int status))
+{
+  dev->dma_ended = ended;
+  ide_start_dma (dev, to_memory, ide_dma_next);
+}
+
 /* --- addresses -------------------------------------------------------------------------------------- */
 
-static bool
-ide_is_ext (uint8_t command)
+uint64_t
+ide_total_sectors (const VmIdeDevice *dev)
 {
-  return command == CMD_READ_EXT || command == CMD_READ_DMA_EXT || command == CMD_READ_MULTIPLE_EXT
-         || command == CMD_WRITE_EXT || command == CMD_WRITE_DMA_EXT || command == CMD_WRITE_MULTIPLE_EXT
-         || command == CMD_VERIFY_EXT;
+  uint64_t all = ide_block (dev) ? vm_block_size (ide_block (dev)) / VM_IDE_SECTOR : 0;
+
+  return dev->max_sectors ? MIN (dev->max_sectors, all) : all;
+}
+
+void
+ide_take_lba (VmIdeDevice *dev, bool ext)
+{
+  const VmIdeRegs *r = &dev->regs, *p = &dev->previous;
+
+  dev->lba = r->lba_high << 16 | r->lba_mid << 8 | r->lba_low;
+  if (ext)
+    dev->lba |= (uint64_t) p->lba_high << 40 | (uint64_t) p->lba_mid << 32 | (uint64_t) p->lba_low << 24;
+  else
+    dev->lba |= (uint32_t) (r->device & 15) << 24;
+}
+
+void
+ide_put_lba (VmIdeDevice *dev, uint64_t lba, bool ext)
+{
+  VmIdeRegs *r = &dev->regs, *p = &dev->previous;
+
+  r->lba_low = (uint8_t) lba;
+  r->lba_mid = (uint8_t) (lba >> 8);
+  r->lba_high = (uint8_t) (lba >> 16);
+  if (ext)
+    {
+      p->lba_low = (uint8_t) (lba >> 24);
+      p->lba_mid = (uint8_t) (lba >> 32);
+      p->lba_high = (uint8_t) (lba >> 40);
+    }
+  else
+    r->device = (r->device & 0xf0) | (lba >> 24 & 15);
 }
 
 /* Reads LBA and count from the task file; false: outside the disk. */
@@ -122,27 +366,20 @@ static bool
 ide_take_range (VmIdeDevice *dev)
 {
   const VmIdeRegs *r = &dev->regs, *p = &dev->previous;
-  uint64_t total = dev->drive->block ? vm_block_size (dev->drive->block) / VM_IDE_SECTOR : 0;
+  bool ext = commands[dev->command].flags & EXT;
+  uint64_t total = ide_total_sectors (dev);
 
-  if (ide_is_ext (dev->command))
-    {
-      dev->lba = (uint64_t) p->lba_high << 40 | (uint64_t) p->lba_mid << 32 | (uint64_t) p->lba_low << 24
-                 | r->lba_high << 16 | r->lba_mid << 8 | r->lba_low;
-      dev->sectors = p->count << 8 | r->count;
-      if (!dev->sectors)
-        dev->sectors = 65536;
-    }
+  if (ext)
+    dev->sectors = p->count || r->count ? p->count << 8 | r->count : 65536;
   else
-    {
-      dev->sectors = r->count ? r->count : 256;
-      if (r->device & DEVICE_LBA)
-        dev->lba = (uint32_t) (r->device & 15) << 24 | r->lba_high << 16 | r->lba_mid << 8 | r->lba_low;
-      else if (r->lba_low == 0)
-        return false; /* sectors count from one */
-      else
-        dev->lba = ((uint64_t) (r->lba_high << 8 | r->lba_mid) * dev->lheads + (r->device & 15)) * dev->lsecs
-                   + r->lba_low - 1;
-    }
+    dev->sectors = r->count ? r->count : 256;
+  if (ext || (r->device & IDE_DEVICE_LBA))
+    ide_take_lba (dev, ext);
+  else if (r->lba_low == 0)
+    return false; /* sectors count from one */
+  else
+    dev->lba
+        = ((uint64_t) (r->lba_high << 8 | r->lba_mid) * dev->lheads + (r->device & 15)) * dev->lsecs + r->lba_low - 1;
   return dev->lba < total && dev->sectors <= total - dev->lba;
 }
 
@@ -150,32 +387,19 @@ ide_take_range (VmIdeDevice *dev)
 static void
 ide_put_address (VmIdeDevice *dev)
 {
-  VmIdeRegs *r = &dev->regs, *p = &dev->previous;
+  VmIdeRegs *r = &dev->regs;
+  bool ext = commands[dev->command].flags & EXT;
 
-  if (ide_is_ext (dev->command))
-    {
-      r->lba_low = dev->lba;
-      r->lba_mid = dev->lba >> 8;
-      r->lba_high = dev->lba >> 16;
-      p->lba_low = dev->lba >> 24;
-      p->lba_mid = dev->lba >> 32;
-      p->lba_high = dev->lba >> 40;
-    }
-  else if (r->device & DEVICE_LBA)
-    {
-      r->lba_low = dev->lba;
-      r->lba_mid = dev->lba >> 8;
-      r->lba_high = dev->lba >> 16;
-      r->device = (r->device & 0xf0) | (dev->lba >> 24 & 15);
-    }
+  if (ext || (r->device & IDE_DEVICE_LBA))
+    ide_put_lba (dev, dev->lba, ext);
   else
     {
       uint64_t track = dev->lba / dev->lsecs;
 
       r->lba_low = dev->lba % dev->lsecs + 1;
       r->device = (r->device & 0xf0) | track % dev->lheads;
-      r->lba_mid = track / dev->lheads;
-      r->lba_high = track / dev->lheads >> 8;
+      r->lba_mid = (uint8_t) (track / dev->lheads);
+      r->lba_high = (uint8_t) (track / dev->lheads >> 8);
     }
 }
 
@@ -184,48 +408,45 @@ ide_put_address (VmIdeDevice *dev)
 static unsigned
 ide_sectors_per_irq (const VmIdeDevice *dev)
 {
-  switch (dev->command)
-    {
-    case CMD_READ_MULTIPLE:
-    case CMD_READ_MULTIPLE_EXT:
-    case CMD_WRITE_MULTIPLE:
-    case CMD_WRITE_MULTIPLE_EXT:
-      return dev->multiple;
-    default:
-      return 1;
-    }
+  return commands[dev->command].flags & MULTIPLE ? dev->multiple : 1;
 }
 
-static void
-ide_failed (VmIdeDevice *dev, int status)
+static uint32_t
+ide_pio_block (const VmIdeDevice *dev)
 {
-  bool dma = dev->dma_wanted;
-
-  ide_put_address (dev);
-  if (dma)
-    ide_dma_finished (dev, true);
-  ide_finish (dev, status == -EPERM ? VM_IDE_ABRT : status == -ENOSPC ? VM_IDE_IDNF : VM_IDE_UNC);
+  return MIN (dev->sectors, ide_sectors_per_irq (dev)) * VM_IDE_SECTOR;
 }
 
-/* A chunk of CHUNK bytes is done: move on. */
-static void
-ide_advance (VmIdeDevice *dev)
-{
-  unsigned n = dev->chunk / VM_IDE_SECTOR;
-
-  dev->lba += n;
-  dev->sectors -= n;
-}
-
+/* Between buffer and disk. */
 static void
 ide_request (VmIdeDevice *dev, bool write, uint32_t len, VmBlockDone done)
 {
   dev->chunk = len;
-  dev->iov = (struct iovec) { dev->buffer, len };
+  dev->iov = (struct iovec){ dev->buffer, len };
   dev->busy_io = true;
   dev->status |= VM_IDE_BSY;
   dev->status &= ~VM_IDE_DRQ;
-  (write ? vm_block_write : vm_block_read) (dev->drive->block, dev->lba * VM_IDE_SECTOR, &dev->iov, 1, done, dev);
+  if (write)
+    vm_block_write_flags (ide_block (dev), dev->lba * VM_IDE_SECTOR, &dev->iov, 1,
+                          commands[dev->command].flags & FUA ? VM_BLOCK_FUA : 0, done, dev);
+  else
+    vm_block_read (ide_block (dev), dev->lba * VM_IDE_SECTOR, &dev->iov, 1, done, dev);
+}
+
+/* The buffer's request has ended: false when it failed, and with it the command. */
+static bool
+ide_request_done (VmIdeDevice *dev, int status)
+{
+  dev->busy_io = false;
+  if (!status)
+    {
+      dev->lba += dev->chunk / VM_IDE_SECTOR;
+      dev->sectors -= dev->chunk / VM_IDE_SECTOR;
+    }
+  ide_put_address (dev);
+  if (status)
+    ide_finish (dev, ide_error_of (status));
+  return !status;
 }
 
 static void ide_pio_read_next (VmIdeDevice *dev);
@@ -235,29 +456,17 @@ ide_pio_read_done (void *opaque, int status)
 {
   VmIdeDevice *dev = opaque;
 
-  dev->busy_io = false;
-  if (status)
-    {
-      ide_failed (dev, status);
-      return;
-    }
-  ide_advance (dev);
-  ide_put_address (dev);
-  ide_start_pio (dev, dev->chunk, ide_pio_read_next);
-  ide_raise_irq (dev);
+  if (ide_request_done (dev, status))
+    ide_start_pio (dev, 0, dev->chunk, IDE_PIO_IRQ, ide_pio_read_next);
 }
 
 static void
 ide_pio_read_next (VmIdeDevice *dev)
 {
-  if (!dev->sectors)
-    {
-      /* The last block's interrupt has been: no other one follows. */
-      dev->status = VM_IDE_DRDY | VM_IDE_DSC;
-      dev->data_done = NULL;
-      return;
-    }
-  ide_request (dev, false, MIN (dev->sectors, ide_sectors_per_irq (dev)) * VM_IDE_SECTOR, ide_pio_read_done);
+  if (dev->sectors)
+    ide_request (dev, false, ide_pio_block (dev), ide_pio_read_done);
+  else
+    ide_pio_read_ended (dev);
 }
 
 static void ide_pio_write_block (VmIdeDevice *dev);
@@ -267,21 +476,12 @@ ide_pio_write_done (void *opaque, int status)
 {
   VmIdeDevice *dev = opaque;
 
-  dev->busy_io = false;
-  if (status)
-    {
-      ide_failed (dev, status);
-      return;
-    }
-  ide_advance (dev);
-  ide_put_address (dev);
-  if (!dev->sectors)
-    {
-      ide_finish (dev, 0);
-      return;
-    }
-  ide_start_pio (dev, MIN (dev->sectors, ide_sectors_per_irq (dev)) * VM_IDE_SECTOR, ide_pio_write_block);
-  ide_raise_irq (dev);
+  if (!ide_request_done (dev, status))
+    return;
+  if (dev->sectors)
+    ide_start_pio (dev, 0, ide_pio_block (dev), IDE_PIO_OUT | IDE_PIO_IRQ, ide_pio_write_block);
+  else
+    ide_finish (dev, 0);
 }
 
 static void
@@ -290,70 +490,52 @@ ide_pio_write_block (VmIdeDevice *dev)
   ide_request (dev, true, dev->data_end, ide_pio_write_done);
 }
 
-static void ide_dma_next (VmIdeDevice *dev);
-
+/* The first block is wanted without an interrupt. */
 static void
-ide_dma_read_done (void *opaque, int status)
+ide_pio_write (VmIdeDevice *dev)
 {
-  VmIdeDevice *dev = opaque;
-  VmIdeBus *bus = dev->bus;
-
-  dev->busy_io = false;
-  if (status)
-    {
-      ide_failed (dev, status);
-      return;
-    }
-  if (bus->dma->move (bus->dma_opaque, dev->buffer, dev->chunk, true) < dev->chunk)
-    {
-      /* The table was too short: the engine stops, the device would wait for ever. */
-      ide_put_address (dev);
-      ide_dma_finished (dev, false);
-      ide_finish (dev, VM_IDE_ABRT);
-      return;
-    }
-  ide_advance (dev);
-  ide_dma_next (dev);
+  ide_start_pio (dev, 0, ide_pio_block (dev), IDE_PIO_OUT, ide_pio_write_block);
 }
 
 static void
-ide_dma_write_done (void *opaque, int status)
+ide_dma_ended (VmIdeDevice *dev, int status)
 {
-  VmIdeDevice *dev = opaque;
-
-  dev->busy_io = false;
-  if (status)
-    {
-      ide_failed (dev, status);
-      return;
-    }
-  ide_advance (dev);
-  ide_dma_next (dev);
+  ide_put_address (dev);
+  ide_dma_finished (dev, status < 0);
+  ide_finish (dev, ide_error_of (status));
 }
 
 static void
-ide_dma_next (VmIdeDevice *dev)
+ide_read_dma (VmIdeDevice *dev)
 {
-  VmIdeBus *bus = dev->bus;
-  uint32_t len = MIN (dev->sectors * (uint64_t) VM_IDE_SECTOR, VM_IDE_BUFFER);
+  ide_transfer_dma (dev, true, ide_dma_ended);
+}
 
-  if (!dev->sectors)
-    {
-      ide_put_address (dev);
-      ide_dma_finished (dev, false);
-      ide_finish (dev, 0);
-      return;
-    }
-  if (dev->dma_to_memory)
-    ide_request (dev, false, len, ide_dma_read_done);
-  else if (bus->dma->move (bus->dma_opaque, dev->buffer, len, false) < len)
-    {
-      ide_put_address (dev);
-      ide_dma_finished (dev, false);
-      ide_finish (dev, VM_IDE_ABRT);
-    }
+static void
+ide_write_dma (VmIdeDevice *dev)
+{
+  ide_transfer_dma (dev, false, ide_dma_ended);
+}
+
+/* --- verify: the medium is read, the data goes nowhere --------------------------------------------------- */
+
+static void
+ide_verify_done (void *opaque, int status)
+{
+  VmIdeDevice *dev = opaque;
+
+  if (!ide_request_done (dev, status))
+    return;
+  if (dev->sectors)
+    ide_request (dev, false, MIN (dev->sectors * (uint64_t) VM_IDE_SECTOR, VM_IDE_BUFFER), ide_verify_done);
   else
-    ide_request (dev, true, len, ide_dma_write_done);
+    ide_finish (dev, 0);
+}
+
+static void
+ide_verify (VmIdeDevice *dev)
+{
+  ide_request (dev, false, MIN (dev->sectors * (uint64_t) VM_IDE_SECTOR, VM_IDE_BUFFER), ide_verify_done);
 }
 
 static void
@@ -365,12 +547,17 @@ ide_plain_done (void *opaque, int status)
   ide_finish (dev, status ? VM_IDE_ABRT : 0);
 }
 
-static void
+void
 ide_flush (VmIdeDevice *dev)
 {
+  if (dev->is_cd || !ide_block (dev))
+    {
+      ide_finish (dev, 0);
+      return;
+    }
   dev->busy_io = true;
   dev->status = VM_IDE_BSY | VM_IDE_DRDY;
-  vm_block_flush (dev->drive->block, ide_plain_done, dev);
+  vm_block_flush (ide_block (dev), ide_plain_done, dev);
 }
 
 /* --- TRIM: 512-byte blocks of (LBA 48 bits, count 16 bits) --------------------------------------------- */
@@ -392,9 +579,9 @@ ide_trim_done (void *opaque, int status)
 static void
 ide_trim_next (VmIdeDevice *dev)
 {
-  uint64_t total = vm_block_size (dev->drive->block) / VM_IDE_SECTOR;
+  uint64_t total = ide_total_sectors (dev);
 
-  for (; dev->data_at + 8 <= dev->data_end; )
+  while (dev->data_at + 8 <= dev->data_end)
     {
       uint64_t entry = vm_load_le64 (dev->buffer + dev->data_at);
       uint64_t lba = entry & VM_MASK (47, 0), n = entry >> 48;
@@ -404,44 +591,49 @@ ide_trim_next (VmIdeDevice *dev)
         continue;
       if (lba >= total || n > total - lba)
         {
-          ide_abort (dev);
+          ide_finish (dev, VM_IDE_IDNF);
           return;
         }
       dev->busy_io = true;
-      vm_block_discard (dev->drive->block, lba * VM_IDE_SECTOR, n * VM_IDE_SECTOR, ide_trim_done, dev);
+      vm_block_discard (ide_block (dev), lba * VM_IDE_SECTOR, n * VM_IDE_SECTOR, ide_trim_done, dev);
       return;
     }
   ide_finish (dev, 0);
 }
 
 static void
-ide_trim_dma (VmIdeDevice *dev)
+ide_trim_step (VmIdeDevice *dev)
 {
-  VmIdeBus *bus = dev->bus;
-  uint32_t len = MIN (dev->regs.count, TRIM_RANGES) * VM_IDE_SECTOR;
+  uint32_t len = (dev->previous.count << 8 | dev->regs.count) * VM_IDE_SECTOR;
 
-  len = bus->dma->move (bus->dma_opaque, dev->buffer, len, false);
+  len = ide_dma_buffer (dev, len);
   ide_dma_finished (dev, false);
+  dev->status = VM_IDE_BSY | VM_IDE_DRDY | VM_IDE_DSC;
   dev->data_at = 0;
   dev->data_end = len;
   ide_trim_next (dev);
 }
 
-/* --- commands ------------------------------------------------------------------------------------------- */
-
 static void
+ide_data_set_management (VmIdeDevice *dev)
+{
+  unsigned blocks = dev->previous.count << 8 | dev->regs.count;
+
+  if (!(dev->regs.feature & 1) || !dev->conf.discard_granularity || blocks == 0 || blocks > TRIM_BLOCKS)
+    ide_abort (dev);
+  else
+    ide_start_dma (dev, false, ide_trim_step);
+}
+
+/* --- other commands ------------------------------------------------------------------------------------- */
+
+void
 ide_set_signature (VmIdeDevice *dev)
 {
   dev->regs.count = dev->regs.lba_low = 1;
   dev->regs.lba_mid = dev->is_cd ? 0x14 : 0;
   dev->regs.lba_high = dev->is_cd ? 0xeb : 0;
-  dev->regs.device &= DEVICE_UNIT;
-}
-
-static void
-ide_identify_done (VmIdeDevice *dev)
-{
-  dev->status = VM_IDE_DRDY | VM_IDE_DSC;
+  dev->regs.device &= IDE_DEVICE_UNIT;
 }
 
 static void
@@ -450,454 +642,161 @@ ide_identify (VmIdeDevice *dev)
   (dev->is_cd ? atapi_fill_identify : ide_fill_identify) (dev);
   for (unsigned i = 0; i < 256; i++)
     vm_store_le16 (dev->buffer + 2 * i, dev->identify[i]);
-  ide_start_pio (dev, VM_IDE_SECTOR, ide_identify_done);
-  ide_raise_irq (dev);
+  ide_reply_pio (dev, VM_IDE_SECTOR);
 }
 
 static void
-ide_set_features (VmIdeDevice *dev)
+ide_set_multiple (VmIdeDevice *dev)
 {
-  switch (dev->regs.feature)
-    {
-    case 0x02:
-      dev->write_cache_on = true;
-      ide_finish (dev, 0);
-      break;
-    case 0x82:
-      dev->write_cache_on = false;
-      ide_flush (dev);
-      break;
-    case 0x03:
-      dev->xfer_mode = dev->regs.count;
-      ide_finish (dev, 0);
-      break;
-    case 0x05: /* advanced power management, acoustic, read look-ahead, reverting: accepted by real disks */
-    case 0x42:
-    case 0x55:
-    case 0x66:
-    case 0x67:
-    case 0x85:
-    case 0xaa:
-    case 0xc2:
-    case 0xcc:
-      ide_finish (dev, 0);
-      break;
-    default:
-      ide_abort (dev);
-      break;
-    }
-}
+  uint8_t n = dev->regs.count;
 
-/* SMART: a disk that is always well. */
-static void
-ide_smart (VmIdeDevice *dev)
-{
-  if (dev->regs.lba_high != 0xc2 || dev->regs.lba_mid != 0x4f)
+  if (n > IDE_MAX_MULTIPLE || (n && !vm_is_pow2 (n)))
     {
       ide_abort (dev);
       return;
     }
-  switch (dev->regs.feature)
-    {
-    case 0xd8: /* enable */
-    case 0xd9: /* disable */
-    case 0xd2: /* attribute autosave */
-    case 0xda: /* status: the signature unchanged says healthy */
-      ide_finish (dev, 0);
-      break;
-    default:
-      ide_abort (dev);
-      break;
-    }
-}
-
-static void
-ide_read_native_max (VmIdeDevice *dev)
-{
-  uint64_t last = vm_block_size (dev->drive->block) / VM_IDE_SECTOR;
-  uint8_t command = dev->command;
-
-  last = last ? last - 1 : 0;
-  dev->lba = command == CMD_READ_NATIVE_MAX ? MIN (last, 0x0fffffff) : last;
-  if (command == CMD_READ_NATIVE_MAX_EXT)
-    dev->command = CMD_READ_EXT; /* 48-bit form of the task file */
-  ide_put_address (dev);
-  dev->command = command;
+  dev->multiple = n;
   ide_finish (dev, 0);
 }
 
 static void
-ide_transfer_command (VmIdeDevice *dev)
+ide_init_params (VmIdeDevice *dev)
 {
-  bool multiple = dev->command == CMD_READ_MULTIPLE || dev->command == CMD_READ_MULTIPLE_EXT
-                  || dev->command == CMD_WRITE_MULTIPLE || dev->command == CMD_WRITE_MULTIPLE_EXT;
-
-  if (multiple && !dev->multiple)
+  if (!dev->regs.count)
     {
       ide_abort (dev);
       return;
     }
-  if (!ide_take_range (dev))
-    {
-      ide_finish (dev, VM_IDE_IDNF);
-      return;
-    }
-  switch (dev->command)
-    {
-    case CMD_READ:
-    case CMD_READ_NORETRY:
-    case CMD_READ_EXT:
-    case CMD_READ_MULTIPLE:
-    case CMD_READ_MULTIPLE_EXT:
-      ide_pio_read_next (dev);
-      break;
-    case CMD_READ_DMA:
-    case CMD_READ_DMA_NORETRY:
-    case CMD_READ_DMA_EXT:
-      ide_start_dma (dev, true, ide_dma_next);
-      break;
-    case CMD_WRITE_DMA:
-    case CMD_WRITE_DMA_NORETRY:
-    case CMD_WRITE_DMA_EXT:
-      ide_start_dma (dev, false, ide_dma_next);
-      break;
-    case CMD_VERIFY:
-    case CMD_VERIFY_NORETRY:
-    case CMD_VERIFY_EXT:
-    case CMD_SEEK:
-      ide_finish (dev, 0);
-      break;
-    default: /* PIO writes: the first block is wanted without an interrupt */
-      ide_start_pio (dev, MIN (dev->sectors, ide_sectors_per_irq (dev)) * VM_IDE_SECTOR, ide_pio_write_block);
-      break;
-    }
+  dev->lheads = (dev->regs.device & 15) + 1;
+  dev->lsecs = dev->regs.count;
+  dev->lcyls = (uint32_t) CLAMP (ide_total_sectors (dev) / (dev->lheads * dev->lsecs), 1, 65535);
+  ide_finish (dev, 0);
 }
 
 static void
-ide_disk_command (VmIdeDevice *dev)
+ide_packet (VmIdeDevice *dev)
 {
-  switch (dev->command)
-    {
-    case CMD_READ:
-    case CMD_READ_NORETRY:
-    case CMD_READ_EXT:
-    case CMD_READ_DMA:
-    case CMD_READ_DMA_NORETRY:
-    case CMD_READ_DMA_EXT:
-    case CMD_READ_MULTIPLE:
-    case CMD_READ_MULTIPLE_EXT:
-    case CMD_WRITE:
-    case CMD_WRITE_NORETRY:
-    case CMD_WRITE_EXT:
-    case CMD_WRITE_DMA:
-    case CMD_WRITE_DMA_NORETRY:
-    case CMD_WRITE_DMA_EXT:
-    case CMD_WRITE_MULTIPLE:
-    case CMD_WRITE_MULTIPLE_EXT:
-    case CMD_VERIFY:
-    case CMD_VERIFY_NORETRY:
-    case CMD_VERIFY_EXT:
-    case CMD_SEEK:
-      ide_transfer_command (dev);
-      break;
-    case CMD_IDENTIFY:
-      ide_identify (dev);
-      break;
-    case CMD_SET_MULTIPLE:
-      if (dev->regs.count > MAX_MULTIPLE || (dev->regs.count && !vm_is_pow2 (dev->regs.count)))
-        ide_abort (dev);
-      else
-        {
-          dev->multiple = dev->regs.count;
-          ide_finish (dev, 0);
-        }
-      break;
-    case CMD_INIT_PARAMS:
-      if (!dev->regs.count)
-        ide_abort (dev);
-      else
-        {
-          dev->lheads = (dev->regs.device & 15) + 1;
-          dev->lsecs = dev->regs.count;
-          ide_finish (dev, 0);
-        }
-      break;
-    case CMD_DATA_SET_MANAGEMENT:
-      if (dev->regs.feature & 1)
-        ide_start_dma (dev, false, ide_trim_dma);
-      else
-        ide_abort (dev);
-      break;
-    case CMD_READ_NATIVE_MAX:
-    case CMD_READ_NATIVE_MAX_EXT:
-      ide_read_native_max (dev);
-      break;
-    case CMD_SMART:
-      ide_smart (dev);
-      break;
-    case CMD_SECURITY_FREEZE:
-    case 0x10 ... 0x1f: /* recalibrate */
-      ide_finish (dev, 0);
-      break;
-    default:
-      ide_abort (dev);
-      break;
-    }
+  dev->byte_limit = dev->regs.lba_high << 8 | dev->regs.lba_mid;
+  dev->regs.count = 1; /* command, not data */
+  ide_start_pio (dev, 0, sizeof dev->packet, IDE_PIO_OUT, atapi_packet);
 }
 
 static void
+ide_soft_reset (VmIdeDevice *dev)
+{
+  ide_set_signature (dev);
+  dev->status = dev->is_cd ? 0 : VM_IDE_DRDY | VM_IDE_DSC;
+  dev->error = 1; /* passed */
+}
+
+static void
+ide_diagnostic (VmIdeDevice *dev)
+{
+  for (unsigned i = 0; i < 2; i++)
+    if (dev->bus->unit[i])
+      ide_soft_reset (dev->bus->unit[i]);
+  ide_raise_irq (dev);
+}
+
+static const IdeCommand commands[256] = {
+  [CMD_DATA_SET_MANAGEMENT] = { ide_data_set_management, DISK },
+  [CMD_DEVICE_RESET] = { ide_soft_reset, CD },
+  [0x10 ... 0x1f] = { ide_succeed, DISK }, /* recalibrate */
+  [CMD_READ... CMD_READ_NORETRY] = { ide_pio_read_next, DISK | RANGE },
+  [CMD_READ_EXT] = { ide_pio_read_next, DISK | RANGE | EXT },
+  [CMD_READ_DMA_EXT] = { ide_read_dma, DISK | RANGE | EXT },
+  [CMD_READ_NATIVE_MAX_EXT] = { ide_read_native_max_ext, DISK },
+  [CMD_READ_MULTIPLE_EXT] = { ide_pio_read_next, DISK | RANGE | EXT | MULTIPLE },
+  [CMD_READ_LOG_EXT] = { ide_read_log, DISK },
+  [CMD_READ_LOG_DMA_EXT] = { ide_read_log, DISK },
+  [CMD_WRITE... CMD_WRITE_NORETRY] = { ide_pio_write, DISK | RANGE },
+  [CMD_WRITE_EXT] = { ide_pio_write, DISK | RANGE | EXT },
+  [CMD_WRITE_DMA_EXT] = { ide_write_dma, DISK | RANGE | EXT },
+  [CMD_SET_MAX_EXT] = { ide_set_max_ext, DISK },
+  [CMD_WRITE_MULTIPLE_EXT] = { ide_pio_write, DISK | RANGE | EXT | MULTIPLE },
+  [CMD_WRITE_DMA_FUA_EXT] = { ide_write_dma, DISK | RANGE | EXT | FUA },
+  [CMD_VERIFY... CMD_VERIFY_NORETRY] = { ide_verify, DISK | RANGE },
+  [CMD_VERIFY_EXT] = { ide_verify, DISK | RANGE | EXT },
+  [CMD_SEEK] = { ide_succeed, DISK | RANGE },
+  [CMD_DIAGNOSTIC] = { ide_diagnostic, DISK | CD },
+  [CMD_INIT_PARAMS] = { ide_init_params, DISK },
+  [CMD_PACKET] = { ide_packet, CD },
+  [CMD_IDENTIFY_PACKET] = { ide_identify, CD },
+  [CMD_SMART] = { ide_smart, DISK },
+  [CMD_READ_MULTIPLE] = { ide_pio_read_next, DISK | RANGE | MULTIPLE },
+  [CMD_WRITE_MULTIPLE] = { ide_pio_write, DISK | RANGE | MULTIPLE },
+  [CMD_SET_MULTIPLE] = { ide_set_multiple, DISK },
+  [CMD_READ_DMA... CMD_READ_DMA_NORETRY] = { ide_read_dma, DISK | RANGE },
+  [CMD_WRITE_DMA... CMD_WRITE_DMA_NORETRY] = { ide_write_dma, DISK | RANGE },
+  [CMD_WRITE_MULTIPLE_FUA_EXT] = { ide_pio_write, DISK | RANGE | EXT | MULTIPLE | FUA },
+  [CMD_STANDBY_NOW... CMD_IDLE] = { ide_power_command, DISK | CD },
+  [CMD_CHECK_POWER] = { ide_check_power, DISK | CD },
+  [CMD_SLEEP] = { ide_power_command, DISK | CD },
+  [CMD_FLUSH] = { ide_flush, DISK | CD },
+  [CMD_FLUSH_EXT] = { ide_flush, DISK | CD },
+  [CMD_IDENTIFY] = { ide_identify, DISK },
+  [CMD_SET_FEATURES] = { ide_set_features, DISK | CD },
+  [CMD_SECURITY_FREEZE] = { ide_succeed, DISK }, /* there is nothing to freeze, and firmware always asks */
+  [CMD_READ_NATIVE_MAX] = { ide_read_native_max, DISK },
+  [CMD_SET_MAX] = { ide_set_max, DISK },
+};
+
+void
 ide_run_command (VmIdeDevice *dev, uint8_t command)
 {
+  const IdeCommand *c = &commands[command];
+
   /* A busy device takes none but a reset. */
   if ((dev->status & VM_IDE_BSY) || dev->busy_io)
     return;
   vm_trace (IDE_EXEC_CMD, "%s cmd 0x%02x", vm_device_path (&dev->parent), command);
+  dev->last_command = dev->command;
   dev->command = command;
   dev->error = 0;
   dev->dma_wanted = false;
-  switch (command)
+  dev->transferred = 0;
+  dev->data_done = NULL;
+  if (!c->run || !(c->flags & (dev->is_cd ? CD : DISK)))
     {
-    case CMD_PACKET:
-      if (!dev->is_cd)
-        {
-          ide_abort (dev);
-          break;
-        }
-      dev->byte_limit = dev->regs.lba_high << 8 | dev->regs.lba_mid;
-      dev->regs.count = 1; /* command, not data */
-      ide_start_pio (dev, sizeof dev->packet, atapi_packet);
-      break;
-    case CMD_IDENTIFY_PACKET:
-      if (dev->is_cd)
-        ide_identify (dev);
-      else
-        ide_abort (dev);
-      break;
-    case CMD_DEVICE_RESET:
-      if (!dev->is_cd)
-        {
-          ide_abort (dev);
-          break;
-        }
-      ide_set_signature (dev);
-      dev->status = 0;
-      dev->error = 1;
-      break;
-    case CMD_DIAGNOSTIC:
-      for (unsigned i = 0; i < 2; i++)
-        if (dev->bus->unit[i])
-          {
-            VmIdeDevice *unit = dev->bus->unit[i];
-
-            ide_set_signature (unit);
-            unit->status = unit->is_cd ? 0 : VM_IDE_DRDY | VM_IDE_DSC;
-            unit->error = 1; /* passed */
-          }
-      ide_raise_irq (dev);
-      break;
-    case CMD_SET_FEATURES:
-      if (dev->is_cd && dev->regs.feature != 0x03)
-        ide_abort (dev);
-      else
-        ide_set_features (dev);
-      break;
-    case CMD_FLUSH:
-    case CMD_FLUSH_EXT:
-      if (dev->is_cd || !dev->drive->block)
-        ide_finish (dev, 0);
-      else
-        ide_flush (dev);
-      break;
-    case CMD_CHECK_POWER:
-      dev->regs.count = 0xff; /* active or idle */
-      ide_finish (dev, 0);
-      break;
-    case CMD_STANDBY_NOW:
-    case CMD_IDLE_NOW:
-    case CMD_STANDBY:
-    case CMD_IDLE:
-    case CMD_SLEEP:
-      ide_finish (dev, 0);
-      break;
-    default:
-      if (!dev->is_cd && dev->drive->block)
-        ide_disk_command (dev);
-      else
-        {
-          /* IDENTIFY and READ on a packet device answer with its signature. */
-          if (dev->is_cd && (command == CMD_IDENTIFY || command == CMD_READ))
-            ide_set_signature (dev);
-          ide_abort (dev);
-        }
-      break;
+      /* IDENTIFY and READ on a packet device answer with its signature. */
+      if (dev->is_cd && (command == CMD_IDENTIFY || command == CMD_READ))
+        ide_set_signature (dev);
+      ide_abort (dev);
+      return;
     }
-}
-
-/* --- registers -------------------------------------------------------------------------------------------- */
-
-static void
-ide_data_step (VmIdeDevice *dev)
-{
-  if (dev->data_at < dev->data_end)
-    return;
-  dev->status &= ~VM_IDE_DRQ;
-  if (dev->data_done)
-    dev->data_done (dev);
-}
-
-static uint64_t
-ide_read_data (VmIdeDevice *dev, unsigned size)
-{
-  uint64_t value;
-
-  if (!(dev->status & VM_IDE_DRQ) || dev->dma_wanted || dev->data_at + size > dev->buffer_size)
-    return 0;
-  value = vm_load_le (dev->buffer + dev->data_at, size);
-  dev->data_at += size;
-  ide_data_step (dev);
-  return value;
-}
-
-static void
-ide_write_data (VmIdeDevice *dev, uint64_t value, unsigned size)
-{
-  if (!(dev->status & VM_IDE_DRQ) || dev->dma_wanted || dev->data_at + size > dev->buffer_size)
-    return;
-  vm_store_le (dev->buffer + dev->data_at, value, size);
-  dev->data_at += size;
-  ide_data_step (dev);
-}
-
-static uint64_t
-ide_command_read (void *opaque, uint64_t offset, unsigned size)
-{
-  VmIdeBus *bus = opaque;
-  VmIdeDevice *dev = ide_selected (bus);
-
-  if (!bus->unit[0] && !bus->unit[1])
-    return offset == 7 ? 0 : 0xff; /* nothing pulls the bus */
-  if (!dev)
-    return 0;
-
-  const VmIdeRegs *r = bus->control & CONTROL_HOB ? &dev->previous : &dev->regs;
-
-  switch (offset)
+  if ((c->flags & MULTIPLE) && !dev->multiple)
     {
-    case 0:
-      return ide_read_data (dev, size);
-    case 1:
-      return bus->control & CONTROL_HOB ? dev->previous.feature : dev->error;
-    case 2:
-      return r->count;
-    case 3:
-      return r->lba_low;
-    case 4:
-      return r->lba_mid;
-    case 5:
-      return r->lba_high;
-    case 6:
-      return dev->regs.device | 0xa0;
-    default:
-      vm_trace (IDE_STATUS_READ, "%s status 0x%02x", vm_device_path (&dev->parent), dev->status);
-      vm_irq_lower (&bus->irq);
-      return dev->status;
+      ide_abort (dev);
+      return;
     }
-}
-
-/* Writes reach both devices; only the selected one runs a command. */
-static void
-ide_write_register (VmIdeBus *bus, unsigned offset, uint8_t value)
-{
-  bus->control &= ~CONTROL_HOB;
-  for (unsigned i = 0; i < 2; i++)
+  if (c->flags & RANGE)
     {
-      VmIdeDevice *dev = bus->unit[i];
-
-      if (!dev)
-        continue;
-      switch (offset)
+      ide_touch (dev);
+      if (!ide_take_range (dev))
         {
-        case 1:
-          dev->previous.feature = dev->regs.feature;
-          dev->regs.feature = value;
-          break;
-        case 2:
-          dev->previous.count = dev->regs.count;
-          dev->regs.count = value;
-          break;
-        case 3:
-          dev->previous.lba_low = dev->regs.lba_low;
-          dev->regs.lba_low = value;
-          break;
-        case 4:
-          dev->previous.lba_mid = dev->regs.lba_mid;
-          dev->regs.lba_mid = value;
-          break;
-        case 5:
-          dev->previous.lba_high = dev->regs.lba_high;
-          dev->regs.lba_high = value;
-          break;
-        case 6:
-          dev->regs.device = value;
-          break;
+          ide_finish (dev, VM_IDE_IDNF);
+          return;
         }
     }
-  if (offset == 6)
-    bus->selected = value & DEVICE_UNIT ? 1 : 0;
+  c->run (dev);
 }
 
-static void
-ide_command_write (void *opaque, uint64_t offset, uint64_t value, unsigned size)
-{
-  VmIdeBus *bus = opaque;
-  VmIdeDevice *dev = ide_selected (bus);
+/* --- reset --------------------------------------------------------------------------------------------------- */
 
-  if (offset == 0)
-    {
-      if (dev)
-        ide_write_data (dev, value, size);
-    }
-  else if (offset < 7)
-    ide_write_register (bus, offset, value);
-  else if (dev)
-    {
-      vm_irq_lower (&bus->irq);
-      ide_run_command (dev, value);
-    }
-}
-
-/* The data register takes words and double words, the others bytes. */
-const VmRegionOps vm_ide_command_ops = {
-  .read = ide_command_read,
-  .write = ide_command_write,
-  .valid = { .min = 1, .max = 4, .unaligned = true },
-  .impl = { .min = 1, .max = 4, .unaligned = true },
-};
-
-static uint64_t
-ide_control_read (void *opaque, uint64_t offset, unsigned size)
-{
-  VmIdeBus *bus = opaque;
-  VmIdeDevice *dev = ide_selected (bus);
-
-  return dev ? dev->status : 0; /* alternate status leaves the interrupt alone */
-}
-
-static void
+void
 ide_device_reset (VmIdeDevice *dev)
 {
-  if (dev->drive->block)
-    vm_block_drain (dev->drive->block); /* nothing completes into a device that was reset */
+  if (ide_block (dev))
+    vm_block_drain (ide_block (dev)); /* nothing completes into a device that was reset */
   memset (&dev->regs, 0, sizeof dev->regs);
   memset (&dev->previous, 0, sizeof dev->previous);
   dev->data_at = dev->data_end = dev->sectors = 0;
   dev->data_done = NULL;
   dev->dma_wanted = dev->busy_io = false;
-  dev->command = 0;
-  dev->multiple = dev->is_cd ? 0 : MAX_MULTIPLE;
-  dev->status = dev->is_cd ? 0 : VM_IDE_DRDY | VM_IDE_DSC;
-  dev->error = 1;
-  ide_set_signature (dev);
+  dev->command = dev->last_command = 0;
+  dev->multiple = dev->is_cd ? 0 : IDE_MAX_MULTIPLE;
+  dev->standing_by = false;
+  ide_soft_reset (dev);
   if (dev->is_cd)
     atapi_reset (dev);
 }
@@ -913,38 +812,3 @@ vm_ide_bus_reset (VmIdeBus *bus)
   bus->control = 0;
   vm_irq_lower (&bus->irq);
 }
-
-static void
-ide_control_write (void *opaque, uint64_t offset, uint64_t value, unsigned size)
-{
-  VmIdeBus *bus = opaque;
-  uint8_t old = bus->control;
-
-  bus->control = value;
-  if (!(old & CONTROL_SRST) && (value & CONTROL_SRST))
-    {
-      for (unsigned i = 0; i < 2; i++)
-        if (bus->unit[i])
-          {
-            ide_device_reset (bus->unit[i]);
-            bus->unit[i]->status = VM_IDE_BSY;
-          }
-      bus->selected = 0;
-    }
-  else if ((old & CONTROL_SRST) && !(value & CONTROL_SRST))
-    for (unsigned i = 0; i < 2; i++)
-      if (bus->unit[i])
-        bus->unit[i]->status = bus->unit[i]->is_cd ? 0 : VM_IDE_DRDY | VM_IDE_DSC;
-}
-
-const VmRegionOps vm_ide_control_ops = {
-  .read = ide_control_read,
-  .write = ide_control_write,
-  .impl = { .min = 1, .max = 1 },
-};
-
-const VmField vm_ide_bus_state[] = {
-  VM_FIELD (VmIdeBus, selected),
-  VM_FIELD (VmIdeBus, control),
-  { 0 },
-};

@@ -22,7 +22,7 @@ isa_ide_realize (VmDevice *dev, GError **error)
   IsaIde *self = (IsaIde *) dev;
   VmIdeBus *bus = &self->bus;
 
-  vm_ide_bus_init (bus, dev, NULL);
+  vm_ide_bus_init (bus, dev, NULL, 0, 2);
   bus->irq = vm_isa_irq (dev, self->irq);
   vm_region_init_io (&bus->command_ports, dev->env->memory, &vm_ide_command_ops, bus, "ide", 8);
   vm_region_init_io (&bus->control_port, dev->env->memory, &vm_ide_control_ops, bus, "ide", 1);

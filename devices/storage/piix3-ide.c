@@ -45,28 +45,23 @@ channel_next_descriptor (Channel *c)
   return true;
 }
 
-static uint32_t
-channel_move (void *opaque, void *buf, uint32_t len, bool to_memory)
+/* A table lies within 64 KiB: one that goes on for longer has no end. */
+static void
+channel_table (void *opaque, VmDmaSg *sg, uint64_t len)
 {
   Channel *c = opaque;
-  uint32_t done = 0;
 
-  while (done < len)
+  for (unsigned i = 0; i < 8192 && len; i++)
     {
-      if (!c->left && !channel_next_descriptor (c))
-        break;
+      uint32_t n = MIN (len, c->left);
 
-      uint32_t n = MIN (len - done, c->left);
-      VmMemResult result = to_memory ? vm_pci_dma_write (&c->owner->parent, c->address, (uint8_t *) buf + done, n)
-                                     : vm_pci_dma_read (&c->owner->parent, c->address, (uint8_t *) buf + done, n);
-
-      if (result != VM_MEM_OK)
-        c->bm_status |= BM_ERROR;
+      vm_dma_sg_add (sg, c->address, n);
       c->address += n;
       c->left -= n;
-      done += n;
+      len -= n;
+      if (len && !channel_next_descriptor (c))
+        break;
     }
-  return done;
 }
 
 static bool
@@ -93,9 +88,9 @@ channel_interrupt (void *opaque)
   ((Channel *) opaque)->bm_status |= BM_INTERRUPT;
 }
 
-static const VmIdeDmaOps channel_dma_ops = {
-  .move = channel_move,
+static const VmIdeTransport channel_transport = {
   .running = channel_running,
+  .table = channel_table,
   .finished = channel_finished,
   .interrupt = channel_interrupt,
 };
@@ -226,10 +221,12 @@ piix3_ide_realize (VmDevice *dev, GError **error)
       VmIdeBus *bus = &c->bus;
 
       c->owner = ide;
-      vm_ide_bus_init (bus, dev, names[i]);
+      vm_ide_bus_init (bus, dev, names[i], i, 2);
       bus->irq = ide->irq[i];
-      bus->dma = &channel_dma_ops;
-      bus->dma_opaque = c;
+      bus->transport = &channel_transport;
+      bus->transport_opaque = c;
+      bus->sg.as = &ide->parent.dma_as;
+      bus->sg.attrs = vm_pci_attrs (&ide->parent);
       vm_region_init_io (&bus->command_ports, env->memory, &vm_ide_command_ops, bus, "ide", 8);
       vm_region_init_io (&bus->control_port, env->memory, &vm_ide_control_ops, bus, "ide", 1);
       vm_region_add (env->system_io, command_port[i], &bus->command_ports);

@@ -135,7 +135,7 @@ set_up_ide (Bench *b)
       VmIdeDevice *disk = (VmIdeDevice *) vm_device_new (i ? &vm_ide_cd_type : &vm_ide_hd_type);
 
       b->drives[i] = make_drive (b, i ? "cd" : "disk", (i ? 3 : 5) * VM_MIB + 2048, i == 1);
-      disk->drive = b->drives[i];
+      disk->conf.drive = b->drives[i];
       disk->unit_number = (uint32_t) i;
       rig_add (&b->isa.rig, disk, g_ptr_array_index (dev->buses, 0));
     }
