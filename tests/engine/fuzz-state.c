@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Fuzz target: loading a stream. Built plain it reads the files named as arguments, or makes
- * streams of its own by damaging a good one when there are none; clang's -fsanitize=fuzzer with
- * -DVM_LIBFUZZER drives it. */
+/* Loading streams, among them damaged good ones. */
 #include "tests/engine/state-machine.h"
+#include "tests/fuzz/fuzz.h"
 
-int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
-
-int
-LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
+void
+fuzz_one (const uint8_t *data, size_t size)
 {
   SmallMachine machine;
 
@@ -21,44 +18,17 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   if (ok && !small_machine_load (&machine, after->data, after->len, NULL))
     g_error ("what was loaded cannot be loaded again");
   small_machine_clear (&machine);
-  return 0;
 }
 
-#ifndef VM_LIBFUZZER
-static void
-run_damaged (unsigned rounds)
+void
+fuzz_make (GRand *rand, GByteArray *input)
 {
   SmallMachine machine;
-  g_autoptr (GRand) rand = g_rand_new_with_seed (20);
 
   small_machine_init (&machine, &gadget_type);
   g_autoptr (GByteArray) good = small_machine_save (&machine);
   small_machine_clear (&machine);
-  for (unsigned i = 0; i < rounds; i++)
-    {
-      g_autofree uint8_t *copy = g_memdup2 (good->data, good->len);
-      size_t size = g_rand_int_range (rand, 0, 4) ? good->len : g_rand_int_range (rand, 1, good->len);
-
-      for (int n = g_rand_int_range (rand, 1, 6); n > 0; n--)
-        copy[g_rand_int_range (rand, 0, good->len)] = g_rand_int_range (rand, 0, 256);
-      LLVMFuzzerTestOneInput (copy, size);
-    }
+  for (int n = g_rand_int_range (rand, 1, 6); n > 0; n--)
+    good->data[g_rand_int_range (rand, 0, good->len)] = (uint8_t) g_rand_int (rand);
+  g_byte_array_append (input, good->data, g_rand_int_range (rand, 0, 4) ? good->len : 1 + g_rand_int (rand) % good->len);
 }
-
-int
-main (int argc, char **argv)
-{
-  for (int i = 1; i < argc; i++)
-    {
-      g_autofree char *data = NULL;
-      gsize size;
-
-      if (!g_file_get_contents (argv[i], &data, &size, NULL))
-        return 1;
-      LLVMFuzzerTestOneInput ((const uint8_t *) data, size);
-    }
-  if (argc == 1)
-    run_damaged (3000);
-  return 0;
-}
-#endif

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Bytes of strangers: FUZZ_BYTES says who reads them. The same bytes in one piece and in many must mean the same. With
- * -Dfuzzing=true libFuzzer drives it; else it drives itself: "PROGRAM [ROUNDS [SEED]]". */
+/* Bytes of strangers: FUZZ_BYTES says who reads them. The same bytes in one piece and in many must mean the same. */
 #include "engine/char/baum.h"
 #include "engine/char/char-wire.h"
 #include "engine/crypto/secret.h"
-
-#include <stdlib.h>
+#include "tests/fuzz/fuzz.h"
 
 typedef struct Target
 {
@@ -117,25 +115,13 @@ static const Target targets[] = {
   { "websocket", run_websocket }, { "secret", run_secret },
 };
 
-static void
-run_one (const uint8_t *data, size_t size)
+void
+fuzz_one (const uint8_t *data, size_t size)
 {
   for (unsigned i = 0; i < G_N_ELEMENTS (targets); i++)
     if (!strcmp (targets[i].name, FUZZ_BYTES))
       targets[i].run (data, size);
 }
-
-#ifdef VM_LIBFUZZER
-
-int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
-int
-LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
-{
-  run_one (data, size);
-  return 0;
-}
-
-#else
 
 /* Half of the bytes are such as mean something to somebody. */
 static uint8_t
@@ -148,23 +134,10 @@ likely_byte (GRand *rand)
                                : favourites[g_rand_int_range (rand, 0, G_N_ELEMENTS (favourites))];
 }
 
-int
-main (int argc, char **argv)
+void
+fuzz_make (GRand *rand, GByteArray *input)
 {
-  unsigned rounds = argc > 1 ? (unsigned) atoi (argv[1]) : 1000;
-  uint32_t seed = argc > 2 ? (uint32_t) atoi (argv[2]) : 1;
-
-  for (unsigned i = 0; i < rounds; i++)
-    {
-      g_autoptr (GRand) rand = g_rand_new_with_seed (seed + i);
-      uint8_t data[2048];
-      size_t size = g_rand_int_range (rand, 0, sizeof data);
-
-      for (size_t at = 0; at < size; at++)
-        data[at] = likely_byte (rand);
-      run_one (data, size);
-    }
-  return 0;
+  g_byte_array_set_size (input, (guint) g_rand_int_range (rand, 0, 2048));
+  for (guint i = 0; i < input->len; i++)
+    input->data[i] = likely_byte (rand);
 }
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* One ISA device on the bench under random accesses: FUZZ_DEVICE says which. With -Dfuzzing=true libFuzzer drives it;
- * else it drives itself: "PROGRAM [ROUNDS [SEED]]". */
+/* One ISA device on the bench under random accesses: FUZZ_DEVICE says which. */
 #include "block/block.h"
 #include "devices/firmware/fw-cfg.h"
 #include "devices/input/i8042.h"
@@ -10,9 +9,9 @@
 #include "engine/display/display.h"
 #include "engine/input/input.h"
 #include "tests/devices/isa-rig.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <glib/gstdio.h>
-#include <stdlib.h>
 
 #define RAM_SIZE (2 * VM_MIB)
 
@@ -255,8 +254,8 @@ step (Bench *b, const Target *target, Input *in)
     }
 }
 
-static void
-run_one (const uint8_t *data, size_t size)
+void
+fuzz_one (const uint8_t *data, size_t size)
 {
   const Target *target = find_target ();
   Input in = { data, size };
@@ -277,35 +276,3 @@ run_one (const uint8_t *data, size_t size)
   vm_display_free (b->display);
   rig_clear (&b->isa.rig);
 }
-
-#ifdef VM_LIBFUZZER
-
-int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
-int
-LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
-{
-  run_one (data, size);
-  return 0;
-}
-
-#else
-
-int
-main (int argc, char **argv)
-{
-  unsigned rounds = argc > 1 ? (unsigned) atoi (argv[1]) : 100;
-  uint32_t seed = argc > 2 ? (uint32_t) atoi (argv[2]) : 1;
-
-  for (unsigned i = 0; i < rounds; i++)
-    {
-      g_autoptr (GRand) rand = g_rand_new_with_seed (seed + i);
-      uint8_t data[4096];
-
-      for (size_t at = 0; at < sizeof data; at++)
-        data[at] = (uint8_t) g_rand_int (rand);
-      run_one (data, sizeof data);
-    }
-  return 0;
-}
-
-#endif

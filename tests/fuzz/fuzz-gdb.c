@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The gdb server of a machine with two processors under packets of a hostile peer. With -Dfuzzing=true libFuzzer
- * drives it: packets end with byte 255 and get their frame here, other input than that is raw; else it drives itself:
- * "PROGRAM [ROUNDS [SEED]]". No monitor: its commands write files. */
+/* The gdb server of a machine with two processors under packets of a hostile peer. Packets end with
+ * byte 255 and get their frame here, other input than that is raw. No monitor: its commands write files. */
 #include "devices/board/board.h"
 #include "engine/char/char.h"
 #include "engine/debug/gdb-packet.h"
@@ -9,8 +8,7 @@
 #include "engine/options/options.h"
 #include "engine/tcg/exec.h"
 #include "engine/x86/gdb.h"
-
-#include <stdlib.h>
+#include "tests/fuzz/fuzz.h"
 
 extern const VmType *const vm_all_types[]; /* generated */
 extern const size_t vm_n_all_types;
@@ -98,9 +96,14 @@ send_packet (Rig *rig, const char *data, size_t len)
   send_bytes (rig, packet->str, packet->len);
 }
 
-static void
-run_input (Rig *rig, const uint8_t *data, size_t len)
+void
+fuzz_one (const uint8_t *data, size_t len)
 {
+  static Rig the_rig;
+  Rig *rig = &the_rig;
+
+  if (!rig->machine)
+    *rig = build ();
   bool taken = vm_lock_enter (rig->machine->lock);
 
   while (len)
@@ -124,20 +127,6 @@ run_input (Rig *rig, const uint8_t *data, size_t len)
   vm_lock_leave (rig->machine->lock, taken);
 }
 
-#ifdef VM_LIBFUZZER
-int LLVMFuzzerTestOneInput (const uint8_t *data, size_t len);
-
-int
-LLVMFuzzerTestOneInput (const uint8_t *data, size_t len)
-{
-  static Rig rig;
-
-  if (!rig.machine)
-    rig = build ();
-  run_input (&rig, data, len);
-  return 0;
-}
-#else
 static const char *const seeds[] = {
   "?",
   "g",
@@ -226,32 +215,20 @@ mutate (GRand *rand, GString *text)
     }
 }
 
-int
-main (int argc, char **argv)
+void
+fuzz_make (GRand *rand, GByteArray *input)
 {
-  unsigned rounds = argc > 1 ? (unsigned) atoi (argv[1]) : 100;
-  unsigned seed = argc > 2 ? (unsigned) atoi (argv[2]) : 1;
-  Rig rig = build ();
+  g_autoptr (GString) packets = g_string_new (NULL);
 
-  for (unsigned round = 0; round < rounds; round++)
+  for (int n = g_rand_int_range (rand, 1, 30); n > 0; n--)
     {
-      GRand *rand = g_rand_new_with_seed (seed + round);
-      g_autoptr (GString) input = g_string_new (NULL);
+      g_autoptr (GString) text = g_string_new (seeds[g_rand_int_range (rand, 0, G_N_ELEMENTS (seeds))]);
 
-      for (int n = g_rand_int_range (rand, 1, 30); n > 0; n--)
-        {
-          g_autoptr (GString) text = g_string_new (seeds[g_rand_int_range (rand, 0, G_N_ELEMENTS (seeds))]);
-
-          if (g_rand_boolean (rand))
-            mutate (rand, text);
-          g_string_append_len (input, text->str, (gssize) text->len);
-          g_string_append_c (input, '\xff');
-        }
-      mutate (rand, input);
-      run_input (&rig, (const uint8_t *) input->str, input->len);
-      g_rand_free (rand);
+      if (g_rand_boolean (rand))
+        mutate (rand, text);
+      g_string_append_len (packets, text->str, (gssize) text->len);
+      g_string_append_c (packets, '\xff');
     }
-  vm_gdb_stop (rig.machine);
-  return 0;
+  mutate (rand, packets);
+  g_byte_array_append (input, (const uint8_t *) packets->str, (guint) packets->len);
 }
-#endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Machine files: reading keeps every byte, and an edit changes its own line only. */
 #include "engine/options/machine-file.h"
-#include "tests/fuzz/fuzz-text.h"
+#include "tests/fuzz/fuzz.h"
 
 const char *const fuzz_words[] = { "-m 4G\n",
                                    "-S\n",
@@ -40,8 +40,9 @@ edit (VmMachineFile *file, const char *before, guint line)
 }
 
 void
-fuzz_one (const char *text, size_t len)
+fuzz_one (const uint8_t *data, size_t len)
 {
+  const char *text = (const char *) data;
   g_autoptr (GError) error = NULL;
   g_autoptr (VmMachineFile) file = vm_machine_file_parse (text, len, &error);
 

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Bytes for a monitor of a machine without parts; FUZZ_MONITOR says which: "qmp" or "hmp". While they are handled no
- * descriptor can be had, so that no command reaches a file or a socket of the host. With -Dfuzzing=true libFuzzer
- * drives it; else it drives itself: "PROGRAM [ROUNDS [SEED]]". */
+ * descriptor can be had, so that no command reaches a file or a socket of the host. */
 #include "devices/board/board.h"
 #include "engine/debug/qtest.h"
 #include "engine/monitor/hmp.h"
 #include "engine/options/options.h"
+#include "tests/fuzz/fuzz.h"
 
-#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -108,8 +107,8 @@ feed (Bench *b, const uint8_t *data, size_t size)
     }
 }
 
-static void
-run_one (const uint8_t *data, size_t size)
+void
+fuzz_one (const uint8_t *data, size_t size)
 {
   static const char hello[] = "{\"execute\": \"qmp_capabilities\", \"arguments\": {\"enable\": [\"oob\"]}}\n";
   Bench bench = { 0 }, *b = &bench;
@@ -127,18 +126,6 @@ run_one (const uint8_t *data, size_t size)
   limit_descriptors (old);
   tear_down (b);
 }
-
-#ifdef VM_LIBFUZZER
-
-int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
-int
-LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
-{
-  run_one (data, size);
-  return 0;
-}
-
-#else
 
 /* A value for a member of TYPE, now and then of another kind. */
 static void
@@ -227,27 +214,17 @@ add_hmp_line (GString *out, GRand *rand)
   g_string_append_c (out, '\n');
 }
 
-int
-main (int argc, char **argv)
+void
+fuzz_make (GRand *rand, GByteArray *input)
 {
-  unsigned rounds = argc > 1 ? (unsigned) atoi (argv[1]) : 100;
-  uint32_t seed = argc > 2 ? (uint32_t) atoi (argv[2]) : 1;
+  g_autoptr (GString) text = g_string_new (NULL);
 
-  for (unsigned i = 0; i < rounds; i++)
-    {
-      g_autoptr (GRand) rand = g_rand_new_with_seed (seed + i);
-      g_autoptr (GString) text = g_string_new (NULL);
-
-      for (int n = 0; n < 30; n++)
-        if (is_qmp ())
-          add_qmp_line (text, rand);
-        else
-          add_hmp_line (text, rand);
-      for (int n = g_rand_int_range (rand, 0, 4); n > 0; n--)
-        text->str[g_rand_int_range (rand, 0, text->len)] = (char) g_rand_int (rand);
-      run_one ((const uint8_t *) text->str, text->len);
-    }
-  return 0;
+  for (int n = 0; n < 30; n++)
+    if (is_qmp ())
+      add_qmp_line (text, rand);
+    else
+      add_hmp_line (text, rand);
+  for (int n = g_rand_int_range (rand, 0, 4); n > 0; n--)
+    text->str[g_rand_int_range (rand, 0, text->len)] = (char) g_rand_int (rand);
+  g_byte_array_append (input, (const uint8_t *) text->str, (guint) text->len);
 }
-
-#endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The option parser: each line of the text is an argument. No file of the host is read. */
 #include "engine/options/options.h"
-#include "tests/fuzz/fuzz-text.h"
+#include "tests/fuzz/fuzz.h"
 
 const char *const fuzz_words[] = { "-machine\n",
                                    "-m\n",
@@ -118,8 +118,9 @@ read_nothing (const char *path, char **text, gsize *len, GError **error)
 }
 
 void
-fuzz_one (const char *text, size_t len)
+fuzz_one (const uint8_t *data, size_t len)
 {
+  const char *text = (const char *) data;
   g_autofree char *copy = g_strndup (text, MIN (len, 4096));
   g_auto (GStrv) args = g_strsplit (copy, "\n", 200);
   g_autoptr (GPtrArray) argv = g_ptr_array_new ();

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The whole PC under random accesses to ports, device memory and PCI configuration space, without processors (the
- * qtest accelerator). FUZZ_PC says which parts are aimed at. With -Dfuzzing=true libFuzzer drives it; else it drives
- * itself: "PROGRAM [ROUNDS [SEED]]". */
+ * qtest accelerator). FUZZ_PC says which parts are aimed at. */
 #include "devices/board/board.h"
 #include "engine/char/char.h"
 #include "engine/debug/qtest.h"
 #include "engine/machine/machine-private.h"
 #include "engine/options/options.h"
-
-#include <stdlib.h>
+#include "tests/fuzz/fuzz.h"
 
 extern const VmType *const vm_all_types[]; /* generated */
 extern const size_t vm_n_all_types;
@@ -228,22 +226,6 @@ step (VmMachine *m, const Target *target, unsigned n_ranges, Input *in)
     }
 }
 
-static void
-run_one (VmMachine *m, const uint8_t *data, size_t size)
-{
-  const Target *target = find_target ();
-  unsigned n_ranges = 0;
-  Input in = { data, size };
-
-  while (target->ranges[n_ranges].size)
-    n_ranges++;
-  set_up (m);
-  while (in.left)
-    step (m, target, n_ranges, &in);
-  settle (m);
-  vm_machine_reset_now (m, VM_RESET_COLD);
-}
-
 static VmMachine *
 the_machine (void)
 {
@@ -257,34 +239,19 @@ the_machine (void)
   return machine;
 }
 
-#ifdef VM_LIBFUZZER
-
-int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
-int
-LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
+void
+fuzz_one (const uint8_t *data, size_t size)
 {
-  run_one (the_machine (), data, size);
-  return 0;
+  VmMachine *m = the_machine ();
+  const Target *target = find_target ();
+  unsigned n_ranges = 0;
+  Input in = { data, size };
+
+  while (target->ranges[n_ranges].size)
+    n_ranges++;
+  set_up (m);
+  while (in.left)
+    step (m, target, n_ranges, &in);
+  settle (m);
+  vm_machine_reset_now (m, VM_RESET_COLD);
 }
-
-#else
-
-int
-main (int argc, char **argv)
-{
-  unsigned rounds = argc > 1 ? (unsigned) atoi (argv[1]) : 100;
-  uint32_t seed = argc > 2 ? (uint32_t) atoi (argv[2]) : 1;
-
-  for (unsigned i = 0; i < rounds; i++)
-    {
-      g_autoptr (GRand) rand = g_rand_new_with_seed (seed + i);
-      uint8_t data[4096];
-
-      for (size_t at = 0; at < sizeof data; at++)
-        data[at] = (uint8_t) g_rand_int (rand);
-      run_one (the_machine (), data, sizeof data);
-    }
-  return 0;
-}
-
-#endif

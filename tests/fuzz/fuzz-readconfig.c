@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Configuration files of -readconfig: the text is one, and what it says goes through the option parser. */
 #include "engine/options/options.h"
-#include "tests/fuzz/fuzz-text.h"
+#include "tests/fuzz/fuzz.h"
 
 const char *const fuzz_words[] = { "[device]\n",
                                    "[device \"a\"]\n",
@@ -47,8 +47,9 @@ read_text (const char *path, char **text, gsize *len, GError **error)
 }
 
 void
-fuzz_one (const char *text, size_t len)
+fuzz_one (const uint8_t *data, size_t len)
 {
+  const char *text = (const char *) data;
   static char *const argv[] = { "vitrine", "-readconfig", "f", "-set", "device.a.irq=3", NULL };
   g_autoptr (VmSettings) settings = vm_settings_new ();
   g_autoptr (GError) error = NULL;
