@@ -174,6 +174,28 @@ find_place (const VmSettings *s, VmDriveSpec *d, int units)
   d->index = units ? d->bus * units + d->unit : d->unit;
 }
 
+static char *
+default_drive_id (const VmDriveSpec *d)
+{
+  const char *name = vm_drive_if_names[d->interface];
+
+  if (d->interface == VM_IF_IDE || d->interface == VM_IF_SCSI)
+    return g_strdup_printf ("%s%d-%s%d", name, d->bus, d->media == VM_MEDIA_CDROM ? "cd" : "hd", d->unit);
+  return g_strdup_printf ("%s%d", name, d->unit);
+}
+
+/* A disk on if=virtio is a device like those of -device, after them. */
+static void
+add_virtio_disk (VmSettings *s, VmDriveSpec *d)
+{
+  VmDeviceSpec *spec = g_new0 (VmDeviceSpec, 1);
+
+  *spec = (VmDeviceSpec){ .driver = g_strdup ("virtio-blk-pci"), .props = vm_keyvals_new (), .text = g_strdup (d->text) };
+  vm_keyvals_add (spec->props, "drive", d->id);
+  g_ptr_array_add (s->devices, spec);
+  d->claimed = true;
+}
+
 static bool
 place_drive (VmSettings *s, VmDriveSpec *d, const VmBoard *board, GError **error)
 {
@@ -186,15 +208,10 @@ place_drive (VmSettings *s, VmDriveSpec *d, const VmBoard *board, GError **error
   find_place (s, d, units);
   if (is_placed_before (s, d))
     return vm_fail (error, "%s: drive with bus=%d, unit=%d (index=%d) exists", d->text, d->bus, d->unit, d->index);
+  if (!d->id)
+    d->id = default_drive_id (d);
   if (d->interface == VM_IF_VIRTIO)
-    return vm_fail (error, "%s: not available in this build", d->text);
-  if (d->id)
-    return true;
-  const char *name = vm_drive_if_names[d->interface];
-  if (d->interface == VM_IF_IDE || d->interface == VM_IF_SCSI)
-    d->id = g_strdup_printf ("%s%d-%s%d", name, d->bus, d->media == VM_MEDIA_CDROM ? "cd" : "hd", d->unit);
-  else
-    d->id = g_strdup_printf ("%s%d", name, d->unit);
+    add_virtio_disk (s, d);
   return true;
 }
 

@@ -502,7 +502,8 @@ vm_machine_create_devices (VmMachine *m, GError **error)
 static bool
 collect_device (VmDevice *dev, void *opaque)
 {
-  g_ptr_array_add (opaque, vm_object_ref (&dev->parent));
+  if (!dev->parent.embedded) /* it goes with the one it is part of */
+    g_ptr_array_add (opaque, vm_object_ref (&dev->parent));
   return true;
 }
 

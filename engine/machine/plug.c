@@ -53,6 +53,9 @@ apply_globals (VmMachine *m, VmObject *obj)
 void
 vm_machine_apply_defaults (VmMachine *m, VmObject *obj)
 {
+  /* What is part of it first: the whole has those properties too, and the user means them. */
+  for (guint i = 0; obj->children && i < obj->children->len; i++)
+    vm_machine_apply_defaults (m, g_ptr_array_index (obj->children, i));
   for (const VmCompat *const *table = m->board->compat; table && *table; table++)
     apply_compat_table (obj, *table);
   apply_globals (m, obj);

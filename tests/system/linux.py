@@ -240,4 +240,5 @@ def disk():
     assert hashlib.md5(image.read_bytes()[1 << 20:5 << 20]).hexdigest() == inside
 
 
-vm.run()
+if __name__ == '__main__':
+    vm.run()

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What all virtio devices share (OASIS Virtual I/O Device 1.2, chapters 2 and 3): status, features, configuration,
+ * their bus, what is saved. */
+#include "devices/virtio/virtio-private.h"
+
+#include "engine/base/log.h"
+
+static const VmVirtioClass *
+klass_of (const VmVirtio *v)
+{
+  return (const VmVirtioClass *) vm_device_class (&v->parent);
+}
+
+VmVirtio *
+vm_virtio_of (VmObject *obj)
+{
+  return VM_VIRTIO (vm_object_is_a (obj, &vm_virtio_type) ? obj : vm_object_child (obj, "virtio-backend"));
+}
+
+void
+vm_virtio_bus_init (VmVirtioBus *bus, VmDevice *owner, const VmVirtioBusOps *ops, void *opaque)
+{
+  vm_bus_init (&bus->parent, VM_VIRTIO_BUS_TYPE, owner, "virtio-bus");
+  bus->parent.max_devices = 1;
+  bus->parent.hotplug = true; /* with its owner */
+  bus->ops = ops;
+  bus->opaque = opaque;
+}
+
+void
+vm_virtio_config_changed (VmVirtio *v)
+{
+  VmVirtioBus *bus = vm_virtio_bus (v);
+
+  v->generation++;
+  if (bus && (v->status & VIRTIO_STATUS_DRIVER_OK))
+    bus->ops->config_changed (bus->opaque);
+}
+
+void
+vm_virtio_break (VmVirtio *v, const char *format, ...)
+{
+  g_autofree char *text = NULL;
+  va_list ap;
+
+  if (v->broken)
+    return;
+  va_start (ap, format);
+  text = g_strdup_vprintf (format, ap);
+  va_end (ap);
+  vm_guest_error (v->parent.parent.type->name, "%s", text);
+  v->broken = true;
+  if (vm_virtio_has (v, VIRTIO_F_VERSION_1))
+    {
+      v->status |= VIRTIO_STATUS_NEEDS_RESET;
+      vm_virtio_config_changed (v);
+    }
+}
+
+/* --- features -------------------------------------------------------------------------------------------- */
+
+static uint64_t
+common_features (const VmVirtio *v)
+{
+  return (v->indirect_desc ? VM_BIT (VIRTIO_F_INDIRECT_DESC) : 0) | (v->event_idx ? VM_BIT (VIRTIO_F_EVENT_IDX) : 0)
+         | (v->notify_on_empty ? VM_BIT (VIRTIO_F_NOTIFY_ON_EMPTY) : 0)
+         | (v->any_layout ? VM_BIT (VIRTIO_F_ANY_LAYOUT) : 0)
+         | (v->iommu_platform ? VM_BIT (VIRTIO_F_ACCESS_PLATFORM) : 0)
+         | (v->packed ? VM_BIT (VIRTIO_F_RING_PACKED) : 0) | (v->queue_reset ? VM_BIT (VIRTIO_F_RING_RESET) : 0)
+         | VM_BIT (VIRTIO_F_VERSION_1);
+}
+
+uint64_t
+vm_virtio_offered (const VmVirtio *v, bool legacy)
+{
+  uint64_t old = VM_BIT (VIRTIO_F_NOTIFY_ON_EMPTY) | VM_BIT (VIRTIO_F_ANY_LAYOUT) | klass_of (v)->legacy_features;
+
+  return legacy ? (v->host_features & UINT32_MAX) | VM_BIT (VIRTIO_F_BAD_FEATURE) : v->host_features & ~old;
+}
+
+void
+vm_virtio_set_features (VmVirtio *v, uint64_t features, bool legacy)
+{
+  if (v->status & (VIRTIO_STATUS_FEATURES_OK | VIRTIO_STATUS_DRIVER_OK))
+    return;
+  v->features = features & vm_virtio_offered (v, legacy);
+  /* Known bits only: this one finds drivers that take all (2.2.1 of the legacy interface). */
+  v->features &= ~VM_BIT (VIRTIO_F_BAD_FEATURE);
+}
+
+/* May the driver go on with what it took (3.1.1, step 6)? */
+static bool
+features_fit (const VmVirtio *v)
+{
+  return vm_virtio_has (v, VIRTIO_F_VERSION_1) && (!v->iommu_platform || vm_virtio_has (v, VIRTIO_F_ACCESS_PLATFORM));
+}
+
+/* --- status ---------------------------------------------------------------------------------------------- */
+
+static void
+stop (VmVirtio *v)
+{
+  const VmVirtioClass *klass = klass_of (v);
+
+  if (klass->stop)
+    klass->stop (v);
+  for (unsigned i = 0; i < v->n_queues; i++)
+    vm_virtqueue_reset (v->queues[i]);
+}
+
+void
+vm_virtio_reset (VmVirtio *v)
+{
+  const VmVirtioClass *klass = klass_of (v);
+  uint8_t old = v->status;
+
+  stop (v);
+  v->status = 0;
+  v->features = 0;
+  v->broken = false;
+  if (klass->status_set)
+    klass->status_set (v, old);
+}
+
+void
+vm_virtio_shut_down (VmVirtio *v)
+{
+  VmVirtioBus *bus = vm_virtio_bus (v);
+
+  bus->ops->shut_down (bus->opaque);
+  vm_virtio_reset (v);
+}
+
+void
+vm_virtqueue_restart (VmVirtqueue *q)
+{
+  const VmVirtioClass *klass = klass_of (q->v);
+  uint16_t vector = q->s->vector;
+
+  if (klass->stop_queue)
+    klass->stop_queue (q->v, q);
+  else if (klass->stop)
+    klass->stop (q->v);
+  vm_virtqueue_reset (q);
+  q->s->vector = vector;
+}
+
+void
+vm_virtio_set_status (VmVirtio *v, uint8_t status)
+{
+  const VmVirtioClass *klass = klass_of (v);
+  uint8_t old = v->status, comes = status & ~old, final;
+
+  if (status == 0)
+    {
+      vm_virtio_reset (v);
+      return;
+    }
+  if ((comes & VIRTIO_STATUS_FEATURES_OK) && !features_fit (v))
+    status &= (uint8_t) ~VIRTIO_STATUS_FEATURES_OK;
+  v->status = status | (old & VIRTIO_STATUS_NEEDS_RESET);
+  /* The legacy interface has no FEATURES_OK. */
+  final = vm_virtio_has (v, VIRTIO_F_VERSION_1) ? VIRTIO_STATUS_FEATURES_OK : VIRTIO_STATUS_DRIVER_OK;
+  if (klass->features_set && (comes & status & final))
+    klass->features_set (v);
+  if (klass->status_set)
+    klass->status_set (v, old);
+  if (comes & VIRTIO_STATUS_DRIVER_OK)
+    for (unsigned i = 0; i < v->n_queues; i++)
+      vm_virtqueue_kick (v->queues[i]);
+}
+
+/* --- configuration --------------------------------------------------------------------------------------- */
+
+static void
+config_get (VmVirtio *v, uint8_t *config)
+{
+  const VmVirtioClass *klass = klass_of (v);
+
+  memset (config, 0, VM_VIRTIO_CONFIG_MAX);
+  if (klass->config_get)
+    klass->config_get (v, config);
+}
+
+uint64_t
+vm_virtio_config_read (VmVirtio *v, uint32_t offset, unsigned size)
+{
+  uint8_t config[VM_VIRTIO_CONFIG_MAX + 8];
+
+  if (offset >= v->config_size || size > v->config_size - offset)
+    return UINT64_MAX;
+  config_get (v, config);
+  return vm_load_le (config + offset, size);
+}
+
+void
+vm_virtio_config_write (VmVirtio *v, uint32_t offset, uint64_t value, unsigned size)
+{
+  const VmVirtioClass *klass = klass_of (v);
+  uint8_t config[VM_VIRTIO_CONFIG_MAX + 8];
+
+  if (!klass->config_set || offset >= v->config_size || size > v->config_size - offset)
+    return;
+  config_get (v, config);
+  vm_store_le (config + offset, value, size);
+  klass->config_set (v, config, offset, size);
+}
+
+/* --- queues ---------------------------------------------------------------------------------------------- */
+
+VmVirtqueue *
+vm_virtio_add_queue (VmVirtio *v, unsigned max, void (*handle) (VmVirtio *v, VmVirtqueue *q))
+{
+  VmVirtqueue *q = g_new0 (VmVirtqueue, 1);
+  unsigned n = v->n_queues++;
+
+  g_assert (n < VM_VIRTIO_QUEUES && max <= VM_VIRTQUEUE_MAX);
+  v->queues = g_renew (VmVirtqueue *, v->queues, n + 1);
+  v->queue_state = g_renew (VmVirtqueueState, v->queue_state, n + 1);
+  v->queue_state_size = (n + 1) * (uint32_t) sizeof *v->queue_state;
+  v->queues[n] = q;
+  *q = (VmVirtqueue) { .v = v, .index = (uint16_t) n, .max = (uint16_t) max, .handle = handle, .eventfd = -1 };
+  for (unsigned i = 0; i <= n; i++)
+    v->queues[i]->s = &v->queue_state[i];
+  vm_virtqueue_reset (q);
+  return q;
+}
+
+static void
+free_queues (VmVirtio *v)
+{
+  for (unsigned i = 0; i < v->n_queues; i++)
+    {
+      vm_virtqueue_close_doorbell (v->queues[i]);
+      g_free (v->queues[i]);
+    }
+  g_clear_pointer (&v->queues, g_free);
+  g_clear_pointer (&v->queue_state, g_free);
+  v->n_queues = v->queue_state_size = 0;
+}
+
+/* --- life ------------------------------------------------------------------------------------------------ */
+
+static bool
+virtio_bus_realize (VmDevice *dev, GError **error)
+{
+  VmVirtio *v = VM_VIRTIO (dev);
+  const VmVirtioBus *bus = vm_virtio_bus (v);
+
+  if (v->iommu_platform && bus->legacy)
+    return vm_fail (error, "VIRTIO_F_IOMMU_PLATFORM was supported by neither legacy nor transitional device");
+  if (v->packed && !bus->modern)
+    return vm_fail (error, "packed=on: the legacy interface has no packed queues");
+  return true;
+}
+
+/* Once the type's own realize made it what it is. */
+void
+virtio_realized (VmVirtio *v)
+{
+  const VmVirtioClass *klass = klass_of (v);
+
+  v->host_features = common_features (v) | (klass->features ? klass->features (v) : 0);
+}
+
+static void
+virtio_bus_unrealize (VmDevice *dev)
+{
+  VmVirtio *v = VM_VIRTIO (dev);
+
+  free_queues (v);
+}
+
+static void
+virtio_reset (VmDevice *dev, VmResetKind kind)
+{
+  VmVirtio *v = VM_VIRTIO (dev);
+
+  vm_virtio_reset (v);
+  v->generation = 0;
+}
+
+static bool
+queue_fits (const VmVirtio *v, const VmVirtqueue *q)
+{
+  const VmVirtqueueState *s = q->s;
+  bool packed = vm_virtio_has (v, VIRTIO_F_RING_PACKED);
+
+  if (s->num > q->max || s->enabled > 1 || s->avail_wrap > 1 || s->used_wrap > 1)
+    return false;
+  if (!s->enabled)
+    return true;
+  return packed ? s->next_avail < s->num && s->next_used < s->num : vm_is_pow2 (s->num);
+}
+
+static bool
+virtio_post_load (VmDevice *dev, GError **error)
+{
+  VmVirtio *v = VM_VIRTIO (dev);
+
+  if (v->features & ~v->host_features)
+    return vm_fail (error, "%s: the saved driver uses features %#" G_GINT64_MODIFIER "x, which this device lacks",
+                    vm_device_path (dev), v->features & ~v->host_features);
+  for (unsigned i = 0; i < v->n_queues; i++)
+    {
+      VmVirtqueue *q = v->queues[i];
+
+      if (!queue_fits (v, q))
+        return vm_fail (error, "%s: queue %u has an impossible state", vm_device_path (dev), i);
+      virtqueue_loaded (q);
+    }
+  if (klass_of (v)->features_set && v->features)
+    klass_of (v)->features_set (v);
+  for (unsigned i = 0; i < v->n_queues; i++)
+    vm_virtqueue_kick (v->queues[i]); /* a doorbell may have been on its way */
+  return true;
+}
+
+const VmProp vm_virtio_props[] = {
+  VM_PROP ("indirect_desc", VmVirtio, indirect_desc, true, "chains may lie in tables of their own"),
+  VM_PROP ("event_idx", VmVirtio, event_idx, true, "notifications are wanted by index"),
+  VM_PROP ("notify_on_empty", VmVirtio, notify_on_empty, true, "legacy: an interrupt when a queue runs empty"),
+  VM_PROP ("any_layout", VmVirtio, any_layout, true, "legacy: headers may be split as the driver likes"),
+  VM_PROP ("iommu_platform", VmVirtio, iommu_platform, false, "addresses go through the platform's IOMMU"),
+  VM_PROP ("packed", VmVirtio, packed, false, "packed queues"),
+  VM_PROP ("queue_reset", VmVirtio, queue_reset, true, "queues can be reset one by one"),
+  VM_PROP ("use-started", VmVirtio, use_started, true, "legacy: a doorbell starts the device"),
+  VM_PROP ("use-disabled-flag", VmVirtio, use_disabled_flag, true, "without bus mastering queues rest"),
+  VM_PROP ("x-disable-legacy-check", VmVirtio, x_disable_legacy_check, false,
+           "types without a legacy interface may have one"),
+  { 0 }
+};
+
+static const VmField virtio_state[] = {
+  VM_FIELD (VmVirtio, features),
+  VM_FIELD (VmVirtio, status),
+  VM_FIELD (VmVirtio, generation),
+  VM_FIELD (VmVirtio, broken),
+  VM_FIELD_HEAP (VmVirtio, queue_state, queue_state_size),
+  { 0 }
+};
+
+static const VmDeviceClass virtio_class = {
+  .bus_type = VM_VIRTIO_BUS_TYPE, .bus_realize = virtio_bus_realize, .bus_unrealize = virtio_bus_unrealize,
+  .reset = virtio_reset, .post_load = virtio_post_load,
+};
+
+const VmType vm_virtio_type = {
+  .name = "virtio-device", .parent = &vm_device_type, .size = sizeof (VmVirtio), .abstract = true,
+  .help = "A virtio device", .props = vm_virtio_props, .state = virtio_state, .klass = &virtio_class,
+};
