@@ -335,6 +335,16 @@ on_ready (VmMachine *machine, void *opaque)
 /* --- the whole ------------------------------------------------------------------------------------------------------ */
 
 static bool
+map_firmware (PcI440fx *self, GError **error)
+{
+  VmPc *pc = &self->parent;
+  bool in_flash;
+
+  return vm_pc_map_flash (pc, &self->host->pci_memory, &in_flash, error)
+         && (in_flash || vm_pc_map_bios (pc, &self->host->pci_memory, BIOS_FILE, false, error));
+}
+
+static bool
 make_parts (PcI440fx *self, GError **error)
 {
   VmPc *pc = &self->parent;
@@ -343,7 +353,7 @@ make_parts (PcI440fx *self, GError **error)
   return vm_pc_make_device_memory (pc, error) && make_host (self, error)
          && vm_pc_make_cpus (pc, smm_is_on (pc) ? &self->host->smm_as : NULL, error)
          && make_piix3 (self, error) && make_ioapic (self, error)
-         && vm_pc_map_bios (pc, &self->host->pci_memory, BIOS_FILE, false, error)
+         && map_firmware (self, error)
          && vm_pc_make_fw_cfg (pc, error) && vm_pc_make_isa_chips (pc, error)
          && vm_pc_make_isa_ports (pc, error) && make_ide_and_usb (self, error)
          && make_power_management (self, error)

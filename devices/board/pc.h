@@ -28,6 +28,7 @@ struct VmPc {
   int         vmport, smm, acpi, pic_wanted, pit_wanted; /* VmOnOffAuto */
   bool        hpet, smbus, sata, i8042_wanted, fd_bootchk, bus_bypass_iommu;
   char       *oem_id, *oem_table_id, *smbios_entry_point;
+  char       *pflash[2];        /* drives or block nodes with firmware */
   /* parts; NULL where the board has none */
   VmIsaBus   *isa;
   VmIrqchipMode irqchip;        /* which of these are inside the accelerator */
@@ -94,6 +95,9 @@ bool  vm_pc_request_dimm_unplug (VmPc *pc, VmDevice *dev, GError **error);
 void  vm_pc_map_ram (VmPc *pc);
 /* The BIOS image in ROM space. WRITABLE: it is RAM, filled again at each reset. */
 bool  vm_pc_map_bios (VmPc *pc, VmRegion *rom_space, const char *default_file, bool writable, GError **error);
+
+/* pc-flash.c: firmware in flash chips, if the user wants it so. */
+bool  vm_pc_map_flash (VmPc *pc, VmRegion *rom_space, bool *mapped, GError **error);
 
 /* pc-isa.c: the chips on the ISA bus and the ports of the back of the case. */
 bool  vm_pc_make_isa_chips (VmPc *pc, GError **error);

@@ -411,10 +411,8 @@ check_drives_taken (VmMachine *m, GError **error)
     {
       const VmDriveSpec *d = g_ptr_array_index (m->settings->drives, i);
       if (!d->claimed && !d->is_default && d->interface != VM_IF_NONE)
-        return d->interface == VM_IF_PFLASH
-                   ? vm_fail (error, "%s: not available in this build", d->text)
-                   : vm_fail (error, "%s: machine type does not support if=%s,bus=%d,unit=%d", d->text,
-                              vm_drive_if_names[d->interface], d->bus, d->unit);
+        return vm_fail (error, "%s: machine type does not support if=%s,bus=%d,unit=%d", d->text,
+                        vm_drive_if_names[d->interface], d->bus, d->unit);
     }
   return true;
 }
