@@ -29,6 +29,12 @@ void vm_graph_call (VmBlockGraph *graph, VmFiberFunc func, void *opaque);
 
 const VmBlockDriver *vm_graph_find_driver (VmBlockGraph *graph, const char *name); /* NULL: none */
 const VmBlockDriver *const *vm_graph_drivers (VmBlockGraph *graph);
+extern const VmBlockDriver *const vm_block_drivers[]; /* all there are, ends with NULL; generated */
+
+/* Events of nodes as clients of monitors know them; EVENT takes DATA and is called on the graph's thread. */
+void vm_graph_set_event_func (VmBlockGraph *graph, void (*event) (void *opaque, const char *name, json_object *data),
+                              void *opaque);
+void vm_graph_event (VmBlockGraph *graph, const char *name, json_object *data); /* takes DATA */
 
 /* --- opening ----------------------------------------------------------------------------------- */
 
@@ -53,6 +59,9 @@ VmNode *vm_node_open_name (VmBlockGraph *graph, const char *name, const char *fo
 /* The members that FILE NAME stands for: {"driver": "nbd", "server.host": ...} in nested form; a plain path gives
  * driver file, host_device or host_cdrom by what it is. */
 json_object *vm_graph_parse_name (VmBlockGraph *graph, const char *name, GError **error);
+const char *vm_graph_probe (VmNode *file); /* the format that FILE seems to hold */
+/* {"file.filename": ..., "children.0": ...} in nested form, a new reference. */
+json_object *vm_graph_nest_options (json_object *options, GError **error);
 VmNode *vm_node_find (VmBlockGraph *graph, const char *name); /* no new reference; NULL: none */
 VmNode *vm_node_ref (VmNode *node);
 void    vm_node_unref (VmNode *node); /* the last one closes */

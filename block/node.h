@@ -64,6 +64,7 @@ typedef enum VmExtentFlags {
   VM_EXTENT_DATA       = 1 << 2, /* takes place */
   VM_EXTENT_COMPRESSED = 1 << 3,
   VM_EXTENT_HAS_OFFSET = 1 << 4, /* lies raw at FILE_OFFSET of FILE */
+  VM_EXTENT_RECURSE    = 1 << 5, /* of a driver: FILE may know more about zeros there, ask it */
 } VmExtentFlags;
 
 typedef struct VmExtent {
@@ -117,6 +118,11 @@ struct VmNode {
   GPtrArray *children, *parents; /* VmEdge * */
   char     *backing_name, *backing_format; /* as the image names them; NULL: none */
   bool      backing_from_image; /* the backing file in use is that */
+  bool      monitor_owned;  /* blockdev-add and -blockdev hold a reference */
+  bool      guessed;        /* nobody said that this is raw: see raw.c */
+  bool      dead;           /* damaged beyond use: every request fails */
+  VmSchemaSource source;    /* of OPTIONS */
+  VmNode   *opened_file;    /* what probing has opened already, until the driver asks for its child "file" */
   unsigned  in_flight;      /* requests */
   unsigned  quiesced;       /* drained sections */
   VmFiberQueue idle;        /* wait for in_flight 0 */
@@ -152,6 +158,7 @@ bool    vm_node_chain_contains (VmNode *top, VmNode *base);
  * -1 unknown. FATAL: no further requests. */
 void    vm_node_corrupt (VmNode *node, bool fatal, int64_t offset, int64_t size, const char *format, ...) G_GNUC_PRINTF (5, 6);
 void    vm_node_resized (VmNode *node); /* the driver has set another size by itself */
+char   *vm_node_backing_path (VmNode *node); /* backing_name, seen from the image's folder; NULL: none */
 char   *vm_node_json_name (VmNode *node); /* "json:{...}" that opens the same */
 
 /* --- drivers ------------------------------------------------------------------------------------------------ */
@@ -197,6 +204,8 @@ struct VmBlockDriver {
   VmDriverKind kind;
   size_t       state_size;
   bool         has_backing; /* images may name a backing file */
+  bool         can_compress; /* writes may be VM_REQ_COMPRESSED */
+  bool         grows;       /* writes past the end make it bigger (filters: when what they are over does) */
   const char *const *schemes; /* protocols: names that begin with one of these and ":" are for parse_name; ends with NULL */
 
   /* 0: not mine, 100: certainly. HEAD has N (at most 2,048) bytes of the beginning, the rest of the file is FILE's. */

@@ -14,6 +14,7 @@
 #endif
 #endif
 #ifdef FIBER_ASAN
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -171,6 +172,10 @@ prepare_stack (VmFiber *fiber)
         g_error ("no memory for the stack of a fiber");
       mprotect (fiber->stack, GUARD_SIZE, PROT_NONE);
     }
+#ifdef FIBER_ASAN
+  /* What frames of an ended fiber have left behind, also in a mapping that was given back. */
+  __asan_unpoison_memory_region (fiber->stack + GUARD_SIZE, STACK_SIZE);
+#endif
   sp = (uint64_t *) (void *) (fiber->stack + GUARD_SIZE + STACK_SIZE);
   *--sp = 0; /* where fiber_main() would return to; and aligns as a call does */
   *--sp = (uintptr_t) fiber_main;
