@@ -212,10 +212,7 @@ compare_lines (gconstpointer a, gconstpointer b)
 static void
 add_help (GPtrArray *lines, const VmCreateOption *o)
 {
-  const char *kind = o->kind == 'b'   ? "bool (on/off)"
-                     : o->kind == 'z' ? "size"
-                     : o->kind == 'n' ? "num"
-                                      : "str";
+  const char *kind = o->kind == 'b' ? "bool (on/off)" : o->kind == 'z' ? "size" : o->kind == 'n' ? "num" : "str";
   g_autofree char *head = g_strdup_printf ("%s=<%s>", o->name, kind);
 
   g_ptr_array_add (lines, g_strdup_printf ("  %-22s - %s\n", head, o->help));
@@ -343,14 +340,14 @@ check_backing (VmBlockGraph *graph, const VmImageCreate *spec, const char *backi
     return false;
   node = vm_node_open_name (graph, path, format, NULL,
                             VM_OPEN_READONLY | VM_OPEN_NO_BACKING | VM_OPEN_NO_IO | VM_OPEN_FORCE_SHARE
-                              | (format ? 0 : VM_OPEN_PROBE),
+                                | (format ? 0 : VM_OPEN_PROBE),
                             error);
   if (!node)
     {
       if (error && *error)
         {
-          GError *longer = g_error_new ((*error)->domain, (*error)->code, "%s\nCould not open backing image.",
-                                        (*error)->message);
+          GError *longer
+              = g_error_new ((*error)->domain, (*error)->code, "%s\nCould not open backing image.", (*error)->message);
           g_clear_error (error);
           g_propagate_error (error, longer);
         }

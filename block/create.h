@@ -27,13 +27,14 @@ typedef struct VmImageCreate
   const char *backing, *backing_format; /* NULL: none, or as the options say */
   uint64_t size;
   bool has_size;
-  bool unsafe;                                     /* do not look for the backing file */
+  bool unsafe;                    /* do not look for the backing file */
   void (*say) (const char *text); /* is told what will be made; NULL: silent */
 } VmImageCreate;
 bool vm_image_create (VmBlockGraph *graph, const VmImageCreate *spec, GError **error);
 /* The two steps of it that are left when all values are known. SIZE stands for itself. */
 bool vm_image_create_values (VmBlockGraph *graph, const char *name, const VmBlockDriver *format,
-                             const VmBlockDriver *protocol, uint64_t size, const VmCreateValues *values, GError **error);
+                             const VmBlockDriver *protocol, uint64_t size, const VmCreateValues *values,
+                             GError **error);
 /* The driver that NAME is reached by. */
 const VmBlockDriver *vm_image_protocol (VmBlockGraph *graph, const char *name, GError **error);
 /* BACKING as an image called IMAGE names it: paths are relative to the image's folder. NULL with ERROR: there is no

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What is known of an image. */
+#include "block/info.h"
+
+#include "block/create.h"
+
+static void
+add_text (json_object *to, const char *name, const char *text)
+{
+  if (text)
+    json_object_object_add (to, name, json_object_new_string (text));
+}
+
+static void
+add_number (json_object *to, const char *name, uint64_t number)
+{
+  json_object_object_add (to, name, json_object_new_int64 ((int64_t) MIN (number, (uint64_t) INT64_MAX)));
+}
+
+void
+vm_snapshot_info_free (VmSnapshotInfo *info)
+{
+  if (!info)
+    return;
+  g_free (info->id);
+  g_free (info->name);
+  g_free (info);
+}
+
+static json_object *
+snapshot_info (const VmSnapshotInfo *s)
+{
+  json_object *out = json_object_new_object ();
+
+  add_text (out, "id", s->id);
+  add_text (out, "name", s->name);
+  add_number (out, "vm-state-size", s->vm_state_size);
+  json_object_object_add (out, "date-sec", json_object_new_int64 (s->date_sec));
+  add_number (out, "date-nsec", s->date_nsec);
+  add_number (out, "vm-clock-sec", s->vm_clock_ns / 1000000000);
+  add_number (out, "vm-clock-nsec", s->vm_clock_ns % 1000000000);
+  if (s->icount != UINT64_MAX)
+    add_number (out, "icount", s->icount);
+  return out;
+}
+
+static void
+add_snapshots (json_object *to, VmNode *node)
+{
+  g_autoptr (GPtrArray) list = node->driver->snapshot_list ? node->driver->snapshot_list (node) : NULL;
+  json_object *out;
+
+  if (!list || !list->len)
+    return;
+  out = json_object_new_array ();
+  for (guint i = 0; i < list->len; i++)
+    json_object_array_add (out, snapshot_info (g_ptr_array_index (list, i)));
+  json_object_object_add (to, "snapshots", out);
+}
+
+char *
+vm_node_full_backing_name (VmNode *node)
+{
+  return node->backing_name ? vm_image_backing_path (node->filename, node->backing_name, NULL) : NULL;
+}
+
+static uint64_t
+allocated (VmNode *node)
+{
+  if (node->driver->allocated)
+    return node->driver->allocated (node);
+  return node->file ? allocated (node->file->node) : UINT64_MAX;
+}
+
+static void
+add_backing_name (json_object *to, VmNode *node)
+{
+  g_autofree char *full = NULL;
+
+  if (!node->backing_name || !*node->backing_name)
+    return;
+  full = vm_node_full_backing_name (node);
+  add_text (to, "backing-filename", node->backing_name);
+  add_text (to, "full-backing-filename", full);
+  add_text (to, "backing-filename-format", node->backing_format);
+}
+
+static json_object *
+children_info (VmNode *node)
+{
+  json_object *out = json_object_new_array ();
+
+  for (guint i = 0; node->children && i < node->children->len; i++)
+    {
+      const VmEdge *edge = g_ptr_array_index (node->children, i);
+      if (edge->role & VM_ROLE_COW)
+        continue;
+      json_object *child = json_object_new_object ();
+      add_text (child, "name", edge->name);
+      json_object_object_add (child, "info", vm_node_info (edge->node, VM_INFO_CHILDREN));
+      json_object_array_add (out, child);
+    }
+  return out;
+}
+
+json_object *
+vm_node_info (VmNode *node, unsigned flags)
+{
+  const VmBlockDriver *driver = node->driver;
+  json_object *out = json_object_new_object (), *specific = driver->describe ? driver->describe (node) : NULL;
+  uint64_t bytes = allocated (node);
+
+  if (flags & VM_INFO_CHILDREN)
+    json_object_object_add (out, "children", children_info (node));
+  VmNode *below = flags & VM_INFO_BACKING ? vm_node_backing (node) : NULL;
+  if (below)
+    json_object_object_add (out, "backing-image", vm_node_info (below, flags));
+  add_text (out, "filename", node->filename);
+  add_text (out, "format", driver->name);
+  add_number (out, "virtual-size", node->size);
+  if (bytes != UINT64_MAX)
+    add_number (out, "actual-size", bytes);
+  if (driver->cluster_size && driver->cluster_size (node))
+    add_number (out, "cluster-size", driver->cluster_size (node));
+  if (node->encrypted)
+    json_object_object_add (out, "encrypted", json_object_new_boolean (true));
+  add_backing_name (out, node);
+  add_snapshots (out, node);
+  if (specific)
+    json_object_object_add (out, "format-specific", specific);
+  json_object_object_add (out, "dirty-flag", json_object_new_boolean (driver->is_dirty && driver->is_dirty (node)));
+  return out;
+}
