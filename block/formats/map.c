@@ -118,9 +118,35 @@ fill_place (VmNode *node, const VmPlace *place, uint64_t offset, uint64_t len, V
   return err;
 }
 
+/* The same into a packed block. */
+static int
+pack_place (VmNode *node, const VmPlace *place, uint64_t offset, uint64_t len, VmVec vec)
+{
+  VmMap *map = node->state;
+  uint64_t before = offset - place->start, after = place->len - before - len;
+  struct iovec iov;
+
+  if (vec.size == place->len)
+    return map->ops->write_packed (node, offset, vec);
+  uint8_t *buffer = g_try_malloc0 (place->len);
+  if (!buffer)
+    return -ENOMEM;
+  int err = read_old (node, place->start, buffer, before);
+  if (err >= 0)
+    err = read_old (node, offset + len, buffer + before + len, after);
+  if (err >= 0)
+    {
+      if (vec.size)
+        vm_vec_read (vec, 0, buffer + before, len);
+      err = map->ops->write_packed (node, place->start, vm_vec_buffer (&iov, buffer, place->len));
+    }
+  g_free (buffer);
+  return err;
+}
+
 /* Gives the block at OFFSET, which has none, a place. With the lock held. */
 static int
-new_block (VmNode *node, uint64_t offset, uint64_t len, VmVec vec, const VmMapping *old)
+new_block (VmNode *node, uint64_t offset, uint64_t len, VmVec vec, const VmMapping *old, bool packed)
 {
   VmMap *map = node->state;
   VmPlace place = { .start = offset - offset % map->block };
@@ -132,7 +158,9 @@ new_block (VmNode *node, uint64_t offset, uint64_t len, VmVec vec, const VmMappi
   place.zero = !vec.size && whole && map->ops->can_zero;
   if (!place.zero)
     {
-      int err = map->ops->allocate (node, &place);
+      int err = packed ? VM_MAP_PACK : map->ops->allocate (node, &place);
+      if (err == VM_MAP_PACK)
+        return pack_place (node, &place, offset, len, vec);
       place.fresh |= err >= 0 && place.offset >= place.file->size;
       if (err >= 0)
         err = vm_file_grow (place.file, place.offset, MAX (place.len, place.reserve));
@@ -167,10 +195,9 @@ write_some (VmNode *node, uint64_t offset, uint64_t len, VmVec vec, unsigned fla
             *done = m.len;
           else if (!map->ops->allocate)
             err = -ENOTSUP;
-          else if ((flags & VM_REQ_COMPRESSED) && map->ops->write_packed && vec.size)
-            err = map->ops->write_packed (node, offset, vm_vec_slice (vec, 0, in_block));
           else
-            err = new_block (node, offset, in_block, vec.size ? vm_vec_slice (vec, 0, in_block) : vec, &m);
+            err = new_block (node, offset, in_block, vec.size ? vm_vec_slice (vec, 0, in_block) : vec, &m,
+                             (flags & VM_REQ_COMPRESSED) && map->ops->write_packed && vec.size);
         }
       vm_fiber_mutex_unlock (&map->lock);
       if (err < 0 || m.kind != VM_MAP_DATA)

@@ -14,6 +14,8 @@ typedef enum VmMapKind
   VM_MAP_PACKED /* by ops->unpack() */
 } VmMapKind;
 
+#define VM_MAP_PACK 1
+
 typedef struct VmMapping
 {
   VmMapKind kind;
@@ -38,11 +40,12 @@ typedef struct VmMapOps
   int (*lookup) (VmNode *node, uint64_t offset, VmMapping *mapping);
   int (*unpack) (VmNode *node, uint64_t offset, const VmMapping *mapping, VmVec vec);
   /* Both with the map's lock held, for one whole block at a time: a place (not for place->zero), and when the data is
-   * there, the entry in the table. A place that is never linked is a leak, nothing worse. */
+   * there, the entry in the table. A place that is never linked is a leak, nothing worse. VM_MAP_PACK instead of 0: the
+   * block can only be written packed. */
   int (*allocate) (VmNode *node, VmPlace *place);
   int (*link) (VmNode *node, const VmPlace *place);
   bool can_zero; /* link takes place->zero */
-  /* Takes a whole block of compressed writing; NULL: written as it is. */
+  /* Takes a whole block, the last of the image may be shorter. NULL: not packed when a writer asks for it. */
   int (*write_packed) (VmNode *node, uint64_t offset, VmVec vec);
 } VmMapOps;
 

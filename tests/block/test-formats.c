@@ -25,6 +25,12 @@ static const Case cases[] = {
   { "parallels", "cluster_size=64k", 9 * VM_MIB },
   { "qed", NULL, 21 * VM_MIB + 512 * 3 },
   { "qed", "cluster_size=4k,table_size=2", 9 * VM_MIB },
+  { "vmdk", NULL, 41 * VM_MIB + 512 * 3 },
+  { "vmdk", "subformat=monolithicFlat", 5 * VM_MIB },
+  { "vmdk", "subformat=twoGbMaxExtentSparse", 9 * VM_MIB },
+  { "vmdk", "subformat=twoGbMaxExtentFlat", 5 * VM_MIB },
+  { "vmdk", "subformat=streamOptimized", 9 * VM_MIB },
+  { "vmdk", "zeroed_grain=on", 9 * VM_MIB },
   { "qcow", NULL, 21 * VM_MIB + 512 * 3, true },
 };
 
