@@ -4,6 +4,7 @@
 
 const VmCompat vm_pc_compat_7_1[] = {
   { "virtio-device", "queue_reset", "off" },
+  { "virtio-rng-pci-base", "vectors", "0" },
   { 0 }
 };
 const VmCompat vm_pc_compat_6_2[] = {
@@ -23,11 +24,14 @@ const VmCompat vm_pc_compat_5_2[] = {
 };
 const VmCompat vm_pc_compat_5_1[] = {
   { "pvpanic", "events", "1" },
+  { "virtio-blk-device", "num-queues", "1" },
+  { "virtio-scsi-device", "num_queues", "1" },
   { "virtio-pci", "x-ats-page-aligned", "off" },
   { 0 }
 };
 const VmCompat vm_pc_compat_5_0[] = {
   { "i440FX-pcihost", "x-config-reg-migration-enabled", "off" },
+  { "virtio-balloon-device", "page-poison", "off" },
   { "virtio-device", "x-disable-legacy-check", "on" },
   { "vmport", "x-read-set-eax", "off" },
   { "vmport", "x-signal-unsupported-cmd", "off" },
@@ -41,6 +45,8 @@ const VmCompat vm_pc_compat_4_2[] = {
   { "virtio-blk-device", "seg-max-adjust", "off" },
   { "virtio-blk-device", "x-enable-wce-if-config-wce", "off" },
   { "virtio-device", "use-disabled-flag", "off" },
+  { "virtio-scsi-device", "virtqueue_size", "128" },
+  { "virtio-scsi-device", "seg_max_adjust", "off" },
   { 0 }
 };
 const VmCompat vm_pc_compat_4_1[] = {
@@ -51,10 +57,12 @@ const VmCompat vm_pc_compat_4_0[] = {
   { "VGA", "edid", "off" },
   { "VGA", "xres", "0" },
   { "VGA", "yres", "0" },
+  { "virtio-balloon-device", "qemu-4-0-config-size", "on" },
   { "virtio-device", "use-started", "off" },
   { 0 }
 };
 const VmCompat vm_pc_compat_3_1[] = {
+  { "virtio-balloon-device", "qemu-4-0-config-size", "off" },
   { "virtio-blk-device", "discard", "off" },
   { "virtio-blk-device", "write-zeroes", "off" },
   { 0 }
@@ -70,6 +78,8 @@ const VmCompat vm_pc_compat_2_11[] = {
 };
 const VmCompat vm_pc_compat_2_10[] = {
   { "i440FX-pcihost", "x-pci-hole64-fix", "off" },
+  { "virtio-mouse-device", "wheel-axis", "off" },
+  { "virtio-tablet-device", "wheel-axis", "off" },
   { 0 }
 };
 const VmCompat vm_pc_compat_2_9[] = {
@@ -88,11 +98,12 @@ const VmCompat vm_pc_compat_2_7[] = {
   { "ioapic", "version", "17" },
   { "isa-pcspk", "migrate", "off" },
   { "virtio-pci", "page-per-vq", "on" },
+  { "virtio-serial-device", "emergency-write", "off" },
   { "virtio-pci", "x-ignore-backend-features", "on" },
   { 0 }
 };
 const VmCompat vm_pc_compat_2_6[] = {
-  { "virtio-device", "any_layout", "off" },
+  { "virtio-blk-device", "any_layout", "off" },
   { "virtio-pci", "disable-modern", "on" },
   { 0 }
 };
@@ -112,6 +123,9 @@ const VmCompat vm_pc_compat_2_4[] = {
 const VmCompat vm_pc_compat_2_3[] = {
   { "pci-device", "x-pcie-lnksta-dllla", "off" },
   { "ide-device", "ver", "2.3.0" },
+  { "virtio-balloon-device", "any_layout", "off" },
+  { "virtio-rng-device", "any_layout", "off" },
+  { "virtio-serial-device", "any_layout", "off" },
   { 0 }
 };
 const VmCompat vm_pc_compat_2_2[] = {
@@ -121,6 +135,7 @@ const VmCompat vm_pc_compat_2_2[] = {
 const VmCompat vm_pc_compat_2_1[] = {
   { "VGA", "qemu-extended-regs", "off" },
   { "ide-device", "ver", "2.1.0" },
+  { "virtio-scsi-device", "any_layout", "off" },
   { "virtio-pci", "virtio-pci-bus-master-bug-migration", "on" },
   { 0 }
 };

@@ -154,7 +154,7 @@ common_write (VmVirtioPci *p, uint64_t reg, uint64_t value)
     }
 }
 
-/* --- modern: the BAR --------------------------------------------------------------------------------------- */
+/* --- modern: the BAR ------------------------------------------------------------------------------------- */
 
 uint64_t
 virtio_pci_modern_read (void *opaque, uint64_t offset, unsigned size)
@@ -206,7 +206,7 @@ pio_write (void *opaque, uint64_t offset, uint64_t value, unsigned size)
 
 const VmRegionOps virtio_pci_pio_ops = { .read = pio_read, .write = pio_write };
 
-/* --- legacy -------------------------------------------------------------------------------------------------- */
+/* --- legacy ---------------------------------------------------------------------------------------------- */
 
 enum {
   LEGACY_HOST_FEATURES = 0, LEGACY_GUEST_FEATURES = 4, LEGACY_PFN = 8, LEGACY_QUEUE_NUM = 12, LEGACY_QUEUE_SEL = 14,

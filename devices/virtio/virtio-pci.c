@@ -27,7 +27,7 @@ vm_virtio_pci_processors (const VmVirtioPci *p, unsigned max)
   return CLAMP (n, 1, max);
 }
 
-/* --- interrupts ---------------------------------------------------------------------------------------------- */
+/* --- interrupts ------------------------------------------------------------------------------------------ */
 
 static void
 interrupt (VmVirtioPci *p, uint16_t vector, uint8_t why)
@@ -72,7 +72,7 @@ virtio_pci_vector (const VmVirtioPci *p, uint64_t value)
   return value < p->n_vectors ? (uint16_t) value : VM_VIRTIO_NO_VECTOR;
 }
 
-/* --- doorbells ----------------------------------------------------------------------------------------------- */
+/* --- doorbells ------------------------------------------------------------------------------------------- */
 
 VmVirtqueue *
 virtio_pci_selected (const VmVirtioPci *p)
@@ -101,7 +101,7 @@ doorbells_change (VmVirtioPci *p, bool on)
   for (unsigned i = 0; i < p->vdev->n_queues; i++)
     {
       VmVirtqueue *q = p->vdev->queues[i];
-      int fd = on ? vm_virtqueue_doorbell (q) : q->eventfd;
+      int fd = !on ? q->eventfd : q->s->enabled ? vm_virtqueue_doorbell (q) : -1;
 
       if (fd < 0)
         continue;
@@ -184,7 +184,7 @@ virtio_pci_write_status (VmVirtioPci *p, uint8_t status)
   update_doorbells (p);
 }
 
-/* --- configuration space ------------------------------------------------------------------------------------- */
+/* --- configuration space --------------------------------------------------------------------------------- */
 
 static void
 write_cap (VmPciDevice *dev, uint8_t at, uint8_t type, uint8_t size, uint8_t bar, uint32_t offset, uint32_t length)
@@ -272,7 +272,7 @@ vm_virtio_pci_config_write (VmPciDevice *dev, uint32_t addr, uint32_t value, uns
     virtio_pci_modern_write (p, offset, vm_load_le (dev->config + p->cfg_cap + CAP_EXTRA, len), len);
 }
 
-/* --- life ---------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------------------ */
 
 void
 vm_virtio_pci_init (VmVirtioPci *p, VmVirtio *vdev, const VmType *type)

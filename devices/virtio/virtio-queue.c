@@ -326,6 +326,8 @@ vm_virtqueue_pop (VmVirtqueue *q, size_t size)
   memcpy (e->iov, g.iov, n * sizeof *e->iov);
   memcpy (e->pieces, g.pieces, n * sizeof *e->pieces);
   q->in_flight++;
+  if (!q->quiet && vm_virtio_has (v, VIRTIO_F_EVENT_IDX)) /* the wish for doorbells moves along */
+    layout (q)->set_notification (q, true);
   return e;
 }
 
@@ -393,6 +395,7 @@ vm_virtqueue_set_notification (VmVirtqueue *q, bool on)
 {
   if (!vm_virtqueue_ready (q) || !queue_map (q))
     return;
+  q->quiet = !on;
   layout (q)->set_notification (q, on);
   if (on)
     __atomic_thread_fence (__ATOMIC_SEQ_CST); /* the driver adds, then looks whether to ring */
@@ -533,7 +536,7 @@ vm_virtqueue_reset (VmVirtqueue *q)
 {
   queue_unmap (q);
   q->pushed = 0;
-  q->kicked = false;
+  q->kicked = q->quiet = false;
   *q->s = (VmVirtqueueState) { .num = q->max, .vector = VM_VIRTIO_NO_VECTOR };
 }
 
@@ -542,6 +545,7 @@ virtqueue_loaded (VmVirtqueue *q)
 {
   queue_unmap (q);
   q->pushed = 0;
+  q->quiet = false;
 }
 
 void

@@ -109,6 +109,7 @@ struct VmVirtqueue {
   int       eventfd;           /* -1: none */
   GSource  *watch;
   bool      kicked;            /* a handler is posted */
+  bool      quiet;             /* no doorbells wanted for now */
 };
 
 struct VmVirtio {

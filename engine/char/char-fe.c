@@ -62,6 +62,7 @@ vm_char_fe_attach_to (VmCharFe *fe, VmChardev *chr, const VmCharFeOps *ops, void
   fe->chr = chr;
   fe->blocked = false;
   fe->announce = true;
+  fe->shut = false;
   vm_object_ref (&chr->parent);
   if (vm_chardev_is_mux (chr))
     vm_char_mux_focus (chr, fe);
@@ -72,6 +73,12 @@ vm_char_fe_attach_to (VmCharFe *fe, VmChardev *chr, const VmCharFeOps *ops, void
   vm_chardev_announce (chr);
   vm_char_fe_accept_input (fe);
   return true;
+}
+
+void
+vm_char_fe_set_open (VmCharFe *fe, bool open)
+{
+  fe->shut = !open;
 }
 
 void

@@ -538,7 +538,7 @@ vm_chardev_frontend_open (VmChardev *chr)
   if (vm_chardev_is_mux (chr))
     return vm_char_mux_frontend_open (chr);
   VmChardev *mux = vm_char_mux_over (chr);
-  return mux ? vm_char_mux_frontend_open (mux) : chr->fe != NULL;
+  return mux ? vm_char_mux_frontend_open (mux) : chr->fe != NULL && !chr->fe->shut;
 }
 
 static void

@@ -41,6 +41,7 @@ struct VmCharFe {
   unsigned           slot;  /* place among the front ends of a multiplexer */
   bool               blocked;  /* a write was short: writable is owed */
   bool               announce; /* the present state is yet to be told */
+  bool               shut;     /* attached, but the guest does not listen */
 };
 
 /* The property kind "chardev": names a back end by id. The field is a VmCharFe. The device's realize calls
@@ -67,6 +68,8 @@ size_t vm_char_fe_write (VmCharFe *fe, const void *buf, size_t len);
 void   vm_char_fe_accept_input (VmCharFe *fe);
 void   vm_char_fe_take_focus (VmCharFe *fe); /* of a multiplexer; attaching does it too */
 bool   vm_char_fe_is_open (VmCharFe *fe);    /* is somebody at the other end */
+/* Does the guest listen? What query-chardev says of it; true after attaching. */
+void   vm_char_fe_set_open (VmCharFe *fe, bool open);
 /* Unix sockets: a descriptor that came along with the last input, -1 when none. The caller owns it. */
 int    vm_char_fe_take_fd (VmCharFe *fe);
 

@@ -167,6 +167,12 @@ struct VmMachine
   void (*foreach_hotplug_slot) (VmMachine *machine, void (*func) (const VmHotplugSlotInfo *info, void *opaque),
                                 void *opaque);
   void *board_data;
+
+  /* Set by a memory balloon; NULL: there is none. */
+  VmDevice *balloon;
+  uint64_t (*balloon_actual) (VmDevice *balloon);             /* bytes the guest has now */
+  void (*balloon_set) (VmDevice *balloon, uint64_t target);   /* is to have */
+
   /* Hears of every change of the board's interrupt lines, when set: qtest. */
   void (*irq_tap) (void *opaque, unsigned n, int level);
   void *irq_tap_opaque;

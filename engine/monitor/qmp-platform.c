@@ -99,14 +99,30 @@ no_balloon (GError **error)
 VmqBalloonInfo *
 vm_qmp_query_balloon (VmMonitor *mon, GError **error)
 {
-  no_balloon (error);
-  return NULL;
+  VmMachine *machine = mon->machine;
+  VmqBalloonInfo *info;
+
+  if (!machine->balloon)
+    {
+      no_balloon (error);
+      return NULL;
+    }
+  info = g_new0 (VmqBalloonInfo, 1);
+  info->actual = (int64_t) machine->balloon_actual (machine->balloon);
+  return info;
 }
 
 bool
 vm_qmp_balloon (VmMonitor *mon, const VmqBalloonArg *args, GError **error)
 {
-  return no_balloon (error);
+  VmMachine *machine = mon->machine;
+
+  if (!machine->balloon)
+    return no_balloon (error);
+  if (args->value <= 0)
+    return vm_fail (error, "Parameter 'target' expects a size");
+  machine->balloon_set (machine->balloon, (uint64_t) args->value);
+  return true;
 }
 
 /* --- identity of the guest's state --- */

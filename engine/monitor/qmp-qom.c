@@ -35,6 +35,8 @@ vm_qom_value_to_json (const VmProp *prop, const char *text)
     case VM_PROP_SIZE:
       return number_from_text (text ? text : "0");
     default:
+      if (prop->kind == VM_PROP_CUSTOM && prop->custom->json && text)
+        return json_tokener_parse (text);
       return json_object_new_string (text ? text : "");
     }
 }
@@ -311,6 +313,8 @@ check_kind (const VmProp *prop, const char *name, json_object *value, GError **e
     case VM_PROP_SIZE:
       return number || vm_fail (error, "Invalid parameter type for '%s', expected: integer", name);
     default:
+      if (prop->kind == VM_PROP_CUSTOM && prop->custom->json) /* its setter knows */
+        return true;
       return string || vm_fail (error, "Invalid parameter type for '%s', expected: string", name);
     }
 }

@@ -48,6 +48,7 @@ typedef struct VmPropCustom {
   bool  (*set) (VmObject *obj, void *field, const char *text, GError **error);
   char *(*get) (VmObject *obj, const void *field); /* newly allocated, or NULL when unset */
   void  (*clear) (VmObject *obj, void *field);     /* releases what set took */
+  bool  json;                                      /* the text is JSON: QMP shows the value, not a string */
 } VmPropCustom;
 
 struct VmProp {

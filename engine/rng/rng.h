@@ -11,6 +11,7 @@ typedef struct VmRng VmRng;
 typedef struct VmRngRequest VmRngRequest;
 
 extern const VmType vm_rng_type; /* abstract */
+extern const VmType vm_rng_builtin_type;
 
 /* BUF is the callee's only for the call. LEN is at least 1 and at most what was asked for. */
 typedef void (*VmRngDeliver) (void *opaque, const uint8_t *buf, size_t len);

@@ -2,6 +2,7 @@
 """Debian's kernel with its virtio drivers: disks, random bytes, ports, memory that comes and goes."""
 import hashlib
 import os
+import socket
 
 import linux
 import vm
@@ -75,6 +76,100 @@ def blk_legacy():
 def blk_packed():
     features = blk('virtio-blk-pci-non-transitional,packed=on,num-queues=2,ioeventfd=off', '-smp', '2')
     assert features[34] == '1', features
+
+
+@vm.case
+def drive_option():
+    """-drive if=virtio: a queue for each processor."""
+    path = image('drive.img')
+    with boot('-drive', f'file={path},format=raw,if=virtio', '-smp', '2') as m:
+        m.shell('[ -b /dev/vda ]')
+        assert m.shell('ls /sys/block/vda/mq').split() == ['0', '1']
+        m.quit()
+
+
+@vm.case
+def rng():
+    with boot('-object', 'rng-random,id=r,filename=/dev/urandom', '-device',
+              'virtio-rng-pci,rng=r,max-bytes=65536,period=100') as m:
+        assert m.shell('cat /sys/class/misc/hw_random/rng_current').startswith('virtio_rng')
+        m.shell('dd if=/dev/hwrng of=/r bs=4096 count=32 2>/dev/null')
+        assert m.shell('wc -c < /r') == '131072'
+        assert int(m.shell('gzip < /r | wc -c')) > 131072
+        m.quit()
+
+
+@vm.case
+def balloon():
+    with boot('-device', 'virtio-balloon-pci,id=b,guest-stats-polling-interval=1') as m:
+        total = m.qmp('query-balloon')['actual']
+        assert total == 256 << 20
+        m.qmp('balloon', value=160 << 20)
+        vm.wait_for('the balloon', lambda: m.qmp('query-balloon')['actual'] == 160 << 20, 30, 0.2)
+        m.qmp.wait_event('BALLOON_CHANGE')
+        rss = int(m.shell('grep MemFree /proc/meminfo').split()[1])
+        assert rss < 160 << 10, rss
+        stats = vm.wait_for('statistics', lambda: (lambda got: got['last-update'] and got)(
+            m.qmp('qom-get', path='/machine/peripheral/b', property='guest-stats')), 10, 0.2)
+        assert 0 < stats['stats']['stat-free-memory'] < 256 << 20, stats
+        interval = {'path': '/machine/peripheral/b', 'property': 'guest-stats-polling-interval'}
+        m.qmp('qom-set', value=2, **interval)
+        assert m.qmp('qom-get', **interval) == 2
+        m.qmp('balloon', value=256 << 20)
+        vm.wait_for('the memory back', lambda: m.qmp('query-balloon')['actual'] == total, 30, 0.2)
+        m.shell('dd if=/dev/zero of=/full bs=1M count=100 2>/dev/null; rm /full')
+        m.quit()
+
+
+@vm.case
+def serial():
+    path = vm.scratch() / 'agent'
+    with boot('-device', 'virtio-serial-pci,id=vs', '-chardev', f'socket,id=a,path={path},server=on,wait=off',
+              '-device', 'virtserialport,bus=vs.0,chardev=a,name=org.test.agent,id=port',
+              '-chardev', 'ringbuf,id=con,size=65536', '-device', 'virtconsole,chardev=con,id=con0') as m:
+        assert m.shell('cat /sys/class/virtio-ports/vport*/name').split() == ['org.test.agent']
+        name = m.shell('ls /dev | grep vport | tail -1')
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(str(path))
+            s.settimeout(30)
+            m.send(f'(exec 3<>/dev/{name}; while read l <&3; do echo "got $l" >&3; done) &\n')
+            event = m.qmp.wait_event('VSERPORT_CHANGE')
+            assert event['data'] == {'id': 'port', 'open': True}, event
+            opened = {chr['label']: chr['frontend-open'] for chr in m.qmp('query-chardev')}
+            assert opened['a'], opened
+            s.sendall(b'hello agent\n')
+            assert s.recv(100) == b'got hello agent\n'
+            m.send('kill %1\n')
+        m.shell('echo on the console > /dev/hvc0')
+        assert 'on the console' in m.qmp('ringbuf-read', device='con', size=1000)
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(str(path))
+            s.settimeout(30)
+            m.send(f'head -c 3000000 /dev/zero > /dev/{name}; echo se$((1+1))nt\n')
+            got = 0
+            while got < 3000000:
+                got += len(s.recv(65536))
+            m.wait('se2nt')
+        m.qmp('device_del', id='port')
+        m.qmp.wait_event('DEVICE_DELETED')
+        m.shell(f'for i in 1 2 3 4 5; do [ -e /dev/{name} ] || break; sleep 1; done; [ ! -e /dev/{name} ]')
+        m.quit()
+
+
+@vm.case
+def firmware():
+    """SeaBIOS starts from the disk that the bootindex says."""
+    sector, words = vm.assemble('sector').read_bytes(), []
+    for name in ('one', 'two'):
+        path = vm.scratch() / f'{name}.img'
+        path.write_bytes(sector + f'second sector of {name}'.encode().ljust(512, b'\0') + bytes(1 << 20))
+        words += ['-drive', f'file={path},format=raw,if=none,id={name}']
+    for name in ('one', 'two'):
+        last = {'one': 'two', 'two': 'one'}[name]
+        with vm.Machine('-m', '16M', '-nic', 'none', *words, '-device', f'virtio-blk-pci,drive={last},bootindex=2',
+                        '-device', f'virtio-blk-pci-non-transitional,drive={name},bootindex=1') as m:
+            m.wait(f'second sector of {name}', 60)
+            m.quit()
 
 
 if __name__ == '__main__':
