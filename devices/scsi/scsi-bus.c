@@ -75,7 +75,7 @@ scsi_bus_attach (VmBus *parent, VmDevice *device, GError **error)
     return vm_fail (error, "bad scsi channel id: %u", dev->channel);
   if (dev->scsi_id != UINT32_MAX && dev->scsi_id > bus->ops->max_target)
     return vm_fail (error, "bad scsi device id: %u", dev->scsi_id);
-  if (dev->scsi_id == bus->ops->host_id)
+  if (dev->scsi_id != UINT32_MAX && dev->scsi_id == bus->ops->host_id)
     return vm_fail (error, "bad scsi device id: %u is the adapter's own", dev->scsi_id);
   if (dev->lun != UINT32_MAX && dev->lun > bus->ops->max_lun)
     return vm_fail (error, "bad scsi device lun: %u", dev->lun);
@@ -176,11 +176,29 @@ scsi_create_drive (VmScsiBus *bus, VmMachine *machine, VmDriveSpec *spec, GError
   return ok;
 }
 
+/* Of the drives that nobody has taken; INT_MAX: there are none. */
+static int
+lowest_bus (const VmMachine *machine)
+{
+  int lowest = INT_MAX;
+
+  for (guint i = 0; machine && i < machine->settings->drives->len; i++)
+    {
+      const VmDriveSpec *spec = g_ptr_array_index (machine->settings->drives, i);
+
+      if (spec->interface == VM_IF_SCSI && !spec->claimed)
+        lowest = MIN (lowest, spec->bus);
+    }
+  return lowest;
+}
+
 bool
 vm_scsi_create_drives (VmScsiBus *bus, int bus_number, GError **error)
 {
   VmMachine *machine = bus->parent.owner->env->machine;
 
+  if (bus_number < 0)
+    bus_number = lowest_bus (machine);
   for (guint i = 0; machine && i < machine->settings->drives->len; i++)
     {
       VmDriveSpec *spec = g_ptr_array_index (machine->settings->drives, i);

@@ -111,8 +111,8 @@ struct VmScsiBus {
 /* Devices may be hot-plugged. NAME NULL: "scsi.0" of the family's numbering. */
 void vm_scsi_bus_init (VmScsiBus *bus, VmDevice *owner, const char *name, const VmScsiBusOps *ops, void *opaque);
 void vm_scsi_bus_destroy (VmScsiBus *bus);
-/* Makes scsi-hd and scsi-cd for the machine's "-drive if=scsi,bus=BUS_NUMBER"; nothing without a machine. Once the
- * adapter is realized. */
+/* Makes scsi-hd and scsi-cd for the machine's "-drive if=scsi,bus=BUS_NUMBER" (-1: the lowest whose drives nobody has
+ * taken); nothing without a machine. At the end of the adapter's realize, unless it is hot-plugged. */
 bool vm_scsi_create_drives (VmScsiBus *bus, int bus_number, GError **error);
 
 /* The unit, or NULL; with LUN VM_SCSI_LUN_NONE any unit of the target. */
