@@ -171,6 +171,16 @@ append_value (GString *out, const VmCreateValues *values, const VmCreateOption *
   g_string_append_printf (out, " %s=%s", option->name, shown ? shown : text);
 }
 
+/* Whether the format has an option of the same name, which goes before the protocol's. */
+static bool
+is_hidden (const VmCreateOption *format, const VmCreateOption *option)
+{
+  for (const VmCreateOption *o = format; o && o->name; o++)
+    if (!strcmp (o->name, option->name))
+      return true;
+  return false;
+}
+
 /* What precedes the size in this line. */
 static bool
 goes_before_size (const VmCreateOption *option)
@@ -194,7 +204,8 @@ vm_create_values_to_string (const VmCreateValues *values, uint64_t size)
     {
       for (unsigned i = 0; i < G_N_ELEMENTS (values->tables); i++)
         for (const VmCreateOption *o = values->tables[i]; o && o->name; o++)
-          if (goes_before_size (o) == !late && strcmp (o->name, "size") != 0)
+          if (goes_before_size (o) == !late && strcmp (o->name, "size") != 0
+              && (!i || !is_hidden (values->tables[0], o)))
             append_value (out, values, o);
       if (!late)
         g_string_append_printf (out, " size=%" G_GUINT64_FORMAT, size);
@@ -228,7 +239,8 @@ vm_create_help (const VmBlockDriver *format, const VmBlockDriver *protocol, bool
   add_help (lines, &size_option);
   for (unsigned i = 0; i < G_N_ELEMENTS (drivers); i++)
     for (const VmCreateOption *o = drivers[i] ? drivers[i]->create_options : NULL; o && o->name; o++)
-      if ((!amend || o->amend) && strcmp (o->name, "size") != 0)
+      if ((!amend || o->amend) && strcmp (o->name, "size") != 0
+          && (!i || !is_hidden (format ? format->create_options : NULL, o)))
         add_help (lines, o);
   g_ptr_array_sort (lines, compare_lines);
   for (guint i = 0; i < lines->len; i++)
@@ -275,6 +287,18 @@ vm_image_protocol (VmBlockGraph *graph, const char *name, GError **error)
   return found;
 }
 
+/* What is said of the file alone: "preallocation=metadata" is the format's. */
+static VmCreateValues *
+values_of_file (const VmCreateValues *values, const VmBlockDriver *format, const VmBlockDriver *protocol)
+{
+  VmCreateValues *own = vm_create_values_new (NULL, protocol, false);
+
+  for (const VmCreateOption *o = protocol->create_options; o && o->name; o++)
+    if (vm_create_has (values, o->name) && !is_hidden (format->create_options, o))
+      vm_create_values_set (own, o->name, vm_create_text (values, o->name), NULL);
+  return own;
+}
+
 static const VmRootClass create_root = { .kind = "program" };
 
 /* The file below the image; *ROOT keeps it from others. */
@@ -304,7 +328,8 @@ vm_image_create_values (VmBlockGraph *graph, const char *name, const VmBlockDriv
 
   if (protocol->create)
     {
-      if (!protocol->create (graph, NULL, name, whole ? size : 0, values, error))
+      g_autoptr (VmCreateValues) own = whole ? NULL : values_of_file (values, format, protocol);
+      if (!protocol->create (graph, NULL, name, whole ? size : 0, own ? own : values, error))
         return false;
       if (whole)
         return true;

@@ -309,6 +309,7 @@ const VmBlockDriver vm_qcow_driver = {
   .kind = VM_DRIVER_FORMAT,
   .state_size = sizeof (Qcow),
   .has_backing = true,
+  .can_compress = true,
   .probe = qcow_probe,
   .open = qcow_open,
   .close = vm_map_close,

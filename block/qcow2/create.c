@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* New qcow2 images, and how big they would be. */
+#include "block/bitmap.h"
 #include "block/qcow2/qcow2-private.h"
 
 const VmCreateOption qcow2_create_options[] = {
@@ -303,6 +304,25 @@ measure_source (const Qcow2 *s, VmNode *source, uint64_t *bytes, GError **error)
   return true;
 }
 
+/* What the bitmaps of SOURCE take when they come along. */
+static uint64_t
+bitmaps_size (const Qcow2 *s, const VmNode *source)
+{
+  uint64_t clusters = 0, directory = 0;
+
+  for (guint i = 0; source && source->bitmaps && i < source->bitmaps->len; i++)
+    {
+      const VmDirtyBitmap *b = source->bitmaps->pdata[i];
+      if (!b->persistent || b->inconsistent)
+        continue;
+      uint64_t n = (vm_bitmap_bits (b) + 7) / 8;
+      n = VM_ALIGN_UP (n, s->cluster_size) >> s->cluster_bits;
+      clusters += n + (VM_ALIGN_UP (n * 8, s->cluster_size) >> s->cluster_bits);
+      directory += VM_ALIGN_UP (24 + strlen (b->name), 8);
+    }
+  return (clusters << s->cluster_bits) + VM_ALIGN_UP (directory, s->cluster_size);
+}
+
 bool
 qcow2_measure (const VmCreateValues *values, uint64_t size, VmNode *source, uint64_t *required, uint64_t *fully,
                uint64_t *bitmaps, GError **error)
@@ -326,6 +346,6 @@ qcow2_measure (const VmCreateValues *values, uint64_t size, VmNode *source, uint
   *fully = metadata + VM_ALIGN_UP (size, s.cluster_size);
   *required = prealloc == VM_PREALLOC_FALLOC || prealloc == VM_PREALLOC_FULL ? *fully : metadata + data;
   if (bitmaps)
-    *bitmaps = 0;
+    *bitmaps = bitmaps_size (&s, source);
   return true;
 }

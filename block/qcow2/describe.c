@@ -51,11 +51,11 @@ qcow2_describe (VmNode *node)
   if (s->version >= 3)
     {
       add_bool (data, "lazy-refcounts", s->compatible & COMPATIBLE_LAZY);
+      if (s->bitmaps && s->bitmaps->len)
+        json_object_object_add (data, "bitmaps", describe_bitmaps (s));
       json_object_object_add (data, "refcount-bits", json_object_new_int (1 << s->refcount_order));
       if (encrypt)
         json_object_object_add (data, "encrypt", encrypt);
-      if (s->bitmaps && s->bitmaps->len)
-        json_object_object_add (data, "bitmaps", describe_bitmaps (s));
       if (s->data_name && qcow2_external (s))
         add_text (data, "data-file", s->data_name);
       if (qcow2_external (s))

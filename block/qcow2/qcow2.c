@@ -45,6 +45,7 @@ const VmBlockDriver vm_qcow2_driver = {
   .kind = VM_DRIVER_FORMAT,
   .state_size = sizeof (Qcow2),
   .has_backing = true,
+  .can_compress = true,
   .probe = probe,
   .open = qcow2_open,
   .close = qcow2_close,

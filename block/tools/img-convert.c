@@ -117,7 +117,7 @@ open_target (VmTool *tool, const Options *o, VmConvert *c)
     }
   if (node->size < c->total)
     return vm_tool_error (tool, NULL, "output file is smaller than input file");
-  if (c->compressed && !(node->write_flags & VM_REQ_COMPRESSED))
+  if (c->compressed && !node->driver->can_compress)
     return vm_tool_error (tool, NULL, "Compression not supported for this file format");
   return true;
 }

@@ -154,7 +154,7 @@ measure (VmTool *tool, const char *format, const GPtrArray *lists, uint64_t size
     size = vm_create_number (values, "size");
   if (!driver->measure (values, source ? source->size : size, source, &required, &fully, &bitmaps, &error))
     return !vm_tool_error (tool, error, "%s", "");
-  print_measure (as_json, required, fully, bitmaps);
+  print_measure (as_json, required, fully, source && source->driver->bitmap_can_store ? bitmaps : UINT64_MAX);
   return 0;
 }
 

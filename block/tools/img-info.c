@@ -744,7 +744,7 @@ vm_img_snapshot (VmTool *tool, int argc, char **argv)
   ok = action == 'c'   ? create_snapshot (tool, image.node, name)
        : action == 'a' ? apply_snapshot (tool, image.node, name)
        : action == 'd' ? delete_snapshot (tool, image.node, name)
-                       : list_snapshots (image.node);
+                       : action != 'l' || list_snapshots (image.node);
   vm_tool_close (&image);
   return !ok;
 }

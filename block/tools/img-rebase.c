@@ -118,7 +118,7 @@ rebase_all (Rebase *r)
   bool ok;
 
   r->unit = MIN (MAX (cluster, 4096), CHUNK);
-  if (r->compress && !(node->write_flags & VM_REQ_COMPRESSED))
+  if (r->compress && !node->driver->can_compress)
     return vm_tool_error (r->tool, NULL, "Compression not supported for this file format");
   r->mine = vm_tool_buffer (r->tool, CHUNK);
   r->theirs = vm_tool_buffer (r->tool, CHUNK);

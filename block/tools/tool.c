@@ -306,7 +306,7 @@ vm_tool_format_size (uint64_t size)
 void
 vm_tool_progress_start (VmTool *tool, bool shown)
 {
-  tool->progress = (VmToolProgress){ .shown = shown, .running = true, .last = -1 };
+  tool->progress = (VmToolProgress){ .shown = shown, .running = true, .last = -2 };
   vm_tool_progress (tool, 0, 1);
 }
 

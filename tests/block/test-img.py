@@ -1,0 +1,393 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""vitrine-img: every command by itself, and side by side with the known tool where that is installed."""
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+from tools import HAVE_PEER, Bench, normal, pare
+from program import main
+
+# Lines that are run one after the other in a folder of ours and one of the peer's; status and outputs must be the
+# same. "#" begins a line of which only the status counts.
+SIDE_BY_SIDE = '''
+qemu-img create -f qcow2 a.qcow2 1G
+qemu-img create a.raw 64M
+qemu-img create -f raw b.raw 10k -o preallocation=full
+qemu-img create -f nope x 1M
+qemu-img create -f qcow2 x
+qemu-img create
+qemu-img create -f qcow2 x 1M extra
+qemu-img create -f qcow2 x foo
+qemu-img create -f qcow2 x -- -1M
+qemu-img create -f qcow2 x 99E
+qemu-img create -f qcow2 x 9223372036854775808
+qemu-img create -f qcow2 -o foo=1 x 1M
+qemu-img create -f qcow2 -o cluster_size=foo x 1M
+qemu-img create -f qcow2 -o cluster_size=1000 x 1M
+qemu-img create -f qcow2 -o lazy_refcounts=maybe x 1M
+qemu-img create -f qcow2 -b a.qcow2 -F qcow2 ov.qcow2
+qemu-img create -f qcow2 -b a.qcow2 -F qcow2 ov2.qcow2 2G
+qemu-img create -f qcow2 -b a.qcow2 -F foo x 2G
+qemu-img create -f qcow2 -b nonex -F qcow2 x 2G
+qemu-img create -f qcow2 -b nonex -F qcow2 x
+qemu-img create -f qcow2 -u -b nonex -F qcow2 x
+qemu-img create -f qcow2 -u -b nonex -F qcow2 nobacking.qcow2 1M
+qemu-img create -f qcow2 -u -b nonex x 1M
+qemu-img create -f raw -b a.raw -F raw x 1M
+qemu-img create -f raw -F raw x 1M
+qemu-img create -f qcow2 /nonexdir/x 1M
+qemu-img create -f qcow2 -q q.qcow2 1M
+qemu-img create -f qcow2 -o size=3M,cluster_size=4k s.qcow2
+qemu-img create -f qcow2 -o backing_file=a.qcow2,backing_fmt=qcow2 s.qcow2
+qemu-img create -f qcow2 -o backing_file=a,,b.qcow2,backing_fmt=qcow2 x
+qemu-img create -f qcow2 s.qcow2 -b s.qcow2 -F qcow2
+qemu-img create -f qcow2 -o size=1M x 2M
+qemu-img create -f qcow2 -q -b a.raw -F qcow2 x
+qemu-img foo
+qemu-img
+qemu-img create --foo
+qemu-img create -f
+qemu-img info
+qemu-img info --output
+qemu-img info --output=xx a.raw
+qemu-img info a.qcow2
+qemu-img info a.raw
+qemu-img info ov2.qcow2
+qemu-img info --backing-chain ov2.qcow2
+qemu-img info -f qcow2 a.raw
+qemu-img info nonex
+qemu-img info nobacking.qcow2
+qemu-img info --image-opts driver=qcow2,file.filename=a.qcow2
+qemu-img info --image-opts -f raw driver=qcow2,file.filename=a.qcow2
+qemu-io -c 'write -P 1 0 64k' -c 'write -P 2 1M 128k' ov2.qcow2
+qemu-img snapshot -c one ov2.qcow2
+qemu-img snapshot -c two ov2.qcow2
+qemu-img snapshot -l ov2.qcow2
+qemu-img info ov2.qcow2
+qemu-img snapshot ov2.qcow2
+qemu-img snapshot -d nonex ov2.qcow2
+# qemu-img snapshot -a nonex ov2.qcow2
+qemu-img snapshot -a one ov2.qcow2
+qemu-img snapshot -d one ov2.qcow2
+qemu-img snapshot -l a.raw
+qemu-img snapshot -a x -d y a.raw
+qemu-img check a.qcow2
+qemu-img check -q ov2.qcow2
+# qemu-img check ov2.qcow2
+qemu-img check a.raw
+qemu-img check --output=json a.raw
+qemu-img check -r foo ov2.qcow2
+qemu-img check nonex
+qemu-img check -f qcow2 a.raw
+qemu-img check
+qemu-img check a b
+qemu-img map --start-offset=x ov2.qcow2
+qemu-io -f raw -c 'write -P 1 0 64k' -c 'write -P 2 1M 100k' a.raw
+qemu-img map a.raw
+qemu-img map --output=json a.raw
+qemu-img convert -f raw -O qcow2 -c a.raw c.qcow2
+qemu-img map c.qcow2
+qemu-img map --output=json c.qcow2
+qemu-img compare a.raw c.qcow2
+qemu-img compare a.raw a.qcow2
+qemu-img compare -s a.raw c.qcow2
+qemu-img compare -s a.raw a.qcow2
+qemu-img compare a.raw nonex
+qemu-img compare a.raw
+qemu-img compare -q a.raw a.qcow2
+qemu-img compare -f nope a.raw a.raw
+qemu-img create -f qcow2 -q big 2G
+qemu-img compare a.qcow2 big
+qemu-img compare -s a.qcow2 big
+qemu-io -c 'write -P 1 1500M 64k' big
+qemu-img compare a.qcow2 big
+qemu-img convert a.raw
+qemu-img convert
+qemu-img convert nonex o
+qemu-img convert -O nope a.raw o
+qemu-img convert -c a.raw o
+qemu-img convert -n a.raw nonex2
+qemu-img convert -n -O qcow2 a.raw b.raw
+qemu-img convert -n a.raw b.raw
+qemu-img convert -S 3 a.raw o
+qemu-img convert -m 99 a.raw o
+qemu-img convert -m 0 a.raw o
+qemu-img convert -o foo=1 -O qcow2 a.raw o
+qemu-img convert -B a.qcow2 -O qcow2 a.raw o2
+qemu-img convert -B a.qcow2 -F qcow2 -O qcow2 a.raw o2
+qemu-img compare a.raw o2
+qemu-img convert -l two -O qcow2 ov2.qcow2 o3
+qemu-img compare ov2.qcow2 o3
+# qemu-img convert -l nonex -O qcow2 ov2.qcow2 o3
+qemu-img convert -l snapshot.name=two -O qcow2 ov2.qcow2 o3
+qemu-img convert -O raw a.raw a.raw o2x
+qemu-img info o2x
+qemu-img convert --target-image-opts a.raw driver=raw,file.filename=foo
+qemu-img convert -n --target-image-opts a.raw driver=raw,file.filename=foo
+qemu-img convert --target-is-zero a.raw foo
+qemu-img convert --bitmaps a.raw foo
+qemu-img convert --skip-broken-bitmaps -O qcow2 a.raw foo
+qemu-img convert -C -S 4k a.raw foo
+qemu-img convert -t foo a.raw foo
+qemu-img convert -T foo a.raw foo
+qemu-img convert -r foo a.raw foo
+qemu-img convert -O qcow2 a.raw /nonex/foo
+qemu-img convert -O qcow2 a.raw a.raw
+qemu-img create -q -f qcow2 r.qcow2 1M
+qemu-img resize r.qcow2 2M
+qemu-img resize r.qcow2 +2M
+qemu-img resize r.qcow2 -- -1M
+qemu-img resize --shrink r.qcow2 -- -1M
+qemu-img resize r.qcow2
+qemu-img resize r.qcow2 foo
+qemu-img resize -q r.qcow2 5M
+qemu-img resize r.qcow2 5M
+qemu-img resize --shrink r.qcow2 -20M
+qemu-img resize --shrink r.qcow2 0
+qemu-img resize --preallocation=full r.qcow2 1M
+qemu-img resize --preallocation=foo r.qcow2 1M
+qemu-img resize
+qemu-img resize -f raw a.raw 1M
+qemu-img resize -f raw --shrink a.raw 60M
+qemu-img info r.qcow2
+qemu-img rebase -b '' ov2.qcow2
+qemu-img rebase -b a.qcow2 ov2.qcow2
+qemu-img rebase -b a.qcow2 -F qcow2 ov2.qcow2
+qemu-img rebase -u -b xx -F raw ov2.qcow2
+qemu-img rebase -b a.qcow2 -F qcow2 ov2.qcow2
+qemu-img rebase -u -b a.qcow2 -F qcow2 ov2.qcow2
+qemu-img rebase -b nonex -F qcow2 ov2.qcow2
+qemu-img rebase ov2.qcow2
+qemu-img rebase -b x -F foo ov2.qcow2
+qemu-img commit -b nonex ov2.qcow2
+qemu-img commit ov2.qcow2
+qemu-img info ov2.qcow2
+qemu-img commit -q ov2.qcow2
+qemu-img commit -f raw a.raw
+qemu-img commit -r 0x ov2.qcow2
+qemu-img commit
+qemu-io -c 'read -P 1 0 64k' -c 'read -P 2 1M 128k' a.qcow2
+qemu-img measure --size 1G
+qemu-img measure -O qcow2 --size 1G
+qemu-img measure -O qcow2 a.qcow2
+qemu-img measure
+qemu-img measure --size 1G a.raw
+qemu-img measure -O foo --size 1G
+qemu-img measure --size x
+qemu-img measure -O raw a.raw
+qemu-img bitmap --add a.qcow2 b0
+qemu-img bitmap --add a.qcow2 b0
+qemu-img bitmap a.qcow2 b0
+qemu-img bitmap --disable a.qcow2 b0
+qemu-img bitmap --remove a.qcow2 nonex
+qemu-img bitmap --add -g 1000 a.qcow2 b1
+qemu-img bitmap --add -g 128k --disable a.qcow2 b1
+qemu-img bitmap --merge b0 a.qcow2 b1
+qemu-img bitmap --merge nonex a.qcow2 b1
+qemu-img info a.qcow2
+qemu-img measure -O qcow2 a.qcow2
+qemu-img bitmap --clear a.qcow2 b1
+qemu-img bitmap
+qemu-img bitmap --add a.qcow2
+qemu-img bitmap --clear -b x a.qcow2 b1
+qemu-img bitmap --clear -F x a.qcow2 b1
+qemu-img bitmap --clear -g 64k a.qcow2 b1
+qemu-img convert --bitmaps -O qcow2 a.qcow2 abm.qcow2
+qemu-img info abm.qcow2
+qemu-img bitmap --remove abm.qcow2 b0
+qemu-img info abm.qcow2
+qemu-img amend -o compat=0.10 r.qcow2
+qemu-img info r.qcow2
+qemu-img amend -o foo=1 r.qcow2
+qemu-img amend r.qcow2
+qemu-img amend -o cluster_size=4k r.qcow2
+qemu-img amend -f raw -o compat=1.1 a.raw
+qemu-img amend -o compat=1.1 r.qcow2
+qemu-img amend -o size=16M r.qcow2
+qemu-img amend -o lazy_refcounts=on r.qcow2
+qemu-img info r.qcow2
+qemu-img amend -f raw -o help
+qemu-img dd if=a.raw of=d.raw
+qemu-img compare a.raw d.raw
+qemu-img dd if=a.raw of=d.raw bs=1M skip=1
+qemu-img info d.raw
+qemu-img dd
+qemu-img dd if=a.raw
+qemu-img dd if=a.raw of=d.raw bs=x
+qemu-img dd if=a.raw of=d.raw foo=1
+qemu-img dd if=a.raw of=d.raw bs=0
+qemu-img dd -O qcow2 if=a.raw of=d.qcow2 count=1
+qemu-img info d.qcow2
+qemu-img bench -c 10 -f raw a.raw
+qemu-img bench -c 10 -w -d 1 -f raw -s 8k -S 16k --pattern 5 --flush-interval=2 --no-drain a.raw
+qemu-img bench -c x a.raw
+qemu-img bench
+qemu-img bench -c 10 --flush-interval=3 a.raw
+qemu-img bench -w -c 10 --flush-interval=3 a.raw
+qemu-img bench --pattern 300 -w -c 10 a.raw
+'''
+
+SIDE_BY_SIDE_JSON = '''
+info --output=json a.qcow2
+info --output=json ov2.qcow2
+info --backing-chain --output=json ov2.qcow2
+info --output=json a.raw
+measure --output=json -O qcow2 a.qcow2
+check --output=json a.qcow2
+map --output=json --start-offset=1M --max-length=64k ov2.qcow2
+'''
+
+
+def side_by_side():
+    if not HAVE_PEER:
+        return
+    wrong = []
+    with Bench() as ours, Bench(peer=True) as theirs:
+        for line in SIDE_BY_SIDE.strip().split('\n'):
+            status_only = line.startswith('# ')
+            command = shlex.split(line[2:] if status_only else line)
+            a, b = ours.run(*command), theirs.run(*command)
+            if status_only:
+                a, b = a[:1], b[:1]
+            else:
+                a, b = [(r[0], normal(r[1]), normal(r[2])) for r in (a, b)]
+            if a != b:
+                wrong.append(f'{line}\n ours   {a}\n theirs {b}')
+        for line in SIDE_BY_SIDE_JSON.strip().split('\n'):
+            a, b = [pare(json.loads(bench.img(*line.split()))) for bench in (ours, theirs)]
+            if a != b:
+                wrong.append(f'{line}\n ours   {a}\n theirs {b}')
+    assert not wrong, '\n' + '\n'.join(wrong)
+
+
+def interchange():
+    """Images of one are clean and equal for the other."""
+    if not HAVE_PEER:
+        return
+    with Bench() as ours, Bench(peer=True) as theirs:
+        theirs.path = ours.path
+        ours.img('create', '-q', '-f', 'raw', 'src', '20M')
+        ours.io('src', 'write -P 1 0 1M', 'write -P 2 5M 300k', 'write -P 3 19M 4k', options=('-f', 'raw'))
+        for maker, reader in ((ours, theirs), (theirs, ours)):
+            for options in ([], ['-c'], ['-o', 'cluster_size=4k'], ['-o', 'compat=0.10'],
+                            ['-o', 'preallocation=metadata'], ['-o', 'extended_l2=on'], ['-S', '0'], ['-m', '1', '-W']):
+                maker.img('convert', '-f', 'raw', '-O', 'qcow2', *options, 'src', 'dst')
+                reader.img('check', 'dst')
+                reader.img('compare', '-f', 'raw', 'src', 'dst')
+
+
+def help_and_version():
+    with Bench() as b:
+        out = b.img('--version')
+        assert out.startswith('qemu-img version 9.1.50 (Vitrine '), out
+        out = b.img('--help')
+        for word in ('amend', 'convert', 'snapshot', 'Supported formats:', 'qcow2'):
+            assert word in out, word
+        out = b.img('create', '-f', 'qcow2', '-o', 'help')
+        assert out.startswith('Supported qcow2 options:\n') and '  cluster_size=<size>    - ' in out, out
+        assert 'preallocation=<str>' in b.img('create', '-f', 'raw', '-o', 'help', 'x')
+        assert b.img('amend', '-f', 'qcow2', '-o', 'help').startswith("Amend options for 'qcow2':\n")
+
+
+def progress():
+    with Bench() as b:
+        b.img('create', '-q', '-f', 'raw', 'src', '20M')
+        b.io('src', 'write -P 1 0 10M', options=('-f', 'raw'))
+        out = b.img('convert', '-p', '-f', 'raw', '-O', 'qcow2', 'src', 'dst')
+        assert out.startswith('    (0.00/100%)\n') and out.endswith('    (100.00/100%)\n'), repr(out)  # each \r
+        p = subprocess.Popen([os.path.join(b.bin.name, 'qemu-img'), 'convert', '-r', '2M', '-f', 'raw', 'src', 'dst2'],
+                             cwd=b.path, stderr=subprocess.PIPE, text=True)
+        time.sleep(1)
+        p.send_signal(signal.SIGUSR1)
+        _, err = p.communicate(timeout=60)
+        assert p.returncode == 0 and '/100%)' in err, err
+
+
+def check_repairs():
+    with Bench() as b:
+        b.img('create', '-q', '-f', 'qcow2', 'a', '64M')
+        b.io('a', 'write 0 1M')
+        with open(b.file('a'), 'r+b') as f:  # a refcount too many
+            f.seek(2 * 65536 + 2 * 2)
+            f.write(b'\x00\x05')
+        status, out, _ = b.run('qemu-img', 'check', 'a')
+        assert status == 3 and '1 leaked clusters were found on the image.' in out, (status, out)
+        status, out, _ = b.run('qemu-img', 'check', '--output=json', 'a')
+        assert status == 3 and json.loads(out)['leaks'] == 1
+        out = b.img('check', '-r', 'leaks', 'a')
+        assert 'The following inconsistencies were found and repaired:\n\n    1 leaked clusters\n' in out, out
+        assert 'No errors were found on the image.' in b.img('check', 'a')
+
+
+def commit_through_layers():
+    with Bench() as b:
+        b.img('create', '-q', '-f', 'qcow2', 'base', '8M')
+        b.img('create', '-q', '-f', 'qcow2', '-b', 'base', '-F', 'qcow2', 'mid')
+        b.img('create', '-q', '-f', 'qcow2', '-b', 'mid', '-F', 'qcow2', 'top', '16M')
+        b.io('base', 'write -P 1 0 8M')
+        b.io('mid', 'write -P 2 1M 1M')
+        b.io('top', 'write -P 3 1536k 1M', 'write -z 4M 1M', 'write -P 4 12M 1M')
+        b.img('convert', '-O', 'raw', 'top', 'want')
+        assert b.img('commit', '-b', 'base', 'top') == 'Image committed.\n'
+        b.img('compare', 'base', 'want')
+        b.img('check', 'base')
+        assert b.json('info', '--output=json', 'base')['virtual-size'] == 16 << 20
+        b.img('commit', 'mid')
+        assert b.img('map', 'mid') == b.img('map', 'mid')
+
+
+def rebase_keeps_content():
+    with Bench() as b:
+        b.img('create', '-q', '-f', 'qcow2', 'old', '8M')
+        b.img('create', '-q', '-f', 'qcow2', 'new', '4M')
+        b.io('old', 'write -P 1 0 3M', 'write -P 2 6M 1M')
+        b.io('new', 'write -P 1 0 2M', 'write -P 3 2M 2M')
+        for options in ([], ['-c']):
+            b.img('create', '-q', '-f', 'qcow2', '-b', 'old', '-F', 'qcow2', 'top')
+            b.io('top', 'write -P 5 512k 64k')
+            b.img('convert', '-O', 'raw', 'top', 'want')
+            b.img('rebase', *options, '-b', 'new', '-F', 'qcow2', 'top')
+            b.img('compare', 'top', 'want')
+            b.img('check', 'top')
+            b.img('rebase', '-b', '', 'top')
+            b.img('compare', 'top', 'want')
+            assert 'backing-filename' not in b.json('info', '--output=json', 'top')
+
+
+def convert_forms():
+    with Bench() as b:
+        b.img('create', '-q', '-f', 'raw', 'src', '5000001')
+        b.io('src', 'write -P 7 4999000 1001', 'write -P 8 0 100k', options=('-f', 'raw'))
+        b.img('convert', '-f', 'raw', '-O', 'qcow2', 'src', 'q')
+        b.img('compare', '-f', 'raw', 'src', 'q')
+        b.img('convert', '-S', '0', '-f', 'raw', 'src', 'full')
+        assert os.stat(b.file('full')).st_blocks * 512 >= 5000001
+        b.img('convert', '-f', 'raw', 'src', 'thin')
+        assert os.stat(b.file('thin')).st_blocks * 512 < 500000
+        with open(b.file('there'), 'wb') as f:
+            f.write(b'x' * 6000000)
+        b.img('convert', '-n', '-f', 'raw', '-O', 'raw', 'src', 'there')
+        with open(b.file('there'), 'rb') as f, open(b.file('src'), 'rb') as g:
+            assert f.read(5000001) == g.read()
+        b.img('convert', '-n', '--target-image-opts', '-f', 'raw', 'src', 'driver=raw,file.filename=there')
+        out = b.img('convert', '--salvage', '-q', '-f', 'raw', 'src', 'saved')
+        assert out == ''
+        b.img('compare', '-f', 'raw', '-F', 'raw', 'src', 'saved')
+
+
+def objects():
+    with Bench() as b:
+        status, _, err = b.run('qemu-img', 'info', '--object', 'secret,id=s0', 'x')
+        assert status == 1 and err.startswith('qemu-img: '), err
+        status, _, err = b.run('qemu-img', 'info', '--object', 'nope,id=s0', 'x')
+        assert status == 1 and err == "qemu-img: Parameter 'qom-type' does not accept value 'nope'\n", err
+
+
+if __name__ == '__main__':
+    sys.exit(main([help_and_version, side_by_side, interchange, progress, check_repairs, commit_through_layers,
+                   rebase_keeps_content, convert_forms, objects]))
