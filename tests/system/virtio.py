@@ -172,5 +172,26 @@ def firmware():
             m.quit()
 
 
+@vm.case
+def scsi():
+    """Two disks on one adapter, one of which comes and goes."""
+    path, other = image('scsi-disk.img'), image('scsi-other.img', 4 << 20)
+    with boot('-smp', '2', '-device', 'virtio-scsi-pci,id=scsi0', '-drive', f'file={path},format=raw,if=none,id=d',
+              '-device', 'scsi-hd,bus=scsi0.0,drive=d,scsi-id=3,lun=5', '-drive',
+              f'file={other},format=raw,if=none,id=e') as m:
+        inside = exercise_disk(m, '/dev/sda')
+        assert m.shell('ls /sys/class/scsi_device').split() == ['0:0:3:5']
+        assert m.shell('ls /sys/block/sda/mq | wc -l') == '2'
+        m.qmp('device_add', driver='scsi-hd', bus='scsi0.0', drive='e', id='second')
+        m.shell('for i in 1 2 3 4 5 6 7 8 9 10; do [ -b /dev/sdb ] && break; sleep 1; done; [ -b /dev/sdb ]')
+        assert m.shell('head -c 21 /dev/sdb') == 'first sector of scsi-'
+        m.qmp('device_del', id='second')
+        m.qmp.wait_event('DEVICE_DELETED')
+        m.shell('for i in 1 2 3 4 5 6 7 8 9 10; do [ -b /dev/sdb ] || break; sleep 1; done; [ ! -b /dev/sdb ]')
+        m.shell('echo 1 > /sys/block/sda/device/delete; [ ! -b /dev/sda ]')
+        m.quit()
+    assert hashlib.md5(path.read_bytes()[1 << 20:5 << 20]).hexdigest() == inside
+
+
 if __name__ == '__main__':
     vm.run()
