@@ -226,7 +226,8 @@ bool
 file_create (VmBlockGraph *graph, VmNode *file, const char *name, uint64_t size, const VmCreateValues *values,
              GError **error)
 {
-  const char *prealloc = values ? vm_create_text (values, "preallocation") : NULL;
+  /* Of an image in a format of its own, the format sees to that. */
+  const char *prealloc = values && size ? vm_create_text (values, "preallocation") : NULL;
   CreateErrand e = { .path = g_str_has_prefix (name, "file:") ? name + strlen ("file:") : name, .size = size };
 
   e.error = error;

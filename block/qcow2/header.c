@@ -271,25 +271,42 @@ typedef struct Writer
   bool full;
 } Writer;
 
+/* 8 bytes stay for the end of the extensions. */
 static void
 put_extension (Writer *w, uint32_t type, const void *data, size_t len)
 {
-  if (w->full || len > w->size - w->at || w->size - w->at - len < 16)
+  if (w->full || len > w->size || w->size - w->at < 16 + VM_ALIGN_UP (len, 8))
     {
       w->full = true;
       return;
     }
   vm_store_be32 (w->bytes + w->at, type);
   vm_store_be32 (w->bytes + w->at + 4, (uint32_t) len);
-  if (len)
-    memcpy (w->bytes + w->at + 8, data, len);
+  memcpy (w->bytes + w->at + 8, data, len);
   w->at += 8 + VM_ALIGN_UP (len, 8);
+}
+
+/* Names for those who do not know what this image needs, where there is room for them. */
+static void
+put_feature_names (Writer *w, size_t keep)
+{
+  uint8_t names[G_N_ELEMENTS (features) * 48] = { 0 };
+
+  if (w->size - w->at < sizeof names + 16 + keep)
+    return;
+  for (unsigned i = 0; i < G_N_ELEMENTS (features); i++)
+    {
+      names[i * 48] = features[i].type;
+      names[i * 48 + 1] = features[i].bit;
+      memcpy (names + i * 48 + 2, features[i].name, strlen (features[i].name));
+    }
+  put_extension (w, EXT_FEATURES, names, sizeof names);
 }
 
 static void
 put_extensions (Qcow2 *s, Writer *w)
 {
-  uint8_t names[G_N_ELEMENTS (features) * 48] = { 0 }, block[24] = { 0 };
+  uint8_t block[24] = { 0 };
 
   if (s->backing_format)
     put_extension (w, EXT_BACKING_FORMAT, s->backing_format, strlen (s->backing_format));
@@ -300,16 +317,6 @@ put_extensions (Qcow2 *s, Writer *w)
       vm_store_be64 (block, s->crypt_offset);
       vm_store_be64 (block + 8, s->crypt_len);
       put_extension (w, EXT_CRYPT, block, 16);
-    }
-  if (s->version >= 3)
-    {
-      for (unsigned i = 0; i < G_N_ELEMENTS (features); i++)
-        {
-          names[i * 48] = features[i].type;
-          names[i * 48 + 1] = features[i].bit;
-          memcpy (names + i * 48 + 2, features[i].name, strlen (features[i].name));
-        }
-      put_extension (w, EXT_FEATURES, names, sizeof names);
     }
   if (s->n_bitmaps)
     {
@@ -327,7 +334,10 @@ put_extensions (Qcow2 *s, Writer *w)
 
       put_extension (w, e->type, data, len);
     }
-  put_extension (w, EXT_END, NULL, 0);
+  if (s->version >= 3 && !w->full)
+    put_feature_names (w, s->backing_name ? strlen (s->backing_name) : 0);
+  if (!w->full)
+    w->at += 8; /* zeros: the end */
 }
 
 static void
@@ -367,7 +377,7 @@ qcow2_header_write (Qcow2 *s)
   g_autofree uint8_t *h = g_malloc0 (s->cluster_size);
   size_t rest = s->version >= 3 && s->header_rest ? g_bytes_get_size (s->header_rest) : 0;
   size_t header_length = s->version == 2 ? HEADER_V2_LENGTH : HEADER_OUR_LENGTH + rest;
-  Writer w = { h, header_length, s->cluster_size, header_length + 16 > s->cluster_size };
+  Writer w = { h, header_length, s->cluster_size, header_length + 8 > s->cluster_size };
 
   if (w.full)
     return -ENOSPC;

@@ -231,8 +231,10 @@ qcow2_discard (VmNode *node, uint64_t offset, uint64_t len)
     return 0;
   vm_fiber_rw_read (&s->gate);
   epoch = qcow2_enter (s);
+  if (s->autoclear & AUTOCLEAR_RAW) /* the disk reads as zeros there, and so must the file alone */
+    status = vm_node_write_zeroes (qcow2_data (s), begin, MIN (end, s->size) - begin, VM_REQ_UNMAP);
   vm_fiber_mutex_lock (&s->lock);
-  if ((status = qcow2_begin_changes (s)) >= 0)
+  if (status >= 0 && (status = qcow2_begin_changes (s)) >= 0)
     status = qcow2_discard_at (s, begin, end - begin, FREE_REQUEST, false);
   vm_fiber_mutex_unlock (&s->lock);
   if (status >= 0 && qcow2_external (s) && s->pass_discard[FREE_REQUEST] && !(s->autoclear & AUTOCLEAR_RAW))
