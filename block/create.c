@@ -96,6 +96,8 @@ vm_create_values_set (VmCreateValues *values, const char *name, const char *valu
 
   if (!option)
     return vm_fail (error, "Invalid parameter '%s'", name);
+  if (!values->amend && option->amend_only)
+    return vm_fail (error, "Invalid parameter '%s'", name);
   if (values->amend && !option->amend)
     return vm_fail (error, "Invalid parameter '%s'\nThis option is only supported for image creation", name);
   if (!parse_number (option, value, &number, error))
@@ -239,7 +241,7 @@ vm_create_help (const VmBlockDriver *format, const VmBlockDriver *protocol, bool
   add_help (lines, &size_option);
   for (unsigned i = 0; i < G_N_ELEMENTS (drivers); i++)
     for (const VmCreateOption *o = drivers[i] ? drivers[i]->create_options : NULL; o && o->name; o++)
-      if ((!amend || o->amend) && strcmp (o->name, "size") != 0
+      if ((amend ? o->amend : !o->amend_only) && strcmp (o->name, "size") != 0
           && (!i || !is_hidden (format ? format->create_options : NULL, o)))
         add_help (lines, o);
   g_ptr_array_sort (lines, compare_lines);

@@ -174,6 +174,7 @@ typedef struct VmCreateOption {
   const char *initial;       /* NULL: none */
   const char *help;
   bool        amend;
+  bool        amend_only;    /* not of new images */
 } VmCreateOption;
 /* The values given, by name, checked against the driver's table and with the initial ones filled in. */
 typedef struct VmCreateValues VmCreateValues;

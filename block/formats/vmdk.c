@@ -686,6 +686,7 @@ const VmBlockDriver vm_vmdk_driver = {
   .kind = VM_DRIVER_FORMAT,
   .state_size = sizeof (Vmdk),
   .has_backing = true,
+  .can_compress = true,
   .probe = vmdk_probe,
   .open = vmdk_open,
   .close = vmdk_free,
