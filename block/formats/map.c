@@ -4,6 +4,7 @@
 #include "block/formats/map.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
 /* What lies below a hole. */
 static int
@@ -31,6 +32,14 @@ lookup (VmNode *node, uint64_t offset, uint64_t len, VmMapping *mapping)
 
   *mapping = (VmMapping){ 0 };
   int err = map->ops->lookup (node, offset, mapping);
+  if (err == -EUCLEAN)
+    {
+      if (!map->damaged)
+        vm_node_corrupt (node, false, offset, -1,
+                         "a table entry points to where no data can be (of offset %" PRIu64 ")", offset);
+      map->damaged = true;
+      err = -EIO;
+    }
   mapping->len = MIN (mapping->len, len);
   return err ? err : mapping->len ? 0 : -EIO;
 }

@@ -37,6 +37,7 @@ typedef struct VmPlace
 
 typedef struct VmMapOps
 {
+  /* -EUCLEAN: the tables are damaged there. */
   int (*lookup) (VmNode *node, uint64_t offset, VmMapping *mapping);
   int (*unpack) (VmNode *node, uint64_t offset, const VmMapping *mapping, VmVec vec);
   /* Both with the map's lock held, for one whole block at a time: a place (not for place->zero), and when the data is
@@ -54,6 +55,7 @@ typedef struct VmMap
   const VmMapOps *ops;
   uint64_t block; /* bytes */
   bool flat;      /* data may well be zeros: what lies below knows more */
+  bool damaged;   /* and everybody has been told */
   bool layered;   /* holes show what is in a backing file, or would be */
   VmMeta meta;
   VmFiberMutex lock;

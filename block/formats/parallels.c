@@ -67,7 +67,7 @@ parallels_lookup (VmNode *node, uint64_t offset, VmMapping *m)
     return err;
   uint64_t at = entry_offset (s, entry);
   if (at < s->data || at >= s->end)
-    return -EIO;
+    return -EUCLEAN;
   m->kind = VM_MAP_DATA;
   m->file = node->file->node;
   m->offset = at + in_block;

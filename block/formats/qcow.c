@@ -79,7 +79,7 @@ qcow_lookup (VmNode *node, uint64_t offset, VmMapping *m)
       return 0;
     }
   if (l2 < HEADER || !vm_map_within (l2, VM_BIT (s->l2_bits) * 8, MAX (s->end, node->file->node->size)))
-    return -EIO;
+    return -EUCLEAN;
   err = qcow_get (node, l2_at (s, l2, offset), &entry);
   m->len = s->map.block - in_cluster;
   if (err || !entry)
@@ -87,7 +87,7 @@ qcow_lookup (VmNode *node, uint64_t offset, VmMapping *m)
   m->file = node->file->node;
   m->kind = entry & PACKED ? VM_MAP_PACKED : VM_MAP_DATA;
   m->offset = entry & PACKED ? entry : entry + in_cluster;
-  return !(entry & PACKED) && (entry < HEADER || entry >= s->end) ? -EIO : 0;
+  return !(entry & PACKED) && (entry < HEADER || entry >= s->end) ? -EUCLEAN : 0;
 }
 
 static int

@@ -109,10 +109,7 @@ qed_lookup (VmNode *node, uint64_t offset, VmMapping *m)
       return 0;
     }
   if (!qed_valid (s, l2, s->table))
-    {
-      vm_node_corrupt (node, false, offset, s->map.block, "Invalid L2 table offset 0x%" PRIx64, l2);
-      return -EIO;
-    }
+    return -EUCLEAN;
   err = qed_get (node, l2_at (s, l2, offset), &entry);
   m->len = s->map.block - in_cluster;
   if (err || !entry)
@@ -123,10 +120,7 @@ qed_lookup (VmNode *node, uint64_t offset, VmMapping *m)
       return 0;
     }
   if (!qed_valid (s, entry, 1))
-    {
-      vm_node_corrupt (node, false, offset, s->map.block, "Invalid cluster offset 0x%" PRIx64, entry);
-      return -EIO;
-    }
+    return -EUCLEAN;
   m->kind = VM_MAP_DATA;
   m->file = node->file->node;
   m->offset = entry + in_cluster;

@@ -75,7 +75,7 @@ vdi_lookup (VmNode *node, uint64_t offset, VmMapping *m)
   else if (entry == ENTRY_ZERO)
     m->kind = VM_MAP_ZERO;
   else if (entry >= s->allocated)
-    return -EIO;
+    return -EUCLEAN;
   else
     {
       m->kind = VM_MAP_DATA;

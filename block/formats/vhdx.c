@@ -251,7 +251,7 @@ vhdx_lookup (VmNode *node, uint64_t offset, VmMapping *m)
     {
     case VHDX_PRESENT:
       if (!vm_map_within (at, s->map.block, s->end) || at < VHDX_UNIT)
-        return -EIO;
+        return -EUCLEAN;
       *m = (VmMapping){ VM_MAP_DATA, node->file->node, at + in_block, m->len };
       return 0;
     case VHDX_NOT_PRESENT:
@@ -262,7 +262,7 @@ vhdx_lookup (VmNode *node, uint64_t offset, VmMapping *m)
       m->kind = VM_MAP_ZERO;
       return 0;
     default:
-      return -EIO;
+      return -EUCLEAN;
     }
 }
 

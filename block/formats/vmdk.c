@@ -62,7 +62,7 @@ entry_place (VmNode *node, const VmdkExtent *e, uint64_t directory, uint64_t off
 
   *place = table ? table * UINT64_C (512) + 4 * (index % e->entries) : 0;
   if (!err && table && !vm_map_within (table * UINT64_C (512), e->entries * 4, MAX (e->end, e->file->size)))
-    err = -EIO;
+    err = -EUCLEAN;
   return err;
 }
 
@@ -116,7 +116,7 @@ vmdk_lookup (VmNode *node, uint64_t offset, VmMapping *m)
     }
   uint64_t grain = entry * UINT64_C (512);
   if (grain >= MAX (e->end, e->file->size))
-    return -EIO;
+    return -EUCLEAN;
   m->kind = e->compressed ? VM_MAP_PACKED : VM_MAP_DATA;
   m->offset = e->compressed ? grain : grain + at % e->grain;
   return 0;
@@ -611,7 +611,7 @@ check_extent (VmNode *node, const VmdkExtent *e, VmCheckResult *result)
       err = entry_place (node, e, e->directory, at, &place);
       if (!err && place)
         err = get (node, e, place, &entry);
-      if (err == -EIO)
+      if (err == -EUCLEAN)
         {
           vm_check_say (result, "ERROR: grain table for sector %" PRIu64 " points after EOF", (e->start + at) / 512);
           result->corruptions++;

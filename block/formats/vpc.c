@@ -173,7 +173,7 @@ vpc_lookup (VmNode *node, uint64_t offset, VmMapping *m)
     return 0;
   uint64_t block = (uint64_t) entry * 512;
   if (block < FOOTER + HEADER || block >= s->end)
-    return -EIO;
+    return -EUCLEAN;
   m->kind = VM_MAP_DATA;
   m->file = file;
   m->offset = block + s->bitmap + in_block;

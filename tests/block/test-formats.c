@@ -2,6 +2,7 @@
 /* Image formats against a model in memory: random writes, zeros, discards and reads, closing, opening again, checking.
  * Where the peer's image tool is installed, it has to find the same in the image. */
 #include "block/create.h"
+#include "tests/block/foreign-images.h"
 #include "tests/block/graph-test.h"
 
 #include <string.h>
@@ -265,6 +266,124 @@ test_peers (gconstpointer data)
     g_test_skip ("qemu-img is not installed");
 }
 
+/* --- formats that we only read ------------------------------------------------------------------------------- */
+
+typedef struct Foreign
+{
+  const char *format;
+  GByteArray *(*make) (const uint8_t *data, gsize size);
+} Foreign;
+static const Foreign foreign[] = { { "bochs", foreign_bochs }, { "cloop", foreign_cloop }, { "dmg", foreign_dmg } };
+
+static void
+read_only (void *opaque)
+{
+  Rig *rig = opaque;
+  GError *error = NULL;
+
+  open_image (rig, true);
+  compare_all (rig);
+  compare_status (rig);
+  g_assert_cmpint (vm_node_pwrite (rig->node, 0, "x", 1), <, 0);
+  close_image (rig);
+  graph_test_open (rig->test, 0, &error, "{'driver':'%s','file':{'driver':'file','filename':'%s'}}", rig->c->format,
+                   rig->path);
+  g_assert_nonnull (error);
+  g_clear_error (&error);
+}
+
+static void
+test_foreign (gconstpointer data)
+{
+  const Foreign *f = data;
+  Case c = { .format = f->format, .size = 320 * VM_KIB, .no_check = true };
+  Rig rig = { .test = graph_test_new (), .c = &c, .size = c.size };
+
+  rig.path = g_build_filename (rig.test->dir, "image", NULL);
+  rig.model = g_malloc0 (c.size);
+  for (gsize i = 0; i < c.size; i++)
+    rig.model[i] = i / 40000 % 2 ? i / 300 + i % 7 : 0;
+  GByteArray *bytes = f->make (rig.model, c.size);
+  g_assert_true (g_file_set_contents (rig.path, (char *) bytes->data, bytes->len, NULL));
+  g_byte_array_unref (bytes);
+  vm_graph_call (rig.test->graph, read_only, &rig);
+  if (strcmp (f->format, "dmg")) /* whose bzip2 is a module that may be missing */
+    ask_peer (&rig);
+  g_free (rig.model);
+  g_free (rig.path);
+  graph_test_free (rig.test);
+}
+
+/* --- backing files ---------------------------------------------------------------------------------------------- */
+
+static void
+over_backing (void *opaque)
+{
+  Rig *rig = opaque;
+  g_autofree char *base = g_strconcat (rig->path, ".base", NULL);
+  const char *base_format = strcmp (rig->c->format, "vmdk") ? "raw" : "vmdk";
+  GError *error = NULL;
+  gsize base_size = rig->size - 70000 / 512 * 512; /* shorter than what is put over it */
+
+  for (gsize i = 0; i < base_size; i++)
+    rig->model[i] = i / 1000 + i % 3;
+  if (strcmp (base_format, "raw"))
+    {
+      Case c = { .format = base_format, .size = base_size };
+      Rig below = { .test = rig->test, .c = &c, .path = base, .size = base_size, .model = rig->model };
+      create_image (&below);
+      open_image (&below, false);
+      g_assert_cmpint (vm_node_pwrite (below.node, 0, rig->model, base_size), ==, 0);
+      close_image (&below);
+    }
+  else
+    g_assert_true (g_file_set_contents (base, (char *) rig->model, base_size, NULL));
+  vm_image_create (rig->test->graph,
+                   &(VmImageCreate){ .name = rig->path,
+                                     .format = rig->c->format,
+                                     .backing = base,
+                                     .backing_format = base_format,
+                                     .size = rig->size,
+                                     .has_size = true },
+                   &error);
+  g_assert_no_error (error);
+  open_image (rig, false);
+  g_assert_nonnull (rig->node->backing_name);
+  rig->node = (vm_node_unref (rig->node), NULL);
+  rig->node = vm_node_open_name (rig->test->graph, rig->path, rig->c->format, NULL, 0, &error);
+  g_assert_no_error (error);
+  g_assert_nonnull (rig->node->backing);
+  /* Tests own nodes as a device does. */
+  static const VmRootClass root = { .kind = "test" };
+  VmEdge *edge
+      = vm_node_attach_root (rig->node, "test", &root, NULL, VM_PERM_READ | VM_PERM_WRITE, VM_PERM_ALL, &error);
+  g_assert_no_error (error);
+  compare_all (rig);
+  for (unsigned i = 0; i < 80; i++)
+    step (rig);
+  compare_all (rig);
+  check_image (rig);
+  vm_node_detach (edge);
+  close_image (rig);
+}
+
+static void
+test_backing (gconstpointer data)
+{
+  Case c = { .format = data, .size = 3 * VM_MIB, .no_check = !strcmp (data, "qcow") };
+  Rig rig = { .test = graph_test_new (), .c = &c, .size = c.size };
+
+  rig.rand = g_rand_new_with_seed (g_test_rand_int ());
+  rig.path = g_build_filename (rig.test->dir, "image", NULL);
+  rig.model = g_malloc0 (c.size);
+  vm_graph_call (rig.test->graph, over_backing, &rig);
+  ask_peer (&rig);
+  g_free (rig.model);
+  g_free (rig.path);
+  g_rand_free (rig.rand);
+  graph_test_free (rig.test);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -277,5 +396,13 @@ main (int argc, char **argv)
       g_test_add_data_func (name, &cases[i], test_ours);
       g_test_add_data_func (peers, &cases[i], test_peers);
     }
+  for (size_t i = 0; i < G_N_ELEMENTS (foreign); i++)
+    {
+      g_autofree char *name = g_strdup_printf ("/formats/%s/read", foreign[i].format);
+      g_test_add_data_func (name, &foreign[i], test_foreign);
+    }
+  g_test_add_data_func ("/formats/qed/backing", "qed", test_backing);
+  g_test_add_data_func ("/formats/qcow/backing", "qcow", test_backing);
+  g_test_add_data_func ("/formats/vmdk/backing", "vmdk", test_backing);
   return g_test_run ();
 }
