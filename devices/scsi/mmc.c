@@ -2,6 +2,8 @@
 /* Replies of CD and DVD drives (MMC-5, INCITS 430, chapters 5 and 6). */
 #include "devices/scsi/mmc.h"
 
+#include "engine/machine/machine.h"
+
 #define CD_MAX_BLOCKS (80 * 60 * 75)
 #define LEAD_IN       150 /* blocks before the first */
 
@@ -234,4 +236,18 @@ vm_mmc_read_cd_size (const uint8_t *cdb)
     default:
       return -1;
     }
+}
+
+void
+vm_mmc_move_tray (VmDevice *dev, VmDrive *drive, bool open)
+{
+  const char *id = vm_device_user_id (dev);
+  g_autofree char *path = vm_object_path (&dev->parent);
+
+  if (drive->tray_open == open)
+    return;
+  drive->tray_open = open;
+  if (dev->env->machine)
+    vm_machine_emit (dev->env->machine, "DEVICE_TRAY_MOVED", "{\"device\": \"%s\", \"id\": \"%s\", \"tray-open\": %s}",
+                     drive->parent.id, id ? id : path, open ? "true" : "false");
 }

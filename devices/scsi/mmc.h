@@ -2,7 +2,8 @@
 /* Replies of CD and DVD drives, whatever they are attached to (MMC-5, INCITS 430). */
 #pragma once
 
-#include "engine/base/base.h"
+#include "block/block.h"
+#include "engine/bus/device.h"
 
 #define VM_MMC_BLOCK     2048u
 #define VM_MMC_RAW_BLOCK 2352u
@@ -29,3 +30,5 @@ uint32_t vm_mmc_capabilities_page (const VmMmcDrive *drive, uint8_t *p);
 void     vm_mmc_make_raw (uint8_t raw[VM_MMC_RAW_BLOCK], const uint8_t *data, uint32_t lba);
 /* Block size READ CD wants: 0 nothing, VM_MMC_BLOCK, VM_MMC_RAW_BLOCK; -1 something else. */
 int      vm_mmc_read_cd_size (const uint8_t *cdb);
+/* The guest opens or shuts DEV's tray: whoever listens is told. */
+void     vm_mmc_move_tray (VmDevice *dev, VmDrive *drive, bool open);

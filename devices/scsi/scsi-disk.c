@@ -110,7 +110,7 @@ start_stop (VmScsiDisk *disk, VmScsiRequest *req)
           disk->event_pending = true;
           vm_scsi_device_attention (&disk->parent, VM_SCSI_UA_MEDIUM);
         }
-      drive->tray_open = !start;
+      vm_mmc_move_tray (&disk->parent.parent, drive, !start);
     }
   else
     disk->stopped = !start && !disk->is_cd;

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Packet commands of a CD or DVD drive (MMC-5, SPC-3; ATA/ATAPI-7, "PACKET"). */
+/* Packet commands of a CD or DVD drive (MMC-5, SPC-3; ATA8-ACS, 7.21, "PACKET"). */
 #include "devices/storage/ide.h"
 
+#include "devices/scsi/mmc.h"
+
 #include <errno.h>
+
+#define LEAD_IN 150 /* blocks before the first, in places by time */
 
 enum { REASON_COMMAND = 1, REASON_TO_HOST = 2, REASON_DONE = 3 };
 enum { SENSE_NONE = 0, SENSE_NOT_READY = 2, SENSE_MEDIUM_ERROR = 3, SENSE_ILLEGAL_REQUEST = 5, SENSE_UNIT_ATTENTION = 6 };
 enum { ASC_INVALID_OPCODE = 0x20, ASC_LBA_RANGE = 0x21, ASC_INVALID_FIELD = 0x24, ASC_MEDIUM_CHANGED = 0x28,
        ASC_NO_MEDIUM = 0x3a, ASC_SAVING_NOT_SUPPORTED = 0x39, ASC_REMOVAL_PREVENTED = 0x53, ASC_READ_ERROR = 0x11,
        ASC_INCOMPATIBLE_MEDIUM = 0x30 };
-#define RAW_BLOCK 2352u
+#define RAW_BLOCK VM_MMC_RAW_BLOCK
 #define SECTORS_PER_BLOCK (VM_IDE_CD_BLOCK / VM_IDE_SECTOR)
 #define BLOCKS_PER_STEP (VM_IDE_BUFFER / RAW_BLOCK)
-/* More blocks than the largest CD has: it is a DVD. */
-#define CD_MAX_BLOCKS (80 * 60 * 75)
 
 static uint64_t
 cd_blocks (const VmIdeDevice *dev)
@@ -118,26 +120,6 @@ cd_reply (VmIdeDevice *dev, uint32_t len, uint32_t allowed)
 
 static void cd_read_next (VmIdeDevice *dev);
 
-/* The user data of N blocks becomes raw blocks in place: sync, header, data, no error correction bytes. */
-static void
-cd_make_raw (VmIdeDevice *dev, unsigned n)
-{
-  for (unsigned i = n; i-- > 0;)
-    {
-      uint8_t *raw = dev->buffer + i * RAW_BLOCK;
-      uint32_t msf = dev->lba + i + 150;
-
-      memmove (raw + 16, dev->buffer + i * VM_IDE_CD_BLOCK, VM_IDE_CD_BLOCK);
-      memset (raw, 0xff, 12);
-      raw[0] = raw[11] = 0;
-      raw[12] = msf / 75 / 60 % 10 | msf / 75 / 60 / 10 << 4;
-      raw[13] = msf / 75 % 60 % 10 | msf / 75 % 60 / 10 << 4;
-      raw[14] = msf % 75 % 10 | msf % 75 / 10 << 4;
-      raw[15] = 1; /* mode 1 */
-      memset (raw + 16 + VM_IDE_CD_BLOCK, 0, RAW_BLOCK - 16 - VM_IDE_CD_BLOCK);
-    }
-}
-
 static void
 cd_read_pio_next (VmIdeDevice *dev)
 {
@@ -160,7 +142,8 @@ cd_read_done (void *opaque, int status)
       return;
     }
   if (dev->cd_block == RAW_BLOCK)
-    cd_make_raw (dev, n);
+    for (unsigned i = n; i-- > 0;) /* in place: the last one moves first */
+      vm_mmc_make_raw (dev->buffer + i * RAW_BLOCK, dev->buffer + i * VM_IDE_CD_BLOCK, (uint32_t) dev->lba + i);
   dev->chunk = dev->cd_left = n * dev->cd_block;
   dev->lba += n;
   dev->sectors -= n;
@@ -243,26 +226,70 @@ cd_read (VmIdeDevice *dev, uint64_t lba, uint32_t blocks, uint32_t block_size)
 
 /* --- commands --------------------------------------------------------------------------------------------- */
 
+/* Identification: maker, model and serial number as text, and the world wide name. */
+static uint32_t
+cd_put_identification (const VmIdeDevice *dev, uint8_t *b)
+{
+  uint8_t *p = b + 4;
+
+  memset (b, 0, 4 + 4 + 68 + 12);
+  b[0] = 5;
+  b[1] = 0x83;
+  p[0] = 2; /* ASCII */
+  p[1] = 1; /* that of a vendor of T10 */
+  p[3] = 68;
+  memset (p + 4, ' ', 68);
+  memcpy (p + 4, "ATA", 3);
+  memcpy (p + 12, dev->model, MIN (strlen (dev->model), 40));
+  memcpy (p + 52, dev->serial, MIN (strlen (dev->serial), 20));
+  p += 4 + 68;
+  if (dev->wwn)
+    {
+      p[0] = 1; /* binary */
+      p[1] = 3; /* NAA */
+      p[3] = 8;
+      vm_store_be64 (p + 4, dev->wwn);
+      p += 12;
+    }
+  b[3] = (uint8_t) (p - b - 4);
+  return (uint32_t) (p - b);
+}
+
 static void
 cd_inquiry (VmIdeDevice *dev)
 {
   uint8_t *b = dev->buffer;
+  uint32_t allowed = vm_load_be16 (dev->packet + 3);
 
   if (dev->packet[1] & 1)
     {
-      cd_invalid_field (dev); /* no vital product data */
+      static const uint8_t pages[] = { 5, 0, 0, 2, 0x00, 0x83 };
+
+      memcpy (b, pages, sizeof pages);
+      if (dev->packet[2] == 0)
+        cd_reply (dev, sizeof pages, allowed);
+      else if (dev->packet[2] == 0x83)
+        cd_reply (dev, cd_put_identification (dev, b), allowed);
+      else
+        cd_invalid_field (dev);
+      return;
+    }
+  if (dev->packet[2])
+    {
+      cd_invalid_field (dev);
       return;
     }
   memset (b, 0, 36);
   b[0] = 5;    /* CD/DVD */
   b[1] = 0x80; /* removable */
+  b[2] = 5;    /* SPC-3 */
   b[3] = 0x21; /* ATAPI, response format */
   b[4] = 31;
   memset (b + 8, ' ', 28);
   memcpy (b + 8, "VITRINE", 7);
   memcpy (b + 16, "DVD-ROM", 7);
   memcpy (b + 32, dev->version, MIN (strlen (dev->version), 4));
-  cd_reply (dev, 36, vm_load_be16 (dev->packet + 3));
+  cd_reply (dev, 36, allowed);
 }
 
 static void
@@ -271,13 +298,11 @@ cd_request_sense (VmIdeDevice *dev)
   uint8_t *b = dev->buffer;
 
   memset (b, 0, 18);
-  b[0] = 0xf0;
+  b[0] = 0x70;
   b[2] = dev->sense_key;
   b[7] = 10;
   b[12] = dev->asc;
   b[13] = dev->ascq;
-  if (dev->sense_key == SENSE_UNIT_ATTENTION)
-    dev->sense_key = SENSE_NONE;
   cd_reply (dev, 18, dev->packet[4]);
 }
 
@@ -285,168 +310,31 @@ static void
 cd_start_stop (VmIdeDevice *dev)
 {
   bool start = dev->packet[4] & 1, eject = dev->packet[4] & 2;
+  VmDrive *drive = dev->conf.drive;
 
-  if (eject)
+  if (eject && !(dev->packet[4] >> 4)) /* no power condition */
     {
-      if (!start && !dev->conf.drive->tray_open && dev->tray_locked)
+      if (!start && !drive->tray_open && dev->tray_locked)
         {
-          cd_check_condition (dev, dev->conf.drive->block ? SENSE_ILLEGAL_REQUEST : SENSE_NOT_READY,
-                              ASC_REMOVAL_PREVENTED, 2);
+          cd_check_condition (dev, drive->block ? SENSE_ILLEGAL_REQUEST : SENSE_NOT_READY, ASC_REMOVAL_PREVENTED, 2);
           return;
         }
-      if (dev->conf.drive->tray_open == start)
-        dev->medium_changed = start && dev->conf.drive->block;
-      dev->conf.drive->tray_open = !start;
+      if (drive->tray_open == start)
+        {
+          dev->medium_changed = start && drive->block;
+          dev->event_pending = true;
+        }
+      vm_mmc_move_tray (&dev->parent, drive, !start);
     }
   cd_ok (dev);
 }
 
 static void
-cd_put_msf (uint8_t *b, uint32_t lba, bool msf)
-{
-  lba += msf ? 150 : 0;
-  if (msf)
-    {
-      b[0] = 0;
-      b[1] = lba / 75 / 60;
-      b[2] = lba / 75 % 60;
-      b[3] = lba % 75;
-    }
-  else
-    vm_store_be32 (b, lba);
-}
-
-/* One session with one data track. */
-static void
-cd_read_toc (VmIdeDevice *dev)
-{
-  uint8_t *b = dev->buffer, *p = b + 4;
-  bool msf = dev->packet[1] & 2;
-  unsigned format = dev->packet[9] >> 6 ? dev->packet[9] >> 6 : dev->packet[2] & 15;
-  unsigned track = dev->packet[6];
-  uint32_t blocks = cd_blocks (dev);
-
-  memset (b, 0, 64);
-  switch (format)
-    {
-    case 0:
-      if (track > 1 && track != 0xaa)
-        {
-          cd_invalid_field (dev);
-          return;
-        }
-      b[2] = b[3] = 1;
-      if (track <= 1)
-        {
-          p[1] = 0x14;
-          p[2] = 1;
-          cd_put_msf (p + 4, 0, msf);
-          p += 8;
-        }
-      p[1] = 0x16;
-      p[2] = 0xaa;
-      cd_put_msf (p + 4, blocks, msf);
-      p += 8;
-      break;
-    case 1:
-      b[2] = b[3] = 1;
-      p += 8;
-      break;
-    case 2:
-      {
-        static const uint8_t points[] = { 0xa0, 0xa1, 0xa2, 1 };
-
-        b[2] = b[3] = 1;
-        for (unsigned i = 0; i < G_N_ELEMENTS (points); i++, p += 11)
-          {
-            p[0] = 1;
-            p[1] = 0x14;
-            p[3] = points[i];
-            if (points[i] == 0xa0 || points[i] == 0xa1)
-              p[8] = 1;
-            else
-              {
-                uint8_t place[4];
-
-                cd_put_msf (place, points[i] == 0xa2 ? blocks : 0, true);
-                memcpy (p + 8, place + 1, 3);
-              }
-          }
-        break;
-      }
-    default:
-      cd_invalid_field (dev);
-      return;
-    }
-  vm_store_be16 (b, p - b - 2);
-  cd_reply (dev, p - b, vm_load_be16 (dev->packet + 7));
-}
-
-static uint8_t *
-cd_put_feature (uint8_t *p, uint16_t code, uint8_t flags, const uint8_t *data, uint8_t n)
-{
-  vm_store_be16 (p, code);
-  p[2] = flags;
-  p[3] = n;
-  memcpy (p + 4, data, n);
-  return p + 4 + n;
-}
-
-static void
-cd_get_configuration (VmIdeDevice *dev)
-{
-  uint8_t *b = dev->buffer, *p = b + 8;
-  bool dvd = cd_blocks (dev) > CD_MAX_BLOCKS, cd = cd_has_medium (dev) && !dvd;
-  uint8_t profiles[8] = { 0, 0x10, dvd, 0, 0, 0x08, cd, 0 };
-  static const uint8_t core[8] = { 0, 0, 0, 2, 0, 0, 0, 0 }, removable[4] = { 0x29, 0, 0, 0 };
-
-  if (dev->packet[1] & 2 && vm_load_be16 (dev->packet + 2) > 3)
-    {
-      cd_invalid_field (dev);
-      return;
-    }
-  memset (b, 0, 64);
-  vm_store_be16 (b + 6, dvd ? 0x10 : cd ? 0x08 : 0);
-  p = cd_put_feature (p, 0, 0x03, profiles, sizeof profiles);
-  p = cd_put_feature (p, 1, 0x0b, core, sizeof core);
-  p = cd_put_feature (p, 3, 0x03, removable, sizeof removable);
-  vm_store_be32 (b, p - b - 4);
-  cd_reply (dev, p - b, vm_load_be16 (dev->packet + 7));
-}
-
-static void
-cd_get_event_status (VmIdeDevice *dev)
-{
-  uint8_t *b = dev->buffer;
-
-  if (!(dev->packet[1] & 1))
-    {
-      cd_invalid_field (dev); /* only polled operation */
-      return;
-    }
-  memset (b, 0, 8);
-  b[3] = 1 << 4; /* classes: media */
-  if (!(dev->packet[4] & 1 << 4))
-    {
-      vm_store_be16 (b, 2);
-      b[2] = 0x80; /* no event available */
-      cd_reply (dev, 4, vm_load_be16 (dev->packet + 7));
-      return;
-    }
-  vm_store_be16 (b, 6);
-  b[2] = 4;
-  b[4] = dev->event_pending ? (cd_has_medium (dev) ? 2 : 3) : 0; /* new medium, removed */
-  b[5] = (dev->conf.drive->tray_open ? 1 : 0) | (cd_has_medium (dev) ? 2 : 0);
-  dev->event_pending = false;
-  cd_reply (dev, 8, vm_load_be16 (dev->packet + 7));
-}
-
-static void
-cd_mode_sense (VmIdeDevice *dev)
+cd_mode_sense (VmIdeDevice *dev, const VmMmcDrive *drive)
 {
   uint8_t *b = dev->buffer, *p = b + 8;
   unsigned page = dev->packet[2] & 0x3f;
-  uint32_t allowed = vm_load_be16 (dev->packet + 7);
+  bool changeable = dev->packet[2] >> 6 == 1;
 
   memset (b, 0, 64);
   if (dev->packet[2] >> 6 == 3)
@@ -454,108 +342,87 @@ cd_mode_sense (VmIdeDevice *dev)
       cd_check_condition (dev, SENSE_ILLEGAL_REQUEST, ASC_SAVING_NOT_SUPPORTED, 0);
       return;
     }
-  switch (page)
+  if (page == 0x01 || page == 0x3f) /* error recovery */
     {
-    case 0x01: /* error recovery */
       p[0] = 0x01;
       p[1] = 6;
-      p[3] = 5;
+      p[3] = changeable ? 0 : 5;
       p += 8;
-      break;
-    case 0x0e: /* audio control */
+    }
+  if (page == 0x0e || page == 0x3f) /* audio control */
+    {
       p[0] = 0x0e;
       p[1] = 14;
       p += 16;
-      break;
-    case 0x2a: /* capabilities */
-      p[0] = 0x2a;
-      p[1] = 20;
-      p[2] = 0x3b; /* reads CD-R, CD-RW, method 2, DVD-ROM, DVD-R */
-      p[4] = 0x70;
-      p[6] = 0x2d | (dev->tray_locked ? 2 : 0); /* tray loader, ejects, can lock */
-      vm_store_be16 (p + 8, 706);
-      vm_store_be16 (p + 10, 2);
-      vm_store_be16 (p + 12, 512);
-      vm_store_be16 (p + 14, 706);
-      p += 22;
-      break;
-    default:
+    }
+  if (page == 0x2a || page == 0x3f)
+    {
+      uint32_t n = vm_mmc_capabilities_page (drive, p);
+
+      if (changeable)
+        memset (p + 2, 0, n - 2);
+      p += n;
+    }
+  if (p == b + 8)
+    {
       cd_invalid_field (dev);
       return;
     }
   vm_store_be16 (b, p - b - 2);
-  b[2] = dev->conf.drive->tray_open ? 0x71 : dev->conf.drive->block ? 0x01 : 0x70;
-  cd_reply (dev, p - b, allowed);
+  b[2] = drive->tray_open ? 0x71 : !drive->medium ? 0x70 : vm_mmc_is_dvd (drive) ? 0x41 : 0x01;
+  cd_reply (dev, (uint32_t) (p - b), vm_load_be16 (dev->packet + 7));
 }
 
 static void
 cd_read_capacity (VmIdeDevice *dev)
 {
-  vm_store_be32 (dev->buffer, cd_blocks (dev) ? cd_blocks (dev) - 1 : 0);
+  vm_store_be32 (dev->buffer, cd_blocks (dev) ? (uint32_t) cd_blocks (dev) - 1 : 0);
   vm_store_be32 (dev->buffer + 4, VM_IDE_CD_BLOCK);
   cd_reply (dev, 8, 8);
 }
 
 static void
-cd_read_disc_information (VmIdeDevice *dev)
+cd_read_cd (VmIdeDevice *dev, uint64_t lba, uint32_t blocks)
 {
-  uint8_t *b = dev->buffer;
+  int size = vm_mmc_read_cd_size (dev->packet);
 
-  memset (b, 0, 34);
-  vm_store_be16 (b, 32);
-  b[2] = 0x0e; /* last session complete, disc finalised */
-  b[3] = b[4] = b[5] = b[6] = 1;
-  b[7] = 0x20;
-  cd_reply (dev, 34, vm_load_be16 (dev->packet + 7));
+  if (size > 0)
+    cd_read (dev, lba, blocks, (uint32_t) size);
+  else if (size == 0)
+    cd_ok (dev);
+  else
+    cd_invalid_field (dev);
 }
 
+/* READ CD with places in minutes, seconds and frames. */
 static void
-cd_read_dvd_structure (VmIdeDevice *dev)
-{
-  uint8_t *b = dev->buffer;
-  uint32_t blocks = cd_blocks (dev);
-
-  if (blocks <= CD_MAX_BLOCKS)
-    {
-      cd_check_condition (dev, SENSE_ILLEGAL_REQUEST, ASC_INCOMPATIBLE_MEDIUM, 2);
-      return;
-    }
-  if (dev->packet[6] || dev->packet[7])
-    {
-      cd_invalid_field (dev); /* one layer, physical format only */
-      return;
-    }
-  memset (b, 0, 2052);
-  vm_store_be16 (b, 2050);
-  b[4] = 1;    /* DVD-ROM, part version 1 */
-  b[5] = 0x0f; /* 120 mm, no maximum rate */
-  b[6] = 1;    /* one layer */
-  vm_store_be32 (b + 8, 0x30000);
-  vm_store_be32 (b + 12, 0x30000 + blocks - 1);
-  cd_reply (dev, 2052, vm_load_be16 (dev->packet + 8));
-}
-
-static void
-cd_read_cd (VmIdeDevice *dev)
+cd_read_cd_msf (VmIdeDevice *dev)
 {
   const uint8_t *p = dev->packet;
-  uint32_t blocks = p[6] << 16 | p[7] << 8 | p[8];
+  uint32_t first = (p[3] * 60u + p[4]) * 75 + p[5], end = (p[6] * 60u + p[7]) * 75 + p[8];
 
-  switch (p[9] & 0xf8)
-    {
-    case 0x00:
-      cd_ok (dev);
-      break;
-    case 0x10:
-      cd_read (dev, vm_load_be32 (p + 2), blocks, VM_IDE_CD_BLOCK);
-      break;
-    case 0xf8:
-      cd_read (dev, vm_load_be32 (p + 2), blocks, RAW_BLOCK);
-      break;
-    default:
-      cd_invalid_field (dev);
-      break;
-    }
+  if (first < LEAD_IN || end < first)
+    cd_invalid_field (dev);
+  else
+    cd_read_cd (dev, first - LEAD_IN, end - first);
+}
+
+static void
+cd_seek (VmIdeDevice *dev)
+{
+  if (vm_load_be32 (dev->packet + 2) >= cd_blocks (dev))
+    cd_check_condition (dev, SENSE_ILLEGAL_REQUEST, ASC_LBA_RANGE, 0);
+  else
+    cd_ok (dev);
+}
+
+/* READ SUB-CHANNEL: nothing is played. */
+static void
+cd_read_subchannel (VmIdeDevice *dev)
+{
+  memset (dev->buffer, 0, 4);
+  dev->buffer[1] = 0x15;
+  cd_reply (dev, 4, vm_load_be16 (dev->packet + 7));
 }
 
 /* INQUIRY, REQUEST SENSE, GET CONFIGURATION and GET EVENT STATUS work whatever is in the tray. */
@@ -581,10 +448,46 @@ cd_ready (VmIdeDevice *dev)
   return true;
 }
 
+/* Those whose answer depends on the medium only; LENGTH_AT: where the command block has the host's limit. */
+static void
+cd_answer (VmIdeDevice *dev, VmMmcDrive *drive, unsigned length_at)
+{
+  uint32_t len = 0;
+
+  switch (dev->packet[0])
+    {
+    case 0x43:
+      len = vm_mmc_read_toc (drive, dev->packet, dev->buffer);
+      break;
+    case 0x46:
+      len = vm_mmc_get_configuration (drive, dev->packet, dev->buffer);
+      break;
+    case 0x4a:
+      len = vm_mmc_get_event_status (drive, dev->packet, dev->buffer);
+      dev->event_pending = drive->event_pending;
+      break;
+    case 0x51:
+      len = vm_mmc_read_disc_information (drive, dev->packet, dev->buffer);
+      break;
+    case 0xad:
+      len = vm_mmc_read_disc_structure (drive, dev->packet, dev->buffer);
+      break;
+    case 0xbd:
+      len = vm_mmc_mechanism_status (drive, dev->packet, dev->buffer);
+      break;
+    }
+  if (len)
+    cd_reply (dev, len, vm_load_be16 (dev->packet + length_at));
+  else
+    cd_invalid_field (dev);
+}
+
 void
 atapi_packet (VmIdeDevice *dev)
 {
   const uint8_t *p = dev->packet;
+  VmMmcDrive drive = { .blocks = cd_blocks (dev), .medium = cd_has_medium (dev), .tray_open = dev->conf.drive->tray_open,
+                       .locked = dev->tray_locked, .event_pending = dev->event_pending };
 
   memcpy (dev->packet, dev->buffer, sizeof dev->packet);
   if (!cd_ready (dev))
@@ -592,7 +495,6 @@ atapi_packet (VmIdeDevice *dev)
   switch (p[0])
     {
     case 0x00: /* TEST UNIT READY */
-    case 0x2b: /* SEEK (10) */
     case 0x35: /* SYNCHRONIZE CACHE */
     case 0xbb: /* SET CD SPEED */
       cd_ok (dev);
@@ -616,34 +518,38 @@ atapi_packet (VmIdeDevice *dev)
     case 0x28:
       cd_read (dev, vm_load_be32 (p + 2), vm_load_be16 (p + 7), VM_IDE_CD_BLOCK);
       break;
+    case 0x2b:
+      cd_seek (dev);
+      break;
+    case 0x42:
+      cd_read_subchannel (dev);
+      break;
+    case 0x43: /* READ TOC/PMA/ATIP */
+    case 0x46: /* GET CONFIGURATION */
+    case 0x4a: /* GET EVENT STATUS NOTIFICATION */
+    case 0x51: /* READ DISC INFORMATION */
+      cd_answer (dev, &drive, 7);
+      break;
+    case 0x5a:
+      cd_mode_sense (dev, &drive);
+      break;
     case 0xa8:
       cd_read (dev, vm_load_be32 (p + 2), vm_load_be32 (p + 6), VM_IDE_CD_BLOCK);
       break;
-    case 0xbe:
-      cd_read_cd (dev);
+    case 0xad: /* READ DISC STRUCTURE */
+      if (vm_mmc_is_dvd (&drive))
+        cd_answer (dev, &drive, 8);
+      else
+        cd_check_condition (dev, SENSE_ILLEGAL_REQUEST, ASC_INCOMPATIBLE_MEDIUM, 2);
       break;
-    case 0x43:
-      cd_read_toc (dev);
-      break;
-    case 0x46:
-      cd_get_configuration (dev);
-      break;
-    case 0x4a:
-      cd_get_event_status (dev);
-      break;
-    case 0x51:
-      cd_read_disc_information (dev);
-      break;
-    case 0x5a:
-      cd_mode_sense (dev);
-      break;
-    case 0xad:
-      cd_read_dvd_structure (dev);
+    case 0xb9:
+      cd_read_cd_msf (dev);
       break;
     case 0xbd: /* MECHANISM STATUS */
-      memset (dev->buffer, 0, 8);
-      dev->buffer[5] = 1;
-      cd_reply (dev, 8, vm_load_be16 (p + 8));
+      cd_answer (dev, &drive, 8);
+      break;
+    case 0xbe:
+      cd_read_cd (dev, vm_load_be32 (p + 2), p[6] << 16 | p[7] << 8 | p[8]);
       break;
     default:
       cd_check_condition (dev, SENSE_ILLEGAL_REQUEST, ASC_INVALID_OPCODE, 0);

@@ -109,9 +109,8 @@ struct VmIdeDevice {
   /* ATAPI */
   uint8_t   packet[12];
   uint8_t   sense_key, asc, ascq;
-  bool      medium_changed, event_pending, eject_wanted, tray_locked;
+  bool      medium_changed, event_pending, tray_locked;
   uint32_t  cd_block;          /* bytes of a block as transferred */
-  uint8_t   cd_fields;         /* of READ CD: what is transferred of a block */
   uint32_t  cd_left;           /* reply bytes not yet offered */
   uint16_t  byte_limit;
 };

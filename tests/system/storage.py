@@ -40,7 +40,9 @@ def with_dependencies(names):
 def boot(modules, *options, accel='tcg'):
     """A shell with MODULES loaded."""
     paths = with_dependencies(modules)
-    archive = vm.initramfs(files=[(f'm/{path.name}', path.read_bytes()) for path in paths])
+    files = [(f'm/{path.name}', path.read_bytes()) for path in paths]
+    files.append(('bin/eject', vm.assemble('eject').read_bytes()))
+    archive = vm.initramfs(files=files)
     machine = vm.Machine('-accel', accel, '-m', '256M', '-kernel', kernel_package()[0], '-initrd', archive, '-append', QUIET,
                          *options)
     try:
@@ -110,7 +112,7 @@ def swap_discs(m, first, second, device):
     m.shell('mkdir -p /cd; mount -t iso9660 -o ro /dev/sr0 /cd')
     assert m.shell('cat /cd/*') == first
     m.shell('umount /cd')
-    m.shell('eject /dev/sr0')
+    m.shell('eject')
     event = m.qmp.wait_event('DEVICE_TRAY_MOVED')
     assert event['data']['tray-open'] is True, event
     m.qmp('blockdev-change-medium', id=device, filename=str(second[1]))
