@@ -121,6 +121,8 @@ esp_select_step (VmEsp *esp)
     }
   if (esp->link.phase != VM_SCSI_PHASE_COMMAND)
     {
+      if (!by_dma (esp))
+        esp->status |= STATUS_TC; /* SeaBIOS waits for it: nothing is left to count */
       esp->step = 4;
       esp_end_with_service (esp, INTR_FC | INTR_BS);
       return true;
@@ -163,8 +165,12 @@ esp_move_out (VmEsp *esp, bool zeros)
       return false;
     }
 
+  bool message = esp->link.phase == VM_SCSI_PHASE_MESSAGE_OUT;
   uint32_t taken = vm_scsi_link_write (&esp->link, bytes, n);
 
+  /* The chip drops ATN with the last byte of a message. */
+  if (message && (by_dma (esp) ? !esp->count : !esp->fifo_n))
+    vm_scsi_link_set_atn (&esp->link, false);
   /* What the target did not take went for nothing, as what a FIFO holds does when the phase changes. */
   if (by_dma (esp) && taken < n)
     {
@@ -217,6 +223,13 @@ esp_move_step (VmEsp *esp)
 {
   bool pad = esp->busy == ESP_PADDING;
 
+  if (!esp->phase_known)
+    {
+      if (esp->link.phase == VM_SCSI_PHASE_WAIT)
+        return false;
+      esp->phase_known = true;
+      esp->status = (esp->status & ~STATUS_PHASE) | esp->link.phase;
+    }
   if (esp->link.phase != (esp->status & STATUS_PHASE))
     {
       if (esp->link.phase == VM_SCSI_PHASE_WAIT && by_dma (esp) && esp->count)
@@ -336,6 +349,7 @@ esp_start_select (VmEsp *esp, unsigned messages)
   bool atn = messages != 0;
 
   esp->step = 0;
+  vm_scsi_link_accept (&esp->link); /* SeaBIOS never accepts the last message */
   if (esp->link.phase != VM_SCSI_PHASE_FREE)
     {
       esp_end (esp, INTR_ILLEGAL);
@@ -343,6 +357,7 @@ esp_start_select (VmEsp *esp, unsigned messages)
     }
   if (!vm_scsi_link_select (&esp->link, esp->select_id, atn))
     {
+      esp->fifo_n = 0; /* what was for this target is not for the next */
       esp_end (esp, INTR_DIS); /* timeout */
       return;
     }
@@ -421,7 +436,7 @@ esp_write_command (VmEsp *esp, uint8_t value)
       if (!esp_check_connected (esp))
         break;
       esp->busy = (value & 0x7f) == CMD_PAD && (value & CMD_DMA) ? ESP_PADDING : ESP_MOVING;
-      esp->status = (esp->status & ~STATUS_PHASE) | (esp->link.phase & STATUS_PHASE);
+      esp->phase_known = false;
       break;
     case CMD_COMPLETE:
       if (esp_check_connected (esp))
@@ -447,22 +462,11 @@ esp_write_command (VmEsp *esp, uint8_t value)
 /* --- registers ------------------------------------------------------------------------------------------------------- */
 
 static uint8_t
-esp_read_fifo (VmEsp *esp)
-{
-  uint8_t byte = esp->fifo[0];
-
-  if (esp->fifo_n)
-    {
-      esp->fifo_n--;
-      memmove (esp->fifo, esp->fifo + 1, esp->fifo_n);
-    }
-  return byte;
-}
-
-static uint8_t
 esp_read_status (const VmEsp *esp)
 {
-  uint8_t phase = esp->link.phase <= VM_SCSI_PHASE_MESSAGE_IN ? esp->link.phase : esp->status & STATUS_PHASE;
+  uint8_t phase = esp->link.ack                                    ? VM_SCSI_PHASE_MESSAGE_IN
+                  : esp->link.phase <= VM_SCSI_PHASE_MESSAGE_IN ? esp->link.phase
+                                                                : esp->status & STATUS_PHASE;
 
   return (esp->status & ~STATUS_PHASE) | phase;
 }
@@ -477,6 +481,23 @@ esp_read_intr (VmEsp *esp)
   esp->status &= ~(STATUS_INT | STATUS_GROSS);
   esp->ops->interrupt (esp->opaque, false);
   return value;
+}
+
+/* SeaBIOS polls, and leaves the interrupt of its last command standing, which Linux's driver does not survive: it ends
+ * when the status and the message have been taken, too. */
+static uint8_t
+esp_read_fifo (VmEsp *esp)
+{
+  uint8_t byte = esp->fifo[0];
+
+  if (esp->fifo_n)
+    {
+      esp->fifo_n--;
+      memmove (esp->fifo, esp->fifo + 1, esp->fifo_n);
+      if (!esp->fifo_n && esp->busy == ESP_IDLE && (esp->command & 0x7f) == CMD_COMPLETE)
+        esp_read_intr (esp);
+    }
+  return byte;
 }
 
 uint8_t
@@ -627,6 +648,7 @@ const VmField vm_esp_state[] = {
   VM_FIELD (VmEsp, count_high_set),
   VM_FIELD (VmEsp, busy),
   VM_FIELD (VmEsp, messages),
+  VM_FIELD (VmEsp, phase_known),
   VM_FIELD (VmEsp, pending_intr),
   VM_FIELD (VmEsp, connected),
   { 0 },

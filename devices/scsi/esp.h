@@ -30,6 +30,7 @@ typedef struct VmEsp {
   uint32_t        count_start, count;
   bool            count_high_set; /* since reset: until then the high byte tells who the chip is */
   uint8_t         busy;           /* what goes on: EspBusy */
+  bool            phase_known;    /* of a transfer that has begun */
   uint8_t         messages;       /* bytes of a selection's message left */
   uint8_t         pending_intr;   /* raised when the target asks for its next byte */
   bool            connected;

@@ -331,6 +331,7 @@ link_obey (VmScsiLink *link, const uint8_t *m, unsigned len)
       link_reset_target (link);
       link->free_after = true;
       break;
+    case MSG_COMPLETE: /* SeaBIOS's idea of IDENTIFY for unit 0 */
     case MSG_NOP:
     case MSG_REJECT:
     case MSG_PARITY:

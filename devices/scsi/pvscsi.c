@@ -6,18 +6,20 @@
 enum { REG_COMMAND = 0x0000, REG_COMMAND_DATA = 0x0004, REG_COMMAND_STATUS = 0x0008, REG_INTR_STATUS = 0x100c,
        REG_INTR_MASK = 0x2010, REG_KICK_NON_RW = 0x3014, REG_KICK_RW = 0x4018 };
 enum { CMD_RESET = 1, CMD_SETUP_RINGS = 3, CMD_RESET_BUS = 4, CMD_RESET_DEVICE = 5, CMD_ABORT = 6, CMD_CONFIG = 7,
-       CMD_SETUP_MSG_RING = 8, CMD_UNPLUG = 9, CMD_REQ_CALL = 10, CMD_MAX_TARGETS = 11, CMD_N };
+       CMD_SETUP_MSG_RING = 8, CMD_MAX_TARGETS = 11 };
 #define STATUS_OK      0u
 #define STATUS_FAILED  UINT32_MAX
 #define STATUS_PENDING (UINT32_MAX - 1)
 enum { INTR_COMPLETION = 1 << 0, INTR_MESSAGE = 1 << 2, INTR_ALL = 0x0f };
 enum { /* ring state page, in bytes */
   RS_REQ_PROD = 0, RS_REQ_CONS = 4, RS_REQ_LOG2 = 8, RS_CMP_PROD = 12, RS_CMP_CONS = 16, RS_CMP_LOG2 = 20,
-  RS_CALL_THRESHOLD = 24, RS_MSG_PROD = 128, RS_MSG_CONS = 132, RS_MSG_LOG2 = 136,
+  RS_MSG_PROD = 128, RS_MSG_CONS = 132, RS_MSG_LOG2 = 136,
 };
 enum { FLAG_SG = 1 << 0, FLAG_LONG_CDB = 1 << 1, FLAG_NONE = 1 << 2, FLAG_TO_HOST = 1 << 3, FLAG_TO_DEVICE = 1 << 4 };
 enum { HOST_OK = 0x00, HOST_NO_TARGET = 0x11, HOST_OVERRUN = 0x12, HOST_INVALID = 0x1d, HOST_BUS_RESET = 0x25,
-       HOST_ABORTED = 0x26 };
+       HOST_ABORTED = 0x26, HOST_PARAMETER = 0x1a };
+enum { CONFIG_CONTROLLER = 0x1958, CONFIG_HEADER = 16, CONFIG_PHYS = 16 + 8 + 2 * (64 + 64 + 32 + 32 + 32),
+       CONFIG_LEN = CONFIG_PHYS + 8 };
 enum { MSG_ADDED = 0, MSG_REMOVED = 1 };
 
 #define RING_PAGES  32
@@ -46,7 +48,7 @@ typedef struct Pvscsi {
   uint32_t    command, data_n, status;
   uint32_t    data[2 + 2 + 4 * RING_PAGES]; /* the longest command's words */
   uint32_t    intr_status, intr_mask;
-  bool        rings, messages, call_threshold;
+  bool        rings, messages;
   uint64_t    state_page, req_page[RING_PAGES], cmp_page[RING_PAGES], msg_page[MSG_PAGES];
   uint32_t    req_log2, cmp_log2, msg_log2;
   uint32_t    req_cons, cmp_prod, msg_prod;
@@ -349,7 +351,6 @@ pvscsi_reset_adapter (Pvscsi *s)
   s->command = s->data_n = 0;
   s->status = STATUS_OK;
   s->intr_status = s->intr_mask = 0;
-  s->call_threshold = false;
   vm_pci_set_irq (&s->parent, 0);
 }
 
@@ -420,6 +421,22 @@ abort_command (Pvscsi *s)
   return STATUS_OK;
 }
 
+/* The controller's page says how many targets there are; strings are left empty. */
+static uint32_t
+report_config (Pvscsi *s)
+{
+  uint8_t page[CONFIG_LEN] = { 0 };
+  bool known = s->data[4] == CONFIG_CONTROLLER;
+
+  vm_store_le32 (page, s->data[4]);
+  vm_store_le16 (page + 4, known ? CONFIG_LEN / 4 : 0);
+  vm_store_le16 (page + 6, known ? HOST_OK : HOST_PARAMETER);
+  vm_store_le16 (page + 8, known ? VM_SCSI_GOOD : VM_SCSI_CHECK_CONDITION);
+  vm_store_le32 (page + CONFIG_PHYS, MAX_TARGETS);
+  vm_pci_dma_write (&s->parent, data64 (s, 0), page, known ? CONFIG_LEN : CONFIG_HEADER);
+  return STATUS_OK;
+}
+
 /* Words of data each command takes; -1: there is no such command. */
 static int
 command_words (const Pvscsi *s)
@@ -436,6 +453,8 @@ command_words (const Pvscsi *s)
       return 3;
     case CMD_ABORT:
       return 4;
+    case CMD_CONFIG:
+      return 6;
     case CMD_SETUP_MSG_RING:
       return s->use_msg ? 2 + 2 * MSG_PAGES : -1;
     default:
@@ -467,6 +486,9 @@ run_command (Pvscsi *s)
       break;
     case CMD_ABORT:
       s->status = abort_command (s);
+      break;
+    case CMD_CONFIG:
+      s->status = report_config (s);
       break;
     case CMD_SETUP_MSG_RING:
       s->status = setup_messages (s);
