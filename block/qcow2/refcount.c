@@ -194,6 +194,13 @@ block_make (Qcow2 *s, uint64_t cluster)
   if (index >= s->refcount_n)
     return (status = table_grow (s, index)) < 0 ? status : 1;
   /* The new block lies in the cluster and counts itself. */
+  if (!cluster)
+    {
+      qcow2_corrupt (s, true, -1, -1, "Preventing invalid allocation of refcount block at offset 0");
+      return -EIO;
+    }
+  if ((status = qcow2_check_overlap (s, 0, cluster << s->cluster_bits, s->cluster_size)) < 0)
+    return status;
   if ((status = qcow2_cache_get (&s->blocks, cluster << s->cluster_bits, true, &e)) < 0)
     return status;
   block_fill (s, e, cluster, 1);

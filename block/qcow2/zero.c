@@ -128,7 +128,8 @@ qcow2_discard_at (Qcow2 *s, uint64_t offset, uint64_t len, Qcow2Free kind, bool 
 {
   DiscardHow how = { full, s->discard_no_unref };
 
-  return change_entries (s, offset, len, false, kind, entry_discard, &how);
+  /* What the backing file holds must not show where something was discarded. */
+  return change_entries (s, offset, len, !full && s->version >= 3 && qcow2_backing (s), kind, entry_discard, &how);
 }
 
 /* --- requests --------------------------------------------------------------------------------------------------------
