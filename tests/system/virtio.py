@@ -3,6 +3,7 @@
 import hashlib
 import os
 import socket
+import struct
 
 import linux
 import vm
@@ -191,6 +192,35 @@ def scsi():
         m.shell('echo 1 > /sys/block/sda/device/delete; [ ! -b /dev/sda ]')
         m.quit()
     assert hashlib.md5(path.read_bytes()[1 << 20:5 << 20]).hexdigest() == inside
+
+
+def events(m, path):
+    """Type, code and value of what was read from an event node."""
+    data = bytes.fromhex(m.shell(f'hexdump -v -e \'1/1 "%02x"\' {path}'))
+    return [event[2:] for event in struct.iter_unpack('<qqHHi', data)]
+
+
+@vm.case
+def inputs():
+    """Keys and positions reach the guest by the newest device; its lights reach us."""
+    with boot('-device', 'virtio-keyboard-pci', '-device', 'virtio-tablet-pci') as m:
+        names = m.shell('cat /sys/class/input/input*/name').splitlines()
+        assert 'Vitrine Virtio Keyboard' in names and 'Vitrine Virtio Tablet' in names, names
+        nodes = {}
+        for kind in ('Keyboard', 'Tablet'):
+            found = m.shell('for i in /sys/class/input/event*; do '
+                            f'grep -q "Virtio {kind}" $i/device/name && echo $i; done; '
+                            'true')
+            nodes[kind] = found.split('/')[-1]
+        m.shell(f'(cat /dev/input/{nodes["Keyboard"]} > /keys) & (cat /dev/input/{nodes["Tablet"]} > /moves) & sleep 1')
+        m.key('a')
+        m.qmp('input-send-event', events=[{'type': 'abs', 'data': {'axis': 'x', 'value': 0x1234}},
+                                          {'type': 'abs', 'data': {'axis': 'y', 'value': 0x4321}}])
+        m.shell('sleep 1')
+        keys, moves = (events(m, path) for path in ('/keys', '/moves'))
+        assert [key for key in keys if key[0] == 1] == [(1, 30, 1), (1, 30, 0)], keys
+        assert (3, 0, 0x1234) in moves and (3, 1, 0x4321) in moves, moves
+        m.quit()
 
 
 if __name__ == '__main__':
