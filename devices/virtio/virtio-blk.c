@@ -367,12 +367,6 @@ blk_check (VmVirtioBlk *s, GError **error)
          && (!s->write_zeroes || check_sectors ("max-write-zeroes-sectors", s->max_write_zeroes_sectors, error));
 }
 
-static void
-on_resized (void *device)
-{
-  vm_virtio_config_changed (device);
-}
-
 static bool
 blk_claim (VmVirtioBlk *s, GError **error)
 {
@@ -381,11 +375,9 @@ blk_claim (VmVirtioBlk *s, GError **error)
 
   if (!vm_block_conf_claim (&s->conf, &dev->parent, readonly, NULL, error))
     return false;
-  s->conf.drive->resized = on_resized;
   if (s->bootindex < 0 || !dev->env->machine
       || vm_machine_add_boot_device (dev->env->machine, s->bootindex, dev, "/disk@0,0", error))
     return true;
-  s->conf.drive->resized = NULL;
   vm_drive_release (s->conf.drive);
   return false;
 }
@@ -420,7 +412,6 @@ blk_unrealize (VmDevice *dev)
   vm_virtio_shut_down (&s->parent);
   if (s->bootindex >= 0 && dev->env->machine)
     vm_machine_remove_boot_device (dev->env->machine, dev);
-  s->conf.drive->resized = NULL;
   vm_drive_release (s->conf.drive);
 }
 
