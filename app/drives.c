@@ -1,67 +1,58 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Drives of the settings become drives of the block layer. */
+/* Nodes and drives of the settings become those of the block layer. */
 #include "app/app.h"
-#include "block/block.h"
+#include "block/machine.h"
 
-/* What the block layer does anyway may be asked for; anything else is refused, not forgotten. */
 static bool
-is_given (const VmKeyValue *pair)
+open_node (VmMachine *machine, const VmBlockdevSpec *spec, GError **error)
 {
-  static const struct
-  {
-    const char *key, *values;
-  } given[] = {
-    { "cache", "writeback" },    { "cache.writeback", "on" },    { "cache.direct", "off" },
-    { "cache.no-flush", "off" }, { "aio", "threads" },           { "discard", "ignore|off|unmap|on" },
-    { "detect-zeroes", "off" },  { "werror", "enospc|report" },  { "rerror", "report" },
-    { "copy-on-read", "off" },   { "force-share", "off" },       { "auto-read-only", "on|off" },
-    { "file.driver", "file" },   { "file.locking", "auto|off" },
-  };
+  json_object *options = spec->json ? json_tokener_parse (spec->json) : json_object_new_object ();
+  bool ok;
 
-  for (size_t i = 0; i < G_N_ELEMENTS (given); i++)
+  for (guint i = 0; !spec->json && i < spec->options->pairs->len; i++)
     {
-      g_auto (GStrv) values = g_strsplit (given[i].values, "|", -1);
-      if (!strcmp (pair->key, given[i].key))
-        return g_strv_contains ((const char *const *) values, pair->value);
+      const VmKeyValue *pair = g_ptr_array_index (spec->options->pairs, i);
+      json_object_object_add (options, pair->key, json_object_new_string (pair->value));
     }
-  return false;
+  ok = vm_graph_add_node (vm_drives_graph (machine->env.root, machine->env.loop), options,
+                          spec->json ? VM_SCHEMA_JSON : VM_SCHEMA_TEXT, error);
+  json_object_put (options);
+  return ok;
 }
 
 static bool
-check (const VmDriveSpec *d, GError **error)
+open_all (VmMachine *machine, const char **text, GError **error)
 {
-  for (guint i = 0; i < d->options->pairs->len; i++)
+  const VmSettings *settings = machine->settings;
+
+  for (guint i = 0; i < settings->blockdevs->len; i++)
     {
-      const VmKeyValue *pair = g_ptr_array_index (d->options->pairs, i);
-      if (!is_given (pair) && strcmp (pair->key, "file.filename") != 0)
-        return vm_fail (error, "%s=%s: not available in this build", pair->key, pair->value);
+      const VmBlockdevSpec *spec = g_ptr_array_index (settings->blockdevs, i);
+      *text = spec->text;
+      if (!open_node (machine, spec, error))
+        return false;
     }
-  if (d->snapshot)
-    return vm_fail (error, "snapshot=on: not available in this build");
+  for (guint i = 0; i < settings->drives->len; i++)
+    {
+      const VmDriveSpec *spec = g_ptr_array_index (settings->drives, i);
+      *text = spec->text;
+      if (!vm_drive_add (machine, spec, error))
+        return false;
+    }
   return true;
 }
 
 bool
 app_open_drives (VmMachine *machine, GError **error)
 {
-  const GPtrArray *drives = machine->settings->drives;
+  const char *text = NULL;
+  bool taken = vm_lock_enter (machine->lock), ok;
 
-  for (guint i = 0; i < drives->len; i++)
-    {
-      const VmDriveSpec *d = g_ptr_array_index (drives, i);
-      const char *file = d->file ? d->file : vm_keyvals_get (d->options, "file.filename");
-      VmDriveOptions options = {
-        .id = d->id, .file = file, .format = d->format, .readonly = d->readonly, .cdrom = d->media == VM_MEDIA_CDROM
-      };
-      bool taken = vm_lock_enter (machine->lock);
-      bool ok = check (d, error) && vm_drive_new (machine->env.root, machine->env.loop, &options, error);
-      vm_lock_leave (machine->lock, taken);
-      if (!ok)
-        {
-          if (d->text)
-            g_prefix_error (error, "%s: ", d->text);
-          return false;
-        }
-    }
-  return true;
+  vm_drives_bind (machine);
+  ok = open_all (machine, &text, error);
+
+  vm_lock_leave (machine->lock, taken);
+  if (!ok && text)
+    g_prefix_error (error, "%s: ", text);
+  return ok;
 }

@@ -19,18 +19,11 @@ typedef void (*VmBlockDone) (void *opaque, int status);
 /* What stands in a drive: the top of a graph of nodes, as a device sees it. Requests are made and complete on the
  * device's loop with its lock held; the graph works on a thread of its own ("block/graph.h"), so that waiting for it
  * (vm_block_drain) is safe there. */
-typedef enum VmBlockFlags {
-  VM_BLOCK_READONLY      = 1 << 0,
-  VM_BLOCK_PROTECT_FIRST = 1 << 1, /* format was guessed: block 0 must not become another format's header */
-} VmBlockFlags;
-
-VmBlock *vm_block_open (VmLoop *loop, const char *path, unsigned flags, GError **error);
 VmBlock *vm_block_ref (VmBlock *block);
 void     vm_block_unref (VmBlock *block); /* the last one waits for what is under way */
 uint64_t vm_block_size (const VmBlock *block);
 bool     vm_block_readonly (const VmBlock *block);
 const char *vm_block_path (const VmBlock *block);
-uint64_t vm_block_allocated (const VmBlock *block); /* bytes the host keeps for it */
 
 typedef enum VmBlockRequestKind {
   VM_BLOCK_READ, VM_BLOCK_WRITE, VM_BLOCK_FLUSH, VM_BLOCK_DISCARD
@@ -83,9 +76,16 @@ void vm_block_set_write_cache (VmBlock *block, bool on);
 
 typedef struct VmDriveOptions {
   const char *id;
-  const char *file;   /* NULL: empty */
+  const char *file;   /* NULL: empty, unless OPTIONS say more */
   const char *format; /* NULL: probe */
   bool        readonly, cdrom;
+  struct json_object *options; /* or NULL: members of the node, scalars as text */
+  bool        snapshot;        /* writes go to a file of their own, which ends with the program */
+  bool        write_through;
+  bool        copy_on_read;
+  int         rerror, werror;  /* VmBlockOnError: for devices that leave it open */
+  const struct VmThrottleConfig *throttle; /* or NULL */
+  const char *throttle_group;  /* NULL: of its own */
 } VmDriveOptions;
 
 struct VmDrive {
@@ -97,11 +97,21 @@ struct VmDrive {
   bool     tray_open;
   void    *device;    /* who claimed it */
   void   (*changed) (void *device); /* another medium, or none */
+  void   (*resized) (void *device); /* the medium has another size; may be set by who claimed it */
+  /* of block/drive*.c */
+  struct VmDrives *drives;
+  bool     anonymous;      /* made for a device that named a node */
+  bool     write_through;  /* what the user said of the cache, for devices that leave it open */
+  bool     share_rw, only_reads; /* of the device */
+  int      rerror, werror; /* VmBlockOnError in force */
+  int      spec_rerror, spec_werror; /* what -drive said */
+  int      io_status;      /* VmqBlockDeviceIoStatus */
+  bool     account_invalid, account_failed;
 };
 
 extern const VmType vm_drive_type;
 
-/* Opens the file and puts the drive into /drives below ROOT. */
+/* Opens the file and puts the drive into /drives below ROOT, and the graph with the first one. */
 VmDrive *vm_drive_new (VmObject *root, VmLoop *loop, const VmDriveOptions *options, GError **error);
 VmDrive *vm_drive_find (VmObject *root, const char *id);
 /* An image on the terms of OPTIONS, not yet in the drive. */
@@ -113,6 +123,7 @@ void     vm_drive_set_block (VmDrive *drive, VmBlock *block);
 extern const VmPropCustom vm_prop_drive;
 bool     vm_drive_claim (VmDrive *drive, void *device, void (*changed) (void *device), GError **error);
 void     vm_drive_release (VmDrive *drive);
+void     vm_drive_remove (VmDrive *drive); /* nobody has claimed it: out of /drives */
 
 /* --- what the user can say of every disk device -------------------------------------------------------- */
 

@@ -51,10 +51,19 @@ vm_block_conf_claim (VmBlockConf *conf, VmObject *device, bool readonly, void (*
     return vm_fail (error, "Device needs media, but drive is empty");
   if (drive->block && !readonly && !changed && vm_block_readonly (drive->block))
     return vm_fail (error, "Block node is read-only");
+  drive->share_rw = conf->share_rw;
+  drive->only_reads = readonly;
+  drive->rerror = conf->rerror != VM_ON_ERROR_AUTO ? conf->rerror : drive->spec_rerror;
+  drive->werror = conf->werror != VM_ON_ERROR_AUTO ? conf->werror : drive->spec_werror;
   if (!check_sizes (conf, error) || !vm_drive_claim (drive, device, changed, error))
     return false;
+  drive->account_invalid = conf->account_invalid != VM_ONOFFAUTO_OFF;
+  drive->account_failed = conf->account_failed != VM_ONOFFAUTO_OFF;
   if (conf->discard_granularity == UINT32_MAX)
     conf->discard_granularity = conf->logical_block_size;
+  /* Left open, it is what -drive's cache= says; devices that tell the guest ask the field. */
+  if (conf->write_cache == VM_ONOFFAUTO_AUTO && drive->write_through)
+    conf->write_cache = VM_ONOFFAUTO_OFF;
   if (drive->block && conf->write_cache != VM_ONOFFAUTO_AUTO)
     vm_block_set_write_cache (drive->block, conf->write_cache == VM_ONOFFAUTO_ON);
   return true;

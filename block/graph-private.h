@@ -13,7 +13,9 @@ struct VmBlockGraph
   GThread *thread;
   GPtrArray *nodes; /* VmNode *, in the order they were made */
   GQueue drains;    /* DrainSection *, the latest first */
+  GQueue throttle_groups; /* VmThrottleGroup * */
   unsigned next_id;
+  struct VmJobs *jobs; /* NULL until one starts */
   struct VmAio *aio[2]; /* Linux AIO, io_uring; NULL until somebody asks for it */
   void (*aio_free[2]) (void *aio);
   void (*event) (void *opaque, const char *name, json_object *data);

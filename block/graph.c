@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The graph: its thread, its drivers, its nodes by name. */
 #include "block/graph-private.h"
+#include "block/job.h"
 
 VmBlockGraph *
 vm_graph_new (const VmBlockDriver *const *drivers, VmObject *objects)
@@ -163,6 +164,12 @@ close_all (void *opaque)
       graph->aio_free[i](graph->aio[i]);
 }
 
+static void
+cancel_jobs (void *opaque)
+{
+  vm_jobs_cancel_all (opaque);
+}
+
 void
 vm_graph_free (VmBlockGraph *graph)
 {
@@ -170,6 +177,7 @@ vm_graph_free (VmBlockGraph *graph)
     return;
   if (graph->loop)
     {
+      vm_graph_call (graph, cancel_jobs, graph);
       vm_graph_call (graph, close_all, graph);
       vm_loop_quit (graph->loop);
       g_thread_join (graph->thread);

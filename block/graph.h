@@ -76,3 +76,11 @@ VmBlock *vm_block_new (VmLoop *loop, VmNode *node);
 VmNode  *vm_block_node (VmBlock *block);
 /* What the device wants and what it lets others do (VmPerm). Any thread. WHO names it in errors. */
 bool     vm_block_attach (VmBlock *block, const char *who, unsigned perm, unsigned shared, GError **error);
+
+/* --- with drives ----------------------------------------------------------------------------------------- */
+
+/* The graph of the drives below ROOT, made when there is none; LOOP is that of devices that name nodes. */
+VmBlockGraph *vm_drives_graph (VmObject *root, VmLoop *loop);
+/* What blockdev-add and -blockdev do: a node by name that stays until vm_graph_remove_node(). Any thread. */
+bool vm_graph_add_node (VmBlockGraph *graph, json_object *options, VmSchemaSource source, GError **error);
+bool vm_graph_remove_node (VmBlockGraph *graph, const char *name, GError **error);

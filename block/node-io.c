@@ -238,7 +238,13 @@ write_begin (VmNode *node, VmTracked *tracked, uint64_t offset, uint64_t len, un
   vm_node_begin (node);
   vm_node_track (node, tracked, VM_ALIGN_DOWN (offset, align), VM_ALIGN_UP (offset + len, align), unaligned);
   check_threshold (node, offset + len);
-  return 0;
+  if (node->before_write && !(flags & VM_REQ_UNCHANGED)
+      && (status = node->before_write (node->before_write_opaque, offset, len)) < 0)
+    {
+      vm_node_untrack (node, tracked);
+      vm_node_end (node);
+    }
+  return status;
 }
 
 static void

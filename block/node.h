@@ -130,6 +130,10 @@ struct VmNode {
   uint64_t  write_threshold;
   void     *core;           /* of node-io.c: what serialises overlapping unaligned requests */
   GPtrArray *bitmaps;       /* VmDirtyBitmap *, or NULL */
+  bool      backing_written; /* a job writes into the backing file: parents' wishes do not forbid it */
+  /* A job looks at each change before it is made; it may wait. NULL: none. */
+  int     (*before_write) (void *opaque, uint64_t offset, uint64_t len);
+  void     *before_write_opaque;
 };
 
 /* For drivers: adds a child from the member NAME of the options they are opened with. A string names a node, an object
@@ -218,6 +222,7 @@ struct VmBlockDriver {
    * close follows a successful open only; it has written back what it holds unless NODE is read-only. */
   bool  (*open) (VmNode *node, const void *options, GError **error);
   void  (*close) (VmNode *node);
+  void  (*set_readonly) (VmNode *node, bool readonly); /* node->readonly has changed (written back before); NULL: so what */
   /* What NODE needs of EDGE's node when its own parents want PERM and share SHARED. NULL: by role (a format wants to
    * read, and to write and resize when it may be written; a filter wants what its parents want). */
   void  (*child_perms) (VmNode *node, const VmEdge *edge, unsigned perm, unsigned shared, unsigned *child_perm,

@@ -83,7 +83,8 @@ perms_by_role (const VmNode *node, const VmEdge *edge, unsigned perm, unsigned s
     {
       /* What is read there must not change behind the overlay's back. */
       *child_perm = perm & VM_PERM_READ;
-      *child_shared = VM_PERM_READ | VM_PERM_UNCHANGED | (shared & VM_PERM_WRITE ? VM_PERM_WRITE | VM_PERM_RESIZE : 0);
+      *child_shared = VM_PERM_READ | VM_PERM_UNCHANGED
+                      | (shared & VM_PERM_WRITE || node->backing_written ? VM_PERM_WRITE | VM_PERM_RESIZE : 0);
     }
   else
     {

@@ -1,46 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* QMP commands about drives and the media in them. */
-#include "block/block.h"
+#include "block/drives.h"
+#include "block/info.h"
+#include "block/machine.h"
 #include "engine/monitor/qmp-handlers.h"
 
 /* --- finding ------------------------------------------------------------------------------------------- */
-
-typedef struct Search
-{
-  const VmDrive *drive;
-  VmObject *found;
-} Search;
-
-/* The device whose "drive" property names it. */
-static void
-search_user (VmObject *obj, Search *s)
-{
-  uint32_t offset;
-  const VmProp *prop = vm_type_find_prop (obj->type, "drive", &offset);
-
-  if (prop && prop->custom == &vm_prop_drive && *(VmDrive **) ((char *) obj + offset) == s->drive)
-    s->found = obj;
-  for (guint i = 0; obj->children && i < obj->children->len && !s->found; i++)
-    search_user (g_ptr_array_index (obj->children, i), s);
-}
-
-static VmObject *
-user_of (VmObject *root, const VmDrive *drive)
-{
-  Search s = { drive, NULL };
-
-  search_user (root, &s);
-  return s.found;
-}
-
-/* What clients call it: the id the user gave, else the path. */
-static char *
-user_name (VmObject *user)
-{
-  bool named = user->parent && user->id && g_strcmp0 (user->parent->id, "peripheral") == 0;
-
-  return named ? g_strdup (user->id) : vm_object_path (user);
-}
 
 static GPtrArray *
 all_drives (VmObject *root)
@@ -51,8 +16,9 @@ all_drives (VmObject *root)
 }
 
 static VmDrive *
-find_drive (VmObject *root, const char *device, const char *id, GError **error)
+find_drive (VmMachine *machine, const char *device, const char *id, GError **error)
 {
+  VmObject *root = machine->env.root;
   GPtrArray *drives = all_drives (root);
   VmDrive *drive = device ? vm_drive_find (root, device) : NULL;
 
@@ -64,7 +30,7 @@ find_drive (VmObject *root, const char *device, const char *id, GError **error)
   for (guint i = 0; id && drives && i < drives->len && !drive; i++)
     {
       VmDrive *d = g_ptr_array_index (drives, i);
-      VmObject *user = user_of (root, d);
+      VmObject *user = vm_drive_user (machine, d);
       if (user && user == vm_object_resolve (root, id))
         drive = d;
     }
@@ -75,26 +41,86 @@ find_drive (VmObject *root, const char *device, const char *id, GError **error)
 
 /* --- queries --------------------------------------------------------------------------------------------- */
 
+/* The chain of images below NODE counts those under it. */
+static unsigned
+depth_of (VmNode *node)
+{
+  unsigned depth = 0;
+
+  while ((node = vm_node_backing (node)))
+    depth++;
+  return depth;
+}
+
+static void
+describe_throttle (VmqBlockDeviceInfo *info, const VmThrottleMember *member)
+{
+  const VmThrottleConfig *c = vm_throttle_group_config (vm_throttle_member_group (member));
+  const VmThrottleLimit *l = c->limits;
+
+  info->bps = (int64_t) l[VM_THROTTLE_BPS_TOTAL].avg;
+  info->bps_rd = (int64_t) l[VM_THROTTLE_BPS_READ].avg;
+  info->bps_wr = (int64_t) l[VM_THROTTLE_BPS_WRITE].avg;
+  info->iops = (int64_t) l[VM_THROTTLE_OPS_TOTAL].avg;
+  info->iops_rd = (int64_t) l[VM_THROTTLE_OPS_READ].avg;
+  info->iops_wr = (int64_t) l[VM_THROTTLE_OPS_WRITE].avg;
+  info->group = g_strdup (vm_throttle_group_name (vm_throttle_member_group (member)));
+}
+
+/* In a fiber. FLAT: without the images below. */
+static VmqBlockDeviceInfo *
+describe_node (VmNode *node, bool flat)
+{
+  VmqBlockDeviceInfo *info = g_new0 (VmqBlockDeviceInfo, 1);
+  json_object *image = vm_node_info (node, flat ? 0 : VM_INFO_BACKING);
+
+  info->file = g_strdup (node->filename);
+  info->node_name = g_strdup (node->name);
+  info->ro = node->readonly;
+  info->drv = g_strdup (node->driver->name);
+  info->backing_file = g_strdup (node->backing ? node->backing->node->filename : NULL);
+  info->backing_file_depth = depth_of (node);
+  info->encrypted = node->encrypted;
+  info->detect_zeroes = node->detect_zeroes;
+  info->write_threshold = (int64_t) node->write_threshold;
+  info->image = vm_schema_read (&vmq_type_imageinfo, image, VM_SCHEMA_JSON, NULL, NULL);
+  if (!info->image) /* never: what is written is what is read */
+    info->image = g_new0 (VmqImageInfo, 1);
+  json_object_put (image);
+  info->cache = g_new0 (VmqBlockdevCacheInfo, 1);
+  info->cache->writeback = true;
+  info->cache->direct = node->cache_direct;
+  info->cache->no_flush = node->cache_no_flush;
+  return info;
+}
+
+typedef struct Describe
+{
+  VmBlockGraph *graph;
+  VmBlock *block;
+  bool flat;
+  VmqBlockDeviceInfo *info;
+  GPtrArray *list;
+} Describe;
+
+static void
+describe_block (void *opaque)
+{
+  Describe *d = opaque;
+
+  d->info = describe_node (d->block->root->node, false);
+  if (d->block->throttle)
+    describe_throttle (d->info, d->block->throttle);
+}
+
 static VmqBlockDeviceInfo *
 describe_image (const VmDrive *drive)
 {
-  VmqBlockDeviceInfo *info = g_new0 (VmqBlockDeviceInfo, 1);
-  const VmBlock *block = drive->block;
+  Describe d = { .block = drive->block };
 
-  info->file = g_strdup (vm_block_path (block));
-  info->node_name = g_strdup_printf ("#%s", drive->parent.id);
-  info->ro = vm_block_readonly (block);
-  info->drv = g_strdup ("raw");
-  info->detect_zeroes = VMQ_BLOCKDEV_DETECT_ZEROES_OPTIONS_OFF;
-  info->image = g_new0 (VmqImageInfo, 1);
-  info->image->filename = g_strdup (vm_block_path (block));
-  info->image->format = g_strdup ("raw");
-  info->image->has_actual_size = true;
-  info->image->actual_size = vm_block_allocated (block);
-  info->image->virtual_size = vm_block_size (block);
-  info->cache = g_new0 (VmqBlockdevCacheInfo, 1);
-  info->cache->writeback = true;
-  return info;
+  vm_graph_call (drive->drives->graph, describe_block, &d);
+  d.info->cache->writeback = !drive->block->write_through;
+  return d.info;
 }
 
 /* A drive whose user is told of other media takes them out, and one that nobody has. */
@@ -114,10 +140,10 @@ vm_qmp_query_block (VmMonitor *mon, GError **error)
     {
       const VmDrive *drive = g_ptr_array_index (drives, i);
       VmqBlockInfo *info = g_new0 (VmqBlockInfo, 1);
-      VmObject *user = user_of (root, drive);
+      VmObject *user = vm_drive_user (vm_monitor_machine (mon), drive);
 
-      info->device = g_strdup (drive->parent.id);
-      info->qdev = user ? user_name (user) : NULL;
+      info->device = g_strdup (drive->anonymous ? "" : drive->parent.id);
+      info->qdev = user ? vm_drive_user_name (user) : NULL;
       info->type = g_strdup ("unknown");
       info->removable = is_removable (drive);
       info->locked = drive->locked;
@@ -125,30 +151,43 @@ vm_qmp_query_block (VmMonitor *mon, GError **error)
       info->has_tray_open = drive->cdrom && drive->device;
       info->tray_open = drive->tray_open;
       info->has_io_status = drive->device != NULL && user;
+      info->io_status = drive->io_status;
       g_ptr_array_add (list, info);
     }
   return list;
 }
 
+static void
+describe_nodes (void *opaque)
+{
+  Describe *d = opaque;
+  const GPtrArray *nodes = vm_graph_nodes (d->graph);
+
+  /* The latest first, as clients know it. */
+  for (guint i = nodes->len; i-- > 0;)
+    {
+      VmNode *node = g_ptr_array_index (nodes, i);
+      if (!node->implicit)
+        g_ptr_array_add (d->list, describe_node (node, d->flat));
+    }
+}
+
 GPtrArray *
 vm_qmp_query_named_block_nodes (VmMonitor *mon, const VmqQueryNamedBlockNodesArg *args, GError **error)
 {
-  GPtrArray *list = g_ptr_array_new (), *drives = all_drives (vm_monitor_machine (mon)->env.root);
+  VmDrives *drives = vm_drives_find (vm_monitor_machine (mon)->env.root);
+  Describe d = { .flat = args->has_flat && args->flat, .list = g_ptr_array_new () };
 
-  for (guint i = 0; drives && i < drives->len; i++)
-    {
-      const VmDrive *drive = g_ptr_array_index (drives, i);
-      if (drive->block)
-        g_ptr_array_add (list, describe_image (drive));
-    }
-  return list;
+  if (!drives)
+    return d.list;
+  d.graph = drives->graph;
+  vm_graph_call (drives->graph, describe_nodes, &d);
+  return d.list;
 }
 
 static VmqBlockDeviceStats *
-describe_stats (const VmBlock *block)
+describe_stats (const VmBlockStats *s, const VmDrive *drive)
 {
-  static const VmBlockStats none;
-  const VmBlockStats *s = block ? vm_block_stats (block) : &none;
   VmqBlockDeviceStats *out = g_new0 (VmqBlockDeviceStats, 1);
 
   out->rd_bytes = s->bytes[VM_BLOCK_READ];
@@ -167,43 +206,94 @@ describe_stats (const VmBlock *block)
   out->failed_wr_operations = s->failed[VM_BLOCK_WRITE];
   out->failed_flush_operations = s->failed[VM_BLOCK_FLUSH];
   out->failed_unmap_operations = s->failed[VM_BLOCK_DISCARD];
-  out->account_failed = true;
+  out->invalid_rd_operations = s->invalid[VM_BLOCK_READ];
+  out->invalid_wr_operations = s->invalid[VM_BLOCK_WRITE];
+  out->invalid_flush_operations = s->invalid[VM_BLOCK_FLUSH];
+  out->invalid_unmap_operations = s->invalid[VM_BLOCK_DISCARD];
+  out->account_failed = !drive || drive->account_failed;
+  out->account_invalid = !drive || drive->account_invalid;
   return out;
+}
+
+/* In a fiber: what lies below is told, too. */
+static VmqBlockStats *
+node_stats (VmNode *node, bool with_children)
+{
+  VmqBlockStats *info = g_new0 (VmqBlockStats, 1);
+  VmNode *backing = vm_node_backing (node);
+
+  info->node_name = g_strdup (node->name);
+  info->stats = describe_stats (&node->stats, NULL);
+  if (with_children && node->file)
+    info->parent = node_stats (node->file->node, true);
+  if (with_children && backing)
+    info->backing = node_stats (backing, true);
+  return info;
+}
+
+static void
+all_node_stats (void *opaque)
+{
+  Describe *d = opaque;
+  const GPtrArray *nodes = vm_graph_nodes (d->graph);
+
+  for (guint i = nodes->len; i-- > 0;)
+    g_ptr_array_add (d->list, node_stats (g_ptr_array_index (nodes, i), false));
+}
+
+static void
+block_stats (void *opaque)
+{
+  Describe *d = opaque;
+  VmqBlockStats *info = node_stats (d->block->root->node, true);
+
+  g_ptr_array_add (d->list, info);
+}
+
+static VmqBlockStats *
+drive_stats (const VmDrive *drive)
+{
+  static const VmBlockStats none;
+  Describe d = { .block = drive->block };
+  VmqBlockStats *info;
+
+  if (drive->block)
+    {
+      d.list = g_ptr_array_new ();
+      vm_graph_call (drive->drives->graph, block_stats, &d);
+      info = g_ptr_array_index (d.list, 0);
+      g_ptr_array_unref (d.list);
+      vm_schema_free (&vmq_type_blockdevicestats, info->stats);
+    }
+  else
+    info = g_new0 (VmqBlockStats, 1);
+  info->stats = describe_stats (drive->block ? vm_block_stats (drive->block) : &none, drive);
+  return info;
 }
 
 GPtrArray *
 vm_qmp_query_blockstats (VmMonitor *mon, const VmqQueryBlockstatsArg *args, GError **error)
 {
-  VmObject *root = vm_monitor_machine (mon)->env.root;
-  GPtrArray *list = g_ptr_array_new (), *drives = all_drives (root);
-  bool nodes = args->has_query_nodes && args->query_nodes;
+  VmMachine *machine = vm_monitor_machine (mon);
+  VmDrives *folder = vm_drives_find (machine->env.root);
+  GPtrArray *list = g_ptr_array_new (), *drives = all_drives (machine->env.root);
 
+  if (folder && args->has_query_nodes && args->query_nodes)
+    {
+      Describe d = { .graph = folder->graph, .list = list };
+      vm_graph_call (folder->graph, all_node_stats, &d);
+      return list;
+    }
   for (guint i = 0; drives && i < drives->len; i++)
     {
       const VmDrive *drive = g_ptr_array_index (drives, i);
-      VmObject *user = user_of (root, drive);
-      if (nodes && !drive->block)
-        continue;
-      VmqBlockStats *info = g_new0 (VmqBlockStats, 1);
-      info->device = nodes ? NULL : g_strdup (drive->parent.id);
-      info->qdev = nodes || !user ? NULL : user_name (user);
-      info->node_name = drive->block ? g_strdup_printf ("#%s", drive->parent.id) : NULL;
-      info->stats = describe_stats (drive->block);
+      VmObject *user = vm_drive_user (machine, drive);
+      VmqBlockStats *info = drive_stats (drive);
+      info->device = g_strdup (drive->anonymous ? "" : drive->parent.id);
+      info->qdev = user ? vm_drive_user_name (user) : NULL;
       g_ptr_array_add (list, info);
     }
   return list;
-}
-
-GPtrArray *
-vm_qmp_query_jobs (VmMonitor *mon, GError **error)
-{
-  return g_ptr_array_new (); /* no command of this build starts one */
-}
-
-GPtrArray *
-vm_qmp_query_block_jobs (VmMonitor *mon, GError **error)
-{
-  return g_ptr_array_new ();
 }
 
 /* --- media ------------------------------------------------------------------------------------------------- */
@@ -212,12 +302,12 @@ static void
 move_tray (VmMonitor *mon, VmDrive *drive, bool open)
 {
   VmMachine *machine = vm_monitor_machine (mon);
-  VmObject *user = user_of (machine->env.root, drive);
+  VmObject *user = vm_drive_user (machine, drive);
 
   if (!drive->cdrom || !drive->device || drive->tray_open == open)
     return;
   drive->tray_open = open;
-  g_autofree char *id = user ? user_name (user) : g_strdup ("");
+  g_autofree char *id = user ? vm_drive_user_name (user) : g_strdup ("");
   vm_machine_emit (machine, "DEVICE_TRAY_MOVED", "{\"device\": \"%s\", \"id\": \"%s\", \"tray-open\": %s}",
                    drive->parent.id, id, open ? "true" : "false");
 }
@@ -244,7 +334,7 @@ take_out (VmDrive *drive)
 bool
 vm_qmp_eject (VmMonitor *mon, const VmqEjectArg *args, GError **error)
 {
-  VmDrive *drive = find_drive (vm_monitor_machine (mon)->env.root, args->device, args->id, error);
+  VmDrive *drive = find_drive (vm_monitor_machine (mon), args->device, args->id, error);
 
   if (!drive || !open_tray (mon, drive, args->has_force && args->force, error))
     return false;
@@ -255,7 +345,7 @@ vm_qmp_eject (VmMonitor *mon, const VmqEjectArg *args, GError **error)
 bool
 vm_qmp_blockdev_open_tray (VmMonitor *mon, const VmqBlockdevOpenTrayArg *args, GError **error)
 {
-  VmDrive *drive = find_drive (vm_monitor_machine (mon)->env.root, args->device, args->id, error);
+  VmDrive *drive = find_drive (vm_monitor_machine (mon), args->device, args->id, error);
 
   return drive && open_tray (mon, drive, args->has_force && args->force, error);
 }
@@ -263,7 +353,7 @@ vm_qmp_blockdev_open_tray (VmMonitor *mon, const VmqBlockdevOpenTrayArg *args, G
 bool
 vm_qmp_blockdev_close_tray (VmMonitor *mon, const VmqBlockdevCloseTrayArg *args, GError **error)
 {
-  VmDrive *drive = find_drive (vm_monitor_machine (mon)->env.root, args->device, args->id, error);
+  VmDrive *drive = find_drive (vm_monitor_machine (mon), args->device, args->id, error);
 
   if (!drive)
     return false;
@@ -276,7 +366,7 @@ vm_qmp_blockdev_close_tray (VmMonitor *mon, const VmqBlockdevCloseTrayArg *args,
 bool
 vm_qmp_blockdev_remove_medium (VmMonitor *mon, const VmqBlockdevRemoveMediumArg *args, GError **error)
 {
-  VmDrive *drive = find_drive (vm_monitor_machine (mon)->env.root, NULL, args->id, error);
+  VmDrive *drive = find_drive (vm_monitor_machine (mon), NULL, args->id, error);
 
   if (!drive)
     return false;
@@ -291,7 +381,7 @@ vm_qmp_blockdev_remove_medium (VmMonitor *mon, const VmqBlockdevRemoveMediumArg 
 bool
 vm_qmp_blockdev_change_medium (VmMonitor *mon, const VmqBlockdevChangeMediumArg *args, GError **error)
 {
-  VmDrive *drive = find_drive (vm_monitor_machine (mon)->env.root, args->device, args->id, error);
+  VmDrive *drive = find_drive (vm_monitor_machine (mon), args->device, args->id, error);
   VmqBlockdevChangeReadOnlyMode mode
       = args->has_read_only_mode ? args->read_only_mode : VMQ_BLOCKDEV_CHANGE_READ_ONLY_MODE_RETAIN;
 

@@ -118,10 +118,10 @@ add_drive (VmParser *p, VmKeyVals *list, GError **error)
   for (guint i = 0; i < list->pairs->len; i++)
     {
       const VmKeyValue *pair = g_ptr_array_index (list->pairs, i);
-      if (!is_drive_key (pair->key))
-        return vm_keyvals_has (list, "file") || vm_keyvals_has (list, "driver")
-                   ? vm_fail (error, "Block format 'raw' does not support the option '%s'", pair->key)
-                   : vm_fail (error, "Must specify either driver or file");
+      /* Others are for the format: opening it knows them. */
+      if (!is_drive_key (pair->key) && !vm_keyvals_has (list, "file") && !vm_keyvals_has (list, "driver")
+          && !vm_keyvals_has (list, "file.driver") && !vm_keyvals_has (list, "file.filename"))
+        return vm_fail (error, "Must specify either driver or file");
     }
   if (!take_drive_values (d, error))
     return false;

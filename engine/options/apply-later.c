@@ -173,6 +173,18 @@ keep_numa (VmParser *p, const VmKeyVals *list)
 }
 
 static bool
+keep_blockdev (VmParser *p, const VmKeyVals *list, const char *arg)
+{
+  VmBlockdevSpec *spec = g_new0 (VmBlockdevSpec, 1);
+
+  spec->options = vm_keyvals_copy (list);
+  spec->json = *arg == '{' ? g_strdup (arg) : NULL;
+  spec->text = g_strdup (p->typed);
+  g_ptr_array_add (p->s->blockdevs, spec);
+  return true;
+}
+
+static bool
 check_family (VmParser *p, const Family *f, const char *arg, GError **error)
 {
   g_autoptr (VmKeyVals) list = vm_keyvals_new ();
@@ -205,6 +217,8 @@ check_family (VmParser *p, const Family *f, const char *arg, GError **error)
     p->s->default_nic = false;
   if (!strcmp (f->option, "numa"))
     return keep_numa (p, list);
+  if (!strcmp (f->option, "blockdev"))
+    return keep_blockdev (p, list, arg);
   return (f->idle && !strcmp (f->idle, kind)) || vm_parser_unavailable (p);
 }
 

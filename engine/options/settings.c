@@ -102,6 +102,17 @@ vm_device_spec_free (VmDeviceSpec *spec)
 }
 
 static void
+blockdev_free (gpointer data)
+{
+  VmBlockdevSpec *spec = data;
+
+  vm_keyvals_free (spec->options);
+  g_free (spec->json);
+  g_free (spec->text);
+  g_free (spec);
+}
+
+static void
 numa_free (gpointer data)
 {
   VmNumaSpec *spec = data;
@@ -150,6 +161,7 @@ vm_settings_new (void)
   s->acpi_tables = g_ptr_array_new_with_free_func ((GDestroyNotify) vm_keyvals_free);
   s->data_dirs = g_ptr_array_new_with_free_func (g_free);
   s->drives = g_ptr_array_new_with_free_func ((GDestroyNotify) vm_drive_spec_free);
+  s->blockdevs = g_ptr_array_new_with_free_func (blockdev_free);
   s->devices = g_ptr_array_new_with_free_func ((GDestroyNotify) vm_device_spec_free);
   s->objects = g_ptr_array_new_with_free_func ((GDestroyNotify) vm_device_spec_free);
   s->char_specs = g_ptr_array_new_with_free_func (char_spec_free);
@@ -177,7 +189,7 @@ vm_settings_free (VmSettings *s)
   GPtrArray *const lists[] = {
     s->accels, s->globals, s->fw_cfg,  s->option_roms, s->smbios,   s->acpi_tables, s->data_dirs,
     s->drives, s->devices, s->objects, s->char_specs,  s->monitors, s->fds,         s->numa,
-    s->traces,
+    s->traces, s->blockdevs,
   };
 
   for (size_t i = 0; i < G_N_ELEMENTS (strings); i++)

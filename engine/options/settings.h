@@ -73,6 +73,13 @@ typedef struct VmNumaSpec
   char *text; /* as typed, for messages */
 } VmNumaSpec;
 
+typedef struct VmBlockdevSpec
+{ /* -blockdev */
+  VmKeyVals *options;
+  char *json; /* as typed when it was JSON; NULL: the list is all */
+  char *text; /* as typed, for messages */
+} VmBlockdevSpec;
+
 typedef struct VmOptionRom
 {
   char *file;
@@ -210,6 +217,7 @@ typedef struct VmSettings
 
   /* devices and back ends */
   GPtrArray *drives;     /* VmDriveSpec * */
+  GPtrArray *blockdevs;  /* VmBlockdevSpec *, in order */
   GPtrArray *devices;    /* VmDeviceSpec * */
   GPtrArray *objects;    /* VmDeviceSpec * */
   GPtrArray *char_specs; /* VmCharSpec *: the machine makes back ends of them (VmMachine.serials ...) */

@@ -68,10 +68,11 @@ def character_back_ends():
 
 def media():
     with tempfile.TemporaryDirectory() as folder:
-        image = os.path.join(folder, 'cd.iso')
-        with open(image, 'wb') as f:
-            f.truncate(1 << 20)
-        m = Machine('-S', '-drive', 'if=ide,index=2,media=cdrom,id=cd', '-drive', f'file={image},format=raw,id=hd')
+        image, disk = os.path.join(folder, 'cd.iso'), os.path.join(folder, 'hd.img')
+        for path in image, disk:
+            with open(path, 'wb') as f:
+                f.truncate(1 << 20)
+        m = Machine('-S', '-drive', 'if=ide,index=2,media=cdrom,id=cd', '-drive', f'file={disk},format=raw,id=hd')
         m.negotiate()
         block = {b['device']: b for b in m.command('query-block')['return']}
         assert block['cd']['removable'] and 'inserted' not in block['cd'] and block['cd']['tray_open'] is False
@@ -88,7 +89,7 @@ def media():
         assert m.hmp('eject cd') == '' and 'tray open' in m.hmp('info block')
         assert m.command('blockdev-close-tray', id=block['cd']['qdev']) == {'return': {}}
         assert {s['device'] for s in m.command('query-blockstats')['return']} >= {'cd', 'hd'}
-        assert len(m.command('query-named-block-nodes')['return']) == 1
+        assert {n['drv'] for n in m.command('query-named-block-nodes')['return']} == {'raw', 'file'}
         m.quit()
 
 

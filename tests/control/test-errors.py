@@ -126,7 +126,6 @@ ERRORS = {
     '-netdev user,id=n': '@: not available in this build',
     '-object iothread,id=x': '@: not available in this build',
     '-vga cirrus': '-vga cirrus: not available in this build',
-    '-hda /dev/null -snapshot': '-hda /dev/null: snapshot=on: not available in this build',
 }
 
 

@@ -6,6 +6,7 @@
 #include "tests/devices/rig.h"
 
 #include <glib/gstdio.h>
+#include <json-c/json.h>
 #include <unistd.h>
 
 #define DISK_SIZE (4 * VM_MIB)
@@ -95,9 +96,12 @@ bench_drive (Bench *b, const char *id, const char *path, bool readonly)
 {
   g_autoptr (GError) error = NULL;
   VmDriveOptions options = { .id = id, .file = path, .format = path ? "raw" : NULL, .readonly = readonly };
+  /* Several drives have one file. */
+  options.options = path ? json_tokener_parse ("{\"file.locking\":\"off\"}") : NULL;
   VmDrive *drive = vm_drive_new (b->rig.env.root, b->rig.env.loop, &options, &error);
 
   g_assert_no_error (error);
+  json_object_put (options.options);
   return drive;
 }
 
