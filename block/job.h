@@ -20,7 +20,7 @@ typedef struct VmJobClass
   /* After run went well and the user agreed: changes the graph. */
   bool (*commit) (VmJob *job, GError **error);
   void (*clean) (VmJob *job); /* in the end in any case */
-  bool can_complete; /* takes job-complete once it is ready */
+  bool can_complete;          /* takes job-complete once it is ready */
 } VmJobClass;
 
 typedef enum VmJobOnError
@@ -105,7 +105,7 @@ typedef struct VmJobOptions
   VmqMirrorSyncMode sync;
   bool compress, unmap, target_is_zero;
   uint64_t granularity;
-  const char *replaces; /* node that the target of a mirror stands in for; NULL: NODE */
+  const char *replaces;     /* node that the target of a mirror stands in for; NULL: NODE */
   const char *backing_file; /* as images name the new one; NULL: as it was found */
   VmNode *base;             /* of stream and commit: what stays; NULL: nothing */
   struct VmDirtyBitmap *bitmap;

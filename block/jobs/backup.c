@@ -192,11 +192,8 @@ backup_clean (VmJob *job)
   g_clear_pointer (&b->buffer, g_free);
 }
 
-static const VmJobClass backup_class = { .type = VMQ_JOB_TYPE_BACKUP,
-                                         .block = true,
-                                         .run = backup_run,
-                                         .commit = backup_commit,
-                                         .clean = backup_clean };
+static const VmJobClass backup_class
+    = { .type = VMQ_JOB_TYPE_BACKUP, .block = true, .run = backup_run, .commit = backup_commit, .clean = backup_clean };
 
 /* The bitmap begins anew at this moment. */
 static bool

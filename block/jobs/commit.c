@@ -21,8 +21,7 @@ commit_run (VmJob *job, GError **error)
   bool read, retry;
   uint64_t len;
 
-  if (c->base->size < c->top->size
-      && vm_node_truncate (c->base, c->top->size, true, VM_PREALLOC_OFF, 0, error) < 0)
+  if (c->base->size < c->top->size && vm_node_truncate (c->base, c->top->size, true, VM_PREALLOC_OFF, 0, error) < 0)
     return false;
   job->total = c->top->size;
   for (uint64_t at = 0; at < c->top->size; at += len)
@@ -66,6 +65,8 @@ commit_commit (VmJob *job, GError **error)
          && c->overlay->driver->change_backing (c->overlay, name, c->base->driver->name, error);
   if (was_readonly)
     vm_node_set_readonly (c->overlay, true, NULL);
+  /* The overlay lets nobody write below it: that is over. */
+  ok = ok && vm_edge_set_perms (g_ptr_array_index (job->roots, 0), 0, VM_PERM_ALL, error);
   return ok && vm_node_set_backing (c->overlay, c->base, error);
 }
 
@@ -86,11 +87,8 @@ commit_clean (VmJob *job)
     vm_node_set_readonly (c->base, true, NULL);
 }
 
-static const VmJobClass commit_class = { .type = VMQ_JOB_TYPE_COMMIT,
-                                         .block = true,
-                                         .run = commit_run,
-                                         .commit = commit_commit,
-                                         .clean = commit_clean };
+static const VmJobClass commit_class
+    = { .type = VMQ_JOB_TYPE_COMMIT, .block = true, .run = commit_run, .commit = commit_commit, .clean = commit_clean };
 
 static VmNode *
 node_on (VmNode *top, VmNode *base)

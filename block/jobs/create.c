@@ -75,19 +75,19 @@ set_values (Create *c, const char *prefix, json_object *options, GError **error)
   static const char *const own[] = { "driver", "file", "size", "filename" };
 
   json_object_object_foreach (options, key, value)
-    {
-      bool skip = false;
-      for (unsigned i = 0; !prefix && i < G_N_ELEMENTS (own); i++)
-        skip |= !strcmp (key, own[i]);
-      if (skip)
-        continue;
-      if (!prefix && !strcmp (key, "data-file"))
-        return vm_fail (error, "Parameter 'data-file': not available in this build");
-      g_autofree char *name = prefix ? g_strdup_printf ("%s.%s", prefix, key) : g_strdup (key);
-      if (json_object_is_type (value, json_type_object) ? !set_values (c, name, value, error)
-                                                        : !set_value (c, name, value, error))
-        return false;
-    }
+  {
+    bool skip = false;
+    for (unsigned i = 0; !prefix && i < G_N_ELEMENTS (own); i++)
+      skip |= !strcmp (key, own[i]);
+    if (skip)
+      continue;
+    if (!prefix && !strcmp (key, "data-file"))
+      return vm_fail (error, "Parameter 'data-file': not available in this build");
+    g_autofree char *name = prefix ? g_strdup_printf ("%s.%s", prefix, key) : g_strdup (key);
+    if (json_object_is_type (value, json_type_object) ? !set_values (c, name, value, error)
+                                                      : !set_value (c, name, value, error))
+      return false;
+  }
   return true;
 }
 

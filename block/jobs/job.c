@@ -289,8 +289,7 @@ vm_job_failed (VmJob *job, VmJobOnError policy, bool read, int status, bool *ret
   if (stop)
     {
       job->user_paused = true;
-      job->io_status
-          = status == -ENOSPC ? VMQ_BLOCK_DEVICE_IO_STATUS_NOSPACE : VMQ_BLOCK_DEVICE_IO_STATUS_FAILED;
+      job->io_status = status == -ENOSPC ? VMQ_BLOCK_DEVICE_IO_STATUS_NOSPACE : VMQ_BLOCK_DEVICE_IO_STATUS_FAILED;
     }
   return action != VM_JOB_REPORT;
 }

@@ -42,7 +42,8 @@ mark (VmJob *job, GError **error)
     {
       VmExtent extent;
       len = m->source->size - at;
-      int status = vm_node_status_above (m->source, m->sync == VMQ_MIRROR_SYNC_MODE_TOP ? m->base : NULL, at, len, &extent);
+      int status
+          = vm_node_status_above (m->source, m->sync == VMQ_MIRROR_SYNC_MODE_TOP ? m->base : NULL, at, len, &extent);
       if (status < 0)
         return vm_fail (error, "%s", g_strerror (-status));
       len = MIN (len, extent.len);
@@ -194,7 +195,8 @@ mirror_attach (VmJob *job, const VmJobOptions *o, GError **error)
 {
   Mirror *m = job->state;
 
-  if (!vm_job_attach (job, m->target, "mirror target", VM_PERM_READ | VM_PERM_WRITE | VM_PERM_RESIZE, VM_PERM_ALL, error))
+  if (!vm_job_attach (job, m->target, "mirror target", VM_PERM_READ | VM_PERM_WRITE | VM_PERM_RESIZE, VM_PERM_ALL,
+                      error))
     return false;
   m->target_root = g_ptr_array_index (job->roots, 0);
   if (!vm_job_attach (job, m->source, "mirror source", VM_PERM_READ, VM_PERM_ALL, error))

@@ -88,7 +88,8 @@ find_in_chain (VmNode *top, const char *filename)
   return NULL;
 }
 
-/* --- jobs as such -------------------------------------------------------------------------------------------------- */
+/* --- jobs as such --------------------------------------------------------------------------------------------------
+ */
 
 static bool
 list_jobs (Call *call, GError **error)
@@ -299,7 +300,8 @@ vm_qmp_block_job_set_speed (VmMonitor *mon, const VmqBlockJobSetSpeedArg *args, 
   return call_graph (mon, &call, error);
 }
 
-/* --- starting ------------------------------------------------------------------------------------------------------ */
+/* --- starting ------------------------------------------------------------------------------------------------------
+ */
 
 /* What all commands that start jobs have. */
 typedef struct Common
@@ -343,7 +345,8 @@ do_stream (Call *call, GError **error)
 {
   const VmqBlockStreamArg *a = call->args;
   VmNode *node = find_device (call, error);
-  VmJobOptions o = { .node = node ? vm_node_skip_filters (node) : NULL, .backing_file = a->backing_file,
+  VmJobOptions o = { .node = node ? vm_node_skip_filters (node) : NULL,
+                     .backing_file = a->backing_file,
                      .on_source_error = POLICY (a, on_error) };
 
   if (!node || !take_common (call, &o, COMMON (a), error))
@@ -399,7 +402,8 @@ do_commit (Call *call, GError **error)
 {
   const VmqBlockCommitArg *a = call->args;
   VmNode *device = find_device (call, error), *active = device ? vm_node_skip_filters (device) : NULL, *top = active;
-  VmJobOptions o = { .backing_file = a->backing_file, .on_source_error = POLICY (a, on_error),
+  VmJobOptions o = { .backing_file = a->backing_file,
+                     .on_source_error = POLICY (a, on_error),
                      .on_target_error = POLICY (a, on_error) };
   VmNode *overlay;
 
@@ -411,9 +415,7 @@ do_commit (Call *call, GError **error)
     return vm_fail (error, "Top image file %s not found", a->top);
   if (top != active && !vm_node_chain_contains (active, top))
     return vm_fail (error, "'%s' is not in this backing file chain", top->name);
-  o.base = a->base_node ? find_node (call, a->base_node, error)
-           : a->base    ? find_in_chain (top, a->base)
-                        : lowest (top);
+  o.base = a->base_node ? find_node (call, a->base_node, error) : a->base ? find_in_chain (top, a->base) : lowest (top);
   if (!o.base)
     return a->base_node ? false : vm_fail (error, "Can't find '%s' in the backing chain", a->base);
   if (o.base == top)
@@ -435,7 +437,8 @@ vm_qmp_block_commit (VmMonitor *mon, const VmqBlockCommitArg *args, GError **err
   return call_graph (mon, &call, error);
 }
 
-/* --- targets that are made for it ----------------------------------------------------------------------------------- */
+/* --- targets that are made for it -----------------------------------------------------------------------------------
+ */
 
 typedef struct Target
 {
@@ -496,8 +499,11 @@ do_blockdev_mirror (Call *call, GError **error)
 {
   const VmqBlockdevMirrorArg *a = call->args;
   VmNode *node = find_device (call, error);
-  VmJobOptions o = { .node = node, .replaces = a->replaces, .granularity = a->has_granularity ? (uint64_t) a->granularity : 0,
-                     .on_source_error = POLICY (a, on_source_error), .on_target_error = POLICY (a, on_target_error) };
+  VmJobOptions o = { .node = node,
+                     .replaces = a->replaces,
+                     .granularity = a->has_granularity ? (uint64_t) a->granularity : 0,
+                     .on_source_error = POLICY (a, on_source_error),
+                     .on_target_error = POLICY (a, on_target_error) };
 
   return node && (o.target = find_node (call, a->target, error)) && take_common (call, &o, COMMON (a), error)
          && take_mirror_sync (&o, a->sync, a->has_copy_mode, a->copy_mode, error) && start (vm_job_mirror (&o, error));
@@ -516,8 +522,11 @@ do_drive_mirror (Call *call, GError **error)
 {
   const VmqDriveMirrorArg *a = call->args;
   VmNode *node = find_device (call, error);
-  VmJobOptions o = { .node = node, .replaces = a->replaces, .granularity = a->has_granularity ? (uint64_t) a->granularity : 0,
-                     .on_source_error = POLICY (a, on_source_error), .on_target_error = POLICY (a, on_target_error) };
+  VmJobOptions o = { .node = node,
+                     .replaces = a->replaces,
+                     .granularity = a->has_granularity ? (uint64_t) a->granularity : 0,
+                     .on_source_error = POLICY (a, on_source_error),
+                     .on_target_error = POLICY (a, on_target_error) };
   Target t = { a->target, a->format, a->node_name, a->has_mode && a->mode == VMQ_NEW_IMAGE_MODE_EXISTING, false };
   bool ok;
 
@@ -567,8 +576,7 @@ take_backup_sync (VmJobOptions *o, VmqMirrorSyncMode sync, const char *name, boo
     return vm_fail (error, "Bitmap '%s' could not be found", name);
   if (o->bitmap->busy)
     return vm_fail (error, "Bitmap '%s' is currently in use by another operation and cannot be used", name);
-  return !o->bitmap->inconsistent
-         || vm_fail (error, "Bitmap '%s' is inconsistent and cannot be used", name);
+  return !o->bitmap->inconsistent || vm_fail (error, "Bitmap '%s' is inconsistent and cannot be used", name);
 }
 
 static bool
@@ -576,8 +584,10 @@ do_blockdev_backup (Call *call, GError **error)
 {
   const VmqBlockdevBackupArg *a = call->args;
   VmNode *node = find_device (call, error);
-  VmJobOptions o = { .node = node, .compress = a->has_compress && a->compress,
-                     .on_source_error = POLICY (a, on_source_error), .on_target_error = POLICY (a, on_target_error) };
+  VmJobOptions o = { .node = node,
+                     .compress = a->has_compress && a->compress,
+                     .on_source_error = POLICY (a, on_source_error),
+                     .on_target_error = POLICY (a, on_target_error) };
 
   return node && (o.target = find_node (call, a->target, error)) && take_common (call, &o, COMMON (a), error)
          && take_backup_sync (&o, a->sync, a->bitmap, a->has_bitmap_mode, a->bitmap_mode, error)
@@ -597,8 +607,10 @@ do_drive_backup (Call *call, GError **error)
 {
   const VmqDriveBackupArg *a = call->args;
   VmNode *node = find_device (call, error);
-  VmJobOptions o = { .node = node, .compress = a->has_compress && a->compress,
-                     .on_source_error = POLICY (a, on_source_error), .on_target_error = POLICY (a, on_target_error) };
+  VmJobOptions o = { .node = node,
+                     .compress = a->has_compress && a->compress,
+                     .on_source_error = POLICY (a, on_source_error),
+                     .on_target_error = POLICY (a, on_target_error) };
   Target t = { a->target, a->format, NULL, a->has_mode && a->mode == VMQ_NEW_IMAGE_MODE_EXISTING, false };
   bool ok;
 

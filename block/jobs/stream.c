@@ -112,11 +112,8 @@ stream_clean (VmJob *job)
   g_clear_pointer (&s->backing_file, g_free);
 }
 
-static const VmJobClass stream_class = { .type = VMQ_JOB_TYPE_STREAM,
-                                         .block = true,
-                                         .run = stream_run,
-                                         .commit = stream_commit,
-                                         .clean = stream_clean };
+static const VmJobClass stream_class
+    = { .type = VMQ_JOB_TYPE_STREAM, .block = true, .run = stream_run, .commit = stream_commit, .clean = stream_clean };
 
 VmJob *
 vm_job_stream (const VmJobOptions *o, GError **error)

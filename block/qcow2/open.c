@@ -491,3 +491,13 @@ qcow2_close (VmNode *node)
     g_warning ("%s: metadata could not be written: %s", node->filename, g_strerror (-status));
   qcow2_unload (s);
 }
+
+void
+qcow2_set_readonly (VmNode *node, bool readonly)
+{
+  Qcow2 *s = node->state;
+
+  s->opened_readonly = readonly;
+  for (guint i = 0; node->bitmaps && i < node->bitmaps->len; i++)
+    ((VmDirtyBitmap *) node->bitmaps->pdata[i])->readonly = readonly;
+}

@@ -291,6 +291,7 @@ bool qcow2_check_table (const Qcow2 *s, uint64_t offset, uint64_t n, size_t size
 int qcow2_begin_changes (Qcow2 *s);
 bool qcow2_open (VmNode *node, const void *options, GError **error);
 void qcow2_close (VmNode *node);
+void qcow2_set_readonly (VmNode *node, bool readonly);
 
 /* --- cache.c */
 int qcow2_meta_read (Qcow2 *s, uint64_t offset, void *buffer, size_t len); /* zeros behind the end */
@@ -463,6 +464,7 @@ void qcow2_bitmap_free (gpointer bitmap);
 /* --- crypt.c */
 bool qcow2_crypt_open (Qcow2 *s, const VmqBlockdevOptionsQcow2 *options, unsigned flags, GError **error);
 bool qcow2_crypt_create (Qcow2 *s, VmBlockGraph *graph, const VmCreateValues *values, GError **error);
+bool qcow2_crypt_amend (Qcow2 *s, const VmCreateValues *values, bool force, GError **error);
 void qcow2_crypt_close (Qcow2 *s);
 json_object *qcow2_crypt_describe (const Qcow2 *s); /* NULL: not encrypted */
 /* In place, whole sectors; on a worker when it is much. HOST and GUEST: where they lie and what they are. */

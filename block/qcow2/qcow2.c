@@ -49,6 +49,7 @@ const VmBlockDriver vm_qcow2_driver = {
   .probe = probe,
   .open = qcow2_open,
   .close = qcow2_close,
+  .set_readonly = qcow2_set_readonly,
   .read = qcow2_read,
   .write = qcow2_write,
   .write_zeroes = qcow2_write_zeroes,
