@@ -264,8 +264,10 @@ amend_header (Qcow2 *s, const VmCreateValues *values, const Wanted *w, GError **
 }
 
 static bool
-amend_all (VmNode *node, const VmCreateValues *values, const Progress *p, GError **error)
+amend_all (VmNode *node, const VmCreateValues *values, bool force, const Progress *p, GError **error)
 {
+  static const char *const keys[]
+      = { "encrypt.keyslot", "encrypt.new-secret", "encrypt.old-secret", "encrypt.state", "encrypt.iter-time" };
   Qcow2 *s = node->state;
   const char *backing
       = vm_create_has (values, "backing_file") ? vm_create_text (values, "backing_file") : s->backing_name;
@@ -281,6 +283,13 @@ amend_all (VmNode *node, const VmCreateValues *values, const Progress *p, GError
   vm_fiber_mutex_unlock (&s->lock);
   if (status < 0)
     return fail (error, "Could not write the image: %s", g_strerror (-status));
+  for (unsigned i = 0; i < G_N_ELEMENTS (keys); i++)
+    if (vm_create_has (values, keys[i]))
+      {
+        if (!qcow2_crypt_amend (s, values, force, error))
+          return false;
+        break;
+      }
   if (w.version > s->version && !upgrade (s, error))
     return false;
   if (w.order != s->refcount_order && !qcow2_change_refcount_width (s, w.order, error))
@@ -316,7 +325,7 @@ qcow2_amend (VmNode *node, const VmCreateValues *values, bool force,
     if (!o->amend && vm_create_has (values, o->name))
       return fail (error, "Changing '%s' of an image is not possible", o->name);
   vm_fiber_rw_write (&s->gate);
-  ok = amend_all (node, values, &p, error);
+  ok = amend_all (node, values, force, &p, error);
   vm_fiber_rw_unlock (&s->gate);
   report (&p, 1, 1);
   return ok;

@@ -364,7 +364,11 @@ compare_one (Qcow2Check *c, uint64_t cluster, uint64_t refcount, uint64_t count)
       return;
     }
   if (!fix)
-    return;
+    {
+      qcow2_check_say (c, "%s cluster %" PRIu64 " refcount=%" PRIu64 " reference=%" PRIu64, leak ? "Leaked" : "ERROR",
+                       cluster, refcount, count);
+      return;
+    }
   qcow2_check_say (c, "Repairing cluster %" PRIu64 " refcount=%" PRIu64 " reference=%" PRIu64, cluster, refcount,
                    count);
   if (qcow2_check_set (c, cluster, count) < 0)
@@ -420,12 +424,15 @@ compare (Qcow2Check *c)
 static bool
 flag_wrong (Qcow2Check *c, const char *what, uint64_t refcount)
 {
-  qcow2_check_say (c, "%s OFLAG_COPIED %s refcount=%" PRIu64, c->fix ? "Repairing" : "ERROR", what, refcount);
-  if (c->fix)
+  /* Where there are worse things, what the refcount is does not say what the flag must be. */
+  bool fix = c->fix & VM_CHECK_FIX_ERRORS || (c->fix && !c->result->corruptions && !c->result->check_errors);
+
+  qcow2_check_say (c, "%s OFLAG_COPIED %s refcount=%" PRIu64, fix ? "Repairing" : "ERROR", what, refcount);
+  if (fix)
     c->result->corruptions_fixed++;
   else
     c->result->corruptions++;
-  return c->fix;
+  return fix;
 }
 
 static int

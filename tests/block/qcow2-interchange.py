@@ -207,7 +207,7 @@ class Image:
             out = run('qemu-io', '-f', 'qcow2', '-d', 'unmap', *args, self.path)
             if 'failed' in out:
                 raise Failed(out)
-        if self.rng.random() < 0.3 and not self.external:
+        if self.rng.random() < 0.3 and not self.external and self.refcount_bits > 4:
             for line in self.snapshot_lines():
                 if line.startswith('snap'):
                     _, kind, name = line.split()
