@@ -180,6 +180,7 @@ nvme_map (NvmeRequest *r, uint64_t len, VmDmaSg *sg)
   vm_dma_sg_reset (sg);
   sg->as = &n->parent.dma_as;
   sg->attrs = vm_pci_attrs (&n->parent);
+  sg->owner = n;
   if (!len)
     return NVME_SUCCESS;
   switch (r->cmd.flags >> 6)

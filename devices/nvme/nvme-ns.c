@@ -195,7 +195,8 @@ ns_realize (VmDevice *dev, GError **error)
       nvme_namespace_close (&self->ns);
       return false;
     }
-  ns_places (ctrl)[self->ns.nsid] = &self->ns;
+  if (ctrl->subsys)
+    ctrl->subsys->namespaces[self->ns.nsid] = &self->ns;
   if (self->ns.detached)
     return true;
   nvme_attach (ctrl, &self->ns);

@@ -126,8 +126,7 @@ cq_put (NvmeCq *cq, const NvmeRequest *r)
   vm_store_le16 (entry + 14, (uint16_t) (r->status << 1 | cq->s->phase));
   /* The phase makes it valid: it is written last. */
   vm_pci_dma_write (&n->parent, cq->s->base + cq->s->tail * NVME_CQE, entry, 12);
-  vm_as_store (&n->parent.dma_as, cq->s->base + cq->s->tail * NVME_CQE + 12, vm_load_le32 (entry + 12), 4,
-               vm_pci_attrs (&n->parent));
+  vm_pci_dma_write (&n->parent, cq->s->base + cq->s->tail * NVME_CQE + 12, entry + 12, 4);
   if (++cq->s->tail == cq->s->size)
     {
       cq->s->tail = 0;

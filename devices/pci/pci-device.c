@@ -294,16 +294,31 @@ vm_pci_attrs (const VmPciDevice *dev)
   return (VmMemAttrs) { .requester = vm_pci_requester (dev), .dma = true };
 }
 
+/* Also where no register of its own is being accessed, at the end of a request or of a time, it does not reach itself. */
 VmMemResult
 vm_pci_dma_read (VmPciDevice *dev, uint64_t addr, void *buf, uint64_t len)
 {
-  return vm_as_read (&dev->dma_as, addr, vm_pci_attrs (dev), buf, len);
+  VmMemory *memory = dev->parent.env->memory;
+  VmMemResult result;
+  VmReentry mark;
+
+  vm_memory_owner_enter (memory, &mark, dev);
+  result = vm_as_read (&dev->dma_as, addr, vm_pci_attrs (dev), buf, len);
+  vm_memory_owner_leave (memory, &mark);
+  return result;
 }
 
 VmMemResult
 vm_pci_dma_write (VmPciDevice *dev, uint64_t addr, const void *buf, uint64_t len)
 {
-  return vm_as_write (&dev->dma_as, addr, vm_pci_attrs (dev), buf, len);
+  VmMemory *memory = dev->parent.env->memory;
+  VmMemResult result;
+  VmReentry mark;
+
+  vm_memory_owner_enter (memory, &mark, dev);
+  result = vm_as_write (&dev->dma_as, addr, vm_pci_attrs (dev), buf, len);
+  vm_memory_owner_leave (memory, &mark);
+  return result;
 }
 
 /* --- expansion ROM ------------------------------------------------------------------------------------ */

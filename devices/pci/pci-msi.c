@@ -5,7 +5,10 @@
 static void
 pci_send_message (VmPciDevice *dev, uint64_t address, uint32_t data)
 {
-  vm_as_store (&dev->dma_as, address, data, 4, vm_pci_attrs (dev));
+  uint8_t bytes[4];
+
+  vm_store_le32 (bytes, data);
+  vm_pci_dma_write (dev, address, bytes, sizeof bytes);
 }
 
 /* --- MSI ----------------------------------------------------------------------------------------- */

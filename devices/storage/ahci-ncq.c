@@ -181,6 +181,7 @@ ahci_queue (AhciPort *port, unsigned slot, const uint8_t *header, const uint8_t 
   vm_dma_sg_reset (&q->sg);
   q->sg.as = &port->hba->parent.dma_as;
   q->sg.attrs = vm_pci_attrs (&port->hba->parent);
+  q->sg.owner = port->hba;
   ahci_table (port, header, &prd, &prd_at, &q->sg, bytes);
   if (q->sg.size < bytes)
     {

@@ -379,6 +379,7 @@ ahci_realize (VmDevice *dev, GError **error)
       port->bus.transport = &ahci_transport;
       port->bus.transport_opaque = port;
       port->bus.sg.as = &hba->parent.dma_as;
+      port->bus.sg.owner = hba;
     }
   return true;
 }

@@ -48,6 +48,9 @@ vm_dma_sg_copy (VmDmaSg *sg, uint64_t offset, void *buf, uint64_t len, bool to_m
 {
   uint8_t *at = buf;
   uint64_t done = 0;
+  VmReentry mark;
+
+  vm_memory_owner_enter (sg->as->memory, &mark, sg->owner);
 
   for (unsigned i = 0; i < sg->n && done < len; i++)
     {
@@ -67,6 +70,7 @@ vm_dma_sg_copy (VmDmaSg *sg, uint64_t offset, void *buf, uint64_t len, bool to_m
       done += n;
       offset = 0;
     }
+  vm_memory_owner_leave (sg->as->memory, &mark);
   return done;
 }
 

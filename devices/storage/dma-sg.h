@@ -13,6 +13,7 @@ typedef struct VmDmaPart {
 typedef struct VmDmaSg {
   VmAddressSpace *as;
   VmMemAttrs      attrs;
+  const void     *owner;  /* whose registers it does not reach */
   VmDmaPart      *parts;
   unsigned        n, room;
   uint64_t        size;   /* of all parts */

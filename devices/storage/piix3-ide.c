@@ -227,6 +227,7 @@ piix3_ide_realize (VmDevice *dev, GError **error)
       bus->transport_opaque = c;
       bus->sg.as = &ide->parent.dma_as;
       bus->sg.attrs = vm_pci_attrs (&ide->parent);
+      bus->sg.owner = ide;
       vm_region_init_io (&bus->command_ports, env->memory, &vm_ide_command_ops, bus, "ide", 8);
       vm_region_init_io (&bus->control_port, env->memory, &vm_ide_control_ops, bus, "ide", 1);
       vm_region_add (env->system_io, command_port[i], &bus->command_ports);
