@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import re
+import shutil
 
 import vm
 
@@ -170,6 +171,36 @@ def nvme():
         m.shell('dd if=/dev/nvme0n1 of=/dev/null bs=1M count=4 iflag=direct 2>/dev/null')
         assert not re.search(r'nvme.*(timeout|error|abort)', m.shell('dmesg'), re.I), m.shell('dmesg | grep nvme')
         m.quit()
+
+
+@vm.case
+def ovmf():
+    """UEFI firmware in flash: to its shell, with variables that stay."""
+    code, template = '/usr/share/OVMF/OVMF_CODE_4M.fd', '/usr/share/OVMF/OVMF_VARS_4M.fd'
+    vm.need(code, template)
+    variables = vm.scratch() / 'vars.fd'
+    shutil.copy(template, variables)
+    options = ['-m', '256M', '-net', 'none', '-drive', f'if=pflash,unit=0,format=raw,readonly=on,file={code}',
+               '-drive', f'if=pflash,unit=1,format=raw,file={variables}']
+    with vm.Machine(*options) as m:
+        m.wait('UEFI Interactive Shell', 200)
+        m.wait('Press .*ESC.* in')
+        m.send('\x1b')
+        m.wait('Shell>')
+        m.send('set vitrine kept\r')
+        m.wait('Shell>')
+        m.quit()
+    assert variables.read_bytes() != open(template, 'rb').read()
+    with vm.Machine(*options) as m:
+        m.wait('UEFI Interactive Shell', 200)
+        m.wait('Press .*ESC.* in')
+        m.send('\x1b')
+        m.wait('Shell>')
+        m.send('set vitrine\r')
+        m.wait('kept')
+        m.send('reset -s\r')
+        m.qmp.wait_event('SHUTDOWN')
+        assert m.wait_exit() == 0
 
 
 vm.run()
