@@ -4,10 +4,12 @@
 #include "devices/board/pc.h"
 
 #include "devices/firmware/fw-cfg.h"
+#include "devices/storage/fdc.h"
+#include "devices/storage/ide.h"
 
 enum {
-  CMOS_SHUTDOWN = 0x0f, CMOS_FLOPPY_TYPES = 0x10, CMOS_EQUIPMENT = 0x14, CMOS_BASE_MEMORY = 0x15,
-  CMOS_EXTENDED_MEMORY = 0x17, CMOS_EXTENDED_MEMORY_POST = 0x30, CMOS_MEMORY_ABOVE_16M = 0x34,
+  CMOS_SHUTDOWN = 0x0f, CMOS_FLOPPY_TYPES = 0x10, CMOS_DISK_TYPES = 0x12, CMOS_EQUIPMENT = 0x14, CMOS_BASE_MEMORY = 0x15,
+  CMOS_EXTENDED_MEMORY = 0x17, CMOS_DISK_EXTENDED_TYPES = 0x19, CMOS_DISKS = 0x1b, CMOS_DISK_TRANSLATIONS = 0x39, CMOS_EXTENDED_MEMORY_POST = 0x30, CMOS_MEMORY_ABOVE_16M = 0x34,
   CMOS_BOOT_FLAGS = 0x38, CMOS_BOOT_ORDER = 0x3d, CMOS_MEMORY_ABOVE_4G = 0x5b, CMOS_CPUS = 0x5f,
 };
 enum { EQUIPMENT_FLOPPY = 1 << 0, EQUIPMENT_FPU = 1 << 1, EQUIPMENT_MOUSE = 1 << 2 };
@@ -100,14 +102,71 @@ vm_pc_watch_machine (VmPc *pc)
 
 /* --- sizes and drives --------------------------------------------------------------------------------------- */
 
-/* Drive types of the AT BIOS; every drive here takes 2.88 MB media and what is below. */
+/* Drive types of the AT BIOS. */
 static uint8_t
-floppy_types (const VmPc *pc)
+floppy_types (VmPc *pc)
 {
-  const VmSettings *s = pc->parent.settings;
+  static const uint8_t codes[] = { [VM_FLOPPY_144] = 4, [VM_FLOPPY_288] = 5, [VM_FLOPPY_120] = 2, [VM_FLOPPY_NONE] = 0 };
+  VmBus *bus = vm_bus_find (&pc->parent.env, "floppy-bus.0");
 
-  return (uint8_t) ((vm_settings_find_drive (s, VM_IF_FLOPPY, 0, 0) ? 5 << 4 : 0)
-                    | (vm_settings_find_drive (s, VM_IF_FLOPPY, 0, 1) ? 5 : 0));
+  if (!bus)
+    return 0;
+  return (uint8_t) (codes[vm_fdc_drive_kind ((VmFdc *) bus->owner, 0)] << 4
+                    | codes[vm_fdc_drive_kind ((VmFdc *) bus->owner, 1)]);
+}
+
+static VmIdeDevice *
+find_disk (VmPc *pc, unsigned n)
+{
+  VmBus *bus = vm_bus_find (&pc->parent.env, n / 2 ? "ide.1" : "ide.0");
+  VmIdeDevice *disk = bus && strcmp (bus->type_name, VM_IDE_BUS_TYPE) == 0 ? ((VmIdeBus *) bus)->unit[n % 2] : NULL;
+
+  return disk && !disk->is_cd ? disk : NULL;
+}
+
+/* Disks of the first channel have type 47, "of the user": nine bytes say the geometry. */
+static void
+fill_disk (VmPc *pc, unsigned n, const VmIdeDevice *disk)
+{
+  unsigned at = CMOS_DISKS + 9 * n;
+
+  cmos_set (pc, CMOS_DISK_EXTENDED_TYPES + n, 47, 1);
+  cmos_set (pc, at, disk->cyls, 2);
+  cmos_set (pc, at + 2, disk->heads, 1);
+  cmos_set (pc, at + 3, 0xffff, 2);
+  cmos_set (pc, at + 5, 0xc0 | (disk->heads > 8) << 3, 1);
+  cmos_set (pc, at + 6, disk->cyls, 2);
+  cmos_set (pc, at + 8, disk->secs, 1);
+}
+
+/* How firmware makes cylinders, heads and sectors of what the disk says, two bits for each of four disks. */
+static unsigned
+disk_translation (const VmIdeDevice *disk)
+{
+  if (disk->bios_chs_trans != VM_IDE_CHS_AUTO)
+    return (unsigned) disk->bios_chs_trans - VM_IDE_CHS_NONE;
+  return disk->cyls <= 1024 && disk->heads <= 16 && disk->secs <= 63 ? 0 : VM_IDE_CHS_LBA - VM_IDE_CHS_NONE;
+}
+
+static void
+fill_disks (VmPc *pc)
+{
+  unsigned types = 0, translations = 0;
+
+  for (unsigned n = 0; n < 4; n++)
+    {
+      VmIdeDevice *disk = find_disk (pc, n);
+
+      if (!disk)
+        continue;
+      translations |= disk_translation (disk) << 2 * n;
+      if (n >= 2)
+        continue;
+      types |= n ? 0x0f : 0xf0;
+      fill_disk (pc, n, disk);
+    }
+  cmos_set (pc, CMOS_DISK_TYPES, types, 1);
+  cmos_set (pc, CMOS_DISK_TRANSLATIONS, translations, 1);
 }
 
 void
@@ -136,4 +195,5 @@ vm_pc_fill_cmos (VmPc *pc)
   if (floppies > 0)
     equipment |= (uint8_t) (EQUIPMENT_FLOPPY | (floppies - 1) << 6);
   cmos_set (pc, CMOS_EQUIPMENT, equipment, 1);
+  fill_disks (pc);
 }

@@ -179,7 +179,7 @@ fdc_write_sector (VmFdc *fdc, bool last)
   fdc->dma_ready = fdc->data_ready = false;
   fdc->busy_io = true;
   fdc->iov = (struct iovec) { fdc->data, SECTOR };
-  vm_block_write (f->drive->block, fdc_lba (fdc, f) * SECTOR, &fdc->iov, 1, fdc_write_done, fdc);
+  vm_block_write (f->conf.drive->block, fdc_lba (fdc, f) * SECTOR, &fdc->iov, 1, fdc_write_done, fdc);
 }
 
 /* The DMA channel can move data now. */
@@ -243,14 +243,14 @@ fdc_start_sector (VmFdc *fdc)
 {
   VmFloppy *f = fdc_drive (fdc, fdc->unit);
 
-  if (!f || !f->sectors || !f->drive->block)
+  if (!f || !f->sectors || !f->conf.drive->block)
     fdc_end_transfer (fdc, SR0_ABNORMAL, SR1_MISSING, 0);
   else if (fdc->cylinder >= f->tracks || fdc->head >= f->heads || !fdc->sector || fdc->sector > f->sectors
            || fdc->size_code != 2)
     fdc_end_transfer (fdc, SR0_ABNORMAL, SR1_NO_DATA, 0);
   else if (fdc->transfer == TRANSFER_WRITE)
     {
-      if (vm_block_readonly (f->drive->block))
+      if (vm_block_readonly (f->conf.drive->block))
         fdc_end_transfer (fdc, SR0_ABNORMAL, SR1_NOT_WRITABLE, 0);
       else
         fdc_open_data (fdc);
@@ -259,7 +259,7 @@ fdc_start_sector (VmFdc *fdc)
     {
       fdc->busy_io = true;
       fdc->iov = (struct iovec) { fdc->data, SECTOR };
-      vm_block_read (f->drive->block, fdc_lba (fdc, f) * SECTOR, &fdc->iov, 1, fdc_read_done, fdc);
+      vm_block_read (f->conf.drive->block, fdc_lba (fdc, f) * SECTOR, &fdc->iov, 1, fdc_read_done, fdc);
     }
 }
 
@@ -300,7 +300,7 @@ fdc_format_done (void *opaque, int status)
   if (status || !f || !f->sectors)
     fdc_end_transfer (fdc, SR0_ABNORMAL, SR1_NOT_WRITABLE, 0);
   else if (fdc->sector++ < MIN (fdc->last_sector, f->sectors))
-    vm_block_write (f->drive->block, (fdc_lba (fdc, f) - 1) * SECTOR, &fdc->iov, 1, fdc_format_done, fdc);
+    vm_block_write (f->conf.drive->block, (fdc_lba (fdc, f) - 1) * SECTOR, &fdc->iov, 1, fdc_format_done, fdc);
   else
     fdc_end_transfer (fdc, 0, 0, 0);
 }
@@ -318,7 +318,7 @@ fdc_cmd_format (VmFdc *fdc)
   fdc->sector = 1;
   fdc->phase = PHASE_EXECUTION;
   f = fdc_drive (fdc, fdc->unit);
-  if (!f || !f->sectors || f->track >= f->tracks || fdc->head >= f->heads || vm_block_readonly (f->drive->block))
+  if (!f || !f->sectors || f->track >= f->tracks || fdc->head >= f->heads || vm_block_readonly (f->conf.drive->block))
     {
       fdc_end_transfer (fdc, SR0_ABNORMAL, f && f->sectors ? SR1_NOT_WRITABLE : SR1_MISSING, 0);
       return;
@@ -340,7 +340,7 @@ fdc_seek_to (VmFdc *fdc, unsigned unit, int track)
   if (f)
     {
       f->track = CLAMP (track, 0, f->tracks ? f->tracks - 1 : 79);
-      if (f->drive && f->drive->block)
+      if (f->conf.drive && f->conf.drive->block)
         f->changed = false;
     }
   fdc->status0 = SR0_SEEK_END | unit | (f ? 0 : SR0_ABNORMAL);
@@ -384,7 +384,7 @@ fdc_cmd_sense_drive (VmFdc *fdc)
 
   if (f && f->track == 0)
     sr3 |= SR3_TRACK0;
-  if (f && f->drive && f->drive->block && vm_block_readonly (f->drive->block))
+  if (f && f->conf.drive && f->conf.drive->block && vm_block_readonly (f->conf.drive->block))
     sr3 |= SR3_WRITE_PROTECTED;
   fdc_result (fdc, &sr3, 1);
 }
@@ -545,8 +545,8 @@ static void
 fdc_soft_reset (VmFdc *fdc, bool interrupt)
 {
   for (unsigned i = 0; i < DRIVES; i++)
-    if (fdc->drive[i] && fdc->drive[i]->drive && fdc->drive[i]->drive->block)
-      vm_block_drain (fdc->drive[i]->drive->block);
+    if (fdc->drive[i] && fdc->drive[i]->conf.drive && fdc->drive[i]->conf.drive->block)
+      vm_block_drain (fdc->drive[i]->conf.drive->block);
   fdc_lower (fdc);
   if (fdc->dma_channel < 8)
     vm_isa_dma_request (&fdc->parent.parent, fdc->dma_channel, false);
@@ -761,30 +761,6 @@ fdc_bus_detach (VmBus *bus, VmDevice *dev)
       fdc->drive[i] = NULL;
 }
 
-bool
-vm_fdc_create_drives (VmMachine *machine, VmFdc *fdc, GError **error)
-{
-  for (int unit = 0; unit < DRIVES; unit++)
-    {
-      VmDriveSpec *spec = vm_settings_find_drive (machine->settings, VM_IF_FLOPPY, 0, unit);
-      VmDevice *dev;
-      bool ok;
-
-      if (!spec)
-        continue;
-      dev = vm_machine_new_device (machine, &vm_floppy_type);
-      dev->parent.scope = machine->env.root;
-      spec->claimed = true;
-      vm_object_set_uint (&dev->parent, "unit", unit);
-      ok = vm_object_set (&dev->parent, "drive", spec->id, error)
-           && vm_device_realize (dev, &machine->env, &fdc->bus, error);
-      vm_object_unref (&dev->parent);
-      if (!ok)
-        return false;
-    }
-  return true;
-}
-
 VmFloppyKind
 vm_fdc_drive_kind (VmFdc *fdc, unsigned unit)
 {
@@ -794,7 +770,23 @@ vm_fdc_drive_kind (VmFdc *fdc, unsigned unit)
     return VM_FLOPPY_NONE;
   if (f->kind != VM_FLOPPY_AUTO)
     return f->kind;
-  return f->sectors == 15 ? VM_FLOPPY_120 : f->sectors && f->sectors <= 24 ? VM_FLOPPY_144 : fdc->fallback;
+  return (VmFloppyKind) (f->medium_kind != VM_FLOPPY_AUTO ? f->medium_kind : fdc->fallback);
+}
+
+static bool
+fdc_add_boot_devices (VmFdc *fdc, GError **error)
+{
+  static const char *const suffixes[DRIVES] = { "/floppy@0", "/floppy@1" };
+  VmDevice *dev = &fdc->parent.parent;
+  VmMachine *machine = dev->env->machine;
+
+  for (unsigned i = 0; machine && i < DRIVES; i++)
+    if (fdc->bootindex[i] >= 0 && !vm_machine_add_boot_device (machine, fdc->bootindex[i], dev, suffixes[i], error))
+      {
+        vm_machine_remove_boot_device (machine, dev);
+        return false;
+      }
+  return true;
 }
 
 static bool
@@ -811,7 +803,7 @@ fdc_realize (VmDevice *dev, GError **error)
   fdc->bus.attach = fdc_bus_attach;
   fdc->bus.detach = fdc_bus_detach;
   if (vm_isa_map_io (dev, fdc->iobase, 6, &fdc_ops, fdc, error)
-      && vm_isa_map_io (dev, fdc->iobase + 7, 1, &fdc_last_ops, fdc, error))
+      && vm_isa_map_io (dev, fdc->iobase + 7, 1, &fdc_last_ops, fdc, error) && fdc_add_boot_devices (fdc, error))
     return true;
   vm_bus_destroy (&fdc->bus);
   if (fdc->dma_channel < 8)
@@ -824,6 +816,8 @@ fdc_unrealize (VmDevice *dev)
 {
   VmFdc *fdc = (VmFdc *) dev;
 
+  if (dev->env->machine)
+    vm_machine_remove_boot_device (dev->env->machine, dev);
   vm_bus_destroy (&fdc->bus);
   if (fdc->dma_channel < 8)
     vm_isa_dma_detach (dev, fdc->dma_channel);

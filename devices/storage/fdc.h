@@ -13,15 +13,12 @@ typedef enum VmFloppyKind { VM_FLOPPY_AUTO, VM_FLOPPY_144, VM_FLOPPY_288, VM_FLO
 typedef struct VmFloppy {
   VmDevice parent;
   /* properties */
-  VmDrive *drive;
+  VmBlockConf conf;
   uint32_t unit;
   int      kind;               /* VmFloppyKind */
-  uint64_t logical_block_size, physical_block_size, min_io_size, opt_io_size, discard_granularity;
-  VmOnOffAuto write_cache, backend_defaults, account_invalid, account_failed;
-  bool     share_rw;
-  int32_t  bootindex;
   /* the medium's geometry; 0 sectors: none */
   uint8_t  tracks, heads, sectors;
+  int      medium_kind;        /* of drives that take it; VM_FLOPPY_AUTO: none is known */
   /* guest state */
   uint8_t  track;
   bool     changed;            /* disk change line */
@@ -31,7 +28,5 @@ typedef struct VmFdc VmFdc;
 
 extern const VmType vm_isa_fdc_type, vm_floppy_type;
 
-/* Makes the drives of the machine's settings. */
-bool         vm_fdc_create_drives (VmMachine *machine, VmFdc *fdc, GError **error);
 /* For the CMOS: VM_FLOPPY_NONE when there is no such drive. */
 VmFloppyKind vm_fdc_drive_kind (VmFdc *fdc, unsigned unit);

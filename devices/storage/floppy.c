@@ -23,9 +23,10 @@ floppy_find_geometry (VmFloppy *f)
   uint64_t sectors;
 
   f->tracks = f->heads = f->sectors = 0;
-  if (!f->drive || !f->drive->block)
+  f->medium_kind = VM_FLOPPY_AUTO;
+  if (!f->conf.drive || !f->conf.drive->block)
     return;
-  sectors = vm_block_size (f->drive->block) / 512;
+  sectors = vm_block_size (f->conf.drive->block) / 512;
   for (size_t i = 0; i < G_N_ELEMENTS (formats); i++)
     if (sectors == (uint64_t) formats[i].tracks * formats[i].heads * formats[i].sectors
         && (f->kind == VM_FLOPPY_AUTO || f->kind == formats[i].kind || f->kind == VM_FLOPPY_288))
@@ -33,6 +34,7 @@ floppy_find_geometry (VmFloppy *f)
         f->tracks = formats[i].tracks;
         f->heads = formats[i].heads;
         f->sectors = formats[i].sectors;
+        f->medium_kind = formats[i].kind;
         return;
       }
   f->tracks = 80;
@@ -54,14 +56,11 @@ floppy_realize (VmDevice *dev, GError **error)
 {
   VmFloppy *f = (VmFloppy *) dev;
 
-  if (f->drive && !vm_drive_claim (f->drive, f, floppy_medium_changed, error))
+  if ((f->conf.logical_block_size && f->conf.logical_block_size != 512)
+      || (f->conf.physical_block_size && f->conf.physical_block_size != 512))
+    return vm_fail (error, "Physical and logical block size must be 512 for floppy");
+  if (f->conf.drive && !vm_block_conf_claim (&f->conf, &dev->parent, false, floppy_medium_changed, error))
     return false;
-  if (f->logical_block_size && f->logical_block_size != 512)
-    {
-      if (f->drive)
-        vm_drive_release (f->drive);
-      return vm_fail (error, "Physical and logical block size must be 512 for floppy");
-    }
   floppy_find_geometry (f);
   f->changed = true;
   return true;
@@ -72,8 +71,8 @@ floppy_unrealize (VmDevice *dev)
 {
   VmFloppy *f = (VmFloppy *) dev;
 
-  if (f->drive)
-    vm_drive_release (f->drive);
+  if (f->conf.drive)
+    vm_drive_release (f->conf.drive);
 }
 
 static void
@@ -83,19 +82,9 @@ floppy_reset (VmDevice *dev, VmResetKind kind)
 }
 
 static const VmProp floppy_props[] = {
-  VM_PROP_CUSTOM_KIND ("drive", VmFloppy, drive, &vm_prop_drive, NULL, "id of the drive"),
+  VM_BLOCK_CONF_PROPS (VmFloppy, conf),
   VM_PROP ("unit", VmFloppy, unit, UINT32_MAX, "0 for A:, 1 for B:"),
   VM_PROP_ENUMERATED ("drive-type", VmFloppy, kind, VM_FLOPPY_AUTO, kind_names, "3.5 inch 1.44M or 2.88M, 5.25 inch 1.2M"),
-  VM_PROP_BYTES ("logical_block_size", VmFloppy, logical_block_size, 0, "must be 512"),
-  VM_PROP_BYTES ("physical_block_size", VmFloppy, physical_block_size, 0, "must be 512"),
-  VM_PROP_BYTES ("min_io_size", VmFloppy, min_io_size, 0, "not reported on this interface"),
-  VM_PROP_BYTES ("opt_io_size", VmFloppy, opt_io_size, 0, "not reported on this interface"),
-  VM_PROP_BYTES ("discard_granularity", VmFloppy, discard_granularity, UINT32_MAX, "not reported on this interface"),
-  VM_PROP_AUTO ("write-cache", VmFloppy, write_cache, VM_ONOFFAUTO_AUTO, "volatile write cache"),
-  VM_PROP_AUTO ("backend_defaults", VmFloppy, backend_defaults, VM_ONOFFAUTO_AUTO, "take limits of the host"),
-  VM_PROP_AUTO ("account-invalid", VmFloppy, account_invalid, VM_ONOFFAUTO_AUTO, "count invalid requests"),
-  VM_PROP_AUTO ("account-failed", VmFloppy, account_failed, VM_ONOFFAUTO_AUTO, "count failed requests"),
-  VM_PROP ("share-rw", VmFloppy, share_rw, false, "others may write the image too"),
   { 0 },
 };
 

@@ -113,9 +113,16 @@ vm_machine_remove_cpu (VmMachine *m, VmVcpu *vcpu)
 
 /* --- what the user plugs --- */
 
+/* Older names that people still say. */
+static const struct { const char *alias, *name; } type_aliases[] = { { "ahci", "ich9-ahci" } };
+
 static const VmType *
 find_pluggable (VmMachine *m, const char *driver, GError **error)
 {
+  for (size_t i = 0; i < G_N_ELEMENTS (type_aliases); i++)
+    if (strcmp (driver, type_aliases[i].alias) == 0)
+      driver = type_aliases[i].name;
+
   const VmType *type = vm_type_find (m->types, driver);
 
   if (!type || !vm_type_is_a (type, &vm_device_type))

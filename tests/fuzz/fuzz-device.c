@@ -120,7 +120,7 @@ set_up_fdc (Bench *b)
   dev = add (b, &vm_isa_fdc_type, &b->isa.bus->parent);
   b->drives[0] = make_drive (b, "floppy", 1474560, false);
   floppy = vm_device_new (&vm_floppy_type);
-  ((VmFloppy *) floppy)->drive = b->drives[0];
+  ((VmFloppy *) floppy)->conf.drive = b->drives[0];
   rig_add (&b->isa.rig, floppy, g_ptr_array_index (dev->buses, 0));
 }
 
