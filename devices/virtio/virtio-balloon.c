@@ -138,7 +138,7 @@ arm_timer (VirtioBalloon *s)
   if (s->polling_interval)
     vm_timer_set (&s->timer, vm_clock_now (clocks, VM_CLOCK_VIRTUAL) + s->polling_interval * VM_NS_PER_SEC);
   else
-    vm_timer_set (&s->timer, -1);
+    vm_timer_cancel (&s->timer);
 }
 
 static void

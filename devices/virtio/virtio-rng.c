@@ -161,7 +161,7 @@ rng_pci_init (VmObject *obj)
 
 static const VmProp rng_pci_props[] = {
   VM_VIRTIO_PCI_IOEVENTFD_PROP,
-  VM_VIRTIO_PCI_VECTORS_PROP (2),
+  VM_VIRTIO_PCI_VECTORS_PROP (UINT32_MAX),
   VM_PROP_EMBED (RngPci, rng, vm_virtio_props),
   VM_PROP_EMBED (RngPci, rng, rng_props),
   { 0 }

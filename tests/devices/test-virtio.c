@@ -473,6 +473,9 @@ test_balloon (void)
   rig_advance (&r.rig, 1100 * VM_NS_PER_MS);
   virtio_rig_settle (&r);
   g_assert_cmpint (virtio_rig_take (&r, 2), ==, 0); /* tell me more */
+  g_assert_true (vm_object_set (&r.dev->parent.parent.parent, "guest-stats-polling-interval", "0", NULL));
+  g_assert_cmpint (vm_clocks_next_deadline (r.rig.env.clocks, VM_CLOCK_VIRTUAL), ==, -1);
+  g_assert_false (vm_object_set (&r.dev->parent.parent.parent, "guest-stats-polling-interval", "-1", NULL));
   virtio_rig_clear (&r);
 }
 
