@@ -120,6 +120,19 @@ link_disconnect (VmScsiLink *link)
   link->free_after = true;
 }
 
+/* Once, before the first byte of data in or after the last of data out: the chip's tables are not torn apart. */
+static bool
+nexus_at_rest (const VmScsiNexus *nexus)
+{
+  const VmScsiRequest *req = nexus->req;
+
+  if (nexus->disconnected)
+    return false;
+  if (req->direction == VM_SCSI_TO_DEVICE)
+    return nexus->before + nexus->iov.iov_len >= req->length;
+  return !nexus->data;
+}
+
 /* The phase a command brings when messages have none to bring. */
 static VmScsiPhase
 nexus_phase (VmScsiLink *link, VmScsiNexus *nexus)
@@ -128,8 +141,7 @@ nexus_phase (VmScsiLink *link, VmScsiNexus *nexus)
     return nexus->wanted ? VM_SCSI_PHASE_DATA_OUT : VM_SCSI_PHASE_DATA_IN;
   if (nexus->done)
     return VM_SCSI_PHASE_STATUS;
-  /* Once is enough: what follows comes soon, and the chip's tables are not torn apart. */
-  if (nexus->may_disconnect && !nexus->disconnected)
+  if (nexus->may_disconnect && nexus_at_rest (nexus))
     {
       link_disconnect (link);
       return VM_SCSI_PHASE_MESSAGE_IN;

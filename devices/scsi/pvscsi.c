@@ -29,7 +29,7 @@ enum { MSG_ADDED = 0, MSG_REMOVED = 1 };
 #define REPLY_LEN   32u
 #define MESSAGE_LEN 128u
 #define MAX_TARGETS 64
-#define SG_MAX      (64 * 1024u) /* elements of one request */
+#define SG_MAX      4096u        /* elements of one request */
 #define SENSE_MAX   256u
 #define KICK_BUDGET 256          /* requests at a time */
 

@@ -334,8 +334,17 @@ scsi_disk_medium_changed (void *opaque)
   VmScsiDisk *disk = opaque;
 
   disk->event_pending = true;
-  if (disk->conf.drive->block)
-    vm_scsi_device_attention (&disk->parent, VM_SCSI_UA_MEDIUM);
+  if (!disk->conf.drive->block)
+    return;
+  if (!disk->is_cd)
+    vm_block_set_write_cache (disk->conf.drive->block, disk->write_cache_on);
+  vm_scsi_device_attention (&disk->parent, VM_SCSI_UA_MEDIUM);
+}
+
+static void
+scsi_disk_resized (void *opaque)
+{
+  vm_scsi_device_attention (opaque, VM_SCSI_UA_CAPACITY);
 }
 
 static bool
@@ -389,6 +398,7 @@ scsi_disk_realize (VmDevice *device, GError **error)
     disk->conf.logical_block_size = VM_MMC_BLOCK;
   if (!vm_block_conf_claim (&disk->conf, &device->parent, disk->is_cd, can_change ? scsi_disk_medium_changed : NULL, error))
     return false;
+  disk->conf.drive->resized = scsi_disk_resized;
   disk->block_size = disk->conf.logical_block_size;
   if (!check_strings (disk, error) || (!disk->is_cd && disk->conf.drive->block && !check_geometry (disk, error)))
     {

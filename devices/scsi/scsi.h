@@ -239,7 +239,7 @@ struct VmScsiDevice {
 #define VM_SCSI_DEVICE(obj) ((VmScsiDevice *) (obj))
 
 extern const VmType vm_scsi_device_type; /* "scsi-device" */
-extern const VmType vm_scsi_hd_type, vm_scsi_cd_type, vm_scsi_block_type, vm_scsi_generic_type;
+extern const VmType vm_scsi_hd_type, vm_scsi_cd_type;
 
 static inline VmScsiBus *
 vm_scsi_device_bus (const VmScsiDevice *dev)

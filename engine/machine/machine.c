@@ -403,14 +403,14 @@ vm_machine_create_ram (VmMachine *m, GError **error)
   return ok;
 }
 
-/* Something the user wanted on an interface that the board does not have. */
+/* Something the user wanted on an interface that the board does not have. SCSI adapters come with -device. */
 static bool
-check_drives_taken (VmMachine *m, GError **error)
+check_drives_taken (VmMachine *m, bool scsi, GError **error)
 {
   for (guint i = 0; i < m->settings->drives->len; i++)
     {
       const VmDriveSpec *d = g_ptr_array_index (m->settings->drives, i);
-      if (!d->claimed && !d->is_default && d->interface != VM_IF_NONE)
+      if (!d->claimed && !d->is_default && d->interface != VM_IF_NONE && (d->interface == VM_IF_SCSI) == scsi)
         return vm_fail (error, "%s: machine type does not support if=%s,bus=%d,unit=%d", d->text,
                         vm_drive_if_names[d->interface], d->bus, d->unit);
     }
@@ -433,7 +433,7 @@ vm_machine_init_board (VmMachine *m, GError **error)
   vm_memory_begin (m->env.memory);
   bool ok = m->board->init (m, error);
   vm_memory_commit (m->env.memory);
-  ok = ok && check_globals (m, error) && check_drives_taken (m, error);
+  ok = ok && check_globals (m, error) && check_drives_taken (m, false, error);
   m->parent.frozen = true;
   vm_lock_leave (m->lock, taken);
   return ok;
@@ -452,7 +452,7 @@ plug_all (VmMachine *m, GError **error)
           return false;
         }
     }
-  return check_globals (m, error);
+  return check_globals (m, error) && check_drives_taken (m, true, error);
 }
 
 static void

@@ -203,4 +203,5 @@ def ovmf():
         assert m.wait_exit() == 0
 
 
-vm.run()
+if __name__ == "__main__":
+    vm.run()
