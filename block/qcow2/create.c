@@ -189,6 +189,7 @@ write_empty (Qcow2 *s)
   s->refcount_table = s->cluster_size;
   s->refcounts = g_new0 (uint64_t, s->refcount_n);
   s->refcounts[0] = 2 * s->cluster_size;
+  s->refcount_used = 1;
   if ((status = qcow2_cache_get (&s->blocks, 2 * s->cluster_size, true, &e)) < 0)
     return status;
   for (unsigned i = 0; i < 3; i++)

@@ -115,9 +115,13 @@ load_refcounts (Qcow2 *s, const uint8_t *h, unsigned flags, GError **error)
       return false;
     }
   s->refcount_n = (uint32_t) (s->refcount_clusters * s->cluster_size / 8);
-  return qcow2_check_table (s, s->refcount_table, s->refcount_n, 8, MAX (MAX_REFCOUNT_TABLE_BYTES, s->cluster_size),
-                            "Reference count table", error)
-         && (s->refcounts = table_read (s, s->refcount_table, s->refcount_n, "refcount table", error)) != NULL;
+  if (!qcow2_check_table (s, s->refcount_table, s->refcount_n, 8, MAX (MAX_REFCOUNT_TABLE_BYTES, s->cluster_size),
+                          "Reference count table", error)
+      || !(s->refcounts = table_read (s, s->refcount_table, s->refcount_n, "refcount table", error)))
+    return false;
+  for (s->refcount_used = s->refcount_n; s->refcount_used && !s->refcounts[s->refcount_used - 1]; s->refcount_used--)
+    ;
+  return true;
 }
 
 bool

@@ -50,7 +50,7 @@ find (Qcow2 *s, unsigned kinds, uint64_t offset, uint64_t len)
   if ((kinds & OVERLAP_REFCOUNT_TABLE) && overlaps (offset, len, s->refcount_table, s->refcount_n * UINT64_C (8)))
     return OVERLAP_REFCOUNT_TABLE;
   if ((kinds & OVERLAP_REFCOUNT_BLOCK)
-      && overlaps_table (s, s->refcounts, s->refcount_n, ~UINT64_C (0x1ff), offset, len))
+      && overlaps_table (s, s->refcounts, s->refcount_used, ~UINT64_C (0x1ff), offset, len))
     return OVERLAP_REFCOUNT_BLOCK;
   if ((kinds & OVERLAP_SNAPSHOT_TABLE) && overlaps (offset, len, s->snapshots_offset, s->snapshots_len))
     return OVERLAP_SNAPSHOT_TABLE;
@@ -80,7 +80,7 @@ qcow2_check_overlap (Qcow2 *s, unsigned kind, uint64_t offset, uint64_t len)
 
   if (!found)
     return 0;
-  qcow2_corrupt (s, true, (int64_t) offset, (int64_t) len, "Preventing invalid write on %s (overlaps with %s)",
-                 kind ? "metadata" : "data", names[__builtin_ctz (found)]);
+  qcow2_corrupt (s, true, (int64_t) offset, (int64_t) len, "Preventing invalid write on metadata (overlaps with %s)",
+                 names[__builtin_ctz (found)]);
   return -EIO;
 }

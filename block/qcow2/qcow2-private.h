@@ -203,6 +203,7 @@ struct Qcow2
   uint32_t l1_dirty_from, l1_dirty_to; /* equal: clean */
   uint64_t *refcounts, refcount_table;
   uint32_t refcount_n, refcount_clusters;
+  uint32_t refcount_used; /* entries from here on are 0 */
   uint32_t refcount_dirty_from, refcount_dirty_to;
   Qcow2Cache l2, blocks;
   bool unflushed; /* L2 tables may only be written after a flush */
@@ -233,6 +234,7 @@ struct Qcow2
   struct Qcow2Crypt *crypt;
   uint8_t *plain;       /* the last compressed cluster that was read, or NULL, */
   uint64_t plain_entry; /* of this L2 entry; 0: none */
+  bool sparse_known, sparse; /* the file has holes: clusters in use may be zeros */
   bool broken;          /* no further requests */
   bool changed;         /* since it was opened */
   bool opened_readonly;

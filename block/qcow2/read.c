@@ -204,6 +204,18 @@ qcow2_reads_zero (Qcow2 *s, uint64_t offset, uint64_t len)
   return true;
 }
 
+/* Preallocated images are full of clusters that nobody has written: asking the file is worth it. */
+static bool
+is_sparse (Qcow2 *s)
+{
+  VmNode *file = qcow2_data (s);
+
+  if (!s->sparse_known)
+    s->sparse = file->driver->allocated && file->driver->allocated (file) < file->size - file->size / 8;
+  s->sparse_known = true;
+  return s->sparse;
+}
+
 int
 qcow2_status (VmNode *node, uint64_t offset, uint64_t len, VmExtent *extent)
 {
@@ -232,7 +244,7 @@ qcow2_status (VmNode *node, uint64_t offset, uint64_t len, VmExtent *extent)
       extent->flags |= VM_EXTENT_ALLOCATED | VM_EXTENT_ZERO;
       break;
     case KIND_NORMAL:
-      extent->flags |= VM_EXTENT_ALLOCATED | VM_EXTENT_DATA;
+      extent->flags |= VM_EXTENT_ALLOCATED | VM_EXTENT_DATA | (!s->crypt && is_sparse (s) ? VM_EXTENT_RECURSE : 0);
       break;
     case KIND_COMPRESSED:
       extent->flags |= VM_EXTENT_ALLOCATED | VM_EXTENT_DATA | VM_EXTENT_COMPRESSED;

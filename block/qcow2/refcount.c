@@ -97,6 +97,7 @@ static void
 table_set (Qcow2 *s, uint64_t index, uint64_t offset)
 {
   s->refcounts[index] = offset;
+  s->refcount_used = MAX (s->refcount_used, (uint32_t) index + 1);
   if (s->refcount_dirty_from == s->refcount_dirty_to)
     {
       s->refcount_dirty_from = (uint32_t) index;
@@ -170,6 +171,7 @@ table_grow (Qcow2 *s, uint64_t index)
   g_free (s->refcounts);
   s->refcounts = g_steal_pointer (&table);
   s->refcount_n = (uint32_t) n;
+  s->refcount_used = (uint32_t) (first + blocks);
   s->refcount_clusters = (uint32_t) clusters;
   s->refcount_table = (start + blocks) << s->cluster_bits;
   s->refcount_dirty_from = s->refcount_dirty_to = 0; /* the new one has all */

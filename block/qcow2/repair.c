@@ -153,6 +153,7 @@ qcow2_check_rebuild (Qcow2Check *c)
   g_free (s->refcounts);
   s->refcounts = g_steal_pointer (&table);
   s->refcount_n = (uint32_t) table_n;
+  s->refcount_used = (uint32_t) l.blocks;
   s->refcount_clusters = (uint32_t) l.table;
   s->refcount_table = table_offset;
   s->refcount_dirty_from = s->refcount_dirty_to = 0;
