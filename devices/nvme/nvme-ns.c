@@ -101,8 +101,6 @@ nvme_namespace_open (NvmeNamespace *ns, VmDevice *owner, GError **error)
     return vm_fail (error, "block backend not configured");
   if (!refuse (ns, error) || !parse_uuid (ns, error))
     return false;
-  if (ns->nsid > NVME_NAMESPACES)
-    return vm_fail (error, "invalid namespace id (must be between 0 and %u)", NVME_NAMESPACES);
   if (!vm_block_conf_claim (&ns->conf, &owner->parent,
                             ns->conf.drive->block && vm_block_readonly (ns->conf.drive->block), NULL, error))
     return false;
@@ -164,6 +162,8 @@ ns_take_id (VmNvmeNs *self, VmNvme *ctrl, GError **error)
   NvmeNamespace **places = ns_places (ctrl);
   uint32_t id = self->ns.nsid;
 
+  if (id > NVME_NAMESPACES)
+    return vm_fail (error, "invalid namespace id (must be between 0 and %u)", NVME_NAMESPACES);
   if (!id)
     for (id = 1; id <= NVME_NAMESPACES && (places[id] || ctrl->namespaces[id]); id++)
       ;

@@ -249,5 +249,5 @@ vm_mmc_move_tray (VmDevice *dev, VmDrive *drive, bool open)
   drive->tray_open = open;
   if (dev->env->machine)
     vm_machine_emit (dev->env->machine, "DEVICE_TRAY_MOVED", "{\"device\": \"%s\", \"id\": \"%s\", \"tray-open\": %s}",
-                     drive->parent.id, id ? id : path, open ? "true" : "false");
+                     drive->anonymous ? "" : drive->parent.id, id ? id : path, open ? "true" : "false");
 }

@@ -141,6 +141,20 @@ ide_device_fill_in (VmIdeDevice *dev)
   dev->buffer = g_malloc0 (dev->buffer_size);
 }
 
+/* A CD drive comes without a disc, too. */
+static bool
+ide_make_empty_drive (VmIdeDevice *dev, GError **error)
+{
+  VmEnv *env = dev->parent.env;
+  g_autofree char *id = g_strdup_printf ("%s-cd%u", dev->bus->parent.name, dev->unit_number);
+  VmDriveOptions options = { .id = id, .cdrom = true, .readonly = true };
+
+  dev->conf.drive = vm_drive_new (env->root, env->loop, &options, error);
+  if (dev->conf.drive)
+    dev->conf.drive->anonymous = true;
+  return dev->conf.drive != NULL;
+}
+
 static bool
 ide_device_realize (VmDevice *device, GError **error)
 {
@@ -149,7 +163,7 @@ ide_device_realize (VmDevice *device, GError **error)
   g_autofree char *disk = NULL;
 
   dev->is_cd = vm_object_is_a (&device->parent, &vm_ide_cd_type);
-  if (!ide_device_check (dev, error)
+  if (!ide_device_check (dev, error) || (dev->is_cd && !dev->conf.drive && !ide_make_empty_drive (dev, error))
       || !vm_block_conf_claim (&dev->conf, &device->parent, dev->is_cd, dev->is_cd ? atapi_medium_changed : NULL, error))
     return false;
   ide_device_fill_in (dev);
