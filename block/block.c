@@ -466,15 +466,16 @@ set_perms (void *opaque)
 {
   Attach *a = opaque;
   VmEdge *root = a->block->root;
-  char *name = g_strdup (a->who);
+  char *before = root->name;
 
+  root->name = g_strdup (a->who); /* errors name it */
   a->ok = vm_edge_set_perms (root, a->perm, a->shared, a->error);
-  if (a->ok)
+  if (!a->ok)
     {
       g_free (root->name);
-      root->name = g_steal_pointer (&name);
+      root->name = g_steal_pointer (&before);
     }
-  g_free (name);
+  g_free (before);
   publish (a->block);
 }
 

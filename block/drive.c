@@ -283,6 +283,16 @@ vm_drive_set_block (VmDrive *drive, VmBlock *block)
 }
 
 bool
+vm_drive_insert (VmDrive *drive, VmBlock *block, GError **error)
+{
+  block->owner = drive;
+  if (drive->device && !attach (drive, block, error))
+    return false;
+  vm_drive_set_block (drive, block);
+  return true;
+}
+
+bool
 vm_drive_claim (VmDrive *drive, void *device, void (*changed) (void *device), GError **error)
 {
   if (drive->device)

@@ -24,3 +24,5 @@ bool vm_drive_options_of (const struct VmDriveSpec *spec, VmDriveOptions *to, Vm
 VmNode *vm_drive_overlay (VmNode *base, GError **error);
 /* The medium on terms of OPTIONS over a node that is open; takes no reference. */
 VmBlock *vm_drive_block_of (VmDrive *drive, VmNode *node);
+/* Puts BLOCK into DRIVE, whose user may have it; takes the reference when it says true. */
+bool vm_drive_insert (VmDrive *drive, VmBlock *block, GError **error);

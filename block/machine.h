@@ -13,3 +13,5 @@ void vm_drives_bind (VmMachine *machine);
 /* What clients call the device that uses DRIVE: its id, else its path; NULL: nobody. */
 struct VmObject *vm_drive_user (VmMachine *machine, const VmDrive *drive);
 char *vm_drive_user_name (VmObject *user);
+/* What QMP calls "device" and "id"; exactly one of them is given. */
+VmDrive *vm_drive_find_named (VmMachine *machine, const char *device, const char *id, GError **error);

@@ -425,10 +425,10 @@ vm_node_resized (VmNode *node)
           continue;
         }
       uint64_t before = parent->size;
-      if (edge->role & VM_ROLE_FILTERED)
-        parent->size = node->size;
-      else if (parent->driver->refresh_size && parent->file == edge)
+      if (parent->driver->refresh_size && parent->file == edge)
         parent->driver->refresh_size (parent);
+      else if (edge->role & VM_ROLE_FILTERED)
+        parent->size = node->size;
       if (parent->size != before)
         vm_node_resized (parent);
     }

@@ -530,12 +530,13 @@ attach_backing (VmNode *node, VmNode *backing, GError **error)
 static bool
 open_backing (VmNode *node, VmNode **backing, GError **error)
 {
-  json_object *given = member (node->options, "backing"), *options;
+  json_object *given = NULL, *options;
+  bool is_given = json_object_object_get_ex (node->options, "backing", &given); /* null is NULL */
   g_autoptr (GError) why = NULL;
 
   *backing = NULL;
   if (!node->driver->has_backing || node->backing || (node->open_flags & VM_OPEN_NO_BACKING)
-      || (given && is_none (given)))
+      || (is_given && is_none (given)))
     return true;
   if (given && json_object_is_type (given, json_type_string))
     {

@@ -15,8 +15,8 @@ all_drives (VmObject *root)
   return folder ? folder->children : NULL;
 }
 
-static VmDrive *
-find_drive (VmMachine *machine, const char *device, const char *id, GError **error)
+VmDrive *
+vm_drive_find_named (VmMachine *machine, const char *device, const char *id, GError **error)
 {
   VmObject *root = machine->env.root;
   GPtrArray *drives = all_drives (root);
@@ -334,7 +334,7 @@ take_out (VmDrive *drive)
 bool
 vm_qmp_eject (VmMonitor *mon, const VmqEjectArg *args, GError **error)
 {
-  VmDrive *drive = find_drive (vm_monitor_machine (mon), args->device, args->id, error);
+  VmDrive *drive = vm_drive_find_named (vm_monitor_machine (mon), args->device, args->id, error);
 
   if (!drive || !open_tray (mon, drive, args->has_force && args->force, error))
     return false;
@@ -345,7 +345,7 @@ vm_qmp_eject (VmMonitor *mon, const VmqEjectArg *args, GError **error)
 bool
 vm_qmp_blockdev_open_tray (VmMonitor *mon, const VmqBlockdevOpenTrayArg *args, GError **error)
 {
-  VmDrive *drive = find_drive (vm_monitor_machine (mon), args->device, args->id, error);
+  VmDrive *drive = vm_drive_find_named (vm_monitor_machine (mon), args->device, args->id, error);
 
   return drive && open_tray (mon, drive, args->has_force && args->force, error);
 }
@@ -353,7 +353,7 @@ vm_qmp_blockdev_open_tray (VmMonitor *mon, const VmqBlockdevOpenTrayArg *args, G
 bool
 vm_qmp_blockdev_close_tray (VmMonitor *mon, const VmqBlockdevCloseTrayArg *args, GError **error)
 {
-  VmDrive *drive = find_drive (vm_monitor_machine (mon), args->device, args->id, error);
+  VmDrive *drive = vm_drive_find_named (vm_monitor_machine (mon), args->device, args->id, error);
 
   if (!drive)
     return false;
@@ -366,7 +366,7 @@ vm_qmp_blockdev_close_tray (VmMonitor *mon, const VmqBlockdevCloseTrayArg *args,
 bool
 vm_qmp_blockdev_remove_medium (VmMonitor *mon, const VmqBlockdevRemoveMediumArg *args, GError **error)
 {
-  VmDrive *drive = find_drive (vm_monitor_machine (mon), NULL, args->id, error);
+  VmDrive *drive = vm_drive_find_named (vm_monitor_machine (mon), NULL, args->id, error);
 
   if (!drive)
     return false;
@@ -381,7 +381,7 @@ vm_qmp_blockdev_remove_medium (VmMonitor *mon, const VmqBlockdevRemoveMediumArg 
 bool
 vm_qmp_blockdev_change_medium (VmMonitor *mon, const VmqBlockdevChangeMediumArg *args, GError **error)
 {
-  VmDrive *drive = find_drive (vm_monitor_machine (mon), args->device, args->id, error);
+  VmDrive *drive = vm_drive_find_named (vm_monitor_machine (mon), args->device, args->id, error);
   VmqBlockdevChangeReadOnlyMode mode
       = args->has_read_only_mode ? args->read_only_mode : VMQ_BLOCKDEV_CHANGE_READ_ONLY_MODE_RETAIN;
 
@@ -401,7 +401,54 @@ vm_qmp_blockdev_change_medium (VmMonitor *mon, const VmqBlockdevChangeMediumArg 
     }
   take_out (drive);
   drive->readonly = readonly;
-  vm_drive_set_block (drive, block);
+  if (!vm_drive_insert (drive, block, error))
+    {
+      vm_block_unref (block);
+      return false;
+    }
   move_tray (mon, drive, false);
   return true;
+}
+
+typedef struct BlockOfNode
+{
+  VmDrive *drive;
+  const char *name;
+  VmBlock *block;
+  GError **error;
+} BlockOfNode;
+
+static void
+block_of_node (void *opaque)
+{
+  BlockOfNode *b = opaque;
+  VmNode *node = vm_node_find (b->drive->drives->graph, b->name);
+
+  if (node)
+    b->block = vm_drive_block_of (b->drive, node);
+  else
+    vm_fail (b->error, "Node '%s' not found", b->name);
+}
+
+bool
+vm_qmp_blockdev_insert_medium (VmMonitor *mon, const VmqBlockdevInsertMediumArg *args, GError **error)
+{
+  VmDrive *drive = vm_drive_find_named (vm_monitor_machine (mon), NULL, args->id, error);
+  BlockOfNode b = { drive, args->node_name, NULL, error };
+
+  if (!drive)
+    return false;
+  if (!is_removable (drive))
+    return vm_fail (error, "Device '%s' is not removable", args->id);
+  if (drive->cdrom && drive->device && !drive->tray_open)
+    return vm_fail (error, "Tray of device '%s' is not open", args->id);
+  if (drive->block)
+    return vm_fail (error, "There already is a medium in device '%s'", args->id);
+  vm_graph_call (drive->drives->graph, block_of_node, &b);
+  if (!b.block)
+    return false;
+  if (vm_drive_insert (drive, b.block, error))
+    return true;
+  vm_block_unref (b.block);
+  return false;
 }

@@ -42,7 +42,9 @@ class Schema:
                     self.add(item)
         for name in sorted(self.commands):
             args = self.commands[name].get('arguments')
-            if args:
+            if isinstance(args, str):  # those of a struct or union
+                self.structs[name + '-arg'] = {k: v for k, v in self.structs[args].items() if k not in ('struct', 'union')}
+            elif args:
                 union = {key: self.commands[name][key] for key in ('tag', 'variants') if key in self.commands[name]}
                 self.structs[name + '-arg'] = {'members': args, 'open': self.commands[name].get('open'), **union}
         for name in sorted(self.events):
@@ -102,6 +104,9 @@ class Schema:
         return c_camel(type_) + ' *'
 
     def is_pointer(self, type_):
+        """Whether NULL says that it is not there; a null that was given is NULL, too."""
+        if not isinstance(type_, list) and 'null' in self.alternates.get(type_, {}).get('types', []):
+            return False
         return self.c_type(type_).endswith('*')
 
     def table(self, type_):

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* QMP commands about nodes: made, closed, changed, put over each other. */
+#include "block/create.h"
+#include "block/drives.h"
+#include "block/job.h"
+#include "block/machine.h"
+#include "engine/monitor/qmp-handlers.h"
+
+#include <errno.h>
+
+/* Each command is carried out in a fiber of the graph. */
+typedef struct Call
+{
+  VmBlockGraph *graph;
+  VmBlock *block; /* of the drive that was named; NULL: NAME is a node */
+  const char *name;
+  const void *args;
+  bool (*func) (struct Call *call, GError **error);
+  GError **error;
+  bool ok;
+} Call;
+
+static void
+enter (void *opaque)
+{
+  Call *call = opaque;
+
+  call->ok = call->func (call, call->error);
+}
+
+static VmBlockGraph *
+graph_of (VmMonitor *mon)
+{
+  VmMachine *machine = vm_monitor_machine (mon);
+
+  vm_drives_bind (machine);
+  return vm_drives_find (machine->env.root)->graph;
+}
+
+static bool
+call_graph (VmMonitor *mon, bool (*func) (Call *call, GError **error), const char *device, const char *node,
+            const void *args, GError **error)
+{
+  VmDrive *drive = device ? vm_drive_find (vm_monitor_machine (mon)->env.root, device) : NULL;
+  Call call = { .graph = graph_of (mon), .name = device ? device : node, .args = args, .func = func, .error = error };
+
+  if (drive && !drive->block)
+    return vm_fail (error, "Device '%s' has no medium", device);
+  call.block = drive ? drive->block : NULL;
+  vm_graph_call (call.graph, enter, &call);
+  return call.ok;
+}
+
+static VmNode *
+find_node (const Call *call, const char *name, GError **error)
+{
+  VmNode *node = call->block && name == call->name ? call->block->root->node : vm_node_find (call->graph, name);
+
+  if (!node)
+    g_set_error (error, VM_ERROR, VM_ERROR_FAILED, "Cannot find device='%s' nor node-name='%s'", name, name);
+  return node;
+}
+
+/* --- made and closed ---------------------------------------------------------------------------------------- */
+
+bool
+vm_qmp_blockdev_add (VmMonitor *mon, const VmqBlockdevAddArg *args, GError **error)
+{
+  json_object *options = vm_schema_write (&vmq_type_blockdev_add_arg, &args);
+  bool ok = vm_graph_add_node (graph_of (mon), options, VM_SCHEMA_JSON, error);
+
+  json_object_put (options);
+  return ok;
+}
+
+bool
+vm_qmp_blockdev_del (VmMonitor *mon, const VmqBlockdevDelArg *args, GError **error)
+{
+  return vm_graph_remove_node (graph_of (mon), args->node_name, error);
+}
+
+/* --- other options -------------------------------------------------------------------------------------------- */
+
+static json_object *
+member (json_object *options, const char *name)
+{
+  json_object *value = NULL;
+
+  json_object_object_get_ex (options, name, &value);
+  return value;
+}
+
+/* What opening it again would be needed for is refused: those are the options of the driver. */
+static bool
+check_driver_options (VmNode *node, json_object *options, GError **error)
+{
+  static const char *const changeable[] = { "node-name", "read-only",   "auto-read-only", "discard", "detect-zeroes",
+                                            "cache",     "force-share", "backing",        NULL };
+
+  if (strcmp (json_object_get_string (member (options, "driver")), node->driver->name) != 0)
+    return vm_fail (error, "Cannot change the option 'driver'");
+  json_object_object_foreach (options, key, value)
+  {
+    json_object *before = member (node->options, key);
+    const char *name = json_object_is_type (value, json_type_string) ? json_object_get_string (value) : NULL;
+    const VmEdge *edge = !strcmp (key, "file") ? node->file : NULL;
+    if (g_strv_contains (changeable, key) || !strcmp (key, "driver") || (before && json_object_equal (before, value)))
+      continue;
+    if (!edge || !name || strcmp (edge->node->name, name) != 0)
+      return vm_fail (error, "Cannot change the option '%s'", key);
+  }
+  return true;
+}
+
+static bool
+reopen_backing (VmNode *node, json_object *value, GError **error)
+{
+  const char *name = json_object_is_type (value, json_type_string) ? json_object_get_string (value) : NULL;
+  VmNode *backing = name && *name ? vm_node_find (node->graph, name) : NULL;
+
+  if (json_object_is_type (value, json_type_object))
+    return vm_fail (error, "Cannot change the option 'backing'");
+  if (name && *name && !backing)
+    return vm_fail (error, "Cannot find device='%s' nor node-name='%s'", name, name);
+  if ((node->backing ? node->backing->node : NULL) == backing)
+    return true;
+  if (!node->driver->has_backing)
+    return vm_fail (error, "'%s' format driver does not support backing files", node->driver->name);
+  return vm_node_set_backing (node, backing, error);
+}
+
+static bool
+reopen_one (const Call *call, const VmqBlockdevOptions *o, GError **error)
+{
+  VmNode *node;
+  json_object *options, *backing = NULL;
+  bool has_backing, readonly = o->has_read_only && o->read_only, ok;
+
+  if (!o->node_name)
+    return vm_fail (error, "node-name not specified");
+  if (!(node = vm_node_find (call->graph, o->node_name)))
+    return vm_fail (error, "Failed to find node with node-name='%s'", o->node_name);
+  if (o->cache && o->cache->has_direct && o->cache->direct != node->cache_direct)
+    return vm_fail (error, "Cannot change the option 'cache.direct'");
+  options = vm_schema_write (&vmq_type_blockdevoptions, &o);
+  has_backing = json_object_object_get_ex (options, "backing", &backing); /* null is NULL */
+  ok = check_driver_options (node, options, error);
+  if (ok)
+    {
+      vm_node_drain_begin (node);
+      ok = vm_node_set_readonly (node, readonly, error) && (!has_backing || reopen_backing (node, backing, error));
+      if (ok)
+        {
+          node->discard_unmap = o->has_discard && o->discard == VMQ_BLOCKDEV_DISCARD_OPTIONS_UNMAP;
+          node->detect_zeroes = o->has_detect_zeroes ? o->detect_zeroes : VMQ_BLOCKDEV_DETECT_ZEROES_OPTIONS_OFF;
+          node->cache_no_flush = o->cache && o->cache->has_no_flush && o->cache->no_flush;
+          node->auto_readonly = o->has_auto_read_only && o->auto_read_only;
+        }
+      vm_node_drain_end (node);
+    }
+  json_object_put (options);
+  return ok;
+}
+
+static bool
+reopen (Call *call, GError **error)
+{
+  const VmqBlockdevReopenArg *args = call->args;
+
+  for (guint i = 0; i < args->options->len; i++)
+    if (!reopen_one (call, g_ptr_array_index (args->options, i), error))
+      return false;
+  return true;
+}
+
+bool
+vm_qmp_blockdev_reopen (VmMonitor *mon, const VmqBlockdevReopenArg *args, GError **error)
+{
+  return call_graph (mon, reopen, NULL, NULL, args, error);
+}
+
+static bool
+resize (Call *call, GError **error)
+{
+  const VmqBlockResizeArg *args = call->args;
+  VmNode *node = find_node (call, call->name, error);
+  int status;
+
+  if (!node)
+    return false;
+  if (args->size < 0)
+    return vm_fail (error, "Parameter 'size' expects a >0 size");
+  vm_node_ref (node);
+  vm_node_drain_begin (node);
+  status = vm_node_truncate (node, (uint64_t) args->size, false, VM_PREALLOC_OFF, 0, error);
+  vm_node_drain_end (node);
+  vm_node_unref (node);
+  return status >= 0;
+}
+
+bool
+vm_qmp_block_resize (VmMonitor *mon, const VmqBlockResizeArg *args, GError **error)
+{
+  if (!args->device == !args->node_name)
+    return vm_fail (error, "Need exactly one of 'device' and 'node-name'");
+  return call_graph (mon, resize, args->device, args->node_name, args, error);
+}
+
+static bool
+set_threshold (Call *call, GError **error)
+{
+  const VmqBlockSetWriteThresholdArg *args = call->args;
+  VmNode *node = vm_node_find (call->graph, args->node_name);
+
+  if (!node)
+    return vm_fail (error, "Device '%s' not found", args->node_name);
+  node->write_threshold = args->write_threshold;
+  return true;
+}
+
+bool
+vm_qmp_block_set_write_threshold (VmMonitor *mon, const VmqBlockSetWriteThresholdArg *args, GError **error)
+{
+  return call_graph (mon, set_threshold, NULL, NULL, args, error);
+}
+
+/* --- overlays -------------------------------------------------------------------------------------------------- */
+
+/* All who use NODE use OVERLAY then, which reads from it what it does not have. */
+static bool
+put_over (VmNode *node, VmNode *overlay, GError **error)
+{
+  bool ok;
+
+  if (overlay->parents->len)
+    return vm_fail (error, "The overlay is already in use");
+  if (!overlay->driver->has_backing)
+    return vm_fail (error, "The overlay does not support backing images");
+  if (overlay->backing)
+    return vm_fail (error, "The overlay already has a backing image");
+  vm_node_ref (node);
+  vm_node_drain_begin (node);
+  ok = vm_node_replace (node, overlay, error);
+  if (ok && !vm_node_set_backing (overlay, node, error))
+    {
+      vm_node_replace (overlay, node, NULL); /* as it was */
+      ok = false;
+    }
+  if (ok)
+    vm_node_set_readonly (node, true, NULL); /* what cannot change that is not written all the same */
+  vm_node_drain_end (node);
+  vm_node_unref (node);
+  return ok;
+}
+
+static bool
+snapshot (Call *call, GError **error)
+{
+  const VmqBlockdevSnapshotArg *args = call->args;
+  VmNode *node = find_node (call, call->name, error), *overlay = node ? find_node (call, args->overlay, error) : NULL;
+
+  return overlay && put_over (node, overlay, error);
+}
+
+bool
+vm_qmp_blockdev_snapshot (VmMonitor *mon, const VmqBlockdevSnapshotArg *args, GError **error)
+{
+  return call_graph (mon, snapshot, args->node, NULL, args, error);
+}
+
+static bool
+create_overlay (VmNode *node, const VmqBlockdevSnapshotSyncArg *args, const char *format, GError **error)
+{
+  g_autofree char *backing = NULL;
+  VmImageCreate spec = { .name = args->snapshot_file, .format = format, .size = node->size, .has_size = true };
+
+  if (args->has_mode && args->mode == VMQ_NEW_IMAGE_MODE_EXISTING)
+    return true;
+  backing = g_str_has_prefix (node->filename, "json:") || strstr (node->filename, "://")
+                ? g_strdup (node->filename)
+                : g_canonicalize_filename (node->filename, NULL);
+  spec.backing = backing;
+  spec.backing_format = node->driver->name;
+  spec.unsafe = true; /* it is in use: by us */
+  return vm_image_create (node->graph, &spec, error);
+}
+
+static VmNode *
+open_overlay (VmNode *node, const VmqBlockdevSnapshotSyncArg *args, const char *format, GError **error)
+{
+  json_object *options = json_object_new_object ();
+  VmNode *overlay;
+
+  json_object_object_add (options, "driver", json_object_new_string (format));
+  if (args->snapshot_node_name)
+    json_object_object_add (options, "node-name", json_object_new_string (args->snapshot_node_name));
+  if (node->cache_direct)
+    json_object_object_add (options, "cache.direct", json_object_new_string ("on"));
+  if (node->cache_no_flush)
+    json_object_object_add (options, "cache.no-flush", json_object_new_string ("on"));
+  json_object_object_add (options, "discard", json_object_new_string (node->discard_unmap ? "unmap" : "ignore"));
+  overlay = vm_node_open_name (node->graph, args->snapshot_file, format, options, VM_OPEN_NO_BACKING, error);
+  json_object_put (options);
+  return overlay;
+}
+
+static bool
+snapshot_sync (Call *call, GError **error)
+{
+  const VmqBlockdevSnapshotSyncArg *args = call->args;
+  const char *format = args->format ? args->format : "qcow2";
+  VmNode *node = find_node (call, call->name, error), *overlay;
+  bool ok;
+
+  if (!node)
+    return false;
+  if (args->node_name && !args->snapshot_node_name)
+    return vm_fail (error, "New overlay node-name missing");
+  vm_node_drain_begin (node);
+  vm_node_flush (node);
+  vm_node_drain_end (node);
+  if (!create_overlay (node, args, format, error) || !(overlay = open_overlay (node, args, format, error)))
+    return false;
+  ok = put_over (node, overlay, error);
+  vm_node_unref (overlay); /* those who use it hold it */
+  return ok;
+}
+
+bool
+vm_qmp_blockdev_snapshot_sync (VmMonitor *mon, const VmqBlockdevSnapshotSyncArg *args, GError **error)
+{
+  if (!args->device == !args->node_name)
+    return vm_fail (error, "Need exactly one of 'device' and 'node-name'");
+  return call_graph (mon, snapshot_sync, args->device, args->node_name, args, error);
+}
+
+/* --- limits ----------------------------------------------------------------------------------------------------------
+ */
+
+#define LIMIT(kind, name)                                                                                              \
+  config->limits[kind] = (VmThrottleLimit)                                                                             \
+  {                                                                                                                    \
+    (uint64_t) a->name, a->has_##name##_max ? (uint64_t) a->name##_max : 0,                                            \
+        a->has_##name##_max_length ? (uint64_t) a->name##_max_length : 1                                               \
+  }
+
+static void
+take_limits (const VmqBlockSetIoThrottleArg *a, VmThrottleConfig *config)
+{
+  vm_throttle_config_init (config);
+  LIMIT (VM_THROTTLE_BPS_TOTAL, bps);
+  LIMIT (VM_THROTTLE_BPS_READ, bps_rd);
+  LIMIT (VM_THROTTLE_BPS_WRITE, bps_wr);
+  LIMIT (VM_THROTTLE_OPS_TOTAL, iops);
+  LIMIT (VM_THROTTLE_OPS_READ, iops_rd);
+  LIMIT (VM_THROTTLE_OPS_WRITE, iops_wr);
+  config->op_size = a->has_iops_size ? (uint64_t) a->iops_size : 0;
+}
+
+typedef struct SetLimits
+{
+  const VmqBlockSetIoThrottleArg *args;
+  const VmThrottleConfig *config;
+} SetLimits;
+
+static bool
+set_limits (Call *call, GError **error)
+{
+  const SetLimits *s = call->args;
+  VmThrottleMember *before = call->block->throttle;
+  const char *name = s->args->group ? s->args->group
+                     : before       ? vm_throttle_group_name (vm_throttle_member_group (before))
+                                    : call->name;
+  VmThrottleGroup *group = vm_throttle_group_get (call->graph, name);
+
+  vm_throttle_group_configure (group, s->config);
+  vm_node_drain_begin (call->block->root->node); /* nobody waits in the group that is left */
+  call->block->throttle = vm_throttle_config_is_set (s->config) ? vm_throttle_member_new (group) : NULL;
+  if (before)
+    vm_throttle_member_free (before);
+  vm_node_drain_end (call->block->root->node);
+  vm_throttle_group_unref (group);
+  return true;
+}
+
+bool
+vm_qmp_block_set_io_throttle (VmMonitor *mon, const VmqBlockSetIoThrottleArg *args, GError **error)
+{
+  VmDrive *drive = vm_drive_find_named (vm_monitor_machine (mon), args->device, args->id, error);
+  VmThrottleConfig config;
+  Call call = { .args = &(SetLimits){ args, &config }, .func = set_limits, .error = error };
+
+  if (!drive)
+    return false;
+  if (!drive->block)
+    return vm_fail (error, "Device '%s' has no medium", args->device ? args->device : args->id);
+  take_limits (args, &config);
+  if (!vm_throttle_config_check (&config, error))
+    return false;
+  call.graph = drive->drives->graph;
+  call.block = drive->block;
+  call.name = drive->anonymous ? args->id : drive->parent.id;
+  vm_graph_call (call.graph, enter, &call);
+  return call.ok;
+}
