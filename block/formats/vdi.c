@@ -282,8 +282,6 @@ vdi_check (VmNode *node, VmCheckResult *result, unsigned fix)
     }
   if (err)
     result->check_errors++;
-  result->total_clusters = s->blocks;
-  result->allocated_clusters = used;
   return err;
 }
 

@@ -416,13 +416,12 @@ say_bad (void *opaque, uint64_t block)
 static int
 vhdx_check (VmNode *node, VmCheckResult *result, unsigned fix)
 {
-  Vhdx *s = node->state;
   VmUnitMap units = { 0 };
+  uint64_t allocated = 0;
   (void) fix;
 
-  int err = scan_table (node, &units, &result->allocated_clusters, say_bad, result);
+  int err = scan_table (node, &units, &allocated, say_bad, result);
   vm_units_free (&units);
-  result->total_clusters = (node->size + s->map.block - 1) / s->map.block;
   if (err)
     result->check_errors++;
   return err;

@@ -201,7 +201,9 @@ open_extent_file (VmNode *node, const char *name, GError **error)
       vm_fail (error, "Cannot use relative paths with VMDK descriptor file '%s'", file->filename);
       return NULL;
     }
-  g_autofree char *dir = g_path_get_dirname (file->filename), *path = g_build_filename (dir, name, NULL);
+  const char *slash = strrchr (file->filename, '/');
+  g_autofree char *path
+      = g_strdup_printf ("%.*s%s", slash ? (int) (slash + 1 - file->filename) : 0, file->filename, name);
   json_object *options = json_object_new_object ();
   json_object_object_add (options, "driver", json_object_new_string ("file"));
   json_object_object_add (options, "filename", json_object_new_string (path));

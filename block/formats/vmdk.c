@@ -607,7 +607,6 @@ check_extent (VmNode *node, const VmdkExtent *e, VmCheckResult *result)
     {
       uint64_t place;
       uint32_t entry = 0;
-      result->total_clusters++;
       err = entry_place (node, e, e->directory, at, &place);
       if (!err && place)
         err = get (node, e, place, &entry);
@@ -626,8 +625,6 @@ check_extent (VmNode *node, const VmdkExtent *e, VmCheckResult *result)
         }
       if (!entry || (entry == 1 && e->zeroed))
         continue;
-      result->allocated_clusters++;
-      result->compressed_clusters += e->compressed;
       if (entry * UINT64_C (512) >= e->file->size)
         vm_check_say (result, "ERROR: cluster offset for sector %" PRIu64 " points after EOF", (e->start + at) / 512);
       else if (!vm_units_add (&units, entry))
@@ -655,6 +652,21 @@ vmdk_check (VmNode *node, VmCheckResult *result, unsigned fix)
   if (err)
     result->check_errors++;
   return err;
+}
+
+/* All files together. */
+static uint64_t
+vmdk_allocated (VmNode *node)
+{
+  uint64_t bytes = 0;
+
+  for (unsigned i = 0; i < node->children->len; i++)
+    {
+      const VmEdge *edge = node->children->pdata[i];
+      if (!(edge->role & VM_ROLE_COW) && edge->node->driver->allocated)
+        bytes += edge->node->driver->allocated (edge->node);
+    }
+  return bytes;
 }
 
 static bool
@@ -699,6 +711,7 @@ const VmBlockDriver vm_vmdk_driver = {
   .create_options = vm_vmdk_create_options,
   .change_backing = vmdk_change_backing,
   .check = vmdk_check,
+  .allocated = vmdk_allocated,
   .describe = vmdk_describe,
   .cluster_size = vmdk_cluster_size,
 };
