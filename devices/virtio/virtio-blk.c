@@ -367,6 +367,19 @@ blk_check (VmVirtioBlk *s, GError **error)
          && (!s->write_zeroes || check_sectors ("max-write-zeroes-sectors", s->max_write_zeroes_sectors, error));
 }
 
+static void
+on_resized (void *device)
+{
+  vm_virtio_config_changed (device);
+}
+
+static void
+blk_release (VmVirtioBlk *s)
+{
+  s->conf.drive->resized = NULL;
+  vm_drive_release (s->conf.drive);
+}
+
 static bool
 blk_claim (VmVirtioBlk *s, GError **error)
 {
@@ -375,10 +388,11 @@ blk_claim (VmVirtioBlk *s, GError **error)
 
   if (!vm_block_conf_claim (&s->conf, &dev->parent, readonly, NULL, error))
     return false;
+  s->conf.drive->resized = on_resized;
   if (s->bootindex < 0 || !dev->env->machine
       || vm_machine_add_boot_device (dev->env->machine, s->bootindex, dev, "/disk@0,0", error))
     return true;
-  vm_drive_release (s->conf.drive);
+  blk_release (s);
   return false;
 }
 
@@ -412,7 +426,7 @@ blk_unrealize (VmDevice *dev)
   vm_virtio_shut_down (&s->parent);
   if (s->bootindex >= 0 && dev->env->machine)
     vm_machine_remove_boot_device (dev->env->machine, dev);
-  vm_drive_release (s->conf.drive);
+  blk_release (s);
 }
 
 static bool

@@ -81,11 +81,13 @@ def blk_packed():
 
 @vm.case
 def drive_option():
-    """-drive if=virtio: a queue for each processor."""
+    """-drive if=virtio: a queue for each processor; the disk grows under the guest."""
     path = image('drive.img')
     with boot('-drive', f'file={path},format=raw,if=virtio', '-smp', '2') as m:
         m.shell('[ -b /dev/vda ]')
         assert m.shell('ls /sys/block/vda/mq').split() == ['0', '1']
+        m.qmp('block_resize', device='virtio0', size=32 << 20)
+        vm.wait_for('the new size', lambda: m.shell('cat /sys/block/vda/size') == '65536')
         m.quit()
 
 
