@@ -398,8 +398,9 @@ open_dynamic (VmNode *node, GError **error)
     return vm_fail (error, "invalid VPC image: the block table lies behind the end of the file");
   if (s->type == TYPE_DIFFERENCING)
     {
-      if (!(node->readonly || (node->open_flags & VM_OPEN_READONLY)))
+      if (!node->readonly && !node->auto_readonly)
         return vm_fail (error, "Differencing VPC images can only be opened read-only");
+      node->readonly = true;
       s->map.layered = true;
       if (!read_parent (node, h, error))
         return false;
