@@ -34,8 +34,9 @@ static void
 pcscsi_update_irq (Am53c974 *s)
 {
   uint32_t cmd = REG (s, DMA_CMD), status = REG (s, DMA_STATUS);
+  bool done = (cmd & CMD_INTE_D) && (status & (STATUS_DONE | STATUS_ERROR | STATUS_ABORT));
 
-  vm_pci_set_irq (&s->parent, s->scsi_level || ((cmd & CMD_INTE_D) && (status & (STATUS_DONE | STATUS_ERROR | STATUS_ABORT))));
+  vm_pci_set_irq (&s->parent, s->scsi_level || done);
 }
 
 static void
@@ -47,7 +48,7 @@ pcscsi_interrupt (void *opaque, bool level)
   pcscsi_update_irq (s);
 }
 
-/* --- DMA ------------------------------------------------------------------------------------------------------- */
+/* --- DMA ------------------------------------------------------------------------------------------- */
 
 /* Guest address of the next byte, and how many follow it there; a descriptor list has a page each. */
 static uint64_t
@@ -126,7 +127,7 @@ pcscsi_write_command (Am53c974 *s, uint32_t value)
   pcscsi_update_irq (s);
 }
 
-/* --- registers -------------------------------------------------------------------------------------------------- */
+/* --- registers ------------------------------------------------------------------------------------- */
 
 static uint32_t
 pcscsi_read_dma (Am53c974 *s, unsigned offset)
@@ -206,7 +207,7 @@ pcscsi_write (void *opaque, uint64_t offset, uint64_t value, unsigned size)
 
 static const VmRegionOps pcscsi_ops = { .read = pcscsi_read, .write = pcscsi_write };
 
-/* --- the EEPROM of the DC-390 --------------------------------------------------------------------------------------- */
+/* --- the EEPROM of the DC-390 ---------------------------------------------------------------------- */
 
 /* What the board's own configuration program leaves: adapter 7, parity, synchronous and tagged transfers. */
 static void
@@ -286,7 +287,7 @@ dc390_config_read (VmPciDevice *dev, uint32_t addr, unsigned size)
   return vm_pci_default_config_read (dev, addr, size);
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------------ */
 
 static void
 pcscsi_reset (VmDevice *dev, VmResetKind kind)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The 53C9X core (Am53C974 PCscsi data sheet, chapter "SCSI core"; NCR 53C94/95/96 data sheet). Targets do not disconnect:
- * they may, and none of its drivers needs them to. */
+/* The 53C9X core (Am53C974 PCscsi data sheet, chapter "SCSI core"; NCR 53C94/95/96 data sheet). Targets do not
+ * disconnect: they may, and none of its drivers needs them to. */
 #include "devices/scsi/esp.h"
 
 enum { CMD_DMA = 0x80 };
@@ -26,7 +26,7 @@ typedef enum EspBusy {
 #define CHIP_ID 0x12
 #define PIECE   4096u
 
-/* --- interrupts ------------------------------------------------------------------------------------------ */
+/* --- interrupts ------------------------------------------------------------------------------------ */
 
 static void
 esp_raise (VmEsp *esp, uint8_t bits)
@@ -51,7 +51,7 @@ esp_end_with_service (VmEsp *esp, uint8_t bits)
   esp->pending_intr = bits;
 }
 
-/* --- bytes ------------------------------------------------------------------------------------------------- */
+/* --- bytes ----------------------------------------------------------------------------------------- */
 
 static bool
 by_dma (const VmEsp *esp)
@@ -92,7 +92,7 @@ esp_room (const VmEsp *esp)
   return by_dma (esp) ? esp->count : VM_ESP_FIFO - esp->fifo_n;
 }
 
-/* --- commands at work ---------------------------------------------------------------------------------------- */
+/* --- commands at work ------------------------------------------------------------------------------ */
 
 /* Selection: MESSAGES bytes of message out, then the command block. */
 static bool
@@ -325,7 +325,7 @@ vm_esp_dma_ready (VmEsp *esp)
   esp_run (esp);
 }
 
-/* --- commands ------------------------------------------------------------------------------------------------------ */
+/* --- commands -------------------------------------------------------------------------------------- */
 
 void
 vm_esp_reset (VmEsp *esp)
@@ -459,7 +459,7 @@ esp_write_command (VmEsp *esp, uint8_t value)
   esp_run (esp);
 }
 
-/* --- registers ------------------------------------------------------------------------------------------------------- */
+/* --- registers ------------------------------------------------------------------------------------- */
 
 static uint8_t
 esp_read_status (const VmEsp *esp)
@@ -597,7 +597,7 @@ vm_esp_write (VmEsp *esp, unsigned reg, uint8_t value)
     }
 }
 
-/* --- life --------------------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------------ */
 
 void
 vm_esp_init (VmEsp *esp, VmDevice *owner, const VmEspOps *ops, void *opaque)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The 53C9X core ("Enhanced SCSI Processor"), as it is in the Am53C974: registers and command states. What moves bytes to
- * memory is around it. */
+/* The 53C9X core ("Enhanced SCSI Processor"), as it is in the Am53C974: registers and command states. What moves bytes
+ * to memory is around it. */
 #pragma once
 
 #include "devices/scsi/link.h"

@@ -29,7 +29,7 @@ struct VmScsiNexus {
   struct iovec   iov;
 };
 
-/* --- commands under way --------------------------------------------------------------------------------- */
+/* --- commands under way ---------------------------------------------------------------------------- */
 
 static void
 nexus_free (void *data)
@@ -86,7 +86,7 @@ link_find_nexus (VmScsiLink *link, unsigned target, unsigned lun, unsigned tag_k
   return NULL;
 }
 
-/* --- phases --------------------------------------------------------------------------------------------------- */
+/* --- phases ---------------------------------------------------------------------------------------- */
 
 static void
 link_free (VmScsiLink *link)
@@ -177,7 +177,7 @@ link_next (VmScsiLink *link)
     link->phase = VM_SCSI_PHASE_COMMAND;
 }
 
-/* --- what devices say --------------------------------------------------------------------------------------------- */
+/* --- what devices say ------------------------------------------------------------------------------ */
 
 static void
 nexus_changed (VmScsiNexus *nexus)
@@ -253,7 +253,7 @@ link_released (VmScsiRequest *req)
   link->changed (link->opaque);
 }
 
-/* --- messages from the chip ----------------------------------------------------------------------------------------- */
+/* --- messages from the chip ------------------------------------------------------------------------ */
 
 static void
 link_abort (VmScsiLink *link, bool only_tag)
@@ -385,7 +385,7 @@ link_write_messages (VmScsiLink *link, const uint8_t *buf, uint32_t len)
   return len;
 }
 
-/* --- commands and data ------------------------------------------------------------------------------------------------ */
+/* --- commands and data ----------------------------------------------------------------------------- */
 
 /* Without a request: the target answers by itself. */
 static void
@@ -553,7 +553,7 @@ vm_scsi_link_accept (VmScsiLink *link)
   link_next (link);
 }
 
-/* --- connections ---------------------------------------------------------------------------------------------------- */
+/* --- connections ----------------------------------------------------------------------------------- */
 
 bool
 vm_scsi_link_select (VmScsiLink *link, unsigned target, bool atn)
@@ -665,7 +665,7 @@ vm_scsi_link_loaded (VmScsiLink *link, bool *lost)
   return true;
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------------ */
 
 void
 vm_scsi_link_init (VmScsiLink *link, VmDevice *owner, unsigned max_target, unsigned max_lun, unsigned host_id,

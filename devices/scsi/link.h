@@ -56,6 +56,6 @@ uint32_t vm_scsi_link_read (VmScsiLink *link, void *buf, uint32_t len);
 void vm_scsi_link_accept (VmScsiLink *link);
 
 extern const VmField vm_scsi_link_state[];
-/* After a load; false: impossible state. With LOST, commands or a connection were under way whose buffers are not saved:
- * the chip resets the bus and tells the guest, which begins again. */
+/* After a load; false: impossible state. With LOST, commands or a connection were under way whose buffers are not
+ * saved: the chip resets the bus and tells the guest, which begins again. */
 bool vm_scsi_link_loaded (VmScsiLink *link, bool *lost);

@@ -16,7 +16,7 @@ typedef struct Insn {
   uint32_t upper; /* third word, of those that have one */
 } Insn;
 
-/* --- fetching ------------------------------------------------------------------------------------------- */
+/* --- fetching -------------------------------------------------------------------------------------- */
 
 static uint64_t
 with_selector (const Lsi *s, unsigned selector, uint32_t addr)
@@ -65,7 +65,7 @@ illegal (Lsi *s)
   lsi_raise_dma (s, DSTAT_IID);
 }
 
-/* --- the bus ----------------------------------------------------------------------------------------------- */
+/* --- the bus --------------------------------------------------------------------------------------- */
 
 /* The instruction is done again when something has changed. */
 static void
@@ -112,7 +112,7 @@ check_disconnect (Lsi *s)
     lsi_raise_scsi (s, SIST0_UDC, 0);
 }
 
-/* --- block move ----------------------------------------------------------------------------------------------- */
+/* --- block move ------------------------------------------------------------------------------------ */
 
 static uint32_t
 move_left (const Lsi *s)
@@ -279,7 +279,7 @@ block_move (Lsi *s, Insn *insn)
   return go_on_moving (s);
 }
 
-/* --- I/O ------------------------------------------------------------------------------------------------------- */
+/* --- I/O ------------------------------------------------------------------------------------------- */
 
 static void
 take_reselection (Lsi *s)
@@ -431,7 +431,7 @@ io (Lsi *s, const Insn *insn)
     }
 }
 
-/* --- transfer control ---------------------------------------------------------------------------------------------- */
+/* --- transfer control ------------------------------------------------------------------------------ */
 
 static bool
 condition (const Lsi *s, uint32_t command)
@@ -492,7 +492,7 @@ transfer (Lsi *s, Insn *insn)
     }
 }
 
-/* --- memory move, load and store -------------------------------------------------------------------------------------- */
+/* --- memory move, load and store ------------------------------------------------------------------- */
 
 static unsigned
 memory_move (Lsi *s, Insn *insn)
@@ -544,7 +544,7 @@ load_store (Lsi *s, const Insn *insn)
   lsi_dma (s, addr, bytes, n, true);
 }
 
-/* --- the processor ----------------------------------------------------------------------------------------------------- */
+/* --- the processor --------------------------------------------------------------------------------- */
 
 /* One instruction; returns what it cost beyond one. */
 static unsigned

@@ -21,7 +21,7 @@ lsi_class (const Lsi *s)
   return vm_type_klass (s->parent.parent.parent.type);
 }
 
-/* --- interrupts ------------------------------------------------------------------------------------------ */
+/* --- interrupts ------------------------------------------------------------------------------------ */
 
 void
 lsi_update_irq (Lsi *s)
@@ -70,7 +70,7 @@ lsi_gen_expired (void *opaque)
   lsi_raise_scsi (opaque, 0, SIST1_GEN);
 }
 
-/* --- memory ------------------------------------------------------------------------------------------------- */
+/* --- memory ---------------------------------------------------------------------------------------- */
 
 static bool
 in_bar (Lsi *s, unsigned bar, uint32_t size, uint64_t addr, uint32_t len)
@@ -110,7 +110,7 @@ lsi_dma (Lsi *s, uint64_t addr, void *buf, uint32_t len, bool to_memory)
   return result == VM_MEM_OK;
 }
 
-/* --- reset ---------------------------------------------------------------------------------------------------- */
+/* --- reset ----------------------------------------------------------------------------------------- */
 
 static void
 lsi_reset_chip (Lsi *s)
@@ -146,7 +146,7 @@ lsi_write_scntl1 (Lsi *s, uint8_t value)
   lsi_raise_scsi (s, SIST0_RST, 0);
 }
 
-/* --- registers --------------------------------------------------------------------------------------------------- */
+/* --- registers ------------------------------------------------------------------------------------- */
 
 static bool
 connected (const Lsi *s)
@@ -369,7 +369,7 @@ lsi_ram_write (void *opaque, uint64_t offset, uint64_t value, unsigned size)
 
 static const VmRegionOps lsi_ram_ops = { .read = lsi_ram_read, .write = lsi_ram_write };
 
-/* --- life --------------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------------ */
 
 static void
 lsi_link_changed (void *opaque)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* "megasas" and "megasas-gen2": LSI MegaRAID SAS 1078 and 2108 with the firmware interface of their drivers (MFI): frames
- * in guest memory, posted by address, answered through a reply queue. Each disk is a logical drive, or with use_jbod a
- * physical one. */
+/* "megasas" and "megasas-gen2": LSI MegaRAID SAS 1078 and 2108 with the firmware interface of their drivers (MFI):
+ * frames in guest memory, posted by address, answered through a reply queue. Each disk is a logical drive, or with
+ * use_jbod a physical one. */
 #include "devices/scsi/scsi-dma.h"
 
 enum { REG_SCRATCH0 = 0x18, REG_DOORBELL = 0x20, REG_INTR_STATUS = 0x30, REG_INTR_MASK = 0x34, REG_QUEUE = 0x40,
@@ -13,12 +13,13 @@ enum { DOORBELL_ABORT = 0x01, DOORBELL_READY = 0x02, DOORBELL_STOP = 0x20 };
 #define STATE_MSIX        0x04000000u
 enum { CMD_INIT = 0, CMD_LD_READ = 1, CMD_LD_WRITE = 2, CMD_LD_SCSI = 3, CMD_PD_SCSI = 4, CMD_DCMD = 5, CMD_ABORT = 6 };
 enum { FLAG_NO_REPLY = 0x0001, FLAG_SGL64 = 0x0002, FLAG_SENSE64 = 0x0004, FLAG_IEEE = 0x0020 };
-enum { MFI_OK = 0x00, MFI_INVALID_CMD = 0x01, MFI_INVALID_DCMD = 0x02, MFI_INVALID_PARAMETER = 0x03, MFI_NO_DEVICE = 0x0c,
-       MFI_NO_MEMORY = 0x20, MFI_SCSI_ERROR = 0x2d, MFI_SCSI_FAILED = 0x2e };
+enum { MFI_OK = 0x00, MFI_INVALID_CMD = 0x01, MFI_INVALID_DCMD = 0x02, MFI_INVALID_PARAMETER = 0x03,
+       MFI_NO_DEVICE = 0x0c, MFI_NO_MEMORY = 0x20, MFI_SCSI_ERROR = 0x2d, MFI_SCSI_FAILED = 0x2e };
 enum { /* a frame, in bytes; what differs by command is named after it */
-  F_CMD = 0x00, F_SENSE_LEN = 0x01, F_STATUS = 0x02, F_SCSI_STATUS = 0x03, F_TARGET = 0x04, F_LUN = 0x05, F_CDB_LEN = 0x06,
-  F_SGE_COUNT = 0x07, F_CONTEXT = 0x08, F_FLAGS = 0x10, F_LENGTH = 0x14, F_OPCODE = 0x18, F_SENSE = 0x18, F_MAILBOX = 0x1c,
-  F_QUEUE_INFO = 0x18, F_CDB = 0x20, F_LBA = 0x20, F_ABORT = 0x20, F_SGL = 0x28, F_SGL_CDB = 0x30, F_LEN = 0x40,
+  F_CMD = 0x00, F_SENSE_LEN = 0x01, F_STATUS = 0x02, F_SCSI_STATUS = 0x03, F_TARGET = 0x04, F_LUN = 0x05,
+  F_CDB_LEN = 0x06, F_SGE_COUNT = 0x07, F_CONTEXT = 0x08, F_FLAGS = 0x10, F_LENGTH = 0x14, F_OPCODE = 0x18,
+  F_SENSE = 0x18, F_MAILBOX = 0x1c, F_QUEUE_INFO = 0x18, F_CDB = 0x20, F_LBA = 0x20, F_ABORT = 0x20, F_SGL = 0x28,
+  F_SGL_CDB = 0x30, F_LEN = 0x40,
 };
 enum {
   DCMD_CTRL_INFO = 0x01010000, DCMD_GET_PROPERTIES = 0x01020100, DCMD_SET_PROPERTIES = 0x01020200,
@@ -84,7 +85,7 @@ mega_class (const Megasas *s)
   return vm_type_klass (s->parent.parent.parent.type);
 }
 
-/* --- interrupts and replies ------------------------------------------------------------------------------ */
+/* --- interrupts and replies ------------------------------------------------------------------------ */
 
 static uint32_t
 reply_bit (const Megasas *s)
@@ -134,8 +135,8 @@ mega_finish (Megasas *s, uint64_t frame, uint8_t status, uint8_t scsi_status)
 
   write_byte (s, frame + F_SCSI_STATUS, scsi_status);
   write_byte (s, frame + F_STATUS, status);
-  if (vm_pci_dma_read (&s->parent, frame, head, sizeof head) != VM_MEM_OK || vm_load_le16 (head + F_FLAGS) & FLAG_NO_REPLY
-      || !s->entries)
+  if (vm_pci_dma_read (&s->parent, frame, head, sizeof head) != VM_MEM_OK
+      || vm_load_le16 (head + F_FLAGS) & FLAG_NO_REPLY || !s->entries)
     return;
   vm_pci_dma_write (&s->parent, s->reply_queue + (uint64_t) s->producer * (s->wide_context ? 8 : 4), head + F_CONTEXT,
                     s->wide_context ? 8 : 4);
@@ -145,7 +146,7 @@ mega_finish (Megasas *s, uint64_t frame, uint8_t status, uint8_t scsi_status)
   mega_update_irq (s);
 }
 
-/* --- guest memory of a frame ---------------------------------------------------------------------------------- */
+/* --- guest memory of a frame ----------------------------------------------------------------------- */
 
 static bool
 read_sgl (Megasas *s, VmScsiDma *dma, uint64_t at, unsigned count, uint16_t flags)
@@ -180,7 +181,7 @@ reply_data (Megasas *s, const uint8_t *frame, uint64_t addr, void *data, uint32_
   return ok ? MFI_OK : MFI_INVALID_PARAMETER;
 }
 
-/* --- SCSI ---------------------------------------------------------------------------------------------------------- */
+/* --- SCSI ------------------------------------------------------------------------------------------ */
 
 static void
 request_free (MegaRequest *r)
@@ -300,7 +301,7 @@ mega_scsi (Megasas *s, const uint8_t *frame, uint64_t addr)
   vm_scsi_request_start (r->req, NULL, 0);
 }
 
-/* --- direct commands ----------------------------------------------------------------------------------------------- */
+/* --- direct commands ------------------------------------------------------------------------------- */
 
 static uint8_t
 report_info (Megasas *s, const uint8_t *frame, uint64_t addr)
@@ -477,7 +478,7 @@ mega_dcmd (Megasas *s, const uint8_t *frame, uint64_t addr)
   mega_finish (s, addr, status, 0);
 }
 
-/* --- events: drives come and go --------------------------------------------------------------------------------------- */
+/* --- events: drives come and go -------------------------------------------------------------------- */
 
 static void
 mega_event (Megasas *s, VmScsiDevice *dev, uint32_t code)
@@ -519,7 +520,7 @@ static const VmScsiBusOps mega_bus_ops = {
   .unplugged = mega_unplugged,
 };
 
-/* --- frames ------------------------------------------------------------------------------------------------------------- */
+/* --- frames ---------------------------------------------------------------------------------------- */
 
 static void
 mega_init (Megasas *s, const uint8_t *frame, uint64_t addr)
@@ -597,7 +598,7 @@ mega_post (Megasas *s, uint64_t addr)
     }
 }
 
-/* --- registers ------------------------------------------------------------------------------------------------------------ */
+/* --- registers ------------------------------------------------------------------------------------- */
 
 static void
 mega_reset_firmware (Megasas *s)
@@ -695,7 +696,7 @@ mega_queue_write (void *opaque, uint64_t offset, uint64_t value, unsigned size)
 
 static const VmRegionOps mega_queue_ops = { .read = mega_queue_read, .write = mega_queue_write };
 
-/* --- life ------------------------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------------ */
 
 static void
 mega_reset (VmDevice *dev, VmResetKind kind)

@@ -67,7 +67,7 @@ typedef struct PvscsiReply {
   uint16_t host, scsi;
 } PvscsiReply;
 
-/* --- guest memory ----------------------------------------------------------------------------------------- */
+/* --- guest memory ---------------------------------------------------------------------------------- */
 
 static uint32_t
 load32 (Pvscsi *s, uint64_t addr)
@@ -94,7 +94,7 @@ ring_place (const uint64_t *pages, uint32_t index, uint32_t log2, uint32_t len)
   return pages[entry / per_page] + entry % per_page * len;
 }
 
-/* --- interrupts --------------------------------------------------------------------------------------------- */
+/* --- interrupts ------------------------------------------------------------------------------------ */
 
 static void
 pvscsi_update_irq (Pvscsi *s)
@@ -117,7 +117,7 @@ pvscsi_raise (Pvscsi *s, uint32_t bits)
   pvscsi_update_irq (s);
 }
 
-/* --- replies --------------------------------------------------------------------------------------------------- */
+/* --- replies --------------------------------------------------------------------------------------- */
 
 static bool
 pvscsi_deliver (Pvscsi *s, const PvscsiReply *reply)
@@ -165,7 +165,7 @@ pvscsi_reply (Pvscsi *s, const PvscsiReply *reply)
   pvscsi_deliver_waiting (s);
 }
 
-/* --- requests ----------------------------------------------------------------------------------------------------- */
+/* --- requests -------------------------------------------------------------------------------------- */
 
 static void
 request_free (PvscsiRequest *r)
@@ -288,7 +288,8 @@ pvscsi_kick (void *opaque)
 
       if (!budget--)
         {
-          vm_timer_set (&s->kick_timer, vm_clock_now (s->parent.parent.env->clocks, VM_CLOCK_VIRTUAL) + VM_NS_PER_US * 50);
+          vm_timer_set (&s->kick_timer,
+                        vm_clock_now (s->parent.parent.env->clocks, VM_CLOCK_VIRTUAL) + VM_NS_PER_US * 50);
           return;
         }
       if (vm_pci_dma_read (&s->parent, ring_place (s->req_page, s->req_cons, s->req_log2, REQUEST_LEN), desc,
@@ -300,7 +301,7 @@ pvscsi_kick (void *opaque)
     }
 }
 
-/* --- messages: devices come and go ------------------------------------------------------------------------------------ */
+/* --- messages: devices come and go ----------------------------------------------------------------- */
 
 static void
 pvscsi_say (Pvscsi *s, uint32_t type, const VmScsiDevice *dev)
@@ -338,7 +339,7 @@ static const VmScsiBusOps pvscsi_bus_ops = {
   .plugged = pvscsi_plugged, .unplugged = pvscsi_unplugged,
 };
 
-/* --- commands ----------------------------------------------------------------------------------------------------------- */
+/* --- commands -------------------------------------------------------------------------------------- */
 
 static void
 pvscsi_reset_adapter (Pvscsi *s)
@@ -521,7 +522,7 @@ write_data (Pvscsi *s, uint32_t value)
     run_command (s);
 }
 
-/* --- registers ------------------------------------------------------------------------------------------------------------ */
+/* --- registers ------------------------------------------------------------------------------------- */
 
 static uint64_t
 pvscsi_read (void *opaque, uint64_t offset, unsigned size)
@@ -575,7 +576,7 @@ static const VmRegionOps pvscsi_ops = {
   .read = pvscsi_read, .write = pvscsi_write, .impl = { .min = 4, .max = 4 },
 };
 
-/* --- life -------------------------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------------ */
 
 static void
 pvscsi_reset (VmDevice *dev, VmResetKind kind)

@@ -9,7 +9,7 @@ scsi_class (const VmScsiDevice *dev)
   return vm_type_klass (dev->parent.parent.type);
 }
 
-/* --- addresses --------------------------------------------------------------------------------------- */
+/* --- addresses ------------------------------------------------------------------------------------- */
 
 VmScsiDevice *
 vm_scsi_bus_find (VmScsiBus *bus, unsigned channel, unsigned target, unsigned lun)
@@ -87,7 +87,7 @@ scsi_bus_attach (VmBus *parent, VmDevice *device, GError **error)
   return !other || vm_fail (error, "lun already used by '%s'", vm_device_path (&other->parent));
 }
 
-/* --- come and go ----------------------------------------------------------------------------------------- */
+/* --- come and go ----------------------------------------------------------------------------------- */
 
 /* The other units of DEV's target have something new to say of REPORT LUNS. */
 static void
@@ -210,7 +210,7 @@ vm_scsi_create_drives (VmScsiBus *bus, int bus_number, GError **error)
   return true;
 }
 
-/* --- task management --------------------------------------------------------------------------------------- */
+/* --- task management ------------------------------------------------------------------------------- */
 
 VmScsiRequest *
 vm_scsi_device_find_request (VmScsiDevice *dev, uint64_t tag)
@@ -281,7 +281,7 @@ vm_scsi_device_attention (VmScsiDevice *dev, VmScsiAttention why)
     bus->ops->attention (bus, dev, vm_scsi_attention_sense (why));
 }
 
-/* --- the base of all units -------------------------------------------------------------------------------- */
+/* --- the base of all units ------------------------------------------------------------------------- */
 
 static bool
 scsi_device_bus_realize (VmDevice *device, GError **error)

@@ -82,7 +82,7 @@ request_range (VmScsiDisk *disk, VmScsiRequest *req, uint64_t lba, uint64_t bloc
   return true;
 }
 
-/* --- READ, WRITE -------------------------------------------------------------------------------------- */
+/* --- READ, WRITE ----------------------------------------------------------------------------------- */
 
 static void request_move (VmScsiRequest *req);
 
@@ -149,7 +149,7 @@ scsi_disk_write (VmScsiDisk *disk, VmScsiRequest *req, uint64_t lba, uint64_t bl
     vm_scsi_request_good (req);
 }
 
-/* --- SYNCHRONIZE CACHE ---------------------------------------------------------------------------------- */
+/* --- SYNCHRONIZE CACHE ----------------------------------------------------------------------------- */
 
 static void
 flush_done (void *opaque, int status)
@@ -167,7 +167,7 @@ scsi_disk_flush (VmScsiDisk *disk, VmScsiRequest *req)
   vm_block_flush (disk->conf.drive->block, flush_done, req);
 }
 
-/* --- VERIFY -------------------------------------------------------------------------------------------------- */
+/* --- VERIFY ---------------------------------------------------------------------------------------- */
 
 static void verify_step (VmScsiRequest *req);
 
@@ -242,7 +242,7 @@ scsi_disk_verify (VmScsiDisk *disk, VmScsiRequest *req, uint64_t lba, uint64_t b
     }
 }
 
-/* --- WRITE SAME ------------------------------------------------------------------------------------------------ */
+/* --- WRITE SAME ------------------------------------------------------------------------------------ */
 
 static void write_same_step (VmScsiRequest *req);
 
@@ -320,7 +320,7 @@ scsi_disk_write_same (VmScsiDisk *disk, VmScsiRequest *req, uint64_t lba, uint64
     }
 }
 
-/* --- UNMAP -------------------------------------------------------------------------------------------------------- */
+/* --- UNMAP ----------------------------------------------------------------------------------------- */
 
 #define UNMAP_HEADER     8
 #define UNMAP_DESCRIPTOR 16

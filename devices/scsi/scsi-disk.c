@@ -22,7 +22,7 @@ scsi_disk_can_unmap (const VmScsiDisk *disk)
   return !disk->is_cd && disk->conf.discard_granularity && disk->max_unmap_size >= disk->block_size;
 }
 
-/* --- commands ------------------------------------------------------------------------------------------- */
+/* --- commands -------------------------------------------------------------------------------------- */
 
 static void
 read_capacity (VmScsiDisk *disk, VmScsiRequest *req)
@@ -305,7 +305,7 @@ scsi_disk_parse (VmScsiDevice *dev, VmScsiRequest *req)
   vm_scsi_request_parse (req, ((VmScsiDisk *) dev)->block_size);
 }
 
-/* --- life ------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------------ */
 
 static void
 scsi_disk_drain (VmScsiDevice *dev)
@@ -396,7 +396,8 @@ scsi_disk_realize (VmDevice *device, GError **error)
 
   if (disk->is_cd && !disk->conf.logical_block_size)
     disk->conf.logical_block_size = VM_MMC_BLOCK;
-  if (!vm_block_conf_claim (&disk->conf, &device->parent, disk->is_cd, can_change ? scsi_disk_medium_changed : NULL, error))
+  if (!vm_block_conf_claim (&disk->conf, &device->parent, disk->is_cd, can_change ? scsi_disk_medium_changed : NULL,
+                            error))
     return false;
   disk->conf.drive->resized = scsi_disk_resized;
   disk->block_size = disk->conf.logical_block_size;
@@ -445,7 +446,7 @@ scsi_disk_post_load (VmDevice *device, GError **error)
   return true;
 }
 
-/* --- types ------------------------------------------------------------------------------------------------- */
+/* --- types ----------------------------------------------------------------------------------------- */
 
 static const VmProp scsi_disk_base_props[] = {
   VM_BLOCK_CONF_PROPS (VmScsiDisk, conf),

@@ -12,7 +12,7 @@ enum { CONTROL_CURRENT, CONTROL_CHANGEABLE, CONTROL_DEFAULT, CONTROL_SAVED };
 static const uint8_t disk_pages[] = { PAGE_RECOVERY, PAGE_GEOMETRY, PAGE_FLEXIBLE, PAGE_CACHING, PAGE_CONTROL };
 static const uint8_t cd_pages[] = { PAGE_RECOVERY, PAGE_CACHING, PAGE_CONTROL, PAGE_AUDIO, PAGE_CAPABILITIES };
 
-/* --- pages ------------------------------------------------------------------------------------------ */
+/* --- pages ----------------------------------------------------------------------------------------- */
 
 static uint32_t
 page_geometry (const VmScsiDisk *disk, uint8_t *p)
@@ -138,7 +138,7 @@ put_pages (const VmScsiDisk *disk, uint8_t page, unsigned control, uint8_t *p)
   return at;
 }
 
-/* --- MODE SENSE ----------------------------------------------------------------------------------------- */
+/* --- MODE SENSE ------------------------------------------------------------------------------------ */
 
 static uint8_t
 medium_type (const VmScsiDisk *disk)
@@ -214,7 +214,7 @@ scsi_disk_mode_sense (VmScsiDisk *disk, VmScsiRequest *req)
   vm_scsi_request_reply (req, p - b);
 }
 
-/* --- MODE SELECT -------------------------------------------------------------------------------------------- */
+/* --- MODE SELECT ----------------------------------------------------------------------------------- */
 
 static void
 apply_page (VmScsiDisk *disk, const uint8_t *p)

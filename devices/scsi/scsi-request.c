@@ -12,7 +12,7 @@ request_class (const VmScsiRequest *req)
   return vm_type_klass (req->dev->parent.parent.type);
 }
 
-/* --- life ------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------------ */
 
 VmScsiRequest *
 vm_scsi_request_new (VmScsiBus *bus, unsigned channel, unsigned target, unsigned lun, uint64_t tag, const uint8_t *cdb,
@@ -107,7 +107,7 @@ vm_scsi_request_resume (VmScsiRequest *req)
   return false;
 }
 
-/* --- outcome ------------------------------------------------------------------------------------------- */
+/* --- outcome --------------------------------------------------------------------------------------- */
 
 void
 vm_scsi_request_finish (VmScsiRequest *req, uint8_t status, const uint8_t *sense, unsigned sense_len)
@@ -144,7 +144,7 @@ vm_scsi_request_check (VmScsiRequest *req, VmScsiSense sense)
   vm_scsi_request_finish (req, VM_SCSI_CHECK_CONDITION, buf, put_sense (req->dev, buf, sense));
 }
 
-/* --- memory ---------------------------------------------------------------------------------------------- */
+/* --- memory ---------------------------------------------------------------------------------------- */
 
 static void
 request_set_window (VmScsiRequest *req, const struct iovec *iov, unsigned n)
@@ -305,7 +305,7 @@ vm_scsi_request_collect (VmScsiRequest *req, uint32_t len, void (*got) (VmScsiRe
     vm_scsi_request_check (req, VM_SCSI_SENSE_LIST_LENGTH);
 }
 
-/* --- what every target answers ------------------------------------------------------------------------------ */
+/* --- what every target answers --------------------------------------------------------------------- */
 
 static void
 target_report_luns (VmScsiRequest *req)

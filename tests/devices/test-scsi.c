@@ -35,7 +35,7 @@ typedef struct Bench {
   struct iovec pieces[64];
 } Bench;
 
-/* --- the adapter ---------------------------------------------------------------------------------------- */
+/* --- the adapter ----------------------------------------------------------------------------------- */
 
 static void
 adapter_transfer (VmScsiRequest *req)
@@ -89,7 +89,7 @@ static const VmType adapter_type = {
   .name = "test-adapter", .parent = &vm_device_type, .size = sizeof (Adapter), .klass = &adapter_class,
 };
 
-/* --- the bench ------------------------------------------------------------------------------------------- */
+/* --- the bench ------------------------------------------------------------------------------------- */
 
 static VmDrive *
 bench_drive (Bench *b, const char *id, const char *path, bool readonly)
@@ -208,13 +208,14 @@ take_power_on (Bench *b)
   g_assert_cmphex (COMMAND (b, 0, 0x00), ==, VM_SCSI_GOOD);
 }
 
-/* --- cases -------------------------------------------------------------------------------------------------- */
+/* --- cases ----------------------------------------------------------------------------------------- */
 
 static void
 test_inquiry (void)
 {
   Bench b;
-  const char *const props[] = { "serial", "S1", "wwn", "0x5000c50015ea71ac", "vendor", "ACME", "rotation_rate", "1", NULL };
+  const char *const props[] = { "serial", "S1", "wwn", "0x5000c50015ea71ac", "vendor", "ACME", "rotation_rate", "1",
+                                NULL };
 
   bench_init (&b, &whole_ops);
   bench_add (&b, &vm_scsi_hd_type, "d0", props);

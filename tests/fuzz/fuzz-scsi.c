@@ -43,7 +43,7 @@ take (Input *in, unsigned bytes)
   return value;
 }
 
-/* --- command blocks -------------------------------------------------------------------------------------- */
+/* --- command blocks -------------------------------------------------------------------------------- */
 
 static uint8_t memory[64 * 1024];
 static struct iovec pieces[3];
@@ -118,14 +118,17 @@ cdb_step (Bench *b, Input *in)
     }
 }
 
-/* --- adapters ----------------------------------------------------------------------------------------------- */
+/* --- adapters -------------------------------------------------------------------------------------- */
 
 /* Instructions that a script for the LSI chips is made of. */
 static const uint32_t scripts[] = {
-  0x41000000, 0x40010000, 0x43000100, 0x0e000001, 0x0e000003, 0x0a00000a, 0x0a000006, 0x09000200, 0x08000200, 0x19000000,
-  0x0b000001, 0x0f000001, 0x0f000002, 0x60000040, 0x58000008, 0x48000000, 0x50000000, 0x80880000, 0x87830000, 0x88880000,
-  0x90080000, 0x98080000, 0x98180000, 0x78340400, 0x6a080000, 0x72340000, 0xc0000010, 0xe1340004, 0xe0340004, 0xf1100004,
+  0x41000000, 0x40010000, 0x43000100, 0x0e000001, 0x0e000003, 0x0a00000a, 0x0a000006, 0x09000200,
+  0x08000200, 0x19000000, 0x0b000001, 0x0f000001, 0x0f000002, 0x60000040, 0x58000008, 0x48000000,
+  0x50000000, 0x80880000, 0x87830000, 0x88880000, 0x90080000, 0x98080000, 0x98180000, 0x78340400,
+  0x6a080000, 0x72340000, 0xc0000010, 0xe1340004, 0xe0340004, 0xf1100004,
 };
+
+static const uint8_t esp_commands[] = { 0x01, 0x10, 0x11, 0x12, 0x18, 0x41, 0x42, 0x43, 0x46, 0x90, 0xc2, 0x98 };
 
 static void
 write_ram (Bench *b, uint32_t addr, uint32_t value)
@@ -182,7 +185,7 @@ adapter_step (Bench *b, Input *in)
       write_bar (b, 0, 0x2c, addr, 4);
       break;
     case 8: /* of chips with few commands, one that is known */
-      write_bar (b, 0, 0x0c, (const uint8_t[]) { 0x01, 0x10, 0x11, 0x12, 0x18, 0x41, 0x42, 0x43, 0x46, 0x90, 0xc2, 0x98 }[take (in, 1) % 12], 1);
+      write_bar (b, 0, 0x0c, esp_commands[take (in, 1) % sizeof esp_commands], 1);
       break;
     case 9:
       rig_advance (&b->rig, (int64_t) take (in, 1) * VM_NS_PER_US);
@@ -198,7 +201,7 @@ adapter_step (Bench *b, Input *in)
     }
 }
 
-/* --- frame ------------------------------------------------------------------------------------------------------ */
+/* --- frame ----------------------------------------------------------------------------------------- */
 
 static void
 make_drive (Bench *b, const char *id, bool readonly)
