@@ -26,8 +26,7 @@ enum
 };
 #define FORMAT_STEP (1 * VM_GIB)
 
-/* --- queues
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- queues ----------------------------------------------------------------------------------- */
 
 static uint16_t
 check_queue (const VmNvme *n, const NvmeRequest *r, bool exists)
@@ -116,8 +115,7 @@ configure_doorbells (NvmeRequest *r)
   return NVME_SUCCESS;
 }
 
-/* --- commands about commands
- * -------------------------------------------------------------------------------------------- */
+/* --- commands about commands ------------------------------------------------------------------ */
 
 static uint16_t
 abort_command (NvmeRequest *r)
@@ -145,8 +143,7 @@ event_request (NvmeRequest *r)
   return NVME_NO_COMPLETE;
 }
 
-/* --- formats
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- formats ---------------------------------------------------------------------------------- */
 
 static void
 format_done (NvmeRequest *r, uint16_t status)
@@ -246,8 +243,7 @@ format (NvmeRequest *r)
   return NVME_NO_COMPLETE;
 }
 
-/* --- attachment of namespaces to the controllers of a subsystem
- * ------------------------------------------------------------ */
+/* --- attachment of namespaces to the controllers of a subsystem ------------------------------- */
 
 static bool
 namespace_has_controller (const VmNvmeSubsystem *subsys, const NvmeNamespace *ns)

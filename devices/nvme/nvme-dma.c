@@ -79,8 +79,7 @@ map_prp (VmNvme *n, const NvmeCommand *cmd, VmDmaSg *sg, uint64_t len)
   return NVME_SUCCESS;
 }
 
-/* --- SGLs
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- SGLs ------------------------------------------------------------------------------------- */
 
 static uint16_t
 map_sgl_descriptor (VmDmaSg *sg, const uint8_t *d, uint64_t *left)

@@ -28,8 +28,7 @@ put_text (uint8_t *at, unsigned size, const char *text)
   memcpy (at, text, MIN (strlen (text), size));
 }
 
-/* --- the controller
- * ----------------------------------------------------------------------------------------------------- */
+/* --- the controller --------------------------------------------------------------------------- */
 
 static void
 fill_controller (const VmNvme *n, uint8_t *b)
@@ -72,8 +71,7 @@ fill_controller (const VmNvme *n, uint8_t *b)
   vm_store_le32 (b + 2056, 4);
 }
 
-/* --- namespaces
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- namespaces ------------------------------------------------------------------------------- */
 
 static void
 fill_namespace (const NvmeNamespace *ns, uint8_t *b)

@@ -85,8 +85,7 @@ take_range (NvmeRequest *r, uint8_t limit)
   return NVME_SUCCESS;
 }
 
-/* --- read and write
- * ---------------------------------------------------------------------------------------------------- */
+/* --- read and write --------------------------------------------------------------------------- */
 
 static void
 transfer_done (void *opaque, int status)
@@ -131,8 +130,7 @@ transfer (NvmeRequest *r)
   return NVME_NO_COMPLETE;
 }
 
-/* --- compare and verify: piece by piece through a buffer
- * -------------------------------------------------------------------- */
+/* --- compare and verify: piece by piece through a buffer -------------------------------------- */
 
 static void check_next (NvmeRequest *r);
 
@@ -192,8 +190,7 @@ check (NvmeRequest *r)
   return NVME_NO_COMPLETE;
 }
 
-/* --- without data
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- without data ----------------------------------------------------------------------------- */
 
 static void
 plain_done (void *opaque, int status)
@@ -248,8 +245,7 @@ flush (NvmeRequest *r)
   return NVME_NO_COMPLETE;
 }
 
-/* --- dataset management: a list of ranges
- * ---------------------------------------------------------------------------------- */
+/* --- dataset management: a list of ranges ----------------------------------------------------- */
 
 static void
 deallocate_next (void *opaque, int status)
@@ -288,8 +284,7 @@ manage_dataset (NvmeRequest *r)
   return NVME_NO_COMPLETE;
 }
 
-/* --- copy: ranges of the namespace go one after another to one place
- * ---------------------------------------------------------- */
+/* --- copy: ranges of the namespace go one after another to one place -------------------------- */
 
 static void copy_next (NvmeRequest *r);
 
@@ -390,8 +385,7 @@ copy (NvmeRequest *r)
   return NVME_NO_COMPLETE;
 }
 
-/* --- which one
- * ------------------------------------------------------------------------------------------------------------------ */
+/* --- which one -------------------------------------------------------------------------------- */
 
 static bool
 writes (uint8_t opcode)

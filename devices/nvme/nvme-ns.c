@@ -147,8 +147,7 @@ const VmField nvme_namespace_state[] = {
   VM_FIELD (NvmeNamespace, writes),         { 0 },
 };
 
-/* --- the device
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- the device ------------------------------------------------------------------------------- */
 
 static NvmeNamespace **
 ns_places (VmNvme *ctrl)

@@ -10,7 +10,7 @@ enum
   EVENT_CONFIG_NAMESPACES = 1 << 8
 };
 
-/* --- interrupts --------------------------------------------------------------------------------------------------- */
+/* --- interrupts ------------------------------------------------------------------------------- */
 
 /* The pin; messages are sent when entries are written. */
 void
@@ -28,8 +28,7 @@ nvme_update_irq (VmNvme *n)
   vm_pci_set_irq (&n->parent, level && !vm_pci_msix_enabled (&n->parent));
 }
 
-/* --- doorbells that lie in memory (DBBUF)
- * ------------------------------------------------------------------------------ */
+/* --- doorbells that lie in memory (DBBUF) ----------------------------------------------------- */
 
 static uint32_t
 read_shadow (VmNvme *n, uint64_t addr, uint32_t old, uint32_t size)
@@ -87,8 +86,7 @@ cq_interrupt (NvmeCq *cq)
     }
 }
 
-/* --- completion
- * ------------------------------------------------------------------------------------------------------- */
+/* --- completion ------------------------------------------------------------------------------- */
 
 static unsigned
 cq_used (const NvmeCq *cq)
@@ -167,8 +165,7 @@ nvme_cq_room (NvmeCq *cq)
   nvme_work (cq->ctrl);
 }
 
-/* --- submission
- * ------------------------------------------------------------------------------------------------------- */
+/* --- submission ------------------------------------------------------------------------------- */
 
 static void
 decode (NvmeCommand *cmd, const uint8_t *b)
@@ -275,8 +272,7 @@ nvme_work_fired (void *opaque)
   vm_memory_owner_leave (n->parent.parent.env->memory, &mark);
 }
 
-/* --- life of queues
- * ------------------------------------------------------------------------------------------------------ */
+/* --- life of queues --------------------------------------------------------------------------- */
 
 void
 nvme_shadow_queues (VmNvme *n, unsigned id)
@@ -414,8 +410,7 @@ nvme_drain (VmNvme *n)
       vm_block_drain (n->namespaces[i]->conf.drive->block);
 }
 
-/* --- events
- * ------------------------------------------------------------------------------------------------------------------ */
+/* --- events ----------------------------------------------------------------------------------- */
 
 static bool
 event_is_wanted (const VmNvme *n, const NvmeEvent *event)

@@ -65,8 +65,7 @@ nvme_now_ms (VmNvme *n)
   return vm_clock_now (n->parent.parent.env->clocks, VM_CLOCK_VIRTUAL) / VM_NS_PER_MS;
 }
 
-/* --- namespaces come and go
- * -------------------------------------------------------------------------------------------- */
+/* --- namespaces come and go ------------------------------------------------------------------- */
 
 static void
 tell_change (VmNvme *n, uint32_t nsid)
@@ -97,8 +96,7 @@ nvme_detach (VmNvme *n, NvmeNamespace *ns)
     tell_change (n, ns->nsid);
 }
 
-/* --- start, stop, shutdown
- * ----------------------------------------------------------------------------------------------- */
+/* --- start, stop, shutdown -------------------------------------------------------------------- */
 
 static void
 nvme_free_queues (VmNvme *n)
@@ -200,8 +198,7 @@ nvme_write_cc (VmNvme *n, uint32_t value)
     n->csts &= ~(uint32_t) (3 << 2);
 }
 
-/* --- memory buffer
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- memory buffer ---------------------------------------------------------------------------- */
 
 static void
 cmb_update (VmNvme *n)
@@ -225,8 +222,7 @@ cmb_size_register (const VmNvme *n)
   return 0x1f | CMBSZ_UNITS << 8 | n->cmb_size_mb << 12; /* queues, lists and data */
 }
 
-/* --- registers
- * ---------------------------------------------------------------------------------------------------------------- */
+/* --- registers -------------------------------------------------------------------------------- */
 
 static uint64_t
 nvme_capabilities (const VmNvme *n)
@@ -394,8 +390,7 @@ static const VmRegionOps nvme_ops = {
   .impl = { .min = 4, .max = 8 },
 };
 
-/* --- configuration space
- * ------------------------------------------------------------------------------------------------------ */
+/* --- configuration space ---------------------------------------------------------------------- */
 
 static void
 nvme_config_write (VmPciDevice *dev, uint32_t addr, uint32_t value, unsigned size)
@@ -463,9 +458,7 @@ add_bars (VmNvme *n, GError **error)
   return true;
 }
 
-/* --- life
- * --------------------------------------------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static bool
 refuse (VmNvme *n, GError **error)

@@ -34,9 +34,11 @@ enum { /* status, as in a completion without its phase; generic ... */
   NVME_CAPACITY_EXCEEDED = 0x081, NVME_FORMAT_IN_PROGRESS = 0x084, NVME_WRITE_PROTECTED = 0x020,
   /* ... of commands ... */
   NVME_INVALID_CQ = 0x100, NVME_INVALID_QID = 0x101, NVME_INVALID_QUEUE_SIZE = 0x102, NVME_AER_LIMIT = 0x105,
-  NVME_INVALID_VECTOR = 0x108, NVME_INVALID_LOG = 0x109, NVME_INVALID_FORMAT = 0x10a, NVME_INVALID_QUEUE_DELETION = 0x10c,
+  NVME_INVALID_VECTOR = 0x108, NVME_INVALID_LOG = 0x109, NVME_INVALID_FORMAT = 0x10a,
+  NVME_INVALID_QUEUE_DELETION = 0x10c,
   NVME_NOT_SAVEABLE = 0x10d, NVME_NOT_CHANGEABLE = 0x10e, NVME_NOT_PER_NAMESPACE = 0x10f,
-  NVME_NS_ATTACHED = 0x118, NVME_NS_PRIVATE = 0x119, NVME_NS_NOT_ATTACHED = 0x11a, NVME_INVALID_CTRL_LIST = 0x11c, NVME_INVALID_COMMAND_SET = 0x12b,
+  NVME_NS_ATTACHED = 0x118, NVME_NS_PRIVATE = 0x119, NVME_NS_NOT_ATTACHED = 0x11a, NVME_INVALID_CTRL_LIST = 0x11c,
+  NVME_INVALID_COMMAND_SET = 0x12b,
   NVME_CMD_SIZE_LIMIT = 0x183,
   /* ... of media */
   NVME_WRITE_FAULT = 0x280, NVME_UNRECOVERED_READ = 0x281, NVME_COMPARE_FAILURE = 0x285, NVME_ACCESS_DENIED = 0x286,
@@ -96,7 +98,7 @@ struct NvmeRequest {
   bool           mapped, to_memory;
 };
 
-/* --- namespaces ---------------------------------------------------------------------------------------------- */
+/* --- namespaces ------------------------------------------------------------------------------- */
 
 struct NvmeNamespace {
   /* properties; those of a controller's own namespace come from the controller */
@@ -142,7 +144,7 @@ typedef struct VmNvmeNs {
 } VmNvmeNs;
 extern const VmType vm_nvme_ns_type;
 
-/* --- subsystems ------------------------------------------------------------------------------------------------- */
+/* --- subsystems ------------------------------------------------------------------------------- */
 
 struct VmNvmeSubsystem {
   VmDevice       parent;
@@ -154,7 +156,7 @@ struct VmNvmeSubsystem {
 };
 extern const VmType vm_nvme_subsys_type;
 
-/* --- controllers --------------------------------------------------------------------------------------------------- */
+/* --- controllers ------------------------------------------------------------------------------ */
 
 typedef struct NvmeEvent {
   uint8_t type, info, page;

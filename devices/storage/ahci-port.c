@@ -39,7 +39,7 @@ enum
 #define TFD_NONE 0x7f
 #define SSTS_UP 0x113 /* active, first generation, device present */
 
-/* --- FISes from the device ------------------------------------------------------------------------------- */
+/* --- FISes from the device -------------------------------------------------------------------- */
 
 void
 ahci_post (AhciPort *port, unsigned offset, const uint8_t *fis, unsigned len)
@@ -117,7 +117,7 @@ ahci_port_receive (AhciPort *port)
   ahci_send_register (port, false);
 }
 
-/* --- the data of a command ---------------------------------------------------------------------------------- */
+/* --- the data of a command -------------------------------------------------------------------- */
 
 bool
 ahci_read_header (AhciPort *port, unsigned slot, uint8_t *header)
@@ -205,7 +205,7 @@ pio_block (AhciPort *port)
   return true;
 }
 
-/* --- beginning and end of a command ------------------------------------------------------------------------------ */
+/* --- beginning and end of a command ----------------------------------------------------------- */
 
 static void
 put_byte_count (AhciPort *port)

@@ -45,7 +45,7 @@ enum
   ADDRESS_MAP_AHCI = 1 << 6
 };
 
-/* --- interrupts ----------------------------------------------------------------------------------------------- */
+/* --- interrupts ------------------------------------------------------------------------------- */
 
 /* NEWS: there is something that the last message has not told of. */
 static void
@@ -70,7 +70,7 @@ ahci_port_interrupt (AhciPort *port, uint32_t bits)
     }
 }
 
-/* --- registers of a port ---------------------------------------------------------------------------------------- */
+/* --- registers of a port ---------------------------------------------------------------------- */
 
 static uint32_t
 port_command (const AhciPort *port)
@@ -331,8 +331,7 @@ static const VmRegionOps index_data_ops = {
   .impl = { .min = 4, .max = 4 },
 };
 
-/* --- life
- * --------------------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static void
 ahci_reset (VmDevice *dev, VmResetKind kind)

@@ -18,7 +18,8 @@ enum { /* registers of a port */
 };
 enum { /* PxIS and PxIE */
   IS_DHRS = 1 << 0, IS_PSS = 1 << 1, IS_DSS = 1 << 2, IS_SDBS = 1 << 3, IS_UFS = 1 << 4, IS_DPS = 1 << 5,
-  IS_PCS = 1 << 6, IS_PRCS = 1 << 22, IS_OFS = 1 << 24, IS_IFS = 1 << 27, IS_HBDS = 1 << 28, IS_HBFS = 1 << 29, IS_TFES = 1 << 30,
+  IS_PCS = 1 << 6, IS_PRCS = 1 << 22, IS_OFS = 1 << 24, IS_IFS = 1 << 27,
+  IS_HBDS = 1 << 28, IS_HBFS = 1 << 29, IS_TFES = 1 << 30,
 };
 #define IS_WRITABLE 0xfdc000ffu /* of PxIE; the same bits of PxIS are cleared by ones, but for these two */
 #define IS_OF_SERR  (IS_UFS | IS_PCS | IS_PRCS)

@@ -9,7 +9,8 @@
 #define LEAD_IN 150 /* blocks before the first, in places by time */
 
 enum { REASON_COMMAND = 1, REASON_TO_HOST = 2, REASON_DONE = 3 };
-enum { SENSE_NONE = 0, SENSE_NOT_READY = 2, SENSE_MEDIUM_ERROR = 3, SENSE_ILLEGAL_REQUEST = 5, SENSE_UNIT_ATTENTION = 6 };
+enum { SENSE_NONE = 0, SENSE_NOT_READY = 2, SENSE_MEDIUM_ERROR = 3, SENSE_ILLEGAL_REQUEST = 5,
+       SENSE_UNIT_ATTENTION = 6 };
 enum { ASC_INVALID_OPCODE = 0x20, ASC_LBA_RANGE = 0x21, ASC_INVALID_FIELD = 0x24, ASC_MEDIUM_CHANGED = 0x28,
        ASC_NO_MEDIUM = 0x3a, ASC_SAVING_NOT_SUPPORTED = 0x39, ASC_REMOVAL_PREVENTED = 0x53, ASC_READ_ERROR = 0x11,
        ASC_INCOMPATIBLE_MEDIUM = 0x30 };
@@ -20,7 +21,9 @@ enum { ASC_INVALID_OPCODE = 0x20, ASC_LBA_RANGE = 0x21, ASC_INVALID_FIELD = 0x24
 static uint64_t
 cd_blocks (const VmIdeDevice *dev)
 {
-  return dev->conf.drive->block && !dev->conf.drive->tray_open ? vm_block_size (dev->conf.drive->block) / VM_IDE_CD_BLOCK : 0;
+  return dev->conf.drive->block && !dev->conf.drive->tray_open
+             ? vm_block_size (dev->conf.drive->block) / VM_IDE_CD_BLOCK
+             : 0;
 }
 
 static bool
@@ -29,7 +32,7 @@ cd_has_medium (const VmIdeDevice *dev)
   return dev->conf.drive->block && !dev->conf.drive->tray_open;
 }
 
-/* --- ends ------------------------------------------------------------------------------------------ */
+/* --- ends ------------------------------------------------------------------------------------- */
 
 static void
 cd_ok (VmIdeDevice *dev)
@@ -57,7 +60,7 @@ cd_invalid_field (VmIdeDevice *dev)
   cd_check_condition (dev, SENSE_ILLEGAL_REQUEST, ASC_INVALID_FIELD, 0);
 }
 
-/* --- replies ------------------------------------------------------------------------------------------- */
+/* --- replies ---------------------------------------------------------------------------------- */
 
 /* The next piece of what the buffer holds, of at most as many bytes as the host takes at once; then NEXT. */
 static void
@@ -116,7 +119,7 @@ cd_reply (VmIdeDevice *dev, uint32_t len, uint32_t allowed)
     }
 }
 
-/* --- reading blocks ------------------------------------------------------------------------------------- */
+/* --- reading blocks --------------------------------------------------------------------------- */
 
 static void cd_read_next (VmIdeDevice *dev);
 
@@ -224,7 +227,7 @@ cd_read (VmIdeDevice *dev, uint64_t lba, uint32_t blocks, uint32_t block_size)
     cd_read_next (dev);
 }
 
-/* --- commands --------------------------------------------------------------------------------------------- */
+/* --- commands --------------------------------------------------------------------------------- */
 
 /* Identification: maker, model and serial number as text, and the world wide name. */
 static uint32_t
@@ -486,8 +489,11 @@ void
 atapi_packet (VmIdeDevice *dev)
 {
   const uint8_t *p = dev->packet;
-  VmMmcDrive drive = { .blocks = cd_blocks (dev), .medium = cd_has_medium (dev), .tray_open = dev->conf.drive->tray_open,
-                       .locked = dev->tray_locked, .event_pending = dev->event_pending };
+  VmMmcDrive drive = { .blocks = cd_blocks (dev),
+                       .medium = cd_has_medium (dev),
+                       .tray_open = dev->conf.drive->tray_open,
+                       .locked = dev->tray_locked,
+                       .event_pending = dev->event_pending };
 
   memcpy (dev->packet, dev->buffer, sizeof dev->packet);
   if (!cd_ready (dev))

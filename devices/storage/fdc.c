@@ -191,7 +191,8 @@ fdc_dma_service (void *opaque, unsigned channel)
 
   if (!fdc->dma_ready || fdc->busy_io)
     return;
-  fdc->data_at += vm_isa_dma_move (&fdc->parent.parent, channel, fdc->data + fdc->data_at, SECTOR - fdc->data_at, &terminal);
+  fdc->data_at
+      += vm_isa_dma_move (&fdc->parent.parent, channel, fdc->data + fdc->data_at, SECTOR - fdc->data_at, &terminal);
   if (fdc->data_at < SECTOR && !terminal)
     return;
   fdc->dma_ready = false;
@@ -538,7 +539,8 @@ fdc_run_command (VmFdc *fdc)
     }
 }
 
-/* --- registers ----------------------------------------------------------------------------------------------------- */
+/* --- registers -----------------------------------------------------------------------------------------------------
+ */
 
 /* What a reset by DOR or DSR does; DOR itself and (when locked) the configuration stay. */
 static void
@@ -729,9 +731,10 @@ fdc_write_last (void *opaque, uint64_t offset, uint64_t value, unsigned size)
   fdc_write (opaque, REG_DIR, value, size);
 }
 
-static const VmRegionOps fdc_last_ops = { .read = fdc_read_last, .write = fdc_write_last, .impl = { .min = 1, .max = 1 } };
+static const VmRegionOps fdc_last_ops
+    = { .read = fdc_read_last, .write = fdc_write_last, .impl = { .min = 1, .max = 1 } };
 
-/* --- life -------------------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static bool
 fdc_bus_attach (VmBus *bus, VmDevice *dev, GError **error)

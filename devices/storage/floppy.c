@@ -84,7 +84,8 @@ floppy_reset (VmDevice *dev, VmResetKind kind)
 static const VmProp floppy_props[] = {
   VM_BLOCK_CONF_PROPS (VmFloppy, conf),
   VM_PROP ("unit", VmFloppy, unit, UINT32_MAX, "0 for A:, 1 for B:"),
-  VM_PROP_ENUMERATED ("drive-type", VmFloppy, kind, VM_FLOPPY_AUTO, kind_names, "3.5 inch 1.44M or 2.88M, 5.25 inch 1.2M"),
+  VM_PROP_ENUMERATED ("drive-type", VmFloppy, kind, VM_FLOPPY_AUTO, kind_names,
+                      "3.5 inch 1.44M or 2.88M, 5.25 inch 1.2M"),
   { 0 },
 };
 

@@ -82,7 +82,7 @@ ide_block (const VmIdeDevice *dev)
   return dev->conf.drive->block;
 }
 
-/* --- ends of commands ----------------------------------------------------------------------------- */
+/* --- ends of commands ------------------------------------------------------------------------- */
 
 void
 ide_raise_irq (VmIdeDevice *dev)
@@ -137,7 +137,7 @@ ide_error_of (int status)
     }
 }
 
-/* --- data in the buffer ---------------------------------------------------------------------------- */
+/* --- data in the buffer ----------------------------------------------------------------------- */
 
 void
 ide_start_pio (VmIdeDevice *dev, uint32_t from, uint32_t len, unsigned flags, void (*done) (VmIdeDevice *dev))
@@ -180,7 +180,7 @@ ide_reply_pio (VmIdeDevice *dev, uint32_t len)
   ide_start_pio (dev, 0, MIN (len, VM_IDE_SECTOR), IDE_PIO_IRQ, ide_reply_pio_next);
 }
 
-/* --- DMA --------------------------------------------------------------------------------------------- */
+/* --- DMA -------------------------------------------------------------------------------------- */
 
 void
 ide_start_dma (VmIdeDevice *dev, bool to_memory, void (*step) (VmIdeDevice *dev))
@@ -321,7 +321,7 @@ ide_transfer_dma (VmIdeDevice *dev, bool to_memory, void (*ended) (VmIdeDevice *
   ide_start_dma (dev, to_memory, ide_dma_next);
 }
 
-/* --- addresses -------------------------------------------------------------------------------------- */
+/* --- addresses -------------------------------------------------------------------------------- */
 
 uint64_t
 ide_total_sectors (const VmIdeDevice *dev)
@@ -403,7 +403,7 @@ ide_put_address (VmIdeDevice *dev)
     }
 }
 
-/* --- transfers ---------------------------------------------------------------------------------------- */
+/* --- transfers -------------------------------------------------------------------------------- */
 
 static unsigned
 ide_sectors_per_irq (const VmIdeDevice *dev)
@@ -517,7 +517,7 @@ ide_write_dma (VmIdeDevice *dev)
   ide_transfer_dma (dev, false, ide_dma_ended);
 }
 
-/* --- verify: the medium is read, the data goes nowhere --------------------------------------------------- */
+/* --- verify: the medium is read, the data goes nowhere ---------------------------------------- */
 
 static void
 ide_verify_done (void *opaque, int status)
@@ -560,7 +560,7 @@ ide_flush (VmIdeDevice *dev)
   vm_block_flush (ide_block (dev), ide_plain_done, dev);
 }
 
-/* --- TRIM: 512-byte blocks of (LBA 48 bits, count 16 bits) --------------------------------------------- */
+/* --- TRIM: 512-byte blocks of (LBA 48 bits, count 16 bits) ------------------------------------ */
 
 static void ide_trim_next (VmIdeDevice *dev);
 
@@ -625,7 +625,7 @@ ide_data_set_management (VmIdeDevice *dev)
     ide_start_dma (dev, false, ide_trim_step);
 }
 
-/* --- other commands ------------------------------------------------------------------------------------- */
+/* --- other commands --------------------------------------------------------------------------- */
 
 void
 ide_set_signature (VmIdeDevice *dev)
@@ -781,7 +781,7 @@ ide_run_command (VmIdeDevice *dev, uint8_t command)
   c->run (dev);
 }
 
-/* --- reset --------------------------------------------------------------------------------------------------- */
+/* --- reset ------------------------------------------------------------------------------------ */
 
 void
 ide_device_reset (VmIdeDevice *dev)

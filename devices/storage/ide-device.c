@@ -6,7 +6,7 @@
 
 static const char *const chs_trans_names[] = { "auto", "none", "lba", "large", "rechs", NULL };
 
-/* --- bus ------------------------------------------------------------------------------------------ */
+/* --- bus -------------------------------------------------------------------------------------- */
 
 static bool
 ide_bus_attach (VmBus *bus, VmDevice *dev, GError **error)
@@ -60,7 +60,7 @@ vm_ide_bus_destroy (VmIdeBus *bus)
   vm_dma_sg_clear (&bus->sg);
 }
 
-/* --- devices ---------------------------------------------------------------------------------------- */
+/* --- devices ---------------------------------------------------------------------------------- */
 
 /* The geometry BIOSes expect of a disk of this size when the partition table tells no other. */
 static void
@@ -164,7 +164,8 @@ ide_device_realize (VmDevice *device, GError **error)
 
   dev->is_cd = vm_object_is_a (&device->parent, &vm_ide_cd_type);
   if (!ide_device_check (dev, error) || (dev->is_cd && !dev->conf.drive && !ide_make_empty_drive (dev, error))
-      || !vm_block_conf_claim (&dev->conf, &device->parent, dev->is_cd, dev->is_cd ? atapi_medium_changed : NULL, error))
+      || !vm_block_conf_claim (&dev->conf, &device->parent, dev->is_cd, dev->is_cd ? atapi_medium_changed : NULL,
+                               error))
     return false;
   ide_device_fill_in (dev);
   vm_timer_init (&dev->standby, device->env->clocks, VM_CLOCK_VIRTUAL, ide_standby_expired, dev);

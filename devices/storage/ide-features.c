@@ -2,7 +2,7 @@
 /* ATA commands about the device itself: features, power, host protected area (ATA8-ACS, 4.7, 4.18, 7.47). */
 #include "devices/storage/ide.h"
 
-/* --- features ------------------------------------------------------------------------------------------- */
+/* --- features --------------------------------------------------------------------------------- */
 
 enum
 {
@@ -84,7 +84,7 @@ ide_set_features (VmIdeDevice *dev)
     ide_set_disk_feature (dev, dev->regs.feature);
 }
 
-/* --- host protected area ---------------------------------------------------------------------------------- */
+/* --- host protected area ---------------------------------------------------------------------- */
 
 static uint64_t
 ide_native_sectors (const VmIdeDevice *dev)
@@ -142,7 +142,7 @@ ide_set_max_ext (VmIdeDevice *dev)
   ide_set_max_sectors (dev, 0x27);
 }
 
-/* --- power ---------------------------------------------------------------------------------------------------- */
+/* --- power ------------------------------------------------------------------------------------ */
 
 enum
 {

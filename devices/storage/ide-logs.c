@@ -44,7 +44,7 @@ power_on_hours (const VmIdeDevice *dev)
   return (uint16_t) (vm_clock_now (dev->parent.env->clocks, VM_CLOCK_VIRTUAL) / (3600 * VM_NS_PER_SEC));
 }
 
-/* --- SMART data ------------------------------------------------------------------------------------------ */
+/* --- SMART data ------------------------------------------------------------------------------- */
 
 /* What drives are asked for most; a medium that is a file neither wears nor warms. */
 static const struct
@@ -116,7 +116,7 @@ smart_read_thresholds (VmIdeDevice *dev)
   ide_reply_pio (dev, VM_IDE_SECTOR);
 }
 
-/* --- self-tests: the medium is a file whose errors show when it is used; a test ends at once and well ---------- */
+/* --- self-tests: the medium is a file whose errors show when it is used; a test ends at once and well --- */
 
 static void
 smart_test (VmIdeDevice *dev)

@@ -131,7 +131,7 @@ extern const VmRegionOps vm_ide_command_ops, vm_ide_control_ops;
 void vm_ide_dma_started (VmIdeBus *bus);
 extern const VmField vm_ide_bus_state[];
 
-/* --- for transports without ports ------------------------------------------------------------------- */
+/* --- for transports without ports ------------------------------------------------------------- */
 
 void ide_run_command (VmIdeDevice *dev, uint8_t command);
 void ide_device_reset (VmIdeDevice *dev); /* waits for what is under way; the signature is in the task file */
@@ -140,7 +140,7 @@ uint64_t ide_total_sectors (const VmIdeDevice *dev);
 /* The error register's bits for a request's errno. */
 uint8_t ide_error_of (int status);
 
-/* --- between the parts ---------------------------------------------------------------------------- */
+/* --- between the parts ------------------------------------------------------------------------ */
 
 #define IDE_MAX_MULTIPLE 16
 enum { IDE_CONTROL_NIEN = 1 << 1, IDE_CONTROL_SRST = 1 << 2, IDE_CONTROL_HOB = 1 << 7 };

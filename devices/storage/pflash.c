@@ -35,7 +35,7 @@ enum
 #define BUFFER_MAX 2048u /* of a bank of words; a byte-wide one has less */
 #define BUFFER_BYTES 256u
 
-/* --- the drive ------------------------------------------------------------------------------------------------- */
+/* --- the drive -------------------------------------------------------------------------------- */
 
 static void save_next (VmPflash *flash);
 
@@ -78,7 +78,7 @@ flash_changed (VmPflash *flash, uint64_t offset, uint64_t len)
   save_next (flash);
 }
 
-/* --- the array ---------------------------------------------------------------------------------------------------- */
+/* --- the array -------------------------------------------------------------------------------- */
 
 static uint8_t *
 flash_bytes (VmPflash *flash, uint64_t offset)
@@ -162,8 +162,7 @@ buffer_end (VmPflash *flash, bool confirmed)
     flash_read_array (flash);
 }
 
-/* --- commands
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- commands --------------------------------------------------------------------------------- */
 
 static void
 flash_begin (VmPflash *flash, uint8_t command)
@@ -248,8 +247,7 @@ flash_write (VmPflash *flash, uint64_t offset, uint64_t value, unsigned size)
     }
 }
 
-/* --- answers
- * ----------------------------------------------------------------------------------------------------------------- */
+/* --- answers ---------------------------------------------------------------------------------- */
 
 /* What each chip of the bank says, side by side. */
 static uint64_t
@@ -335,9 +333,7 @@ static const VmRegionOps flash_ops = {
   .impl = { .min = 1, .max = 8 },
 };
 
-/* --- life
- * ------------------------------------------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static void
 fill_query (VmPflash *flash)

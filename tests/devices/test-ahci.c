@@ -3,7 +3,7 @@
 #include "devices/storage/ahci.h"
 #include "tests/devices/disk-rig.h"
 
-#define LIST 0x10000u  /* command list, receive area and command tables of port N at N * AREA */
+#define LIST 0x10000u /* command list, receive area and command tables of port N at N * AREA */
 #define RECEIVE 0x11000u
 #define TABLES 0x12000u
 #define TABLE_SIZE 0x400u
@@ -13,7 +13,8 @@
 
 extern const VmType vm_ich9_ahci_type;
 
-typedef struct Prd {
+typedef struct Prd
+{
   uint32_t addr, len;
 } Prd;
 
@@ -48,8 +49,8 @@ set_up (DiskRig *r)
   disk_rig_drive (r, "d", DISK_SECTORS * 512, false);
   disk_rig_drive (r, "c", 1 * VM_MIB, true);
   disk_rig_add (r, &vm_ich9_ahci_type, 5, NULL);
-  disk_rig_plug (r, &vm_ide_hd_type, 0, (const char *const[]) { "drive", "d", "serial", "AHCI1", NULL });
-  disk_rig_plug (r, &vm_ide_cd_type, 2, (const char *const[]) { "drive", "c", NULL });
+  disk_rig_plug (r, &vm_ide_hd_type, 0, (const char *const[]){ "drive", "d", "serial", "AHCI1", NULL });
+  disk_rig_plug (r, &vm_ide_cd_type, 2, (const char *const[]){ "drive", "c", NULL });
   disk_rig_set_config (r, 0x84, DISK_RIG_MESSAGE, 4);
   disk_rig_set_config (r, 0x8c, 0x1234, 2);
   disk_rig_set_config (r, 0x82, 1, 2);
@@ -61,8 +62,8 @@ set_up (DiskRig *r)
 
 /* A command of FIS (command, LBA, count) in SLOT with what it moves. */
 static void
-prepare (DiskRig *r, unsigned port, unsigned slot, const uint8_t *fis, bool write, const uint8_t *packet, const Prd *prd,
-         unsigned n)
+prepare (DiskRig *r, unsigned port, unsigned slot, const uint8_t *fis, bool write, const uint8_t *packet,
+         const Prd *prd, unsigned n)
 {
   uint8_t header[32] = { 5 | (write ? 1 << 6 : 0) | (packet ? 1 << 5 : 0) };
   uint32_t table = TABLES + AREA * port + TABLE_SIZE * slot;
@@ -151,7 +152,7 @@ test_identify (void)
   DiskRig r;
 
   set_up (&r);
-  run (&r, 0xec, 0, 0, false, &(Prd) { DATA, 512 }, 1);
+  run (&r, 0xec, 0, 0, false, &(Prd){ DATA, 512 }, 1);
   g_assert_cmphex (port_read (&r, 0, PORT_CI), ==, 0);
   g_assert_cmphex (port_read (&r, 0, PORT_IS), ==, IS_PSS);
   g_assert_cmpuint (byte_count (&r, 0, 0), ==, 512);
@@ -180,19 +181,19 @@ test_dma (void)
   g_assert_cmpuint (rig_load (&r.rig, DATA + 0xffe + 512, 2), ==, 101);
   g_assert_cmpuint (rig_load (&r.rig, DATA + 0x5002 + 508, 2), ==, 102);
   rig_store (&r.rig, DATA + 0x8000, 0xdecafbad, 4);
-  run (&r, 0x35, 7, 1, true, &(Prd) { DATA + 0x8000, 512 }, 1);
+  run (&r, 0x35, 7, 1, true, &(Prd){ DATA + 0x8000, 512 }, 1);
   run (&r, 0xea, 0, 0, false, NULL, 0);
   bytes = disk_rig_bytes (&r, "d", 7 * 512, 4);
   g_assert_cmphex (vm_load_le32 (bytes), ==, 0xdecafbad);
   /* Half of the table is missing: the port stands until it is started anew. */
-  run (&r, 0x25, 0, 4, false, &(Prd) { DATA, 1024 }, 1);
+  run (&r, 0x25, 0, 4, false, &(Prd){ DATA, 1024 }, 1);
   g_assert_cmphex (port_read (&r, 0, PORT_TFD), ==, 0x0451);
   g_assert_cmphex (port_read (&r, 0, PORT_IS) & IS_TFES, ==, IS_TFES);
   g_assert_cmphex (port_read (&r, 0, PORT_CI), ==, 1);
   port_start (&r, 0);
   disk_rig_write (&r, reg (0, PORT_CMD), CMD_FRE);
   port_start (&r, 0);
-  run (&r, 0x25, 9, 1, false, &(Prd) { DATA, 512 }, 1);
+  run (&r, 0x25, 9, 1, false, &(Prd){ DATA, 512 }, 1);
   g_assert_cmpuint (rig_load (&r.rig, DATA, 4), ==, 9);
   disk_rig_clear (&r);
 }
@@ -203,7 +204,7 @@ queue (DiskRig *r, unsigned tag, bool write, uint64_t lba, uint16_t count, uint3
   uint8_t fis[20];
 
   make_fis (fis, write ? 0x61 : 0x60, lba, (uint16_t) (tag << 3), (uint8_t) count);
-  prepare (r, 0, tag, fis, write, NULL, &(Prd) { addr, count * 512u }, 1);
+  prepare (r, 0, tag, fis, write, NULL, &(Prd){ addr, count * 512u }, 1);
   disk_rig_write (r, reg (0, PORT_SACT), 1u << tag);
 }
 
@@ -232,7 +233,7 @@ test_queue (void)
   g_assert_cmphex (port_read (&r, 0, PORT_TFD) >> 8, ==, VM_IDE_IDNF);
   disk_rig_write (&r, reg (0, PORT_CMD), CMD_FRE);
   port_start (&r, 0);
-  run (&r, 0x2f, 0x10, 1, false, &(Prd) { DATA, 512 }, 1);
+  run (&r, 0x2f, 0x10, 1, false, &(Prd){ DATA, 512 }, 1);
   disk_rig_peek (&r, DATA, log, sizeof log);
   g_assert_cmpuint (log[0], ==, 4);
   g_assert_cmphex (log[3], ==, VM_IDE_IDNF);
@@ -248,15 +249,16 @@ packet (DiskRig *r, const uint8_t *cdb, uint8_t feature, uint32_t len)
   make_fis (fis, 0xa0, 0, 0, feature);
   fis[5] = 0xff; /* byte limit */
   fis[6] = 0xff;
-  prepare (r, 2, 1, fis, false, cdb, &(Prd) { DATA, len }, 1);
+  prepare (r, 2, 1, fis, false, cdb, &(Prd){ DATA, len }, 1);
   issue (r, 2, 2);
 }
 
 static void
 test_packets (void)
 {
-  static const uint8_t inquiry[12] = { 0x12, 0, 0, 0, 36 }, ready[12] = { 0 }, read[12] = { 0x28, 0, 0, 0, 0, 5, 0, 0, 3 },
-                       beyond[12] = { 0x28, 0, 0, 1, 0, 0, 0, 0, 1 }, raw[12] = { 0xbe, 0, 0, 0, 0, 2, 0, 0, 1, 0xf8 };
+  static const uint8_t inquiry[12] = { 0x12, 0, 0, 0, 36 }, ready[12] = { 0 },
+                       read[12] = { 0x28, 0, 0, 0, 0, 5, 0, 0, 3 }, beyond[12] = { 0x28, 0, 0, 1, 0, 0, 0, 0, 1 },
+                       raw[12] = { 0xbe, 0, 0, 0, 0, 2, 0, 0, 1, 0xf8 };
   DiskRig r;
 
   set_up (&r);
@@ -331,7 +333,7 @@ test_hostile (void)
   issue (&r, 0, 0xffffffff);
   disk_rig_write (&r, reg (0, PORT_CMD), 0);
   port_start (&r, 0);
-  run (&r, 0x25, 3, 1, false, &(Prd) { DATA, 512 }, 1);
+  run (&r, 0x25, 3, 1, false, &(Prd){ DATA, 512 }, 1);
   g_assert_cmpuint (rig_load (&r.rig, DATA, 4), ==, 3);
   disk_rig_clear (&r);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* NVMe: admin and I/O queues as a driver uses them, data by PRPs and SGLs, namespaces that come, and what goes wrong. */
+/* NVMe: admin and I/O queues as a driver uses them, data by PRPs and SGLs, namespaces that come, and what goes wrong.
+ */
 #include "devices/nvme/nvme.h"
 #include "tests/devices/disk-rig.h"
 
@@ -12,19 +13,22 @@
 #define ENTRIES 64u
 #define BLOCKS 8192u
 
-typedef struct Queue {
+typedef struct Queue
+{
   uint32_t sq, cq;
   unsigned id, tail, head, phase;
 } Queue;
 
-typedef struct Bench {
+typedef struct Bench
+{
   DiskRig r;
-  Queue   admin, io;
+  Queue admin, io;
   uint32_t result;
 } Bench;
 
-typedef struct Cmd {
-  uint8_t  op, flags;
+typedef struct Cmd
+{
+  uint8_t op, flags;
   uint32_t nsid;
   uint64_t prp1, prp2;
   uint32_t c10, c11, c12, c13, c14;
@@ -89,14 +93,20 @@ run (Bench *b, Queue *q, const Cmd *cmd)
 static int
 admin (Bench *b, uint8_t op, uint32_t nsid, uint64_t prp1, uint32_t c10, uint32_t c11)
 {
-  return run (b, &b->admin, &(Cmd) { .op = op, .nsid = nsid, .prp1 = prp1, .c10 = c10, .c11 = c11 });
+  return run (b, &b->admin, &(Cmd){ .op = op, .nsid = nsid, .prp1 = prp1, .c10 = c10, .c11 = c11 });
 }
 
 static int
 io (Bench *b, uint8_t op, uint64_t lba, uint32_t blocks, uint64_t prp1, uint64_t prp2)
 {
-  return run (b, &b->io, &(Cmd) { .op = op, .nsid = 1, .prp1 = prp1, .prp2 = prp2, .c10 = (uint32_t) lba,
-                                  .c11 = (uint32_t) (lba >> 32), .c12 = blocks - 1 });
+  return run (b, &b->io,
+              &(Cmd){ .op = op,
+                      .nsid = 1,
+                      .prp1 = prp1,
+                      .prp2 = prp2,
+                      .c10 = (uint32_t) lba,
+                      .c11 = (uint32_t) (lba >> 32),
+                      .c12 = blocks - 1 });
 }
 
 static void
@@ -110,8 +120,8 @@ start (Bench *b)
   disk_rig_write (&b->r, 0x30, ACQ);
   disk_rig_write (&b->r, 0x14, 0x00460001);
   g_assert_cmphex (disk_rig_read (&b->r, 0x1c), ==, 1);
-  b->admin = (Queue) { ASQ, ACQ, 0, 0, 0, 1 };
-  b->io = (Queue) { SQ, CQ, 1, 0, 0, 1 };
+  b->admin = (Queue){ ASQ, ACQ, 0, 0, 0, 1 };
+  b->io = (Queue){ SQ, CQ, 1, 0, 0, 1 };
   g_assert_cmphex (admin (b, 5, 0, CQ, 1 | (ENTRIES - 1) << 16, 3), ==, 0);
   g_assert_cmphex (admin (b, 1, 0, SQ, 1 | (ENTRIES - 1) << 16, 1 | 1 << 16), ==, 0);
 }
@@ -124,7 +134,7 @@ set_up (Bench *b)
   disk_rig_drive (&b->r, "d", BLOCKS * 512, false);
   disk_rig_drive (&b->r, "e", VM_MIB, false);
   disk_rig_add (&b->r, &vm_nvme_type, 0,
-                (const char *const[]) { "serial", "NV1", "drive", "d", "cmb_size_mb", "1", "max_ioqpairs", "4", NULL });
+                (const char *const[]){ "serial", "NV1", "drive", "d", "cmb_size_mb", "1", "max_ioqpairs", "4", NULL });
   start (b);
 }
 
@@ -201,8 +211,10 @@ put_sgl (Bench *b, uint64_t at, uint64_t addr, uint32_t len, uint8_t type)
 static int
 sgl (Bench *b, uint64_t addr, uint32_t len, uint8_t type)
 {
-  return run (b, &b->io, &(Cmd) { .op = 2, .flags = 0x40, .nsid = 1, .prp1 = addr, .prp2 = len | (uint64_t) type << 60,
-                                  .c10 = 20, .c12 = 1 });
+  return run (
+      b, &b->io,
+      &(Cmd){
+          .op = 2, .flags = 0x40, .nsid = 1, .prp1 = addr, .prp2 = len | (uint64_t) type << 60, .c10 = 20, .c12 = 1 });
 }
 
 static void
@@ -239,17 +251,17 @@ test_ranges (void)
   vm_store_le32 (ranges + 20, 1);
   vm_store_le64 (ranges + 24, 100);
   disk_rig_poke (&b->r, DATA, ranges, 32);
-  g_assert_cmphex (run (b, &b->io, &(Cmd) { .op = 9, .nsid = 1, .prp1 = DATA, .c10 = 1, .c11 = 4 }), ==, 0);
+  g_assert_cmphex (run (b, &b->io, &(Cmd){ .op = 9, .nsid = 1, .prp1 = DATA, .c10 = 1, .c11 = 4 }), ==, 0);
   vm_store_le64 (ranges + 24, BLOCKS);
   disk_rig_poke (&b->r, DATA, ranges, 32);
-  g_assert_cmphex (run (b, &b->io, &(Cmd) { .op = 9, .nsid = 1, .prp1 = DATA, .c10 = 1, .c11 = 4 }), ==, NVME_LBA_RANGE);
+  g_assert_cmphex (run (b, &b->io, &(Cmd){ .op = 9, .nsid = 1, .prp1 = DATA, .c10 = 1, .c11 = 4 }), ==, NVME_LBA_RANGE);
   /* Copy blocks 50, 51 and 60 to 1000. */
   memset (ranges, 0, sizeof ranges);
   vm_store_le64 (ranges + 8, 50);
   vm_store_le16 (ranges + 16, 1);
   vm_store_le64 (ranges + 40, 60);
   disk_rig_poke (&b->r, DATA, ranges, 64);
-  g_assert_cmphex (run (b, &b->io, &(Cmd) { .op = 0x19, .nsid = 1, .prp1 = DATA, .c10 = 1000, .c12 = 1 }), ==, 0);
+  g_assert_cmphex (run (b, &b->io, &(Cmd){ .op = 0x19, .nsid = 1, .prp1 = DATA, .c10 = 1000, .c12 = 1 }), ==, 0);
   g_assert_cmphex (io (b, 2, 1000, 3, DATA, 0), ==, 0);
   g_assert_cmpuint (rig_load (&b->r.rig, DATA + 512, 4), ==, 51);
   g_assert_cmpuint (rig_load (&b->r.rig, DATA + 1024, 4), ==, 60);
@@ -266,12 +278,12 @@ test_events (void)
 
   set_up (b);
   g_assert_cmphex (admin (b, 9, 0, 0, 0x0b, 0x100), ==, 0);
-  submit (b, &b->admin, &(Cmd) { .op = 0x0c }, 77);
+  submit (b, &b->admin, &(Cmd){ .op = 0x0c }, 77);
   ring (b, &b->admin);
   g_assert_cmpint (reap (b, &b->admin, NULL), ==, -1);
-  ns = disk_rig_plug (&b->r, &vm_nvme_ns_type, 0,
-                      (const char *const[]) { "drive", "e", "nsid", "9", "uuid", "00112233-4455-6677-8899-aabbccddeeff",
-                                              NULL });
+  ns = disk_rig_plug (
+      &b->r, &vm_nvme_ns_type, 0,
+      (const char *const[]){ "drive", "e", "nsid", "9", "uuid", "00112233-4455-6677-8899-aabbccddeeff", NULL });
   g_assert_cmphex (reap (b, &b->admin, &cid), ==, 0);
   g_assert_cmpuint (cid, ==, 77);
   g_assert_cmphex (b->result, ==, 0x00040002);
@@ -283,10 +295,10 @@ test_events (void)
   g_assert_cmphex (admin (b, 0x80, 9, 0, 1, 0), ==, 0);
   g_assert_cmphex (admin (b, 6, 9, DATA, 0, 0), ==, 0);
   g_assert_cmpuint (rig_load (&b->r.rig, DATA, 8), ==, VM_MIB / 4096);
-  g_assert_cmphex (run (b, &b->io, &(Cmd) { .op = 2, .nsid = 9, .prp1 = DATA, .c10 = 1 }), ==, 0);
+  g_assert_cmphex (run (b, &b->io, &(Cmd){ .op = 2, .nsid = 9, .prp1 = DATA, .c10 = 1 }), ==, 0);
   g_assert_cmpuint (rig_load (&b->r.rig, DATA, 4), ==, 0);
   rig_remove (ns);
-  g_assert_cmphex (run (b, &b->io, &(Cmd) { .op = 2, .nsid = 9, .prp1 = DATA, .c10 = 1 }), ==, NVME_INVALID_FIELD);
+  g_assert_cmphex (run (b, &b->io, &(Cmd){ .op = 2, .nsid = 9, .prp1 = DATA, .c10 = 1 }), ==, NVME_INVALID_FIELD);
   disk_rig_clear (&b->r);
 }
 
@@ -297,9 +309,9 @@ test_doorbells (void)
   Bench bench, *b = &bench;
 
   set_up (b);
-  g_assert_cmphex (run (b, &b->admin, &(Cmd) { .op = 0x7c, .prp1 = LISTS, .prp2 = LISTS + 0x1000 }), ==, 0);
-  submit (b, &b->io, &(Cmd) { .op = 2, .nsid = 1, .prp1 = DATA, .c10 = 3 }, 1);
-  submit (b, &b->io, &(Cmd) { .op = 2, .nsid = 1, .prp1 = DATA + 0x1000, .c10 = 4 }, 2);
+  g_assert_cmphex (run (b, &b->admin, &(Cmd){ .op = 0x7c, .prp1 = LISTS, .prp2 = LISTS + 0x1000 }), ==, 0);
+  submit (b, &b->io, &(Cmd){ .op = 2, .nsid = 1, .prp1 = DATA, .c10 = 3 }, 1);
+  submit (b, &b->io, &(Cmd){ .op = 2, .nsid = 1, .prp1 = DATA + 0x1000, .c10 = 4 }, 2);
   rig_store (&b->r.rig, LISTS + 8, 2, 4);
   disk_rig_write (&b->r, 0x1008, 1);
   disk_rig_settle (&b->r);
@@ -322,7 +334,7 @@ test_throttle (void)
   g_assert_cmphex (admin (b, 1, 0, SQ + 0x1000, 2 | (ENTRIES - 1) << 16, 1 | 2 << 16), ==, 0);
   Queue q = { SQ + 0x1000, CQ + 0x1000, 2, 0, 0, 1 };
   for (unsigned i = 0; i < 20; i++)
-    submit (b, &q, &(Cmd) { .op = 2, .nsid = 1, .prp1 = DATA + 0x1000 * i, .c10 = i }, (uint16_t) i);
+    submit (b, &q, &(Cmd){ .op = 2, .nsid = 1, .prp1 = DATA + 0x1000 * i, .c10 = i }, (uint16_t) i);
   ring (b, &q);
   for (unsigned i = 0; i < 20; i++)
     {

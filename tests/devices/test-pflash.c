@@ -6,8 +6,9 @@
 #define BASE UINT64_C (0xffc00000)
 #define SIZE (256 * VM_KIB)
 
-typedef struct Bench {
-  DiskRig   r;
+typedef struct Bench
+{
+  DiskRig r;
   VmPflash *flash;
 } Bench;
 
@@ -118,7 +119,7 @@ test_protection (void)
   set_up (b, false, "secure", true);
   put (b, 0, 0x98);
   g_assert_true (b->flash->region.romd);
-  vm_as_store (&b->r.rig.memory_as, BASE, 0x70, 1, (VmMemAttrs) { .smm = true });
+  vm_as_store (&b->r.rig.memory_as, BASE, 0x70, 1, (VmMemAttrs){ .smm = true });
   g_assert_false (b->flash->region.romd);
   g_assert_cmpuint (rig_load (&b->r.rig, BASE + 512, 4), ==, 1);
   clear (b);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A controller of disks on the bench and a driver out of its mind: FUZZ_STORAGE says which. Anything in registers and in
- * the tables that they point to, with enough sense that commands get through now and then. */
+/* A controller of disks on the bench and a driver out of its mind: FUZZ_STORAGE says which. Anything in registers and
+ * in the tables that they point to, with enough sense that commands get through now and then. */
 #include "devices/nvme/nvme.h"
 #include "devices/storage/ahci.h"
 #include "devices/storage/pflash.h"
@@ -15,9 +15,10 @@
 
 extern const VmType vm_ich9_ahci_type;
 
-typedef struct Input {
+typedef struct Input
+{
   const uint8_t *data;
-  size_t         left;
+  size_t left;
 } Input;
 
 static uint32_t
@@ -58,7 +59,8 @@ settle (DiskRig *r)
   disk_rig_settle (r);
 }
 
-/* --- AHCI ------------------------------------------------------------------------------------------------------------ */
+/* --- AHCI ------------------------------------------------------------------------------------------------------------
+ */
 
 static void
 ahci_set_up (DiskRig *r)
@@ -66,8 +68,8 @@ ahci_set_up (DiskRig *r)
   disk_rig_drive (r, "d", VM_MIB, false);
   disk_rig_drive (r, "c", VM_MIB, true);
   disk_rig_add (r, &vm_ich9_ahci_type, 5, NULL);
-  disk_rig_plug (r, &vm_ide_hd_type, 0, (const char *const[]) { "drive", "d", NULL });
-  disk_rig_plug (r, &vm_ide_cd_type, 1, (const char *const[]) { "drive", "c", NULL });
+  disk_rig_plug (r, &vm_ide_hd_type, 0, (const char *const[]){ "drive", "d", NULL });
+  disk_rig_plug (r, &vm_ide_cd_type, 1, (const char *const[]){ "drive", "c", NULL });
   disk_rig_write (r, 4, 1);
   disk_rig_write (r, 4, 0x80000002);
 }
@@ -86,7 +88,8 @@ ahci_start (DiskRig *r, unsigned port)
 static void
 ahci_command (DiskRig *r, Input *in)
 {
-  static const uint8_t commands[] = { 0x60, 0x61, 0x25, 0x35, 0xa0, 0xa0, 0xec, 0xb0, 0x2f, 0x06, 0xef, 0x20, 0xea, 0xc5 };
+  static const uint8_t commands[]
+      = { 0x60, 0x61, 0x25, 0x35, 0xa0, 0xa0, 0xec, 0xb0, 0x2f, 0x06, 0xef, 0x20, 0xea, 0xc5 };
   uint8_t fis[64] = { 0x27, 0x80 }, header[16] = { 0 }, entry[16] = { 0 }, kind = (uint8_t) take (in, 1);
   unsigned port = kind & 1, slot = take (in, 1) & 7, n = kind >> 1 & 3;
   uint32_t table = LISTS + 0x8000 * port + 0x1000 + 0x400 * slot;
@@ -120,7 +123,8 @@ ahci_command (DiskRig *r, Input *in)
   disk_rig_write (r, 0x100 + 0x80 * port + PORT_CI, 1u << slot);
 }
 
-/* --- NVMe ------------------------------------------------------------------------------------------------------------ */
+/* --- NVMe ------------------------------------------------------------------------------------------------------------
+ */
 
 static void
 nvme_set_up (DiskRig *r)
@@ -128,8 +132,8 @@ nvme_set_up (DiskRig *r)
   disk_rig_drive (r, "d", VM_MIB, false);
   disk_rig_drive (r, "e", VM_MIB, false);
   disk_rig_add (r, &vm_nvme_type, 0,
-                (const char *const[]) { "serial", "F", "drive", "d", "cmb_size_mb", "1", "max_ioqpairs", "4", NULL });
-  disk_rig_plug (r, &vm_nvme_ns_type, 0, (const char *const[]) { "drive", "e", NULL });
+                (const char *const[]){ "serial", "F", "drive", "d", "cmb_size_mb", "1", "max_ioqpairs", "4", NULL });
+  disk_rig_plug (r, &vm_nvme_ns_type, 0, (const char *const[]){ "drive", "e", NULL });
 }
 
 static void
@@ -184,16 +188,27 @@ nvme_queues (DiskRig *r, unsigned *tail)
       }
 }
 
-/* --- all of them ------------------------------------------------------------------------------------------------------- */
+/* --- all of them ------------------------------------------------------------------------------ */
 
-enum { OP_COMMAND, OP_COMMAND_AGAIN, OP_REGISTER, OP_START, OP_MEMORY, OP_SETTLE, OP_CONFIG, OP_RING };
+enum
+{
+  OP_COMMAND,
+  OP_COMMAND_AGAIN,
+  OP_REGISTER,
+  OP_START,
+  OP_MEMORY,
+  OP_SETTLE,
+  OP_CONFIG,
+  OP_RING
+};
 
 static void
 ahci_step (DiskRig *r, Input *in, uint8_t op, unsigned *tail)
 {
   switch (op & 7)
     {
-    case OP_COMMAND: case OP_COMMAND_AGAIN:
+    case OP_COMMAND:
+    case OP_COMMAND_AGAIN:
       ahci_command (r, in);
       break;
     case OP_START:
@@ -210,7 +225,8 @@ nvme_step (DiskRig *r, Input *in, uint8_t op, unsigned *tail)
 {
   switch (op & 7)
     {
-    case OP_COMMAND: case OP_COMMAND_AGAIN:
+    case OP_COMMAND:
+    case OP_COMMAND_AGAIN:
       nvme_entry (r, in, tail);
       break;
     case OP_START:

@@ -44,8 +44,8 @@ def boot(modules, *options, accel='tcg'):
     files = [(f'm/{path.name}', path.read_bytes()) for path in paths]
     files.append(('bin/eject', vm.assemble('eject').read_bytes()))
     archive = vm.initramfs(files=files)
-    machine = vm.Machine('-accel', accel, '-m', '256M', '-kernel', kernel_package()[0], '-initrd', archive, '-append', QUIET,
-                         *options)
+    machine = vm.Machine('-accel', accel, '-m', '256M', '-kernel', kernel_package()[0], '-initrd', archive, '-append',
+                         QUIET, *options)
     try:
         machine.wait('shell on ', 100)
         machine.shell('for m in ' + ' '.join(path.name for path in paths) + '; do insmod /m/$m; done; true', 60)
@@ -129,8 +129,9 @@ ATA = ['sd_mod', 'sr_mod', 'isofs', 'ahci']
 def ahci():
     """A disk with queuing and a CD on the ports of ich9-ahci."""
     disk, first, second = image('ahci.img'), iso('a1.iso', 'first disc'), iso('a2.iso', 'second disc')
-    with boot(ATA, '-device', 'ich9-ahci,id=sata', '-drive', f'file={disk},format=raw,if=none,id=d,discard=unmap', '-device',
-              'ide-hd,drive=d,bus=sata.0,serial=VT1234,ver=9.1,model=Vitrine test disk,wwn=0x5000c500a1b2c3d4,rotation_rate=1',
+    with boot(ATA, '-device', 'ich9-ahci,id=sata', '-drive', f'file={disk},format=raw,if=none,id=d,discard=unmap',
+              '-device', 'ide-hd,drive=d,bus=sata.0,serial=VT1234,ver=9.1,model=Vitrine test disk,'
+              'wwn=0x5000c500a1b2c3d4,rotation_rate=1',
               '-drive', f'file={first},format=raw,if=none,id=c,media=cdrom,readonly=on',
               '-device', 'ide-cd,drive=c,bus=sata.3,id=cd') as m:
         exercise(m, '/dev/sda', disk)
@@ -141,7 +142,8 @@ def ahci():
         assert m.shell(f'cat {sys}queue/rotational') == '0'
         assert int(m.shell(f'cat {sys}device/queue_depth')) == 32
         assert m.shell(f'cat {sys}queue/write_cache') == 'write back'
-        assert int(m.shell('grep -c "ahci\\[" /proc/interrupts')) == 1 and 'MSI' in m.shell('grep ahci /proc/interrupts')
+        assert int(m.shell('grep -c "ahci\\[" /proc/interrupts')) == 1
+        assert 'MSI' in m.shell('grep ahci /proc/interrupts')
         trim(m, '/dev/sda', 'sda', disk)
         swap_discs(m, 'first disc', ('second disc', second), 'cd')
         assert not re.search(r'ata\d.*(exception|failed|error)', m.shell('dmesg')), m.shell('dmesg | grep ata')
@@ -153,8 +155,8 @@ def nvme():
     """A controller with a namespace of its own and one more, with doorbells in memory and a memory buffer."""
     disk, other = image('nvme.img'), image('nvme2.img', 16 << 20)
     with boot(['nvme'], '-smp', '2', '-drive', f'file={disk},format=raw,if=none,id=d,discard=unmap', '-device',
-              'nvme,serial=VTNVME,id=n,drive=d,cmb_size_mb=16', '-drive', f'file={other},format=raw,if=none,id=e', '-device',
-              'nvme-ns,drive=e,bus=n,nsid=7,logical_block_size=4096,physical_block_size=4096') as m:
+              'nvme,serial=VTNVME,id=n,drive=d,cmb_size_mb=16', '-drive', f'file={other},format=raw,if=none,id=e',
+              '-device', 'nvme-ns,drive=e,bus=n,nsid=7,logical_block_size=4096,physical_block_size=4096') as m:
         exercise(m, '/dev/nvme0n1', disk)
         sys = '/sys/class/nvme/nvme0/'
         assert m.shell(f'cat {sys}serial').strip() == 'VTNVME'
