@@ -2,7 +2,12 @@
 /* Opening images as the options of the tools say. */
 #include "block/tools/tool.h"
 
+#include "block/create.h"
 #include "engine/options/keyvals.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 json_object *
 vm_tool_nest (const char *list, GError **error)
@@ -114,4 +119,67 @@ vm_tool_close (VmToolImage *image)
   if (image->node)
     vm_node_unref (image->node);
   *image = (VmToolImage){ NULL };
+}
+
+/* --- what stands on an image ------------------------------------------------------------------------------------- */
+
+VmNode *
+vm_tool_put_overlay (VmTool *tool, VmNode *below, GError **error)
+{
+  const VmBlockDriver *format = vm_graph_find_driver (tool->graph, "qcow2");
+  const VmBlockDriver *protocol = vm_graph_find_driver (tool->graph, "file");
+  g_autofree char *path = g_build_filename (g_getenv ("TMPDIR") ? g_getenv ("TMPDIR") : "/var/tmp", "vio.XXXXXX", NULL);
+  VmNode *node = NULL;
+  int fd = mkstemp (path);
+
+  if (fd < 0)
+    {
+      vm_fail (error, "Could not make the temporary file '%s': %s", path, g_strerror (errno));
+      return NULL;
+    }
+  close (fd);
+  g_autoptr (VmCreateValues) values = vm_create_values_new (format, protocol, false);
+  if (vm_image_create_values (tool->graph, path, format, protocol, below->size, values, error))
+    {
+      json_object *options = json_object_new_object (), *file = json_object_new_object ();
+      json_object_object_add (options, "driver", json_object_new_string ("qcow2"));
+      json_object_object_add (file, "driver", json_object_new_string ("file"));
+      json_object_object_add (file, "filename", json_object_new_string (path));
+      json_object_object_add (options, "file", file);
+      json_object_object_add (options, "backing", json_object_new_string (below->name));
+      node = vm_node_open (tool->graph, options, VM_SCHEMA_TEXT, 0, error);
+      json_object_put (options);
+    }
+  unlink (path);
+  return node;
+}
+
+bool
+vm_tool_load_snapshot (VmTool *tool, VmNode *node, const char *text)
+{
+  const char *id = text, *name = NULL;
+  json_object *named = NULL, *snapshot = NULL, *value;
+  GError *error = NULL;
+  bool ok;
+
+  if (!node->driver->snapshot_load)
+    return vm_tool_error (tool, NULL, "Failed to load snapshot: Block format '%s' does not support internal snapshots",
+                          node->driver->name);
+  if (g_str_has_prefix (text, "snapshot."))
+    {
+      named = vm_tool_nest (text, &error);
+      if (!named)
+        return vm_tool_error (tool, error, "Failed in parsing snapshot param '%s'", text);
+      json_object_object_get_ex (named, "snapshot", &snapshot);
+      id = json_object_object_get_ex (snapshot, "id", &value) ? json_object_get_string (value) : NULL;
+      name = json_object_object_get_ex (snapshot, "name", &value) ? json_object_get_string (value) : NULL;
+      ok = node->driver->snapshot_load (node, id, name, &error);
+    }
+  else
+    {
+      ok = node->driver->snapshot_load (node, text, NULL, NULL)
+           || node->driver->snapshot_load (node, NULL, text, &error);
+    }
+  json_object_put (named);
+  return ok || vm_tool_error (tool, error, "Failed to load snapshot");
 }

@@ -37,7 +37,7 @@ open_sources (VmTool *tool, const Options *o, char **names, VmConvert *c)
       how.name = names[i];
       if (!vm_tool_open (tool, &how, &s->image))
         return false;
-      if (o->snapshot && !vm_img_load_snapshot (tool, s->image.node, o->snapshot))
+      if (o->snapshot && !vm_tool_load_snapshot (tool, s->image.node, o->snapshot))
         return false;
       s->start = c->total;
       s->size = VM_ALIGN_UP (s->image.node->size, 512);

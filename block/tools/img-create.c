@@ -226,7 +226,7 @@ vm_img_measure (VmTool *tool, int argc, char **argv)
     return vm_img_option_help (tool, format, NULL);
   if (how.name && !vm_tool_open (tool, &how, &image))
     return 1;
-  status = snapshot && !vm_img_load_snapshot (tool, image.node, snapshot)
+  status = snapshot && !vm_tool_load_snapshot (tool, image.node, snapshot)
                ? 1
                : measure (tool, format, lists, size, image.node, as_json);
   vm_tool_close (&image);

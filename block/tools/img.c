@@ -129,36 +129,6 @@ vm_img_wants_help (const char *list)
   return false;
 }
 
-bool
-vm_img_load_snapshot (VmTool *tool, VmNode *node, const char *text)
-{
-  const char *id = text, *name = NULL;
-  json_object *named = NULL, *snapshot = NULL, *value;
-  GError *error = NULL;
-  bool ok;
-
-  if (!node->driver->snapshot_load)
-    return vm_tool_error (tool, NULL, "Failed to load snapshot: Block format '%s' does not support internal snapshots",
-                          node->driver->name);
-  if (g_str_has_prefix (text, "snapshot."))
-    {
-      named = vm_tool_nest (text, &error);
-      if (!named)
-        return vm_tool_error (tool, error, "Failed in parsing snapshot param '%s'", text);
-      json_object_object_get_ex (named, "snapshot", &snapshot);
-      id = json_object_object_get_ex (snapshot, "id", &value) ? json_object_get_string (value) : NULL;
-      name = json_object_object_get_ex (snapshot, "name", &value) ? json_object_get_string (value) : NULL;
-      ok = node->driver->snapshot_load (node, id, name, &error);
-    }
-  else
-    {
-      ok = node->driver->snapshot_load (node, text, NULL, NULL)
-           || node->driver->snapshot_load (node, NULL, text, &error);
-    }
-  json_object_put (named);
-  return ok || vm_tool_error (tool, error, "Failed to load snapshot");
-}
-
 static int
 run (VmTool *tool, int argc, char **argv)
 {
@@ -202,5 +172,5 @@ run (VmTool *tool, int argc, char **argv)
 int
 main (int argc, char **argv)
 {
-  return vm_tool_main ("img", argc, argv, run);
+  return vm_tool_main ("img", argc, argv, run, NULL);
 }

@@ -24,8 +24,6 @@ int vm_img_snapshot (VmTool *tool, int argc, char **argv);
 int vm_img_help (VmTool *tool);
 /* "--output=json" -> *JSON. */
 bool vm_img_parse_output (VmTool *tool, const char *text, bool *json);
-/* "-l": "ID_OR_NAME" or "snapshot.id=...,snapshot.name=..."; makes the read-only NODE show that snapshot. */
-bool vm_img_load_snapshot (VmTool *tool, VmNode *node, const char *text);
 /* The options of FORMAT, and of what NAME (or NULL) is reached by; gives the exit status. */
 int vm_img_option_help (VmTool *tool, const char *format, const char *name);
 /* Whether an "-o" list asks for help. */

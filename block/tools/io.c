@@ -2,8 +2,6 @@
 /* vitrine-io: tries out disk images by commands, from arguments or typed in. */
 #include "block/tools/io.h"
 
-#include "block/create.h"
-
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,39 +11,6 @@
 static bool run_line (VmIo *io, const char *line);
 
 /* --- opening --------------------------------------------------------------------------------------------------- */
-
-/* An overlay that is gone when it is closed takes what is written. */
-static VmNode *
-put_overlay (VmIo *io, VmNode *below, GError **error)
-{
-  VmTool *tool = io->tool;
-  const VmBlockDriver *format = vm_graph_find_driver (tool->graph, "qcow2");
-  const VmBlockDriver *protocol = vm_graph_find_driver (tool->graph, "file");
-  g_autofree char *path = g_build_filename (g_getenv ("TMPDIR") ? g_getenv ("TMPDIR") : "/var/tmp", "vio.XXXXXX", NULL);
-  VmNode *node = NULL;
-  int fd = mkstemp (path);
-
-  if (fd < 0)
-    {
-      vm_fail (error, "Could not make the temporary file '%s': %s", path, g_strerror (errno));
-      return NULL;
-    }
-  close (fd);
-  g_autoptr (VmCreateValues) values = vm_create_values_new (format, protocol, false);
-  if (vm_image_create_values (tool->graph, path, format, protocol, below->size, values, error))
-    {
-      json_object *options = json_object_new_object (), *file = json_object_new_object ();
-      json_object_object_add (options, "driver", json_object_new_string ("qcow2"));
-      json_object_object_add (file, "driver", json_object_new_string ("file"));
-      json_object_object_add (file, "filename", json_object_new_string (path));
-      json_object_object_add (options, "file", file);
-      json_object_object_add (options, "backing", json_object_new_string (below->name));
-      node = vm_node_open (tool->graph, options, VM_SCHEMA_TEXT, 0, error);
-      json_object_put (options);
-    }
-  unlink (path);
-  return node;
-}
 
 static VmNode *
 put_copy_on_read (VmIo *io, VmNode *below, GError **error)
@@ -88,7 +53,7 @@ open_image (VmIo *io)
   ok = vm_tool_try_open (io->tool, &io->how, &io->image, &error);
   io->how.write = write;
   if (ok && io->snapshot)
-    ok = stand_on (io, put_overlay (io, io->image.node, &error), &error);
+    ok = stand_on (io, vm_tool_put_overlay (io->tool, io->image.node, &error), &error);
   if (ok && io->copy_on_read && write)
     ok = stand_on (io, put_copy_on_read (io, io->image.node, &error), &error);
   if (ok)
@@ -657,5 +622,5 @@ run (VmTool *tool, int argc, char **argv)
 int
 main (int argc, char **argv)
 {
-  return vm_tool_main ("io", argc, argv, run);
+  return vm_tool_main ("io", argc, argv, run, NULL);
 }

@@ -117,10 +117,10 @@ run (void *opaque)
 }
 
 int
-vm_tool_main (const char *name, int argc, char **argv, VmToolFunc func)
+vm_tool_main (const char *name, int argc, char **argv, VmToolFunc func, void *opaque)
 {
   g_autofree char *program = g_path_get_basename (argc > 0 ? argv[0] : name);
-  VmTool tool = { .name = name, .program = program, .argc = argc, .argv = argv, .func = func };
+  VmTool tool = { .name = name, .program = program, .argc = argc, .argv = argv, .func = func, .opaque = opaque };
   sigset_t set;
 
   vm_log_set_program (argc > 0 ? argv[0] : name);

@@ -29,11 +29,12 @@ struct VmTool
   int argc;
   char **argv;
   VmToolFunc func;
+  void *opaque; /* FUNC's */
   int status;
 };
 
 /* Runs FUNC in a fiber of a new graph, closes all, and gives the exit status. */
-int vm_tool_main (const char *name, int argc, char **argv, VmToolFunc func);
+int vm_tool_main (const char *name, int argc, char **argv, VmToolFunc func, void *opaque);
 void vm_tool_print_version (const VmTool *tool);
 
 /* "PROGRAM: message", and what is in ERROR (taken, may be NULL) behind ": ". False, for returning. */
@@ -81,6 +82,10 @@ bool vm_tool_open (VmTool *tool, const VmToolOpen *how, VmToolImage *image);
 /* The same in silence. */
 bool vm_tool_try_open (VmTool *tool, const VmToolOpen *how, VmToolImage *image, GError **error);
 void vm_tool_close (VmToolImage *image);
+/* "ID_OR_NAME" or "snapshot.id=...,snapshot.name=..."; makes the read-only NODE show that snapshot. */
+bool vm_tool_load_snapshot (VmTool *tool, VmNode *node, const char *text);
+/* An overlay that is gone when it is closed takes what is written. */
+VmNode *vm_tool_put_overlay (VmTool *tool, VmNode *below, GError **error);
 /* A list of "a.b=c" as nested members. */
 json_object *vm_tool_nest (const char *list, GError **error);
 

@@ -1,0 +1,547 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* vitrine-nbd: serves an image to NBD clients, on a TCP port or a UNIX socket. */
+#include "block/export/nbd-server.h"
+#include "block/tools/tool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define DEFAULT_PORT "10809"
+
+typedef struct Nbd
+{
+  VmTool *tool;
+  VmToolOpen how;
+  const char *port, *address, *socket, *name, *description, *pid_file, *snapshot;
+  GPtrArray *bitmaps; /* const char *, then NULL */
+  unsigned shared;
+  uint64_t offset;
+  bool readonly, persistent, overlay, depth, verbose;
+  VmNbdServer *server;
+  bool served, stop; /* SERVED: there was a client */
+  VmFiber *waiting;
+} Nbd;
+
+enum
+{
+  OPTION_OBJECT = 256,
+  OPTION_IMAGE_OPTS,
+  OPTION_CACHE,
+  OPTION_AIO,
+  OPTION_DISCARD,
+  OPTION_DETECT_ZEROES,
+  OPTION_FORK,
+  OPTION_PID_FILE,
+  OPTION_TLS_CREDS,
+  OPTION_TLS_HOSTNAME,
+  OPTION_TLS_AUTHZ,
+};
+
+static void
+print_usage (VmTool *tool)
+{
+  printf ("Usage: %s [OPTIONS] FILE\n"
+          "Disk Network Block Device Utility\n\n"
+          "  -h, --help                display this help and exit\n"
+          "  -V, --version             output version information and exit\n\n"
+          "Connection properties:\n"
+          "  -p, --port=PORT           port to listen on (default '" DEFAULT_PORT "')\n"
+          "  -b, --bind=IFACE          interface to bind to (default '0.0.0.0')\n"
+          "  -k, --socket=PATH         path to the unix socket\n"
+          "  -e, --shared=NUM          device can be shared by NUM clients (default '1', 0: any number)\n"
+          "  -t, --persistent          don't exit on the last connection\n"
+          "  -v, --verbose             tell of clients\n"
+          "  -x, --export-name=NAME    expose export by name (default is empty string)\n"
+          "  -D, --description=TEXT    export a human-readable description\n\n"
+          "Exposing part of the image:\n"
+          "  -o, --offset=OFFSET       offset into the image\n"
+          "  -A, --allocation-depth    expose the allocation depth\n"
+          "  -B, --bitmap=NAME         expose a persistent dirty bitmap\n\n"
+          "General purpose options:\n"
+          "  -L, --list                list exports available from another NBD server\n"
+          "  --object type,id=ID,...   define an object such as 'secret' for providing\n"
+          "                            passwords and/or encryption keys\n"
+          "  -T, --trace [[enable=]<pattern>][,events=<file>][,file=<file>]\n"
+          "                            specify tracing options\n"
+          "  --fork                    fork off the server process and exit the parent\n"
+          "                            once the server is running\n"
+          "  --pid-file=PATH           store the server's process ID in the given file\n\n"
+          "Block device options:\n"
+          "  -f, --format=FORMAT       set image format (raw, qcow2, ...)\n"
+          "  -r, --read-only           export read-only\n"
+          "  -s, --snapshot            use FILE as an external snapshot: what is written is dropped\n"
+          "  -l, --load-snapshot=SNAPSHOT_PARAM\n"
+          "                            export an internal snapshot, by id or name\n"
+          "  -n, --nocache             disable host cache\n"
+          "      --cache=MODE          set cache mode used to access the disk image\n"
+          "      --aio=MODE            set AIO mode (native, io_uring or threads)\n"
+          "      --discard=MODE        set discard mode (ignore, unmap)\n"
+          "      --detect-zeroes=MODE  set detect-zeroes mode (off, on, unmap)\n"
+          "      --image-opts          treat FILE as a full set of image options\n",
+          tool->program);
+}
+
+/* --- sockets ---------------------------------------------------------------------------------------------------------
+ */
+
+static int
+listen_unix (Nbd *n)
+{
+  struct sockaddr_un address = { .sun_family = AF_UNIX };
+  int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+  if (strlen (n->socket) >= sizeof address.sun_path)
+    vm_tool_error (n->tool, NULL, "UNIX socket path '%s' is too long", n->socket);
+  else
+    {
+      strcpy (address.sun_path, n->socket);
+      unlink (n->socket); /* left by one that has gone */
+      if (fd >= 0 && !bind (fd, (struct sockaddr *) &address, sizeof address) && !listen (fd, SOMAXCONN))
+        return fd;
+      vm_tool_error (n->tool, NULL, "Failed to bind socket to %s: %s", n->socket, g_strerror (errno));
+    }
+  if (fd >= 0)
+    close (fd);
+  return -1;
+}
+
+static int
+listen_inet (Nbd *n)
+{
+  struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE }, *list = NULL;
+  int fd = -1, one = 1, error = getaddrinfo (n->address, n->port, &hints, &list);
+
+  if (error)
+    {
+      vm_tool_error (n->tool, NULL, "address resolution failed for %s:%s: %s", n->address, n->port,
+                     gai_strerror (error));
+      return -1;
+    }
+  for (struct addrinfo *a = list; a && fd < 0; a = a->ai_next)
+    {
+      fd = socket (a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+      if (fd < 0)
+        continue;
+      setsockopt (fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+      if (bind (fd, a->ai_addr, a->ai_addrlen) || listen (fd, SOMAXCONN))
+        {
+          error = errno;
+          close (fd);
+          fd = -1;
+        }
+    }
+  if (fd < 0)
+    vm_tool_error (n->tool, NULL, "Failed to find an available port: %s", g_strerror (error));
+  freeaddrinfo (list);
+  return fd;
+}
+
+/* --- serving ---------------------------------------------------------------------------------------------------------
+ */
+
+static void
+on_change (void *opaque)
+{
+  Nbd *n = opaque;
+  unsigned clients = vm_nbd_server_connections (n->server);
+
+  n->served |= clients > 0;
+  if (n->verbose)
+    fprintf (stderr, "%s: %u clients\n", n->tool->program, clients);
+  if (!clients && n->served && !n->persistent && !n->stop)
+    {
+      n->stop = true;
+      vm_fiber_wake (n->waiting);
+    }
+}
+
+static bool
+on_signal (int fd, GIOCondition condition, void *opaque)
+{
+  struct signalfd_siginfo info;
+  Nbd *n = opaque;
+
+  if (read (fd, &info, sizeof info) == sizeof info && !n->stop)
+    {
+      n->stop = true;
+      vm_fiber_wake (n->waiting);
+    }
+  return true;
+}
+
+static void
+end_signals (sigset_t *set)
+{
+  sigemptyset (set);
+  sigaddset (set, SIGTERM);
+  sigaddset (set, SIGINT);
+  sigaddset (set, SIGHUP);
+}
+
+static bool
+write_pid (Nbd *n)
+{
+  g_autofree char *text = g_strdup_printf ("%d\n", (int) getpid ());
+  GError *error = NULL;
+
+  return g_file_set_contents (n->pid_file, text, -1, &error)
+         || vm_tool_error (n->tool, error, "Could not write the pid file");
+}
+
+/* The parent of --fork may go. */
+static void
+say_ready (VmTool *tool)
+{
+  int *ready = tool->opaque, null = open ("/dev/null", O_RDWR | O_CLOEXEC);
+
+  if (*ready < 0)
+    return;
+  if (write (*ready, "", 1) != 1)
+    g_warning ("the parent has gone");
+  close (*ready);
+  *ready = -1;
+  for (int fd = 0; null >= 0 && fd < 3; fd++)
+    dup2 (null, fd);
+  if (null >= 0)
+    close (null);
+}
+
+static int
+serve (Nbd *n, VmNode *node)
+{
+  VmNbdExportOptions o = { .name = n->name,
+                           .description = n->description,
+                           .node = node,
+                           .writable = !n->readonly,
+                           .shared = n->shared != 1,
+                           .share = VM_PERM_READ | VM_PERM_UNCHANGED,
+                           .allocation_depth = n->depth,
+                           .bitmaps = (const char *const *) n->bitmaps->pdata };
+  GError *error = NULL;
+  sigset_t set;
+  int fd;
+
+  n->server = vm_nbd_server_new (n->tool->graph, n->shared, on_change, n);
+  if (!vm_nbd_server_add (n->server, &o, &error))
+    return !vm_tool_error (n->tool, error, "%s", "");
+  fd = n->socket ? listen_unix (n) : listen_inet (n);
+  if (fd < 0)
+    return 1;
+  n->waiting = vm_fiber_self ();
+  end_signals (&set);
+  int signals = signalfd (-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+  GSource *watch = vm_loop_watch_fd (vm_graph_loop (n->tool->graph), signals, G_IO_IN, on_signal, n);
+  vm_nbd_server_listen (n->server, fd);
+  bool ok = !n->pid_file || write_pid (n);
+  if (ok)
+    {
+      say_ready (n->tool);
+      vm_fiber_suspend ();
+    }
+  vm_source_clear (&watch);
+  close (signals);
+  n->stop = true;
+  if (n->socket)
+    unlink (n->socket);
+  if (n->pid_file && ok)
+    unlink (n->pid_file);
+  return !ok;
+}
+
+/* A window on the image from an offset. */
+static VmNode *
+put_window (Nbd *n, VmNode *node, GError **error)
+{
+  json_object *options = json_object_new_object ();
+  g_autofree char *offset = g_strdup_printf ("%" G_GUINT64_FORMAT, n->offset);
+  VmNode *window;
+
+  json_object_object_add (options, "driver", json_object_new_string ("raw"));
+  json_object_object_add (options, "offset", json_object_new_string (offset));
+  json_object_object_add (options, "file", json_object_new_string (node->name));
+  window = vm_node_open (n->tool->graph, options, VM_SCHEMA_TEXT, n->readonly ? VM_OPEN_READONLY : 0, error);
+  json_object_put (options);
+  return window;
+}
+
+static int
+run_nbd (Nbd *n)
+{
+  VmToolImage image = { NULL };
+  VmNode *node, *window = NULL;
+  GError *error = NULL;
+  int status = 1;
+
+  n->how.write = !n->readonly && !n->overlay;
+  if (!vm_tool_try_open (n->tool, &n->how, &image, &error))
+    return !vm_tool_error (n->tool, error, "Failed to blk_new_open '%s'", n->how.name);
+  node = image.node;
+  if (n->snapshot && !vm_tool_load_snapshot (n->tool, node, n->snapshot))
+    goto out;
+  vm_edge_set_perms (image.root, 0, VM_PERM_ALL, NULL); /* the export wants them */
+  if (n->overlay)
+    node = window = vm_tool_put_overlay (n->tool, node, &error);
+  else if (n->offset)
+    node = window = put_window (n, node, &error);
+  if (!node)
+    {
+      vm_tool_error (n->tool, error, "%s", "");
+      goto out;
+    }
+  status = serve (n, node);
+  vm_nbd_server_free (n->server);
+out:
+  if (window)
+    vm_node_unref (window);
+  vm_tool_close (&image);
+  return status;
+}
+
+/* --- the command line
+ * ------------------------------------------------------------------------------------------------- */
+
+static int
+unavailable (Nbd *n, const char *option)
+{
+  return !vm_tool_error (n->tool, NULL, "%s: not available in this build", option);
+}
+
+static int
+take_shared (Nbd *n, const char *text)
+{
+  char *end;
+  guint64 number = g_ascii_strtoull (text, &end, 0);
+
+  if (!*text || *end || number > INT32_MAX)
+    return !vm_tool_error (n->tool, NULL, "Invalid shared device number '%s'", text);
+  n->shared = (unsigned) number;
+  return -1;
+}
+
+static int
+take_member (Nbd *n, const char *name, const char *text)
+{
+  if (!n->how.options)
+    n->how.options = json_object_new_object ();
+  json_object_object_add (n->how.options, name, json_object_new_string (text));
+  return -1;
+}
+
+/* -1: go on; else the exit status. */
+static int
+take_option (Nbd *n, int c)
+{
+  switch (c)
+    {
+    case 'h':
+      print_usage (n->tool);
+      return 0;
+    case 'V':
+      vm_tool_print_version (n->tool);
+      return 0;
+    case 's':
+      n->overlay = true;
+      return -1;
+    case 'l':
+      n->snapshot = optarg;
+      n->readonly = true;
+      return -1;
+    case 'n':
+      n->how.cache = (VmToolCache){ .direct = true };
+      return -1;
+    case OPTION_CACHE:
+      return vm_tool_parse_cache (optarg, &n->how.cache)
+                 ? -1
+                 : !vm_tool_error (n->tool, NULL, "Invalid cache mode '%s'", optarg);
+    case OPTION_AIO:
+      n->how.aio = optarg;
+      return !strcmp (optarg, "threads") || !strcmp (optarg, "native") || !strcmp (optarg, "io_uring")
+                 ? -1
+                 : !vm_tool_error (n->tool, NULL, "Invalid aio mode '%s'", optarg);
+    case OPTION_DISCARD:
+      return take_member (n, "discard", !strcmp (optarg, "on") ? "unmap" : !strcmp (optarg, "off") ? "ignore" : optarg);
+    case OPTION_DETECT_ZEROES:
+      return take_member (n, "detect-zeroes", optarg);
+    case 'b':
+      n->address = optarg;
+      return -1;
+    case 'p':
+      n->port = optarg;
+      return -1;
+    case 'o':
+      return vm_tool_size (n->tool, "offset", optarg, 0, INT64_MAX, &n->offset) ? -1 : 1;
+    case 'k':
+      n->socket = optarg;
+      return -1;
+    case 'r':
+      n->readonly = true;
+      return -1;
+    case 'A':
+      n->depth = true;
+      return -1;
+    case 'B':
+      g_ptr_array_add (n->bitmaps, optarg);
+      return -1;
+    case 'e':
+      return take_shared (n, optarg);
+    case 'f':
+      n->how.format = optarg;
+      return -1;
+    case 't':
+      n->persistent = true;
+      return -1;
+    case 'x':
+      n->name = optarg;
+      return -1;
+    case 'D':
+      n->description = optarg;
+      return -1;
+    case 'v':
+      n->verbose = true;
+      return -1;
+    case 'T':
+      return vm_tool_trace (n->tool, optarg) ? -1 : 1;
+    case OPTION_OBJECT:
+      return vm_tool_add_object (n->tool, optarg) ? -1 : 1;
+    case OPTION_IMAGE_OPTS:
+      n->how.image_opts = true;
+      return -1;
+    case OPTION_PID_FILE:
+      n->pid_file = optarg;
+      return -1;
+    case OPTION_FORK: /* main() has done it */
+      return -1;
+    case 'c':
+      return unavailable (n, "--connect");
+    case 'd':
+      return unavailable (n, "--disconnect");
+    case 'L':
+      return unavailable (n, "--list");
+    case OPTION_TLS_CREDS:
+    case OPTION_TLS_HOSTNAME:
+    case OPTION_TLS_AUTHZ:
+      return unavailable (n, "--tls-creds");
+    default:
+      return 1;
+    }
+}
+
+static const struct option long_options[] = { { "help", no_argument, NULL, 'h' },
+                                              { "version", no_argument, NULL, 'V' },
+                                              { "port", required_argument, NULL, 'p' },
+                                              { "bind", required_argument, NULL, 'b' },
+                                              { "socket", required_argument, NULL, 'k' },
+                                              { "offset", required_argument, NULL, 'o' },
+                                              { "read-only", no_argument, NULL, 'r' },
+                                              { "allocation-depth", no_argument, NULL, 'A' },
+                                              { "bitmap", required_argument, NULL, 'B' },
+                                              { "connect", required_argument, NULL, 'c' },
+                                              { "disconnect", no_argument, NULL, 'd' },
+                                              { "list", no_argument, NULL, 'L' },
+                                              { "snapshot", no_argument, NULL, 's' },
+                                              { "load-snapshot", required_argument, NULL, 'l' },
+                                              { "nocache", no_argument, NULL, 'n' },
+                                              { "cache", required_argument, NULL, OPTION_CACHE },
+                                              { "aio", required_argument, NULL, OPTION_AIO },
+                                              { "discard", required_argument, NULL, OPTION_DISCARD },
+                                              { "detect-zeroes", required_argument, NULL, OPTION_DETECT_ZEROES },
+                                              { "shared", required_argument, NULL, 'e' },
+                                              { "format", required_argument, NULL, 'f' },
+                                              { "persistent", no_argument, NULL, 't' },
+                                              { "verbose", no_argument, NULL, 'v' },
+                                              { "object", required_argument, NULL, OPTION_OBJECT },
+                                              { "export-name", required_argument, NULL, 'x' },
+                                              { "description", required_argument, NULL, 'D' },
+                                              { "tls-creds", required_argument, NULL, OPTION_TLS_CREDS },
+                                              { "tls-hostname", required_argument, NULL, OPTION_TLS_HOSTNAME },
+                                              { "tls-authz", required_argument, NULL, OPTION_TLS_AUTHZ },
+                                              { "image-opts", no_argument, NULL, OPTION_IMAGE_OPTS },
+                                              { "trace", required_argument, NULL, 'T' },
+                                              { "fork", no_argument, NULL, OPTION_FORK },
+                                              { "pid-file", required_argument, NULL, OPTION_PID_FILE },
+                                              { NULL } };
+
+static int
+run (VmTool *tool, int argc, char **argv)
+{
+  Nbd n = { .tool = tool, .shared = 1, .port = DEFAULT_PORT, .address = "0.0.0.0", .bitmaps = g_ptr_array_new () };
+  int c, status = -1;
+
+  while (status < 0
+         && (c = vm_tool_getopt (tool, argc, argv, ":hVb:o:p:k:rsnc:dve:f:tl:x:T:D:AB:L", long_options)) != -1)
+    status = take_option (&n, c);
+  if (status < 0 && argc - optind != 1)
+    status = vm_tool_usage (tool, "Invalid number of arguments");
+  if (status < 0 && n.how.image_opts && n.how.format)
+    status = !vm_tool_error (tool, NULL, "--image-opts and -f are mutually exclusive");
+  if (status < 0 && n.overlay && n.offset)
+    status = !vm_tool_error (tool, NULL, "--snapshot and --offset are mutually exclusive");
+  g_ptr_array_add (n.bitmaps, NULL);
+  if (status < 0)
+    {
+      n.how.name = argv[optind];
+      status = run_nbd (&n);
+    }
+  json_object_put (n.how.options);
+  g_ptr_array_unref (n.bitmaps);
+  return status;
+}
+
+/* --- --fork: before there are threads
+ * ---------------------------------------------------------------------------------- */
+
+static bool
+wants_fork (int argc, char **argv)
+{
+  for (int i = 1; i < argc && strcmp (argv[i], "--") != 0; i++)
+    if (!strcmp (argv[i], "--fork"))
+      return true;
+  return false;
+}
+
+/* The parent ends here, with the child's status or with 0 once it serves. */
+static void
+fork_off (int *ready)
+{
+  int ends[2], status = 1;
+  char byte;
+
+  if (pipe (ends))
+    return;
+  pid_t child = fork ();
+  if (child)
+    {
+      close (ends[1]);
+      if (child > 0 && read (ends[0], &byte, 1) == 1)
+        _exit (0);
+      if (child > 0 && waitpid (child, &status, 0) == child)
+        _exit (WIFEXITED (status) ? WEXITSTATUS (status) : 1);
+      _exit (1);
+    }
+  close (ends[0]);
+  fcntl (ends[1], F_SETFD, FD_CLOEXEC);
+  setsid ();
+  *ready = ends[1];
+}
+
+int
+main (int argc, char **argv)
+{
+  int ready = -1;
+  sigset_t set;
+
+  end_signals (&set);
+  sigprocmask (SIG_BLOCK, &set, NULL); /* a descriptor takes them */
+  if (wants_fork (argc, argv))
+    fork_off (&ready);
+  return vm_tool_main ("nbd", argc, argv, run, &ready);
+}
