@@ -134,6 +134,19 @@ typedef struct Opening
 } Opening;
 
 static VmNode *open_node (Opening *o, GError **error);
+static bool open_chain (VmNode *node, GError **error);
+
+/* The reference goes when it cannot be. */
+static VmNode *
+with_chain (VmNode *node, GError **error)
+{
+  if (node && !open_chain (node, error))
+    {
+      vm_node_unref (node);
+      return NULL;
+    }
+  return node;
+}
 
 static VmNode *
 open_child_options (VmNode *parent, json_object *given, unsigned role, VmSchemaSource source, unsigned flags,
@@ -209,6 +222,7 @@ guess_format (Opening *o, GError **error)
       o->file = open_child_options (&parent, copy, VM_ROLE_DATA, o->source, o->flags & (VM_OPEN_UNSAFE | VM_OPEN_PROBE),
                                     "file", error);
       json_object_put (copy);
+      o->file = with_chain (o->file, error);
       if (!o->file)
         return false;
     }
@@ -404,6 +418,8 @@ open_node (Opening *o, GError **error)
 static VmNode *
 open_child (VmNode *node, const char *name, unsigned role, json_object *given, GError **error)
 {
+  unsigned flags;
+
   if (!strcmp (name, "file") && node->opened_file)
     return g_steal_pointer (&node->opened_file);
   if (json_object_is_type (given, json_type_string))
@@ -419,9 +435,8 @@ open_child (VmNode *node, const char *name, unsigned role, json_object *given, G
       vm_fail (error, "Invalid parameter type for '%s', expected: BlockdevRef", name);
       return NULL;
     }
-  return open_child_options (node, given, role, node->source,
-                             node->open_flags & (VM_OPEN_UNSAFE | VM_OPEN_PROBE | VM_OPEN_INACTIVE | VM_OPEN_NO_IO),
-                             name, error);
+  flags = node->open_flags & (VM_OPEN_UNSAFE | VM_OPEN_PROBE | VM_OPEN_INACTIVE | VM_OPEN_NO_IO | VM_OPEN_NO_BACKING);
+  return with_chain (open_child_options (node, given, role, node->source, flags, name, error), error);
 }
 
 VmEdge *
@@ -587,12 +602,7 @@ vm_node_open (VmBlockGraph *graph, json_object *options, VmSchemaSource source, 
     return NULL;
   node = open_node (&(Opening){ graph, nested, source, flags, NULL, NULL, false }, error);
   json_object_put (nested);
-  if (node && !open_chain (node, error))
-    {
-      vm_node_unref (node);
-      return NULL;
-    }
-  return node;
+  return with_chain (node, error);
 }
 
 /* FROM's members go to TO unless it has them. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The graph without a machine: opening, chains, permissions, drained sections, requests that are not aligned. */
+#include "block/create.h"
 #include "tests/block/graph-test.h"
 
 #include <errno.h>
@@ -371,6 +372,38 @@ guessed (GraphTest *t)
   vm_node_unref (node);
 }
 
+/* An image below a filter has its backing file, and reading copies from there once. */
+static void
+copied_up (GraphTest *t)
+{
+  g_autofree char *base = graph_test_file (t, "base", 300000), *top = g_build_filename (t->dir, "top", NULL);
+  VmImageCreate spec = { .name = top, .format = "qcow2", .backing = base, .backing_format = "raw" };
+  GError *error = NULL;
+  uint8_t bytes[1000];
+  VmExtent extent;
+
+  g_assert_true (vm_image_create (t->graph, &spec, &error));
+  VmNode *node = graph_test_open (t, 0, &error,
+                                  "{'driver':'copy-on-read','file':{'driver':'qcow2','file':{'driver':"
+                                  "'file','filename':'%s'}}}",
+                                  top);
+  g_assert_no_error (error);
+  VmEdge *root = vm_node_attach_root (node, "d", &test_root, NULL, VM_PERM_READ, VM_PERM_ALL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (vm_node_status (node->file->node, 100000, 1000, &extent), ==, 0);
+  g_assert_false (extent.flags & VM_EXTENT_ALLOCATED);
+  for (unsigned pass = 0; pass < 2; pass++)
+    {
+      g_assert_cmpint (vm_node_pread (node, 100000, bytes, sizeof bytes), ==, 0);
+      for (unsigned i = 0; i < sizeof bytes; i++)
+        g_assert_cmpuint (bytes[i], ==, (100000 + i) % 251 + 1);
+      g_assert_cmpint (vm_node_status (node->file->node, 100000, 1000, &extent), ==, 0);
+      g_assert_true (extent.flags & VM_EXTENT_ALLOCATED);
+    }
+  vm_node_detach (root);
+  vm_node_unref (node);
+}
+
 static void
 test_run (gconstpointer func)
 {
@@ -393,5 +426,6 @@ main (int argc, char **argv)
   g_test_add_data_func ("/block/graph/replace", (void *) (uintptr_t) replaced, test_run);
   g_test_add_data_func ("/block/graph/names", (void *) (uintptr_t) names, test_run);
   g_test_add_data_func ("/block/graph/guessed", (void *) (uintptr_t) guessed, test_run);
+  g_test_add_data_func ("/block/graph/copied-up", (void *) (uintptr_t) copied_up, test_run);
   return g_test_run ();
 }
