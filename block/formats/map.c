@@ -171,7 +171,9 @@ new_block (VmNode *node, uint64_t offset, uint64_t len, VmVec vec, const VmMappi
       if (err == VM_MAP_PACK)
         return pack_place (node, &place, offset, len, vec);
       place.fresh |= err >= 0 && place.offset >= place.file->size;
-      if (err >= 0)
+      /* A write of all of it lets the file grow by itself. */
+      bool grows = whole && vec.size && place.reserve <= place.len && err >= 0 && place.file->driver->grows;
+      if (err >= 0 && !grows)
         err = vm_file_grow (place.file, place.offset, MAX (place.len, place.reserve));
       if (err >= 0)
         err = fill_place (node, &place, offset, len, vec, below);
