@@ -11,7 +11,8 @@ static bool
 check_block_size (const char *name, uint64_t size, GError **error)
 {
   if (size && (size < MIN_BLOCK_SIZE || size > MAX_BLOCK_SIZE))
-    return vm_fail (error, "parameter %s must be between %d and %" G_GUINT64_FORMAT, name, MIN_BLOCK_SIZE, MAX_BLOCK_SIZE);
+    return vm_fail (error, "parameter %s must be between %d and %" G_GUINT64_FORMAT, name, MIN_BLOCK_SIZE,
+                    MAX_BLOCK_SIZE);
   if (size & (size - 1))
     return vm_fail (error, "parameter %s must be a power of 2", name);
   return true;

@@ -54,8 +54,8 @@ typedef enum VmOpenFlags {
 VmNode *vm_node_open (VmBlockGraph *graph, json_object *options, VmSchemaSource source, unsigned flags, GError **error);
 /* By a file name as -drive and image tools take it ("disk.qcow2", "nbd://host", "json:{...}"), FORMAT NULL: probe.
  * OPTIONS (or NULL): more members. */
-VmNode *vm_node_open_name (VmBlockGraph *graph, const char *name, const char *format, json_object *options, unsigned flags,
-                           GError **error);
+VmNode *vm_node_open_name (VmBlockGraph *graph, const char *name, const char *format, json_object *options,
+                           unsigned flags, GError **error);
 /* The members that FILE NAME stands for: {"driver": "nbd", "server.host": ...} in nested form; a plain path gives
  * driver file, host_device or host_cdrom by what it is. */
 json_object *vm_graph_parse_name (VmBlockGraph *graph, const char *name, GError **error);

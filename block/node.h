@@ -90,7 +90,8 @@ int vm_node_status (VmNode *node, uint64_t offset, uint64_t len, VmExtent *exten
 /* The same through all layers down to (not into) BASE, NULL: all; ALLOCATED is set when a layer above BASE has it. */
 int vm_node_status_above (VmNode *node, VmNode *base, uint64_t offset, uint64_t len, VmExtent *extent);
 /* EXACT false: a protocol that cannot shrink or a device may stay bigger. */
-int vm_node_truncate (VmNode *node, uint64_t size, bool exact, VmPreallocation prealloc, unsigned flags, GError **error);
+int vm_node_truncate (VmNode *node, uint64_t size, bool exact, VmPreallocation prealloc, unsigned flags,
+                      GError **error);
 
 /* --- nodes ------------------------------------------------------------------------------------------------ */
 
@@ -143,8 +144,8 @@ VmEdge *vm_node_open_child (VmNode *node, const char *name, unsigned role, bool 
 /* Other children, by nodes that are open already; the edge takes a reference. */
 VmEdge *vm_node_attach (VmNode *parent, const char *name, VmNode *node, unsigned role, GError **error);
 void    vm_node_detach (VmEdge *edge);
-VmEdge *vm_node_attach_root (VmNode *node, const char *who, const VmRootClass *klass, void *opaque, unsigned perm, unsigned shared,
-                             GError **error);
+VmEdge *vm_node_attach_root (VmNode *node, const char *who, const VmRootClass *klass, void *opaque, unsigned perm,
+                             unsigned shared, GError **error);
 bool    vm_edge_set_perms (VmEdge *edge, unsigned perm, unsigned shared, GError **error);
 /* All who come by FROM come to TO instead (jobs that end, filters put in). */
 bool    vm_node_replace (VmNode *from, VmNode *to, GError **error);
@@ -160,7 +161,8 @@ VmNode *vm_node_backing (VmNode *node);        /* below, filters looked through;
 bool    vm_node_chain_contains (VmNode *top, VmNode *base);
 /* An image is damaged: marks it so (when the format can), makes it read-only and tells who watches. OFFSET and SIZE:
  * -1 unknown. FATAL: no further requests. */
-void    vm_node_corrupt (VmNode *node, bool fatal, int64_t offset, int64_t size, const char *format, ...) G_GNUC_PRINTF (5, 6);
+void    vm_node_corrupt (VmNode *node, bool fatal, int64_t offset, int64_t size, const char *format, ...)
+  G_GNUC_PRINTF (5, 6);
 void    vm_node_resized (VmNode *node); /* the driver has set another size by itself */
 char   *vm_node_backing_path (VmNode *node); /* backing_name, seen from the image's folder; NULL: none */
 char   *vm_node_json_name (VmNode *node); /* "json:{...}" that opens the same */
@@ -211,7 +213,8 @@ struct VmBlockDriver {
   bool         has_backing; /* images may name a backing file */
   bool         can_compress; /* writes may be VM_REQ_COMPRESSED */
   bool         grows;       /* writes past the end make it bigger (filters: when what they are over does) */
-  const char *const *schemes; /* protocols: names that begin with one of these and ":" are for parse_name; ends with NULL */
+  /* Protocols: names that begin with one of these and ":" are for parse_name; ends with NULL. */
+  const char *const *schemes;
 
   /* 0: not mine, 100: certainly. HEAD has N (at most 2,048) bytes of the beginning, the rest of the file is FILE's. */
   int   (*probe) (const uint8_t *head, size_t n, VmNode *file);
@@ -222,7 +225,8 @@ struct VmBlockDriver {
    * close follows a successful open only; it has written back what it holds unless NODE is read-only. */
   bool  (*open) (VmNode *node, const void *options, GError **error);
   void  (*close) (VmNode *node);
-  void  (*set_readonly) (VmNode *node, bool readonly); /* node->readonly has changed (written back before); NULL: so what */
+  /* node->readonly has changed (written back before); NULL: so what. */
+  void  (*set_readonly) (VmNode *node, bool readonly);
   /* What NODE needs of EDGE's node when its own parents want PERM and share SHARED. NULL: by role (a format wants to
    * read, and to write and resize when it may be written; a filter wants what its parents want). */
   void  (*child_perms) (VmNode *node, const VmEdge *edge, unsigned perm, unsigned shared, unsigned *child_perm,
@@ -232,7 +236,8 @@ struct VmBlockDriver {
 
   int   (*read) (VmNode *node, uint64_t offset, VmVec vec, unsigned flags);
   int   (*write) (VmNode *node, uint64_t offset, VmVec vec, unsigned flags);
-  int   (*write_zeroes) (VmNode *node, uint64_t offset, uint64_t len, unsigned flags); /* -ENOTSUP: write zeros instead */
+  /* -ENOTSUP: write zeros instead. */
+  int   (*write_zeroes) (VmNode *node, uint64_t offset, uint64_t len, unsigned flags);
   int   (*discard) (VmNode *node, uint64_t offset, uint64_t len);
   int   (*flush) (VmNode *node); /* own caches into the children, which the core flushes then; a protocol: to storage */
   int   (*status) (VmNode *node, uint64_t offset, uint64_t len, VmExtent *extent); /* NULL: all data */
@@ -245,13 +250,13 @@ struct VmBlockDriver {
   bool  (*create) (VmBlockGraph *graph, VmNode *file, const char *name, uint64_t size, const VmCreateValues *values,
                    GError **error);
   const VmCreateOption *create_options; /* ends with a NULL name; "size" is implied */
-  bool  (*amend) (VmNode *node, const VmCreateValues *values, bool force, void (*progress) (void *opaque, uint64_t done, uint64_t total),
-                  void *opaque, GError **error);
+  bool  (*amend) (VmNode *node, const VmCreateValues *values, bool force,
+                  void (*progress) (void *opaque, uint64_t done, uint64_t total), void *opaque, GError **error);
   bool  (*change_backing) (VmNode *node, const char *name, const char *format, GError **error);
   int   (*check) (VmNode *node, VmCheckResult *result, unsigned fix);
   /* Bytes an image would need: REQUIRED for the allocated ones of SOURCE (NULL: SIZE, nothing known), FULLY for all. */
-  bool  (*measure) (const VmCreateValues *values, uint64_t size, VmNode *source, uint64_t *required, uint64_t *fully, uint64_t *bitmaps,
-                    GError **error);
+  bool  (*measure) (const VmCreateValues *values, uint64_t size, VmNode *source, uint64_t *required, uint64_t *fully,
+                    uint64_t *bitmaps, GError **error);
   /* "format-specific" of query-block and "vitrine-img info": an object {"type": ..., "data": {...}}; NULL: nothing. */
   json_object *(*describe) (VmNode *node);
   uint32_t (*cluster_size) (VmNode *node); /* NULL or 0: none */

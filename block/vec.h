@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A window on scattered memory: SIZE bytes from the SKIPth of a list of pieces. Windows are values; narrowing one copies
- * three words. The list and the memory are somebody else's and outlive it. */
+/* A window on scattered memory: SIZE bytes from the SKIPth of a list of pieces. Windows are values; narrowing one
+ * copies three words. The list and the memory are somebody else's and outlive it. */
 #pragma once
 
 #include "engine/base/base.h"
