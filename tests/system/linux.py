@@ -6,7 +6,7 @@ import time
 
 import vm
 
-QUIET = 'console=ttyS0 mitigations=off quiet'
+QUIET = 'console=ttyS0 mitigations=off quiet no_timer_check'  # a busy host gives the timer no time for a trial
 
 
 def boot(*options, arch='amd64', append=QUIET, kernel=None, init=vm.INIT, seconds=100):
@@ -201,7 +201,7 @@ def triple_fault():
 @vm.case
 def no_initrd():
     """Without a root file system the kernel says so."""
-    with vm.Machine('-m', '256M', '-kernel', vm.linux(), '-append', 'console=ttyS0 panic=-1', '-no-reboot') as m:
+    with vm.Machine('-m', '256M', '-kernel', vm.linux(), '-append', 'console=ttyS0 panic=-1 no_timer_check', '-no-reboot') as m:
         m.wait('Kernel panic - not syncing: VFS: Unable to mount root fs', 100)
         assert m.wait_exit() == 0
 

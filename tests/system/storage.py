@@ -7,7 +7,7 @@ import shutil
 
 import vm
 
-QUIET = 'console=ttyS0 mitigations=off quiet'
+QUIET = 'console=ttyS0 mitigations=off quiet no_timer_check'
 
 
 @functools.cache

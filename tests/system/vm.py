@@ -393,7 +393,14 @@ def run():
     for number, name in enumerate(names, 1):
         start = time.monotonic()
         try:
-            note = CASES[name]()
+            try:
+                note = CASES[name]()
+            except AssertionError:
+                # What waits for a machine is only meaningful where this can run; a busy host gets a second trial.
+                if os.getloadavg()[0] <= os.cpu_count():
+                    raise
+                explain(f'{name}: once more, as the host is busy (load {os.getloadavg()[0]:.1f})\n' + traceback.format_exc())
+                note = CASES[name]()
             took = f'{time.monotonic() - start:.1f} s'
             print(f'ok {number} {name} - {took}' + (f', {note}' if note else ''), flush=True)
         except Skip as why:
