@@ -398,20 +398,25 @@ clean_caches (void *opaque)
 }
 
 /* Somebody was killed while the refcounts in the file were behind. */
-static bool
-repair_dirty (Qcow2 *s, GError **error)
+static int
+repair_dirty (Qcow2 *s)
 {
   VmCheckResult result = { 0 };
   int status = qcow2_check_image (s, &result, VM_CHECK_FIX_ERRORS | VM_CHECK_FIX_LEAKS);
 
   if (status >= 0 && (result.check_errors || result.corruptions))
     status = -EIO;
-  if (status >= 0)
-    {
-      vm_fiber_mutex_lock (&s->lock);
-      status = qcow2_mark_clean (s);
-      vm_fiber_mutex_unlock (&s->lock);
-    }
+  return status < 0 ? status : qcow2_mark_clean (s);
+}
+
+static bool
+open_dirty (Qcow2 *s, GError **error)
+{
+  int status;
+
+  vm_fiber_mutex_lock (&s->lock);
+  status = repair_dirty (s);
+  vm_fiber_mutex_unlock (&s->lock);
   if (status < 0)
     g_set_error (error, G_FILE_ERROR, g_file_error_from_errno (-status), "Could not repair dirty image: %s",
                  g_strerror (-status));
@@ -425,6 +430,9 @@ qcow2_begin_changes (Qcow2 *s)
 
   if (s->changed || !s->node)
     return 0;
+  /* It was opened to be read, and then more was asked for. */
+  if (s->incompatible & INCOMPATIBLE_DIRTY && !s->dirty_marked && (status = repair_dirty (s)) < 0)
+    return status;
   if ((status = qcow2_bitmaps_mark_in_use (s)) < 0)
     return status;
   if (s->autoclear & ~(uint64_t) AUTOCLEAR_KNOWN)
@@ -446,7 +454,7 @@ open_rest (Qcow2 *s, const VmqBlockdevOptionsQcow2 *options, unsigned flags, GEr
       || !open_data_file (s, options, flags, error) || !qcow2_crypt_open (s, options, flags, error))
     return false;
   node->size = s->size;
-  if (!(flags & (VM_OPEN_READONLY | VM_OPEN_CHECK)) && s->incompatible & INCOMPATIBLE_DIRTY && !repair_dirty (s, error))
+  if (!(flags & (VM_OPEN_READONLY | VM_OPEN_CHECK)) && s->incompatible & INCOMPATIBLE_DIRTY && !open_dirty (s, error))
     return false;
   if (!qcow2_bitmaps_open (s, error) && !(flags & VM_OPEN_CHECK))
     return false;
