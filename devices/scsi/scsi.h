@@ -76,7 +76,7 @@ typedef enum VmScsiAttention {
 } VmScsiAttention;
 VmScsiSense vm_scsi_attention_sense (VmScsiAttention bit);
 
-/* --- the bus, for adapters --------------------------------------------------------------------------- */
+/* --- the bus, for adapters ------------------------------------------------------------------------- */
 
 typedef struct VmScsiBusOps {
   bool     tcq;         /* commands are tagged: several at a time per unit */
@@ -128,7 +128,7 @@ void vm_scsi_device_reset (VmScsiDevice *dev, VmScsiAttention why);             
 void vm_scsi_device_abort_all (VmScsiDevice *dev);                                /* ABORT TASK SET, CLEAR TASK SET */
 VmScsiRequest *vm_scsi_device_find_request (VmScsiDevice *dev, uint64_t tag);     /* not a reference */
 
-/* --- requests, for adapters --------------------------------------------------------------------------- */
+/* --- requests, for adapters ------------------------------------------------------------------------ */
 
 struct VmScsiRequest {
   unsigned        refs;
@@ -180,7 +180,7 @@ void vm_scsi_request_continue (VmScsiRequest *req, const struct iovec *iov, unsi
 /* ABORT TASK. No "complete" any more; "released" comes when the memory is free. */
 void vm_scsi_request_cancel (VmScsiRequest *req);
 
-/* --- requests, for devices ------------------------------------------------------------------------------ */
+/* --- requests, for devices ------------------------------------------------------------------------- */
 
 void vm_scsi_request_good (VmScsiRequest *req);
 void vm_scsi_request_check (VmScsiRequest *req, VmScsiSense sense);
@@ -203,7 +203,7 @@ void     vm_scsi_request_advance (VmScsiRequest *req, uint64_t bytes);
 void vm_scsi_request_hold (VmScsiRequest *req);
 bool vm_scsi_request_resume (VmScsiRequest *req);
 
-/* --- logical units ---------------------------------------------------------------------------------------- */
+/* --- logical units --------------------------------------------------------------------------------- */
 
 typedef struct VmScsiClass {
   VmDeviceClass parent;
