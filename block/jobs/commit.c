@@ -18,7 +18,7 @@ static bool
 commit_run (VmJob *job, GError **error)
 {
   Commit *c = job->state;
-  bool read, retry;
+  bool read = true, retry;
   uint64_t len;
 
   if (c->base->size < c->top->size && vm_node_truncate (c->base, c->top->size, true, VM_PREALLOC_OFF, 0, error) < 0)

@@ -64,7 +64,7 @@ copy_next (VmJob *job, bool quickly, GError **error)
 {
   Mirror *m = job->state;
   uint64_t offset = 0, len;
-  bool read, retry;
+  bool read = true, retry;
 
   if (!vm_bitmap_next_dirty (m->dirty, &offset, m->source->size, VM_JOB_CHUNK, &len))
     return true;

@@ -53,7 +53,7 @@ static bool
 stream_run (VmJob *job, GError **error)
 {
   Stream *s = job->state;
-  bool read, retry;
+  bool read = true, retry;
   uint64_t len;
 
   job->total = s->top->size;
