@@ -71,6 +71,7 @@ def normal(text):
     text = re.sub(r'(?m)^Formatting (\'.*?\'), (.*)$', lambda m: f'Formatting {m[1]}, {sorted(m[2].split())}', text)
     text = re.sub(r'(?m)^Child node .*\n( {4}.*\n)*', '', text)
     text = re.sub(r'disk size: .*', 'disk size', text)
+    text = re.sub(r'\d+\.\d+% fragmented', 'fragmented', text)  # by who of several writers came first
     text = re.sub(r'#block\d+', '#block', text)
     text = re.sub(r'"compressed": \w+(, )?', '', text).replace(', }', '}')
     return text.rstrip('\n')
@@ -80,7 +81,7 @@ def pare(value):
     """JSON of info without what the peer's age lacks and what hosts decide."""
     if isinstance(value, dict):
         return {k: pare(v) for k, v in value.items()
-                if k not in ('children', 'actual-size', 'date-sec', 'date-nsec', 'compressed', 'uuid', 'iters',
+                if k not in ('children', 'actual-size', 'date-sec', 'date-nsec', 'compressed', 'uuid', 'iters', 'fragmented-clusters',
                              'offset')}
     if isinstance(value, list):
         return [pare(v) for v in value]

@@ -54,7 +54,8 @@ main (int argc, char **argv)
       g_autoptr (GByteArray) input = g_byte_array_new ();
 
       fuzz_make (rand, input);
-      fuzz_one (input->data, input->len);
+      g_byte_array_append (input, (const uint8_t *) "", 1); /* there is an address when it is empty, too */
+      fuzz_one (input->data, input->len - 1);
     }
   return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Bytes for a monitor of a machine without parts; FUZZ_MONITOR says which: "qmp" or "hmp". While they are handled no
  * descriptor can be had, so that no command reaches a file or a socket of the host. */
+#include "block/graph.h"
 #include "devices/board/board.h"
 #include "engine/debug/qtest.h"
 #include "engine/monitor/hmp.h"
@@ -66,6 +67,7 @@ set_up (Bench *b)
   if (!vm_monitors_open (b->monitors, &spec, &error))
     g_error ("%s", error->message);
   vm_monitors_start (b->monitors);
+  vm_graph_loop (vm_drives_graph (m->env.root, m->env.loop)); /* needs descriptors to begin */
   while (vm_loop_iterate (m->env.loop, false))
     ;
 }
