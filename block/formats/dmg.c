@@ -340,8 +340,8 @@ static bool
 dmg_open_image (VmNode *node, GError **error)
 {
   Dmg *s = node->state;
-  uint8_t trailer[TRAILER];
-  uint64_t at;
+  uint8_t trailer[TRAILER] = { 0 };
+  uint64_t at = 0;
 
   if (!vm_format_open_file (node, error) || !vm_format_readonly (node, error)
       || !find_trailer (node->file->node, trailer, &at, error))
