@@ -172,6 +172,11 @@ vm_drive_options_of (const VmDriveSpec *spec, VmDriveOptions *to, VmThrottleConf
   for (guint i = 0; i < list->pairs->len; i++)
     {
       const VmKeyValue *pair = g_ptr_array_index (list->pairs, i);
+      if (g_str_has_prefix (pair->key, "stats-account-") && strcmp (pair->value, "on"))
+        {
+          json_object_put (options);
+          return vm_fail (error, "%s=%s: not available in this build", pair->key, pair->value);
+        }
       if (!is_of_drive (pair->key))
         put_text (options, pair->key, pair->value);
     }

@@ -7,6 +7,8 @@
 #include "block/machine.h"
 #include "engine/monitor/qmp-handlers.h"
 
+#include <inttypes.h>
+
 /* Each command is carried out in a fiber of the graph. */
 typedef struct Call
 {
@@ -17,6 +19,9 @@ typedef struct Call
   const char *verb;
   VmBlock *block; /* of the drive that is named, if it is one */
   const char *device;
+  const char *filter; /* what a job cannot do yet, if it is asked to: a filter node of this name */
+  int64_t buffer;     /* another size of its buffer than its own */
+  bool keep_zeroes;   /* zeros that take place */
   GPtrArray *list; /* what queries find */
   bool block_list, ok;
   GError **error;
@@ -37,6 +42,12 @@ call_graph (VmMonitor *mon, Call *call, GError **error)
   VmDrives *drives;
   VmDrive *drive;
 
+  if (call->filter)
+    return vm_fail (error, "filter-node-name=%s: not available in this build", call->filter);
+  if (call->buffer)
+    return vm_fail (error, "buf-size=%" PRId64 ": not available in this build", call->buffer);
+  if (call->keep_zeroes)
+    return vm_fail (error, "unmap=off: not available in this build");
   call->machine = vm_monitor_machine (mon);
   root = call->machine->env.root;
   vm_drives_bind (call->machine);
@@ -372,7 +383,7 @@ do_stream (Call *call, GError **error)
 bool
 vm_qmp_block_stream (VmMonitor *mon, const VmqBlockStreamArg *args, GError **error)
 {
-  Call call = { .func = do_stream, .args = args, .device = args->device };
+  Call call = { .func = do_stream, .args = args, .device = args->device, .filter = args->filter_node_name };
 
   return call_graph (mon, &call, error);
 }
@@ -432,7 +443,7 @@ do_commit (Call *call, GError **error)
 bool
 vm_qmp_block_commit (VmMonitor *mon, const VmqBlockCommitArg *args, GError **error)
 {
-  Call call = { .func = do_commit, .args = args, .device = args->device };
+  Call call = { .func = do_commit, .args = args, .device = args->device, .filter = args->filter_node_name };
 
   return call_graph (mon, &call, error);
 }
@@ -512,7 +523,9 @@ do_blockdev_mirror (Call *call, GError **error)
 bool
 vm_qmp_blockdev_mirror (VmMonitor *mon, const VmqBlockdevMirrorArg *args, GError **error)
 {
-  Call call = { .func = do_blockdev_mirror, .args = args, .device = args->device };
+  Call call = { .func = do_blockdev_mirror, .args = args, .device = args->device,
+               .filter = args->filter_node_name,
+               .buffer = args->has_buf_size ? args->buf_size : 0 };
 
   return call_graph (mon, &call, error);
 }
@@ -546,7 +559,9 @@ do_drive_mirror (Call *call, GError **error)
 bool
 vm_qmp_drive_mirror (VmMonitor *mon, const VmqDriveMirrorArg *args, GError **error)
 {
-  Call call = { .func = do_drive_mirror, .args = args, .device = args->device };
+  Call call = { .func = do_drive_mirror, .args = args, .device = args->device,
+               .buffer = args->has_buf_size ? args->buf_size : 0,
+               .keep_zeroes = args->has_unmap && !args->unmap };
 
   return call_graph (mon, &call, error);
 }
@@ -597,7 +612,7 @@ do_blockdev_backup (Call *call, GError **error)
 bool
 vm_qmp_blockdev_backup (VmMonitor *mon, const VmqBlockdevBackupArg *args, GError **error)
 {
-  Call call = { .func = do_blockdev_backup, .args = args, .device = args->device };
+  Call call = { .func = do_blockdev_backup, .args = args, .device = args->device, .filter = args->filter_node_name };
 
   return call_graph (mon, &call, error);
 }
@@ -629,7 +644,7 @@ do_drive_backup (Call *call, GError **error)
 bool
 vm_qmp_drive_backup (VmMonitor *mon, const VmqDriveBackupArg *args, GError **error)
 {
-  Call call = { .func = do_drive_backup, .args = args, .device = args->device };
+  Call call = { .func = do_drive_backup, .args = args, .device = args->device, .filter = args->filter_node_name };
 
   return call_graph (mon, &call, error);
 }

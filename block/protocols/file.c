@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/fs.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -125,6 +126,10 @@ file_open (VmNode *node, const void *opaque, GError **error)
 
   if (options->pr_manager)
     return vm_fail (error, "pr-manager=%s: not available in this build", options->pr_manager);
+  if (options->has_aio_max_batch && options->aio_max_batch)
+    return vm_fail (error, "aio-max-batch=%" PRId64 ": not available in this build", options->aio_max_batch);
+  if (options->has_x_check_cache_dropped && options->x_check_cache_dropped)
+    return vm_fail (error, "x-check-cache-dropped=on: not available in this build");
   s->path = g_strdup (options->filename);
   if (!open_path (node, s, error))
     {
