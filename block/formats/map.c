@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#define RUN_MAX 1024 /* blocks that get places together */
+
 /* What lies below a hole. */
 static int
 read_below (VmNode *node, uint64_t offset, VmVec vec)
@@ -183,6 +185,71 @@ new_block (VmNode *node, uint64_t offset, uint64_t len, VmVec vec, const VmMappi
   return map->ops->link (node, &place);
 }
 
+/* Places for the blocks of LEN bytes at OFFSET, as far as they have none; their number, or -errno. */
+static int
+allocate_run (VmNode *node, uint64_t offset, uint64_t len, VmPlace *places)
+{
+  VmMap *map = node->state;
+  unsigned n = MIN (len / map->block, RUN_MAX);
+
+  for (unsigned i = 0; i < n; i++)
+    {
+      VmMapping m;
+      VmPlace *p = &places[i];
+      int err = i ? lookup (node, offset + i * map->block, map->block, &m) : 0;
+      if (err < 0 || (i && m.kind == VM_MAP_DATA))
+        return (int) i;
+      *p = (VmPlace){ .start = offset + i * map->block, .len = map->block, .index = i };
+      err = map->ops->allocate (node, p);
+      if (err)
+        return i ? (int) i : err == VM_MAP_PACK ? 0 : err;
+    }
+  return (int) n;
+}
+
+/* The data of N blocks: a request for each run of places. */
+static int
+fill_run (const VmPlace *places, unsigned n, VmVec vec)
+{
+  uint64_t block = places->len;
+  int err = 0;
+
+  for (unsigned i = 0, next; i < n && err >= 0; i = next)
+    {
+      const VmPlace *first = &places[i], *last = first;
+      for (next = i + 1; next < n; last = &places[next++])
+        if (places[next].file != first->file || places[next].offset != last->offset + block)
+          break;
+      if (!first->file->driver->grows || last->reserve > block)
+        err = vm_file_grow (first->file, first->offset, last->offset + MAX (block, last->reserve) - first->offset);
+      if (err >= 0)
+        err = vm_node_write (first->file, first->offset, vm_vec_slice (vec, i * block, (next - i) * block), 0);
+    }
+  return err;
+}
+
+/* The blocks at OFFSET, a multiple of blocks that all of VEC is new for; as many as *DONE bytes. With the lock held. */
+static int
+new_blocks (VmNode *node, uint64_t offset, VmVec vec, uint64_t *done)
+{
+  VmMap *map = node->state;
+  g_autofree VmPlace *places = g_new (VmPlace, MIN (vec.size / map->block, RUN_MAX));
+  int n = allocate_run (node, offset, vec.size, places), err = 0;
+
+  *done = 0;
+  if (n <= 0)
+    return n;
+  err = fill_run (places, (unsigned) n, vec);
+  if (err < 0)
+    return err;
+  vm_meta_batch_begin (&map->meta);
+  for (int i = 0; i < n && err >= 0; i++)
+    err = map->ops->link (node, &places[i]);
+  int status = vm_meta_batch_end (&map->meta);
+  *done = (uint64_t) n * map->block;
+  return err < 0 ? err : status;
+}
+
 /* LEN bytes at OFFSET, of VEC or (when it is empty) zeros: as many as one mapping has, *DONE. */
 static int
 write_some (VmNode *node, uint64_t offset, uint64_t len, VmVec vec, unsigned flags, uint64_t *done)
@@ -201,6 +268,18 @@ write_some (VmNode *node, uint64_t offset, uint64_t len, VmVec vec, unsigned fla
       if (err >= 0 && m.kind != VM_MAP_DATA)
         {
           *done = in_block;
+          bool many = vec.size >= 2 * map->block && offset % map->block == 0 && len >= 2 * map->block
+                      && map->ops->allocate && !((flags & VM_REQ_COMPRESSED) && map->ops->write_packed);
+          if (many)
+            {
+              err = new_blocks (node, offset, vec, done);
+              if (err < 0 || *done)
+                {
+                  vm_fiber_mutex_unlock (&map->lock);
+                  return err;
+                }
+              *done = in_block;
+            }
           bool nothing = !vec.size && (m.kind == VM_MAP_ZERO || (m.kind == VM_MAP_HOLE && !node->backing));
           if (nothing)
             *done = m.len;

@@ -31,6 +31,7 @@ typedef struct VmPlace
   uint64_t offset;
   uint64_t reserve; /* the file grows by so much, when that is more than LEN */
   uint64_t cookie;  /* the driver's */
+  unsigned index;   /* so many have been allocated before and are not linked yet */
   bool fresh;       /* it lies past the end of the file: reads as zeros */
   bool zero;        /* no place is needed: the block shall read as zeros */
 } VmPlace;
@@ -41,8 +42,8 @@ typedef struct VmMapOps
   int (*lookup) (VmNode *node, uint64_t offset, VmMapping *mapping);
   int (*unpack) (VmNode *node, uint64_t offset, const VmMapping *mapping, VmVec vec);
   /* Both with the map's lock held, for one whole block at a time: a place (not for place->zero), and when the data is
-   * there, the entry in the table. A place that is never linked is a leak, nothing worse. VM_MAP_PACK instead of 0: the
-   * block can only be written packed. */
+   * there, the entry in the table. Several may be allocated before they are linked in the same order. A place that is
+   * never linked is a leak, nothing worse. VM_MAP_PACK instead of 0: the block can only be written packed. */
   int (*allocate) (VmNode *node, VmPlace *place);
   int (*link) (VmNode *node, const VmPlace *place);
   bool can_zero; /* link takes place->zero */

@@ -7,7 +7,9 @@
 enum
 {
   PAGE = 32768,
-  PAGES = 128
+  PAGES = 128,
+  RANGES = 4,        /* of a batch */
+  RANGE_MAX = 262144 /* bytes */
 };
 
 struct VmMetaPage
@@ -15,6 +17,19 @@ struct VmMetaPage
   VmNode *file; /* NULL: free */
   uint64_t index, used;
   uint8_t *data;
+};
+
+/* Neighbouring writes that are kept back, oldest first. */
+struct VmMetaBatch
+{
+  struct VmMetaRange
+  {
+    VmNode *file;
+    uint64_t offset;
+    GByteArray *bytes;
+  } ranges[RANGES];
+  unsigned n;
+  int status; /* the first error */
 };
 
 static struct VmMetaPage *
@@ -34,11 +49,55 @@ find (VmMeta *meta, VmNode *file, uint64_t index)
   return NULL;
 }
 
+static void
+forget_range (VmMeta *meta, VmNode *file, uint64_t offset, uint64_t len)
+{
+  for (uint64_t index = offset / PAGE; index * PAGE < offset + len; index++)
+    {
+      struct VmMetaPage *page = find (meta, file, index);
+      if (page)
+        page->file = NULL;
+    }
+}
+
+static int
+write_through (VmNode *file, uint64_t offset, const void *from, size_t len)
+{
+  int err = vm_file_grow (file, offset, len);
+
+  if (!err)
+    err = vm_node_pwrite (file, offset, from, len);
+  return MIN (err, 0);
+}
+
+static int
+write_batch (VmMeta *meta)
+{
+  struct VmMetaBatch *batch = meta->batch;
+
+  for (unsigned i = 0; batch && i < batch->n; i++)
+    {
+      struct VmMetaRange *r = &batch->ranges[i];
+      int err = write_through (r->file, r->offset, r->bytes->data, r->bytes->len);
+      if (err)
+        forget_range (meta, r->file, r->offset, r->bytes->len);
+      if (!batch->status)
+        batch->status = err;
+      g_byte_array_unref (r->bytes);
+    }
+  if (batch)
+    batch->n = 0;
+  return batch ? batch->status : 0;
+}
+
 static int
 load (VmMeta *meta, VmNode *file, uint64_t index, struct VmMetaPage **page)
 {
   if (!meta->pages)
     meta->pages = g_new0 (struct VmMetaPage, PAGES);
+  int status = write_batch (meta); /* the page shall have it */
+  if (status)
+    return status;
   unsigned oldest = 0;
   for (unsigned i = 1; i < PAGES; i++)
     if (meta->pages[i].used < meta->pages[oldest].used)
@@ -86,27 +145,75 @@ vm_meta_read (VmMeta *meta, VmNode *file, uint64_t offset, void *to, size_t len)
   return err;
 }
 
+/* Into a range of the batch that FROM overlaps or goes on with, or a new one. */
+static int
+keep_back (VmMeta *meta, VmNode *file, uint64_t offset, const void *from, size_t len)
+{
+  struct VmMetaBatch *batch = meta->batch;
+  struct VmMetaRange *r;
+
+  for (r = batch->ranges; r < batch->ranges + batch->n; r++)
+    if (r->file == file && offset >= r->offset && offset <= r->offset + r->bytes->len
+        && offset + len - r->offset <= RANGE_MAX)
+      break;
+  bool overlaps = false;
+  for (struct VmMetaRange *other = batch->ranges; other < batch->ranges + batch->n; other++)
+    overlaps |= other != r && other->file == file && offset < other->offset + other->bytes->len
+                && other->offset < offset + len;
+  if (overlaps || r == batch->ranges + RANGES)
+    {
+      int err = write_batch (meta);
+      if (err)
+        return err;
+      r = batch->ranges;
+    }
+  if (r == batch->ranges + batch->n)
+    {
+      *r = (struct VmMetaRange){ file, offset, g_byte_array_new () };
+      batch->n++;
+    }
+  uint64_t at = offset - r->offset;
+  if (at + len > r->bytes->len)
+    g_byte_array_set_size (r->bytes, at + len);
+  memcpy (r->bytes->data + at, from, len);
+  return 0;
+}
+
 int
 vm_meta_write (VmMeta *meta, VmNode *file, uint64_t offset, const void *from, size_t len)
 {
   vm_fiber_mutex_lock (&meta->lock);
-  int err = vm_file_grow (file, offset, len);
-  if (!err)
-    err = vm_node_pwrite (file, offset, from, len);
-  err = MIN (err, 0);
-  while (len)
+  int err = meta->batch ? keep_back (meta, file, offset, from, len) : write_through (file, offset, from, len);
+  /* After an error nobody knows what the file holds: the page is read again. */
+  if (err)
+    forget_range (meta, file, offset, len);
+  while (len && !err)
     {
       size_t at = offset % PAGE, n = MIN (len, PAGE - at);
       struct VmMetaPage *page = find (meta, file, offset / PAGE);
-      /* After an error nobody knows what the file holds: the page is read again. */
-      if (page && err)
-        page->file = NULL;
-      else if (page)
+      if (page)
         memcpy (page->data + at, from, n);
       from = (const uint8_t *) from + n;
       offset += n;
       len -= n;
     }
+  vm_fiber_mutex_unlock (&meta->lock);
+  return err;
+}
+
+void
+vm_meta_batch_begin (VmMeta *meta)
+{
+  g_assert (!meta->batch);
+  meta->batch = g_new0 (struct VmMetaBatch, 1);
+}
+
+int
+vm_meta_batch_end (VmMeta *meta)
+{
+  vm_fiber_mutex_lock (&meta->lock);
+  int err = write_batch (meta);
+  g_clear_pointer (&meta->batch, g_free);
   vm_fiber_mutex_unlock (&meta->lock);
   return err;
 }

@@ -7,7 +7,8 @@
 
 typedef struct VmMeta
 {
-  struct VmMetaPage *pages; /* NULL until the first use */
+  struct VmMetaPage *pages;  /* NULL until the first use */
+  struct VmMetaBatch *batch; /* NULL: none is open */
   uint64_t clock;
   unsigned last;
   VmFiberMutex lock;
@@ -17,6 +18,10 @@ typedef struct VmMeta
 int vm_meta_read (VmMeta *meta, VmNode *file, uint64_t offset, void *to, size_t len);
 /* Down to FILE, and into what is cached of it. FILE grows when it must. */
 int vm_meta_write (VmMeta *meta, VmNode *file, uint64_t offset, const void *from, size_t len);
+/* Until the end of the batch, writes may be kept back to be written with others that lie beside them; each of them may
+ * reach the file before those that were made earlier, but not after those that come behind the batch. */
+void vm_meta_batch_begin (VmMeta *meta);
+int vm_meta_batch_end (VmMeta *meta);
 void vm_meta_forget (VmMeta *meta); /* all that is cached */
 void vm_meta_free (VmMeta *meta);
 

@@ -90,10 +90,10 @@ vdi_allocate (VmNode *node, VmPlace *place)
 {
   Vdi *s = node->state;
 
-  if (s->allocated >= MAX_BLOCKS)
+  if (s->allocated + place->index >= MAX_BLOCKS)
     return -ENOSPC;
   place->file = node->file->node;
-  place->offset = vdi_offset (s, s->allocated);
+  place->offset = vdi_offset (s, s->allocated + place->index);
   place->reserve = s->map.block;
   return 0;
 }

@@ -55,6 +55,9 @@ ROWS = [
     ('dense to raw', 'convert -f raw -O raw dense out'),
     ('dense compressed', 'convert -c -f raw -O qcow2 dense out'),
     ('qcow2 to raw', 'convert -f qcow2 -O raw dense.qcow2 out'),
+    ('compressed to raw', 'convert -f qcow2 -O raw packed.qcow2 out'),
+    *((f'dense to {name}', f'convert -f raw -O {name} {options} dense out') for name, options in [
+        ('vmdk', ''), ('vdi', ''), ('vpc', '-o force_size=on'), ('vhdx', ''), ('parallels', ''), ('qed', ''), ('qcow', '')]),
     ('compare', 'compare -f raw -F qcow2 dense dense.qcow2'),
     ('4 KiB reads', 'bench -c 200000 -d 32 -S 69632 -f qcow2 dense.qcow2'),
     ('4 KiB writes', 'bench -w -c 100000 -d 32 -S 69632 -f qcow2 dense.qcow2'),
@@ -74,7 +77,8 @@ def main():
         os.chdir(folder)
         make_sparse('sparse', size)
         make_dense('dense', size)
-        subprocess.run([programs[1], 'convert', '-f', 'raw', '-O', 'qcow2', 'dense', 'dense.qcow2'], check=True)
+        for name, flags in ('dense', []), ('packed', ['-c']):
+            subprocess.run([programs[1], 'convert', *flags, '-f', 'raw', '-O', 'qcow2', 'dense', name + '.qcow2'], check=True)
         for name, line in ROWS:
             if options.rows and options.rows not in name:
                 continue
