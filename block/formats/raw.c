@@ -112,7 +112,6 @@ raw_write (VmNode *node, uint64_t offset, VmVec vec, unsigned flags)
     return -ENOSPC;
   if (would_change_format (node, offset, vec))
     return -EPERM;
-  vm_node_event (node->file->node, VMQ_BLKDEBUG_EVENT_WRITE_AIO);
   return vm_node_write (node->file->node, s->offset + offset, vec, flags);
 }
 
