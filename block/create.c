@@ -305,10 +305,10 @@ static const VmRootClass create_root = { .kind = "program" };
 
 /* The file below the image; *ROOT keeps it from others. */
 static VmNode *
-open_file (VmBlockGraph *graph, const char *name, VmEdge **root, GError **error)
+open_file (VmBlockGraph *graph, const char *name, unsigned flags, VmEdge **root, GError **error)
 {
   json_object *options = vm_graph_parse_name (graph, name, error);
-  VmNode *file = options ? vm_node_open (graph, options, VM_SCHEMA_TEXT, 0, error) : NULL;
+  VmNode *file = options ? vm_node_open (graph, options, VM_SCHEMA_TEXT, flags, error) : NULL;
 
   json_object_put (options);
   if (!file)
@@ -322,7 +322,8 @@ open_file (VmBlockGraph *graph, const char *name, VmEdge **root, GError **error)
 
 bool
 vm_image_create_values (VmBlockGraph *graph, const char *name, const VmBlockDriver *format,
-                        const VmBlockDriver *protocol, uint64_t size, const VmCreateValues *values, GError **error)
+                        const VmBlockDriver *protocol, uint64_t size, const VmCreateValues *values, unsigned flags,
+                        GError **error)
 {
   VmEdge *root = NULL;
   VmNode *file;
@@ -336,7 +337,7 @@ vm_image_create_values (VmBlockGraph *graph, const char *name, const VmBlockDriv
       if (whole)
         return true;
     }
-  file = open_file (graph, name, &root, error);
+  file = open_file (graph, name, flags, &root, error);
   if (!file)
     {
       if (!protocol->create)
@@ -462,5 +463,5 @@ vm_image_create (VmBlockGraph *graph, const VmImageCreate *spec, GError **error)
       g_autofree char *text = g_strdup_printf ("Formatting '%s', fmt=%s %s", spec->name, format->name, list);
       spec->say (text);
     }
-  return vm_image_create_values (graph, spec->name, format, protocol, size, values, error);
+  return vm_image_create_values (graph, spec->name, format, protocol, size, values, 0, error);
 }

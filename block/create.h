@@ -31,9 +31,9 @@ typedef struct VmImageCreate
   void (*say) (const char *text); /* is told what will be made; NULL: silent */
 } VmImageCreate;
 bool vm_image_create (VmBlockGraph *graph, const VmImageCreate *spec, GError **error);
-/* The two steps of it that are left when all values are known. SIZE stands for itself. */
+/* The two steps of it that are left when all values are known. SIZE stands for itself. FLAGS: VM_OPEN_UNSAFE, or 0. */
 bool vm_image_create_values (VmBlockGraph *graph, const char *name, const VmBlockDriver *format,
-                             const VmBlockDriver *protocol, uint64_t size, const VmCreateValues *values,
+                             const VmBlockDriver *protocol, uint64_t size, const VmCreateValues *values, unsigned flags,
                              GError **error);
 /* The driver that NAME is reached by. */
 const VmBlockDriver *vm_image_protocol (VmBlockGraph *graph, const char *name, GError **error);

@@ -243,7 +243,7 @@ open_overlay (VmNode *base, const char *path, GError **error)
   else
     {
       values = vm_create_values_new (format, protocol, false);
-      if (vm_image_create_values (graph, path, format, protocol, base->size, values, error))
+      if (vm_image_create_values (graph, path, format, protocol, base->size, values, VM_OPEN_UNSAFE, error))
         node = vm_node_open (graph, options, VM_SCHEMA_TEXT, 0, error);
     }
   json_object_put (options);

@@ -16,6 +16,12 @@ vm_graph_new (const VmBlockDriver *const *drivers, VmObject *objects)
   return graph;
 }
 
+void
+vm_graph_set_patient (VmBlockGraph *graph)
+{
+  graph->patient = true;
+}
+
 static gpointer
 graph_main (gpointer data)
 {

@@ -19,6 +19,9 @@ typedef struct VmEdge VmEdge;
 /* DRIVERS: every driver of the program, ends with NULL. OBJECTS (or NULL): where secrets, TLS credentials and throttle
  * groups are named. Any thread. */
 VmBlockGraph *vm_graph_new (const VmBlockDriver *const *drivers, VmObject *objects);
+/* Nothing else than one user's requests runs on its thread: what the page cache of the host takes a moment for is not
+ * given to other threads. */
+void          vm_graph_set_patient (VmBlockGraph *graph);
 void          vm_graph_free (VmBlockGraph *graph); /* closes all that is open, flushed */
 VmLoop       *vm_graph_loop (VmBlockGraph *graph);
 VmObject     *vm_graph_objects (VmBlockGraph *graph);

@@ -3,6 +3,7 @@
  * once does not. */
 #include "block/protocols/file-private.h"
 
+#include "block/graph-private.h"
 #include "block/protocols/aio.h"
 
 #include <errno.h>
@@ -19,6 +20,22 @@
 #define BOUNCE (1024 * 1024)
 #define INLINE_MAX (128 * 1024) /* copied by the graph's thread itself */
 #define ZEROS (1024 * 1024)
+
+/* What the page cache makes short is done at once where nobody else waits for the graph's thread. */
+static bool
+is_short (const VmNode *node)
+{
+  return node->graph->patient && !node->cache_direct;
+}
+
+static void
+work (const VmNode *node, VmFiberFunc func, void *opaque)
+{
+  if (is_short (node))
+    func (opaque);
+  else
+    vm_fiber_work (func, opaque);
+}
 
 /* --- transfers ------------------------------------------------------------------------------------------ */
 
@@ -131,7 +148,9 @@ file_move (VmNode *node, bool write, uint64_t offset, VmVec vec)
     return move_bounced (s, write, offset, vec);
   if (s->aio != FILE_AIO_THREADS)
     return vm_aio_transfer (node->graph, s->aio == FILE_AIO_URING, s->fd, write, offset, vec);
-  if (!move_without_wait (&t, write ? &s->nowait_write : &s->nowait_read))
+  if (write && vec.size <= INLINE_MAX && is_short (node))
+    move_all (&t);
+  else if (!move_without_wait (&t, write ? &s->nowait_write : &s->nowait_read))
     vm_fiber_work (move_all, &t);
   return t.status;
 }
@@ -244,7 +263,7 @@ file_write_zeroes (VmNode *node, uint64_t offset, uint64_t len, unsigned flags)
   Errand e = { .s = s, .offset = offset, .len = len, .flags = flags };
 
   s->data_end = 0;
-  vm_fiber_work (do_zero, &e);
+  work (node, do_zero, &e);
   return e.status;
 }
 
@@ -273,7 +292,7 @@ file_discard (VmNode *node, uint64_t offset, uint64_t len)
   Errand e = { .s = s, .offset = offset, .len = len };
 
   s->data_end = 0;
-  vm_fiber_work (do_discard, &e);
+  work (node, do_discard, &e);
   return e.status;
 }
 
@@ -324,7 +343,7 @@ file_status (VmNode *node, uint64_t offset, uint64_t len, VmExtent *extent)
       extent->len = s->data_end - offset;
     }
   else
-    vm_fiber_work (do_seek, &e);
+    work (node, do_seek, &e);
   return 0;
 }
 
@@ -425,7 +444,7 @@ file_truncate (VmNode *node, uint64_t size, bool exact, VmPreallocation prealloc
   if (size < node->size && prealloc != VM_PREALLOC_OFF)
     return vm_fail (error, "Preallocation can't be used for shrinking files"), -ENOTSUP;
   s->data_end = 0;
-  vm_fiber_work (do_truncate, &e);
+  work (node, do_truncate, &e);
   if (e.status < 0)
     {
       vm_fail (error, "Failed to resize the file: %s", g_strerror (-e.status));

@@ -139,7 +139,7 @@ vm_tool_put_overlay (VmTool *tool, VmNode *below, GError **error)
     }
   close (fd);
   g_autoptr (VmCreateValues) values = vm_create_values_new (format, protocol, false);
-  if (vm_image_create_values (tool->graph, path, format, protocol, below->size, values, error))
+  if (vm_image_create_values (tool->graph, path, format, protocol, below->size, values, VM_OPEN_UNSAFE, error))
     {
       json_object *options = json_object_new_object (), *file = json_object_new_object ();
       json_object_object_add (options, "driver", json_object_new_string ("qcow2"));

@@ -59,6 +59,7 @@ make_target (VmTool *tool, const Options *o, VmConvert *c)
   g_autoptr (VmCreateValues) values = NULL;
   GError *error = NULL;
   uint64_t size = c->total;
+  VmToolCache cache = { 0 };
 
   protocol = vm_image_protocol (tool->graph, o->output, &error);
   if (!protocol)
@@ -90,7 +91,9 @@ make_target (VmTool *tool, const Options *o, VmConvert *c)
   if (size < c->total)
     return vm_tool_error (tool, NULL, "output file is smaller than input file");
   c->created = true;
-  return vm_image_create_values (tool->graph, o->output, format, protocol, size, values, &error)
+  vm_tool_parse_cache (o->cache, &cache);
+  return vm_image_create_values (tool->graph, o->output, format, protocol, size, values,
+                                 cache.no_flush ? VM_OPEN_UNSAFE : 0, &error)
          || vm_tool_error (tool, error, "%s: error while converting %s", o->output, format->name);
 }
 

@@ -133,6 +133,8 @@ vm_tool_main (const char *name, int argc, char **argv, VmToolFunc func, void *op
   tool.types = vm_type_list_new (vm_all_types, vm_n_all_types);
   tool.root = vm_object_new (&vm_container_type);
   tool.graph = vm_graph_new (vm_block_drivers, tool.root);
+  if (strcmp (name, "nbd"))
+    vm_graph_set_patient (tool.graph);
   vm_graph_call (tool.graph, run, &tool);
   vm_graph_free (tool.graph);
   vm_object_unref (tool.root);
