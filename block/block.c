@@ -98,7 +98,11 @@ front_start (void *opaque)
 static void
 front_drain_begin (void *opaque)
 {
-  ((VmBlock *) opaque)->quiesced++;
+  VmBlock *block = opaque;
+
+  block->quiesced++;
+  if (block->throttle)
+    vm_throttle_member_drain (block->throttle, true);
 }
 
 static bool
@@ -113,6 +117,8 @@ front_drain_end (void *opaque)
   VmBlock *block = opaque;
 
   block->quiesced--;
+  if (block->throttle)
+    vm_throttle_member_drain (block->throttle, false);
   for (Request *r; !block->quiesced && (r = g_queue_pop_head (&block->parked));)
     request_start (r);
 }

@@ -16,6 +16,7 @@ struct VmBlockGraph
   GQueue throttle_groups; /* VmThrottleGroup * */
   unsigned next_id;
   bool patient; /* see vm_graph_set_patient() */
+  unsigned watched; /* blkdebug nodes: somebody hears of events */
   struct VmJobs *jobs; /* NULL until one starts */
   struct VmAio *aio[2]; /* Linux AIO, io_uring; NULL until somebody asks for it */
   void (*aio_free[2]) (void *aio);

@@ -75,6 +75,14 @@ alignment_of (const VmNode *node)
   return MAX (node->limits.alignment, 1);
 }
 
+/* What the core does in the place of a driver. */
+static void
+own_event (VmNode *node, VmqBlkdebugEvent event)
+{
+  if (node->driver->event)
+    node->driver->event (node, event);
+}
+
 static bool
 can_grow (const VmNode *node)
 {
@@ -274,6 +282,8 @@ write_end (VmNode *node, VmTracked *tracked, VmBlockRequestKind kind, uint64_t o
       if (bitmap->recording)
         vm_bitmap_set (bitmap, offset, len);
     }
+  if (node->after_write)
+    node->after_write (node->after_write_opaque, offset, len);
   vm_node_untrack (node, tracked);
   vm_node_end (node);
 }
@@ -294,9 +304,17 @@ write_padded (VmNode *node, uint64_t offset, VmVec vec, unsigned flags)
 
   pad (&p, node, offset, vec);
   if (p.head)
-    status = vm_node_pread (node, p.offset, p.buffer, p.head);
+    {
+      own_event (node, VMQ_BLKDEBUG_EVENT_PWRITEV_RMW_HEAD);
+      status = vm_node_pread (node, p.offset, p.buffer, p.head);
+      own_event (node, VMQ_BLKDEBUG_EVENT_PWRITEV_RMW_AFTER_HEAD);
+    }
   if (status >= 0 && p.tail)
-    status = vm_node_pread (node, end, p.buffer + 2 * align - p.tail, p.tail);
+    {
+      own_event (node, VMQ_BLKDEBUG_EVENT_PWRITEV_RMW_TAIL);
+      status = vm_node_pread (node, end, p.buffer + 2 * align - p.tail, p.tail);
+      own_event (node, VMQ_BLKDEBUG_EVENT_PWRITEV_RMW_AFTER_TAIL);
+    }
   if (status >= 0)
     status = driver_write (node, p.offset, p.vec, flags);
   pad_clear (&p);
@@ -323,12 +341,14 @@ write_data (VmNode *node, uint64_t offset, VmVec vec, unsigned flags)
       passed |= VM_REQ_FUA;
       fua = false;
     }
+  own_event (node, VMQ_BLKDEBUG_EVENT_PWRITEV);
   if (is_aligned (node, offset, vec.size))
     status = driver_write (node, offset, vec, passed);
   else if (flags & VM_REQ_COMPRESSED)
     status = -ENOTSUP;
   else
     status = write_padded (node, offset, vec, passed);
+  own_event (node, VMQ_BLKDEBUG_EVENT_PWRITEV_DONE);
   if (status >= 0 && fua)
     {
       ((VmNodeCore *) node->core)->write_generation++;
@@ -395,6 +415,7 @@ zero_piece (VmNode *node, uint64_t offset, uint64_t len, unsigned flags)
 {
   int status = -ENOTSUP;
 
+  own_event (node, VMQ_BLKDEBUG_EVENT_PWRITEV_ZERO);
   if (node->driver->write_zeroes && is_aligned (node, offset, len))
     status = node->driver->write_zeroes (node, offset, len, flags);
   if (status != -ENOTSUP && status != -EOPNOTSUPP)
@@ -501,8 +522,14 @@ flush_all (VmNode *node)
   bool to_storage = !node->cache_no_flush && !(node->open_flags & VM_OPEN_UNSAFE);
   int status = 0;
 
+  if (node->file)
+    vm_node_event (node->file->node, VMQ_BLKDEBUG_EVENT_FLUSH_TO_OS);
   if (node->driver->flush && (to_storage || node->driver->kind != VM_DRIVER_PROTOCOL))
     status = node->driver->flush (node);
+  if (node->driver->flushes_children)
+    return status;
+  if (node->file && to_storage)
+    vm_node_event (node->file->node, VMQ_BLKDEBUG_EVENT_FLUSH_TO_DISK);
   for (guint i = 0; status >= 0 && to_storage && i < node->children->len; i++)
     {
       VmEdge *edge = g_ptr_array_index (node->children, i);

@@ -312,6 +312,8 @@ vm_node_drain_begin (VmNode *node)
     {
       VmNode *n = g_ptr_array_index (section->nodes, i);
       n->quiesced++;
+      if (n->driver->drain)
+        n->driver->drain (n, true);
       for (guint j = 0; j < n->parents->len; j++)
         {
           VmEdge *edge = g_ptr_array_index (n->parents, j);
@@ -347,7 +349,12 @@ vm_node_drain_end (VmNode *node)
   g_assert (section);
   g_queue_remove (drains, section);
   for (guint i = 0; i < section->nodes->len; i++)
-    ((VmNode *) g_ptr_array_index (section->nodes, i))->quiesced--;
+    {
+      VmNode *n = g_ptr_array_index (section->nodes, i);
+      n->quiesced--;
+      if (n->driver->drain)
+        n->driver->drain (n, false);
+    }
   while (section->roots->len)
     root_goes_on (g_ptr_array_steal_index (section->roots, section->roots->len - 1));
   for (guint i = 0; i < section->nodes->len; i++)
@@ -407,6 +414,20 @@ vm_node_chain_contains (VmNode *top, VmNode *base)
       top = below ? below->node : NULL;
     }
   return top != NULL;
+}
+
+void
+vm_node_event (VmNode *node, VmqBlkdebugEvent event)
+{
+  if (!node->graph->watched)
+    return;
+  while (node && !node->driver->event)
+    {
+      VmEdge *edge = filtered_child (node);
+      node = edge ? edge->node : !strcmp (node->driver->name, "raw") && node->file ? node->file->node : NULL;
+    }
+  if (node)
+    node->driver->event (node, event);
 }
 
 /* --- to all parents ---------------------------------------------------------------------------------------- */

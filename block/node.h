@@ -132,9 +132,11 @@ struct VmNode {
   void     *core;           /* of node-io.c: what serialises overlapping unaligned requests */
   GPtrArray *bitmaps;       /* VmDirtyBitmap *, or NULL */
   bool      backing_written; /* a job writes into the backing file: parents' wishes do not forbid it */
-  /* A job looks at each change before it is made; it may wait. NULL: none. */
+  /* A job looks at each change before it is made, and another after it was; they may wait. NULL: none. */
   int     (*before_write) (void *opaque, uint64_t offset, uint64_t len);
   void     *before_write_opaque;
+  void    (*after_write) (void *opaque, uint64_t offset, uint64_t len);
+  void     *after_write_opaque;
 };
 
 /* For drivers: adds a child from the member NAME of the options they are opened with. A string names a node, an object
@@ -163,6 +165,8 @@ bool    vm_node_chain_contains (VmNode *top, VmNode *base);
  * -1 unknown. FATAL: no further requests. */
 void    vm_node_corrupt (VmNode *node, bool fatal, int64_t offset, int64_t size, const char *format, ...)
   G_GNUC_PRINTF (5, 6);
+/* Drivers say what they are about to do, for a blkdebug node that stands at NODE or below it. */
+void    vm_node_event (VmNode *node, VmqBlkdebugEvent event);
 void    vm_node_resized (VmNode *node); /* the driver has set another size by itself */
 char   *vm_node_backing_path (VmNode *node); /* backing_name, seen from the image's folder; NULL: none */
 char   *vm_node_json_name (VmNode *node); /* "json:{...}" that opens the same */
@@ -212,6 +216,7 @@ struct VmBlockDriver {
   size_t       state_size;
   bool         has_backing; /* images may name a backing file */
   bool         can_compress; /* writes may be VM_REQ_COMPRESSED */
+  bool         flushes_children; /* by itself: the core does not */
   bool         grows;       /* writes past the end make it bigger (filters: when what they are over does) */
   /* Protocols: names that begin with one of these and ":" are for parse_name; ends with NULL. */
   const char *const *schemes;
@@ -243,6 +248,11 @@ struct VmBlockDriver {
   int   (*status) (VmNode *node, uint64_t offset, uint64_t len, VmExtent *extent); /* NULL: all data */
   int   (*truncate) (VmNode *node, uint64_t size, bool exact, VmPreallocation prealloc, unsigned flags, GError **error);
   uint64_t (*allocated) (VmNode *node); /* bytes kept on the host; NULL: of the child "file" */
+  /* A drained section begins and ends: nothing may wait for anything but children. */
+  void  (*drain) (VmNode *node, bool begin);
+  void  (*event) (VmNode *node, VmqBlkdebugEvent event); /* of vm_node_event() */
+  bool  (*add_child) (VmNode *node, VmNode *child, GError **error); /* x-blockdev-change */
+  bool  (*remove_child) (VmNode *node, VmEdge *edge, GError **error);
   void  (*refresh_size) (VmNode *node); /* protocols whose size others may change */
   int   (*make_empty) (VmNode *node);   /* drop all data of this layer; NULL: by discards */
 

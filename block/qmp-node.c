@@ -378,6 +378,8 @@ set_limits (Call *call, GError **error)
   call->block->throttle = vm_throttle_config_is_set (s->config) ? vm_throttle_member_new (group) : NULL;
   if (before)
     vm_throttle_member_free (before);
+  for (unsigned i = 0; call->block->throttle && i < call->block->quiesced; i++)
+    vm_throttle_member_drain (call->block->throttle, true);
   vm_node_drain_end (call->block->root->node);
   vm_throttle_group_unref (group);
   return true;

@@ -19,14 +19,22 @@ struct VmThrottleGroup
   char *name;
   VmThrottleConfig config;
   Bucket buckets[VM_THROTTLE_BUCKET_N];
-  int64_t leaked_ns;    /* when that was last done */
-  VmFiberMutex turn[2]; /* of reads and writes: one waits for the buckets, the others in line */
+  int64_t leaked_ns; /* when that was last done */
+  GQueue lines[2];   /* Waiter *: of reads and writes; the first waits for the buckets, the others in line */
 };
 
 struct VmThrottleMember
 {
   VmThrottleGroup *group;
+  unsigned drained;
 };
+
+typedef struct Waiter
+{
+  GList link; /* data is this */
+  VmThrottleMember *member;
+  VmFiberQueue wake;
+} Waiter;
 
 const char *const vm_throttle_names[VM_THROTTLE_BUCKET_N + 1]
     = { "bps-total", "bps-read", "bps-write", "iops-total", "iops-read", "iops-write", NULL };
@@ -233,18 +241,62 @@ pour (VmThrottleGroup *group, bool write, uint64_t len)
     }
 }
 
+static void
+waiter_rings (void *opaque)
+{
+  vm_fiber_queue_wake_all (&((Waiter *) opaque)->wake);
+}
+
+static void
+wake_first (const VmThrottleGroup *group, bool write)
+{
+  if (group->lines[write].head)
+    waiter_rings (group->lines[write].head->data);
+}
+
+void
+vm_throttle_member_drain (VmThrottleMember *member, bool begin)
+{
+  if (!begin)
+    {
+      member->drained--;
+      return;
+    }
+  member->drained++;
+  for (unsigned i = 0; i < 2; i++)
+    for (GList *l = member->group->lines[i].head; l; l = l->next)
+      if (((Waiter *) l->data)->member == member)
+        waiter_rings (l->data);
+}
+
 void
 vm_throttle_wait (VmThrottleMember *member, bool write, uint64_t len)
 {
   VmThrottleGroup *group = member->group;
+  GQueue *line = &group->lines[write];
+  Waiter self = { .link.data = &self, .member = member };
+  VmWakeup *wakeup = NULL;
   int64_t wait;
 
   if (!vm_throttle_config_is_set (&group->config))
     return;
-  vm_fiber_mutex_lock (&group->turn[write]);
-  /* Limits may change meanwhile: no sleep is longer than a second. */
-  while ((wait = longest_wait (group, write)) > 0)
-    vm_fiber_sleep (MIN (wait, (int64_t) NS_PER_S));
+  g_queue_push_tail_link (line, &self.link);
+  while (!member->drained)
+    {
+      if (line->head == &self.link)
+        {
+          if ((wait = longest_wait (group, write)) <= 0)
+            break;
+          if (!wakeup)
+            wakeup = vm_wakeup_new (vm_graph_loop (group->graph), waiter_rings, &self);
+          /* Limits may change meanwhile: no sleep is longer than a second. */
+          vm_wakeup_arm (wakeup, g_get_monotonic_time () * 1000 + MIN (wait, (int64_t) NS_PER_S));
+        }
+      vm_fiber_queue_wait (&self.wake);
+    }
+  if (wakeup)
+    vm_wakeup_free (wakeup);
+  g_queue_unlink (line, &self.link);
   pour (group, write, len);
-  vm_fiber_mutex_unlock (&group->turn[write]);
+  wake_first (group, write);
 }

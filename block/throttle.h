@@ -52,5 +52,7 @@ const char *vm_throttle_group_name (const VmThrottleGroup *group);
 VmThrottleMember *vm_throttle_member_new (VmThrottleGroup *group);
 void vm_throttle_member_free (VmThrottleMember *member);
 VmThrottleGroup *vm_throttle_member_group (const VmThrottleMember *member);
+/* In drained sections nothing of MEMBER waits. May be nested. */
+void vm_throttle_member_drain (VmThrottleMember *member, bool begin);
 /* Until LEN bytes may go. Members take turns. */
 void vm_throttle_wait (VmThrottleMember *member, bool write, uint64_t len);

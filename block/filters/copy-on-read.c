@@ -60,6 +60,7 @@ read_and_copy (VmNode *node, uint64_t offset, VmVec vec)
   if (status < 0)
     return status;
   vm_vec_write (vec, 0, buffer, vec.size);
+  vm_node_event (file, VMQ_BLKDEBUG_EVENT_COR_WRITE);
   status = vm_node_write (file, offset, vm_vec_buffer (&iov, buffer, vec.size), VM_REQ_UNCHANGED);
   return status == -ENOSPC ? 0 : status; /* it was an offer */
 }

@@ -43,6 +43,12 @@ throttle_close (VmNode *node)
   vm_throttle_member_free (((ThrottleState *) node->state)->member);
 }
 
+static void
+throttle_drain (VmNode *node, bool begin)
+{
+  vm_throttle_member_drain (((ThrottleState *) node->state)->member, begin);
+}
+
 static int
 throttle_read (VmNode *node, uint64_t offset, VmVec vec, unsigned flags)
 {
@@ -78,6 +84,7 @@ const VmBlockDriver vm_throttle_driver = {
   .state_size = sizeof (ThrottleState),
   .open = throttle_open,
   .close = throttle_close,
+  .drain = throttle_drain,
   .read = throttle_read,
   .write = throttle_write,
   .write_zeroes = throttle_write_zeroes,

@@ -83,6 +83,7 @@ raw_read (VmNode *node, uint64_t offset, VmVec vec, unsigned flags)
 {
   const RawState *s = node->state;
 
+  vm_node_event (node->file->node, VMQ_BLKDEBUG_EVENT_READ_AIO);
   return vm_node_read (node->file->node, s->offset + offset, vec, flags);
 }
 
@@ -112,6 +113,7 @@ raw_write (VmNode *node, uint64_t offset, VmVec vec, unsigned flags)
     return -ENOSPC;
   if (would_change_format (node, offset, vec))
     return -EPERM;
+  vm_node_event (node->file->node, VMQ_BLKDEBUG_EVENT_WRITE_AIO);
   return vm_node_write (node->file->node, s->offset + offset, vec, flags);
 }
 

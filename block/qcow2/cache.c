@@ -3,6 +3,29 @@
  * waits for stable storage. After the qcow2 specification, "Host cluster management". */
 #include "block/qcow2/qcow2-private.h"
 
+/* What is about to happen, by what is written and read. */
+static void
+event (Qcow2 *s, unsigned kind, bool update)
+{
+  static const VmqBlkdebugEvent loads[]
+      = { VMQ_BLKDEBUG_EVENT_L2_LOAD, VMQ_BLKDEBUG_EVENT_REFBLOCK_LOAD, VMQ_BLKDEBUG_EVENT_REFTABLE_LOAD };
+  static const VmqBlkdebugEvent updates[]
+      = { VMQ_BLKDEBUG_EVENT_L2_UPDATE, VMQ_BLKDEBUG_EVENT_REFBLOCK_UPDATE_PART, VMQ_BLKDEBUG_EVENT_REFTABLE_UPDATE };
+
+  if (kind & OVERLAP_ACTIVE_L1)
+    qcow2_event (s, VMQ_BLKDEBUG_EVENT_L1_UPDATE);
+  else if (kind & (OVERLAP_ACTIVE_L2 | OVERLAP_REFCOUNT_BLOCK | OVERLAP_REFCOUNT_TABLE))
+    qcow2_event (s, (update ? updates : loads)[kind & OVERLAP_ACTIVE_L2         ? 0
+                                               : kind & OVERLAP_REFCOUNT_BLOCK ? 1
+                                                                               : 2]);
+}
+
+void
+qcow2_event (Qcow2 *s, VmqBlkdebugEvent which)
+{
+  vm_node_event (qcow2_file (s), which);
+}
+
 /* --- the file --------------------------------------------------------------------------------------- */
 
 int
@@ -21,6 +44,7 @@ qcow2_meta_write (Qcow2 *s, uint64_t offset, const void *buffer, size_t len, uns
   int status = qcow2_check_overlap (s, kind, offset, len);
 
   s->high = MAX (s->high, offset + len);
+  event (s, kind, true);
   return status < 0 ? status : vm_node_pwrite (qcow2_file (s), offset, buffer, len);
 }
 
@@ -129,6 +153,8 @@ qcow2_cache_get (Qcow2Cache *cache, uint64_t offset, bool fresh, Qcow2Cached **o
   data = fresh ? g_try_malloc0 (cache->piece) : g_try_malloc (cache->piece);
   if (!data)
     return -ENOMEM;
+  if (!fresh)
+    event (cache->s, cache->kind, false);
   if (!fresh && (status = qcow2_meta_read (cache->s, offset, data, cache->piece)) < 0)
     return status;
   e = g_new0 (Qcow2Cached, 1);
@@ -218,6 +244,7 @@ write_run (Qcow2Cache *cache, Qcow2Cached **run, unsigned n)
   if ((status = qcow2_check_overlap (cache->s, cache->kind, offset, len)) < 0)
     return status;
   cache->s->high = MAX (cache->s->high, offset + len);
+  event (cache->s, cache->kind, true);
   if ((status = vm_node_write (qcow2_file (cache->s), offset, vm_vec (iov, n), 0)) < 0)
     return status;
   for (unsigned i = 0; i < n; i++)

@@ -247,6 +247,7 @@ write_all (Qcow2 *s, const Piece *pieces, unsigned n)
             iov[parts++] = (struct iovec){ pieces[next].out, pieces[next].codec.out_len };
             end += pieces[next].codec.out_len;
           }
+      qcow2_event (s, VMQ_BLKDEBUG_EVENT_WRITE_COMPRESSED);
       if ((status = qcow2_check_overlap (s, 0, pieces[i].place, end - pieces[i].place)) >= 0)
         status = vm_node_write (qcow2_file (s), pieces[i].place, vm_vec (iov, parts), 0);
     }

@@ -164,6 +164,7 @@ qcow2_l1_grow (Qcow2 *s, uint64_t n)
     return -ENOMEM;
   if (s->l1_size)
     memcpy (l1, s->l1, s->l1_size * sizeof *l1);
+  qcow2_event (s, VMQ_BLKDEBUG_EVENT_L1_GROW_ALLOC_TABLE);
   if ((status = qcow2_allocate (s, clusters, true, &offset, &got, NULL)) < 0)
     return status;
   for (uint64_t i = 0; i < n; i++)
@@ -171,10 +172,17 @@ qcow2_l1_grow (Qcow2 *s, uint64_t n)
   vm_store_be32 (header, (uint32_t) n);
   vm_store_be64 (header + 4, offset);
   /* Tables that the old one does not point to yet are pointed to by the new one as it is written. */
-  if ((status = qcow2_write_back (s)) < 0
-      || (status = qcow2_meta_write (s, offset, bytes, clusters * s->cluster_size, OVERLAP_ACTIVE_L1)) < 0
-      || (status = qcow2_meta_flush (s)) < 0
-      || (status = qcow2_meta_write (s, HEADER_L1_SIZE, header, sizeof header, OVERLAP_MAIN_HEADER)) < 0)
+  if ((status = qcow2_write_back (s)) >= 0)
+    {
+      qcow2_event (s, VMQ_BLKDEBUG_EVENT_L1_GROW_WRITE_TABLE);
+      status = qcow2_meta_write (s, offset, bytes, clusters * s->cluster_size, 0);
+    }
+  if (status >= 0 && (status = qcow2_meta_flush (s)) >= 0)
+    {
+      qcow2_event (s, VMQ_BLKDEBUG_EVENT_L1_GROW_ACTIVATE_TABLE);
+      status = qcow2_meta_write (s, HEADER_L1_SIZE, header, sizeof header, OVERLAP_MAIN_HEADER);
+    }
+  if (status < 0)
     {
       qcow2_free_now (s, offset, clusters);
       return status;
@@ -214,11 +222,15 @@ table_make (Qcow2 *s, uint32_t index)
       Qcow2Cached *slice = qcow2_cache_peek (&s->l2, old + at);
 
       if (slice)
-        memcpy (table + at, slice->data, s->l2.piece);
-      else
-        status = qcow2_meta_read (s, old + at, table + at, s->l2.piece);
+        {
+          memcpy (table + at, slice->data, s->l2.piece);
+          continue;
+        }
+      qcow2_event (s, VMQ_BLKDEBUG_EVENT_L2_ALLOC_COW_READ);
+      status = qcow2_meta_read (s, old + at, table + at, s->l2.piece);
     }
-  if (status < 0 || (status = qcow2_meta_write (s, offset, table, s->cluster_size, OVERLAP_ACTIVE_L2)) < 0)
+  qcow2_event (s, VMQ_BLKDEBUG_EVENT_L2_ALLOC_WRITE);
+  if (status < 0 || (status = qcow2_meta_write (s, offset, table, s->cluster_size, 0)) < 0)
     {
       qcow2_free_now (s, offset, 1);
       return status;

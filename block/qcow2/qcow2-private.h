@@ -297,6 +297,7 @@ void qcow2_set_readonly (VmNode *node, bool readonly);
 
 /* --- cache.c */
 int qcow2_meta_read (Qcow2 *s, uint64_t offset, void *buffer, size_t len); /* zeros behind the end */
+void qcow2_event (Qcow2 *s, VmqBlkdebugEvent which); /* for blkdebug below */
 /* KIND: what may be overwritten (OVERLAP_). */
 int qcow2_meta_write (Qcow2 *s, uint64_t offset, const void *buffer, size_t len, unsigned kind);
 int qcow2_meta_flush (Qcow2 *s);

@@ -41,6 +41,8 @@ read_backing (Qcow2 *s, uint64_t offset, VmVec vec)
   uint64_t size = backing ? backing->size : 0, there = offset >= size ? 0 : MIN (vec.size, size - offset);
 
   vm_vec_fill (vec, there, 0, vec.size - there);
+  if (there)
+    qcow2_event (s, VMQ_BLKDEBUG_EVENT_READ_BACKING_AIO);
   return there ? vm_node_read (backing, offset, vm_vec_slice (vec, 0, there), 0) : 0;
 }
 
@@ -51,6 +53,7 @@ read_host (VmNode *file, uint64_t host, VmVec vec)
   uint64_t there = host >= file->size ? 0 : MIN (vec.size, file->size - host);
 
   vm_vec_fill (vec, there, 0, vec.size - there);
+  vm_node_event (file, VMQ_BLKDEBUG_EVENT_READ_AIO);
   return there ? vm_node_read (file, host, vm_vec_slice (vec, 0, there), 0) : 0;
 }
 
@@ -83,6 +86,7 @@ read_step (Qcow2 *s, const Qcow2Map *map, uint64_t offset, VmVec vec)
     case KIND_NORMAL:
       return s->crypt ? read_encrypted (s, map->host, offset, vec) : read_host (qcow2_data (s), map->host, vec);
     default:
+      qcow2_event (s, VMQ_BLKDEBUG_EVENT_READ_COMPRESSED);
       return qcow2_read_compressed (s, map->entry, offset & (s->cluster_size - 1), vec);
     }
 }
@@ -171,6 +175,7 @@ qcow2_vmstate_read (VmNode *node, uint64_t offset, VmVec vec)
   Qcow2 *s = node->state;
   uint64_t base = (uint64_t) s->l1_vm_state << (s->cluster_bits + s->l2_bits);
 
+  qcow2_event (s, VMQ_BLKDEBUG_EVENT_VMSTATE_LOAD);
   return offset > INT64_MAX - base - vec.size ? -EFBIG : read_guarded (s, base + offset, vec);
 }
 

@@ -129,6 +129,7 @@ table_grow (Qcow2 *s, uint64_t index)
   uint8_t header[12];
   int status;
 
+  qcow2_event (s, VMQ_BLKDEBUG_EVENT_REFTABLE_GROW);
   start = (start + per_block - 1) / per_block * per_block; /* its own block is new */
   first = start / per_block;
   for (;;)
@@ -160,12 +161,16 @@ table_grow (Qcow2 *s, uint64_t index)
     }
   for (uint64_t i = 0; i < n; i++)
     bytes[i] = GUINT64_TO_BE (table[i]);
-  if ((status = qcow2_cache_write (&s->blocks)) < 0
-      || (status = qcow2_meta_write (s, (start + blocks) << s->cluster_bits, bytes, n * 8, 0)) < 0
+  qcow2_event (s, VMQ_BLKDEBUG_EVENT_REFBLOCK_ALLOC_WRITE_BLOCKS);
+  if ((status = qcow2_cache_write (&s->blocks)) < 0)
+    return status;
+  qcow2_event (s, VMQ_BLKDEBUG_EVENT_REFBLOCK_ALLOC_WRITE_TABLE);
+  if ((status = qcow2_meta_write (s, (start + blocks) << s->cluster_bits, bytes, n * 8, 0)) < 0
       || (status = qcow2_meta_flush (s)) < 0)
     return status;
   vm_store_be64 (header, (start + blocks) << s->cluster_bits);
   vm_store_be32 (header + 8, (uint32_t) clusters);
+  qcow2_event (s, VMQ_BLKDEBUG_EVENT_REFBLOCK_ALLOC_SWITCH_TABLE);
   if ((status = qcow2_meta_write (s, HEADER_REFCOUNT_TABLE, header, sizeof header, OVERLAP_MAIN_HEADER)) < 0)
     return status;
   g_free (s->refcounts);
@@ -196,6 +201,7 @@ block_make (Qcow2 *s, uint64_t cluster)
   if (index >= s->refcount_n)
     return (status = table_grow (s, index)) < 0 ? status : 1;
   /* The new block lies in the cluster and counts itself. */
+  qcow2_event (s, VMQ_BLKDEBUG_EVENT_REFBLOCK_ALLOC);
   if (!cluster)
     {
       qcow2_corrupt (s, true, -1, -1, "Preventing invalid allocation of refcount block at offset 0");
@@ -207,6 +213,7 @@ block_make (Qcow2 *s, uint64_t cluster)
     return status;
   block_fill (s, e, cluster, 1);
   qcow2_cache_put (e);
+  qcow2_event (s, VMQ_BLKDEBUG_EVENT_REFBLOCK_ALLOC_HOOKUP);
   table_set (s, index, cluster << s->cluster_bits);
   s->high = MAX (s->high, (cluster + 1) << s->cluster_bits);
   return 1;
@@ -322,6 +329,7 @@ qcow2_allocate (Qcow2 *s, uint64_t n, bool exact, uint64_t *offset, uint64_t *go
   int status;
 
   g_assert (n);
+  qcow2_event (s, VMQ_BLKDEBUG_EVENT_CLUSTER_ALLOC);
   for (;;)
     {
       uint64_t per_block = VM_BIT (block_bits (s));
@@ -360,6 +368,7 @@ qcow2_allocate_bytes (Qcow2 *s, uint64_t len, uint64_t *offset)
   bool shared = false;
   int status;
 
+  qcow2_event (s, VMQ_BLKDEBUG_EVENT_CLUSTER_ALLOC_BYTES);
   if (room)
     {
       if ((status = qcow2_refcount (s, s->bytes_next >> s->cluster_bits, &count)) < 0)
@@ -451,6 +460,8 @@ qcow2_apply_freed (Qcow2 *s, GArray *list)
 {
   int status = 0;
 
+  if (list->len)
+    qcow2_event (s, VMQ_BLKDEBUG_EVENT_CLUSTER_FREE);
   for (guint i = 0; i < list->len; i++)
     {
       const Qcow2Freed *f = &g_array_index (list, Qcow2Freed, i);

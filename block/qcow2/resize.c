@@ -203,6 +203,7 @@ shrink_locked (Qcow2 *s, uint64_t size)
   s->size = size;
   if ((status = qcow2_discard_at (s, begin, end - begin, FREE_ALWAYS, true)) < 0)
     return status;
+  qcow2_event (s, VMQ_BLKDEBUG_EVENT_L1_SHRINK_FREE_L2_CLUSTERS);
   /* Tables that describe nothing of the disk; those behind are the machines' states. */
   for (uint64_t i = tables; i < MIN (s->l1_vm_state, s->l1_size); i++)
     if (s->l1[i] & ENTRY_OFFSET)
@@ -213,6 +214,7 @@ shrink_locked (Qcow2 *s, uint64_t size)
         s->l1_dirty_to = s->l1_size;
       }
   s->l1_vm_state = (uint32_t) tables;
+  qcow2_event (s, VMQ_BLKDEBUG_EVENT_L1_SHRINK_WRITE_TABLE);
   if ((status = qcow2_barrier (s)) < 0)
     return status;
   if (qcow2_external (s))

@@ -188,6 +188,8 @@ cow_read (Qcow2 *s, uint64_t from, uint64_t to, uint8_t *buffer)
 {
   struct iovec iov;
 
+  if (from < to)
+    qcow2_event (s, VMQ_BLKDEBUG_EVENT_COW_READ);
   return from < to ? qcow2_read_at (s, from, vm_vec_buffer (&iov, buffer, to - from)) : 0;
 }
 
@@ -200,6 +202,7 @@ write_host (Qcow2 *s, uint64_t host, uint64_t guest, VmVec vec)
 
   if (!qcow2_external (s) && (status = qcow2_check_overlap (s, 0, host, vec.size)) < 0)
     return status;
+  vm_node_event (qcow2_data (s), VMQ_BLKDEBUG_EVENT_WRITE_AIO);
   if (!s->crypt)
     return vm_node_write (qcow2_data (s), host, vec, 0);
   if (!(buffer = g_try_malloc (vec.size)))
@@ -249,6 +252,8 @@ plan_write (Qcow2 *s, const Plan *p, VmVec vec)
   if ((status = cow_read (s, p->offset - head_len, p->offset, head)) < 0
       || (status = cow_read (s, p->offset + p->len, p->offset + p->len + tail_len, tail)) < 0)
     return status;
+  if (head_len || tail_len)
+    qcow2_event (s, VMQ_BLKDEBUG_EVENT_COW_WRITE);
   return write_joined (s, p->host - head_len, p->offset - head_len, head, head_len, vec, tail, tail_len);
 }
 
@@ -383,5 +388,6 @@ qcow2_vmstate_write (VmNode *node, uint64_t offset, VmVec vec)
   Qcow2 *s = node->state;
   uint64_t base = (uint64_t) s->l1_vm_state << (s->cluster_bits + s->l2_bits);
 
+  qcow2_event (s, VMQ_BLKDEBUG_EVENT_VMSTATE_SAVE);
   return offset > INT64_MAX - base - vec.size ? -EFBIG : write_guarded (s, base + offset, vec, 0);
 }

@@ -255,6 +255,7 @@ qcow2_make_empty (VmNode *node)
 
   vm_fiber_rw_write (&s->gate);
   vm_fiber_mutex_lock (&s->lock);
+  qcow2_event (s, VMQ_BLKDEBUG_EVENT_EMPTY_IMAGE_PREPARE);
   if ((status = qcow2_usable (s, true)) >= 0 && (status = qcow2_begin_changes (s)) >= 0
       && (status = qcow2_discard_at (s, 0, VM_ALIGN_UP (s->size, s->cluster_size), FREE_SNAPSHOT, true)) >= 0)
     status = qcow2_barrier (s);
