@@ -54,12 +54,17 @@ finish (VmAio *aio, Request *r, int64_t result)
   vm_fiber_queue_wake (&aio->waiting);
 }
 
+/* At once, when there is nothing to wait for; else with those of this round of the loop. */
 static void
-submit_soon (VmAio *aio, VmPostFunc submit)
+submit (VmAio *aio, VmPostFunc func)
 {
-  if (!aio->will_submit)
-    vm_loop_post (aio->loop, submit, aio);
-  aio->will_submit = true;
+  if (aio->under_way == 1 && !aio->will_submit)
+    func (aio);
+  else if (!aio->will_submit)
+    {
+      aio->will_submit = true;
+      vm_loop_post (aio->loop, func, aio);
+    }
 }
 
 /* --- Linux AIO ------------------------------------------------------------------------------------------- */
@@ -75,12 +80,16 @@ native_ready (int fd, GIOCondition condition, void *opaque)
 
   if (read (fd, &count, sizeof count) < 0)
     return true; /* somebody else has taken them */
-  while ((n = syscall (SYS_io_getevents, aio->context, 0L, (long) G_N_ELEMENTS (events), events, &now)) > 0)
-    for (long i = 0; i < n; i++)
-      {
-        g_queue_push_tail (&aio->unused, (void *) (uintptr_t) events[i].obj);
-        finish (aio, (Request *) (uintptr_t) events[i].data, events[i].res);
-      }
+  do /* those that come later make the descriptor readable again */
+    {
+      n = syscall (SYS_io_getevents, aio->context, 0L, (long) G_N_ELEMENTS (events), events, &now);
+      for (long i = 0; i < n; i++)
+        {
+          g_queue_push_tail (&aio->unused, (void *) (uintptr_t) events[i].obj);
+          finish (aio, (Request *) (uintptr_t) events[i].data, events[i].res);
+        }
+    }
+  while (n == G_N_ELEMENTS (events));
   return true;
 }
 
@@ -120,7 +129,7 @@ native_queue (VmAio *aio, Request *r, int fd, bool write, uint64_t offset, unsig
                           .aio_flags = IOCB_FLAG_RESFD,
                           .aio_resfd = (uint32_t) aio->event_fd };
   aio->batch[aio->n_batch++] = block;
-  submit_soon (aio, native_submit);
+  submit (aio, native_submit);
 }
 
 static bool
@@ -174,7 +183,10 @@ uring_submit (void *opaque)
   aio->will_submit = false;
   /* What the kernel does not take now (it is short of memory) is handed over again. */
   if (io_uring_submit (&aio->ring) < 0 || io_uring_sq_ready (&aio->ring))
-    submit_soon (aio, uring_submit);
+    {
+      aio->will_submit = true;
+      vm_loop_post (aio->loop, uring_submit, aio);
+    }
   uring_ready (-1, G_IO_IN, aio);
 }
 
@@ -188,7 +200,7 @@ uring_queue (VmAio *aio, Request *r, int fd, bool write, uint64_t offset, unsign
   else
     io_uring_prep_readv (sqe, fd, r->iov, n, offset);
   io_uring_sqe_set_data (sqe, r);
-  submit_soon (aio, uring_submit);
+  submit (aio, uring_submit);
 }
 
 static bool

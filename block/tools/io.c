@@ -3,6 +3,7 @@
 #include "block/tools/io.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -425,41 +426,74 @@ run_line (VmIo *io, const char *line)
           ok = false;
         }
     }
-  fflush (stdout);
   return ok;
 }
 
-typedef struct Line
+#define MANY 256 /* requests beside each other, after which their end is awaited */
+
+/* The standard input, in pieces as they come. */
+typedef struct Input
 {
-  char *text;
-  size_t size;
-  ssize_t len;
-} Line;
+  char bytes[65536];
+  ssize_t len; /* 0 or less: the end */
+} Input;
 
 static void
-read_line (void *opaque)
+read_input (void *opaque)
 {
-  Line *line = opaque;
+  Input *input = opaque;
 
-  line->len = getline (&line->text, &line->size, stdin);
+  do
+    input->len = read (STDIN_FILENO, input->bytes, sizeof input->bytes);
+  while (input->len < 0 && errno == EINTR);
+}
+
+/* More of the input into LINES; false: the end. */
+static bool
+fetch (VmIo *io, Input *input, GString *lines)
+{
+  struct pollfd poll_ = { .fd = STDIN_FILENO, .events = POLLIN };
+
+  fflush (stdout);
+  if (io->pending || poll (&poll_, 1, 0) <= 0)
+    vm_fiber_work (read_input, input); /* requests go on meanwhile */
+  else
+    read_input (input);
+  if (input->len > 0)
+    g_string_append_len (lines, input->bytes, input->len);
+  return input->len > 0;
 }
 
 static bool
 talk (VmIo *io)
 {
-  Line line = { NULL };
-  bool ok = true;
+  g_autofree Input *input = g_new (Input, 1);
+  g_autoptr (GString) lines = g_string_new (NULL);
+  bool ok = true, more = true;
+  size_t at = 0; /* of the first line in LINES */
 
   while (!io->quit)
     {
+      char *end;
       printf ("%s> ", io->tool->program);
-      fflush (stdout);
-      vm_fiber_work (read_line, &line); /* requests go on meanwhile */
-      if (line.len < 0)
+      while (!(end = memchr (lines->str + at, '\n', lines->len - at)) && more)
+        {
+          g_string_erase (lines, 0, (gssize) at);
+          at = 0;
+          more = fetch (io, input, lines);
+        }
+      if (!end && at == lines->len)
         break;
-      ok &= run_line (io, line.text);
+      size_t len = end ? (size_t) (end - lines->str) - at : lines->len - at;
+      g_autofree char *line = g_strndup (lines->str + at, len);
+      at += len + (end != NULL);
+      ok &= run_line (io, line);
+      if (io->pending >= MANY)
+        vm_fiber_queue_wait (&io->idle);
+      else if (io->pending % 16 == 15)
+        vm_fiber_yield (); /* they are on their way */
     }
-  free (line.text);
+  fflush (stdout);
   return ok;
 }
 
