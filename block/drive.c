@@ -37,7 +37,7 @@ vm_drives_get (VmObject *root, VmLoop *loop)
     return drives;
   drives = (VmDrives *) vm_object_new (&vm_drives_type);
   drives->loop = loop;
-  drives->graph = vm_graph_new (vm_block_drivers, vm_object_child (root, "objects"));
+  drives->graph = vm_graph_new (vm_block_drivers, root);
   vm_object_add_child (root, "drives", &drives->parent);
   vm_object_unref (&drives->parent);
   return drives;

@@ -56,14 +56,23 @@ static void
 describe_throttle (VmqBlockDeviceInfo *info, const VmThrottleMember *member)
 {
   const VmThrottleConfig *c = vm_throttle_group_config (vm_throttle_member_group (member));
-  const VmThrottleLimit *l = c->limits;
+  const VmThrottleLimit *l;
 
-  info->bps = (int64_t) l[VM_THROTTLE_BPS_TOTAL].avg;
-  info->bps_rd = (int64_t) l[VM_THROTTLE_BPS_READ].avg;
-  info->bps_wr = (int64_t) l[VM_THROTTLE_BPS_WRITE].avg;
-  info->iops = (int64_t) l[VM_THROTTLE_OPS_TOTAL].avg;
-  info->iops_rd = (int64_t) l[VM_THROTTLE_OPS_READ].avg;
-  info->iops_wr = (int64_t) l[VM_THROTTLE_OPS_WRITE].avg;
+#define LIMIT(kind, field)                                                                                             \
+  l = &c->limits[kind];                                                                                                \
+  info->field = (int64_t) l->avg;                                                                                      \
+  info->has_##field##_max = info->has_##field##_max_length = l->max != 0;                                              \
+  info->field##_max = (int64_t) l->max;                                                                                \
+  info->field##_max_length = (int64_t) l->burst_length
+  LIMIT (VM_THROTTLE_BPS_TOTAL, bps);
+  LIMIT (VM_THROTTLE_BPS_READ, bps_rd);
+  LIMIT (VM_THROTTLE_BPS_WRITE, bps_wr);
+  LIMIT (VM_THROTTLE_OPS_TOTAL, iops);
+  LIMIT (VM_THROTTLE_OPS_READ, iops_rd);
+  LIMIT (VM_THROTTLE_OPS_WRITE, iops_wr);
+#undef LIMIT
+  info->has_iops_size = c->op_size != 0;
+  info->iops_size = (int64_t) c->op_size;
   info->group = g_strdup (vm_throttle_group_name (vm_throttle_member_group (member)));
 }
 

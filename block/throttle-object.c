@@ -13,9 +13,9 @@ typedef struct ThrottleObject
 extern const VmType vm_throttle_group_type;
 
 const VmThrottleConfig *
-vm_throttle_object_config (VmObject *objects, const char *name)
+vm_throttle_object_config (VmObject *root, const char *name)
 {
-  VmObject *obj = objects ? vm_object_child (objects, name) : NULL;
+  VmObject *obj = vm_user_object_find (root, name);
 
   return obj && obj->type == &vm_throttle_group_type ? &((ThrottleObject *) obj)->config : NULL;
 }

@@ -40,7 +40,7 @@ bool vm_throttle_config_is_set (const VmThrottleConfig *config);
 bool vm_throttle_config_check (const VmThrottleConfig *config, GError **error);
 
 /* What "-object throttle-group" of this name says; NULL: there is none. */
-const VmThrottleConfig *vm_throttle_object_config (VmObject *objects, const char *name);
+const VmThrottleConfig *vm_throttle_object_config (VmObject *root, const char *name);
 /* By name; made when there is none. The reference is the caller's. */
 VmThrottleGroup *vm_throttle_group_get (VmBlockGraph *graph, const char *name);
 VmThrottleGroup *vm_throttle_group_find (VmBlockGraph *graph, const char *name); /* no new reference */

@@ -4,6 +4,7 @@
 
 #include "devices/firmware/fw-cfg.h"
 #include "engine/base/log.h"
+#include "engine/crypto/tls-creds.h"
 
 #define ROM_MAX (16 * VM_MIB)
 
@@ -42,6 +43,21 @@ user_item_text (const VmFwCfgSpec *spec)
                           spec->string ? spec->string : spec->gen_id ? spec->gen_id : spec->file);
 }
 
+/* What an object makes for firmware: of all kinds only cipher suites do. */
+static bool
+add_generated (VmPc *pc, const VmFwCfgSpec *spec, const char *text, GError **error)
+{
+  VmObject *root = pc->parent.env.root, *obj = vm_user_object_find (root, spec->gen_id);
+  size_t len;
+
+  if (!obj)
+    return vm_fail (error, "%s: Cannot find object ID '%s'", text, spec->gen_id);
+  if (strcmp (obj->type->name, "tls-cipher-suites") != 0)
+    return vm_fail (error, "%s: Object ID '%s' is not a 'fw_cfg-data-generator' subclass", text, spec->gen_id);
+  g_autofree uint8_t *suites = vm_tls_cipher_suites (root, spec->gen_id, &len, error);
+  return suites && vm_fw_cfg_add_file (pc->fw_cfg, spec->name, suites, len, error);
+}
+
 static bool
 add_user_item (VmPc *pc, const VmFwCfgSpec *spec, GError **error)
 {
@@ -59,7 +75,7 @@ add_user_item (VmPc *pc, const VmFwCfgSpec *spec, GError **error)
   if (spec->string)
     return vm_fw_cfg_add_file (pc->fw_cfg, spec->name, spec->string, strlen (spec->string), error);
   if (spec->gen_id)
-    return vm_fail (error, "%s: no such object makes fw_cfg data", text);
+    return add_generated (pc, spec, text, error);
   if (!g_file_get_contents (spec->file, &data, &size, &why))
     return vm_fail (error, "%s: can't load %s: %s", text, spec->file, why->message);
   return vm_fw_cfg_add_file (pc->fw_cfg, spec->name, data, size, error);

@@ -200,7 +200,7 @@ apply_fw_cfg (VmParser *p, const char *arg, GError **error)
     return vm_fail (error, "name too long (max. 55 char)");
   if (!g_str_has_prefix (spec->name, "opt/"))
     vm_report_error ("%s: warning: externally provided fw_cfg item names should be prefixed with \"opt/\"", p->typed);
-  return !spec->gen_id || vm_parser_unavailable (p);
+  return true;
 }
 
 static bool

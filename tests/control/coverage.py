@@ -15,19 +15,15 @@ coverage.py [--short] [--list CLASS] [--only REGEX]    the program's path is in 
 import argparse
 import collections
 import concurrent.futures
-import json
 import os
 import re
 import shlex
-import shutil
-import socket
-import subprocess
 import sys
-import tempfile
+
+import coverage_files
+from coverage_session import Session
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PROGRAM = os.environ['VITRINE']
-TIMEOUT = 30
 
 Row = collections.namedtuple('Row', 'option sub values default section target meaning')
 
@@ -39,219 +35,17 @@ def table():
 
 
 def probes():
+    """{(option, suboption): (command line, probe)}; "=": as in the line above."""
     found = {}
+    before = ()
     with open(os.path.join(HERE, '../data/coverage.tsv'), encoding='utf-8') as f:
         for line in f:
             if line.strip() and not line.startswith('#'):
-                option, sub, args, check = line.rstrip('\n').split('\t')
+                fields = line.rstrip('\n').split('\t')
+                option, sub, args, check = before = tuple(b if a == '=' else a for a, b in
+                                                         zip(fields, before or fields))
                 found[option, sub] = (args, check)
     return found
-
-
-class Session:
-    """One start of the program: what it said, and while it runs its monitor. `files` is a folder of its own."""
-
-    def __init__(self, args, bare=False):
-        self.files = tempfile.mkdtemp(prefix='coverage')
-        self.prepare()
-        self.args = [a.replace('@', self.files) for a in shlex.split(args)]
-        path = os.path.join(self.files, 'qmp')
-        command = [PROGRAM] + ([] if bare else ['-S', '-display', 'none', '-nodefaults', '-qmp', f'unix:{path}'])
-        listener = socket.socket(socket.AF_UNIX)
-        listener.bind(path)
-        listener.listen(1)
-        listener.settimeout(0.05)
-        self.spare = os.open('/dev/zero', os.O_RDONLY)
-        os.dup2(self.spare, 60, inheritable=True)
-        # pylint: disable=consider-using-with
-        self.process = subprocess.Popen(command + self.args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True, cwd=self.files, pass_fds=(60,),
-                                        errors='replace')
-        self.out = self.err = ''
-        self.status = None
-        self.stream = None
-        self.connection = None
-        self.wait_for(listener, bare)
-        listener.close()
-
-    def prepare(self):
-        for name, size in (('disk', 1 << 20), ('floppy', 1474560), ('rom', 65536)):
-            with open(os.path.join(self.files, name), 'wb') as f:
-                f.truncate(size)
-        with open(os.path.join(self.files, 'text'), 'w', encoding='ascii') as f:
-            f.write('marker-of-a-file')
-        with open(os.path.join(self.files, 'events'), 'w', encoding='ascii') as f:
-            f.write('machine_reset\n')
-        with open(os.path.join(self.files, 'bmp'), 'wb') as f:
-            f.write(b'BM' + bytes(60))
-        table_ = bytearray(b'TEST' + (40).to_bytes(4, 'little') + bytes(28) + b'BODY')
-        table_[9] = -sum(table_) & 255
-        with open(os.path.join(self.files, 'acpi'), 'wb') as f:
-            f.write(table_)
-        with open(os.path.join(self.files, 'keys.psk'), 'w', encoding='ascii') as f:
-            f.write('bob:0123456789abcdef0123456789abcdef\n')
-        with open(os.path.join(self.files, 'authz'), 'w', encoding='ascii') as f:
-            f.write('{"policy": "deny", "rules": []}')
-        with open(os.path.join(self.files, 'ini'), 'w', encoding='ascii') as f:
-            f.write('[name]\n  guest = "from-a-file"\n')
-        with open(os.path.join(self.files, 'smbios'), 'wb') as f:
-            f.write(bytes([11, 5, 0x77, 0x10, 1]) + b'blob-marker\0\0')
-
-    def wait_for(self, listener, bare):
-        for _ in range(int(TIMEOUT / 0.05)):
-            try:
-                if not bare:
-                    self.connection, _ = listener.accept()
-                    self.connection.settimeout(TIMEOUT)
-                    self.stream = self.connection.makefile('rw', encoding='utf-8', newline='\n')
-                    if self.stream.readline():
-                        self.q('qmp_capabilities')
-                        return
-                    self.stream = None
-            except (socket.timeout, ConnectionError, ValueError):
-                pass
-            if bare or self.stream is None and self.process.poll() is not None or self.connection:
-                break
-        self.finish()
-
-    def finish(self):
-        try:
-            self.out, self.err = self.process.communicate(timeout=TIMEOUT)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.out, self.err = self.process.communicate()
-            self.err += 'TIMEOUT'
-        self.status = self.process.returncode
-
-    def close(self):
-        if self.stream and self.process.poll() is None:
-            try:
-                self.q('quit')
-            except (OSError, ValueError, KeyError):
-                pass
-        for closable in (self.stream, self.connection):
-            try:
-                if closable:
-                    closable.close()
-            except OSError:
-                pass
-        if self.status is None:
-            self.finish()
-        os.close(self.spare)
-        shutil.rmtree(self.files, ignore_errors=True)
-
-    # What probes may use.
-    def ask(self, command, **arguments):
-        request = {'execute': command.replace('_', '-') if command != 'qmp_capabilities' and '-' not in command and
-                   command not in ('device_add', 'device_del', 'system_reset') else command}
-        if arguments:
-            request['arguments'] = {k.replace('_', '-'): v for k, v in arguments.items()}
-        self.stream.write(json.dumps(request) + '\n')
-        self.stream.flush()
-        while True:
-            line = self.stream.readline()
-            if not line:
-                raise EOFError('the monitor is gone')
-            message = json.loads(line)
-            if 'event' not in message:
-                return message
-
-    def q(self, command, **arguments):
-        answer = self.ask(command, **arguments)
-        if 'error' in answer:
-            raise ValueError(answer['error']['desc'])
-        return answer['return']
-
-    def hmp(self, line):
-        return self.q('human-monitor-command', command_line=line).replace('\r\n', '\n')
-
-    def get(self, path, prop):
-        return self.q('qom-get', path=path, property=prop)
-
-    def cpu(self, prop):
-        return self.get(self.q('query-cpus-fast')[0]['qom-path'], prop)
-
-    def inb(self, port, count):
-        data = bytearray()
-        for _ in range(count):
-            data.append(int(self.hmp(f'i /b {port:#x}').split('=')[1], 16))
-        return bytes(data)
-
-    def fw_key(self, key, count):
-        self.hmp(f'o /w 0x510 {key:#x}')
-        return self.inb(0x511, count)
-
-    def fw(self, name, limit=4096):
-        """Contents of a fw_cfg file; None without one."""
-        count = int.from_bytes(self.fw_key(0x19, 4), 'big')
-        directory = self.inb(0x511, 64 * count)
-        for i in range(count):
-            entry = directory[64 * i:64 * i + 64]
-            if entry[8:].split(b'\0')[0].decode() == name:
-                size = int.from_bytes(entry[:4], 'big')
-                return self.fw_key(int.from_bytes(entry[4:6], 'big'), min(size, limit))
-        return None
-
-    def chardev(self, label):
-        return next((c for c in self.q('query-chardev') if c['label'] == label), None)
-
-    def block(self):
-        return self.hmp('info block')
-
-    def threads(self):
-        base = f'/proc/{self.process.pid}/task'
-        names = []
-        for tid in os.listdir(base):
-            with open(f'{base}/{tid}/comm', encoding='utf-8') as f:
-                names.append(f.read().strip())
-        return names
-
-    def proc(self, name):
-        with open(f'/proc/{self.process.pid}/{name}', encoding='utf-8') as f:
-            return f.read()
-
-    def qtree(self):
-        return self.hmp('info qtree')
-
-    def file(self, name):
-        with open(os.path.join(self.files, name), encoding='utf-8', errors='replace') as f:
-            return f.read()
-
-    def smbios(self, kind):
-        """The first structure of a type, with its strings."""
-        data, at = self.fw('etc/smbios/smbios-tables', 65536), 0
-        while at < len(data):
-            end = data.index(b'\0\0', at + data[at + 1]) + 2
-            if data[at] == kind:
-                return data[at:end]
-            at = end
-        return b''
-
-    def cmos(self, index):
-        self.hmp(f'o /b 0x70 {index:#x}')
-        return self.inb(0x71, 1)[0]
-
-    def ends_on_reset(self):
-        self.ask('system_reset')
-        self.stream.close()
-        self.stream = None
-        self.finish()
-        return self.status == 0
-
-    def helpers(self):
-        """A process that shares this one's memory."""
-        for pid in filter(str.isdigit, os.listdir('/proc')):
-            try:
-                with open(f'/proc/{pid}/comm', encoding='utf-8') as f:
-                    if f.read().strip() == f'cleanup/{self.process.pid}'[:15]:
-                        return True
-            except OSError:
-                pass
-        return False
-
-    def see(self, expression):
-        names = {n: getattr(self, n) for n in dir(self) if not n.startswith('__')}
-        return bool(eval(expression, {'os': os, 're': re, 'json': json}, names))  # pylint: disable=eval-used
 
 
 # --- lines made from the table ---

@@ -23,6 +23,25 @@ def run(*args, stdin='', name=None):
     return p.returncode, p.stdout, p.stderr
 
 
+class Lines:
+    """Lines to and from a socket. (A file that is open for both forgets what it has read ahead when it writes.)"""
+
+    def __init__(self, connection):
+        self.connection = connection
+        self.input = connection.makefile('r', encoding='utf-8', newline='\n')
+        self.readline = self.input.readline
+
+    def write(self, text):
+        self.connection.sendall(text.encode())
+
+    def flush(self):
+        pass
+
+    def close(self):
+        self.input.close()
+        self.connection.close()
+
+
 class Machine:
     """A machine with a QMP and a qtest socket."""
 
@@ -52,7 +71,7 @@ class Machine:
                 s = socket.socket(socket.AF_UNIX)
                 s.settimeout(TIMEOUT)
                 s.connect(path)
-                return s.makefile('rw', encoding='utf-8', newline='\n')
+                return Lines(s)
             except OSError:
                 if time.monotonic() > end or self.process.poll() is not None:
                     raise RuntimeError(self.process.communicate()[1]) from None

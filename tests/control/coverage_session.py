@@ -1,0 +1,445 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One start of the program with a command line, and what a test may ask it: for coverage.py."""
+import collections
+import fcntl
+import json
+import os
+import re
+import shlex
+import shutil
+import socket
+import ssl
+import subprocess
+import tempfile
+import time
+
+import coverage_files
+from program import PROGRAM, Lines
+
+TIMEOUT = 60
+
+
+class Session:
+    """One start of the program: what it said, and while it runs its monitor. `files` is a folder of its own."""
+
+    def __init__(self, args, bare=False):
+        self.files = tempfile.mkdtemp(prefix='coverage')
+        self.events = []
+        self.files_of_firmware = {}
+        self.number = 0
+        self.settings = dict(os.environ)
+        words = shlex.split(args)
+        while words and re.match(r'env:\w+=', words[0]):
+            name, _, value = words.pop(0)[4:].partition('=')
+            self.settings[name] = value
+        self.socket, theirs = socket.socketpair()
+        places = coverage_files.places(args, self.files) | {'{socket}': str(theirs.fileno())}
+        self.args = [self.replace(a, places) for a in words]
+        path = os.path.join(self.files, 'qmp')
+        command = [PROGRAM] + ([] if bare else ['-S', '-display', 'none', '-nodefaults', '-qmp', f'unix:{path}'])
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+        listener.listen(1)
+        listener.settimeout(0.05)
+        # pylint: disable=consider-using-with
+        self.process = subprocess.Popen(command + self.args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True, cwd=self.files, env=self.settings,
+                                        pass_fds=(*coverage_files.DESCRIPTORS, theirs.fileno()), errors='replace')
+        theirs.close()
+        self.out = self.err = ''
+        self.status = None
+        self.stream = None
+        self.connection = None
+        self.wait_for(listener, bare)
+        listener.close()
+
+    def replace(self, word, places):
+        for name, value in places.items():
+            word = word.replace(name, value)
+        return word.replace('@', self.files)
+
+    def wait_for(self, listener, bare):
+        for _ in range(int(TIMEOUT / 0.05)):
+            try:
+                if not bare:
+                    self.connection, _ = listener.accept()
+                    self.connection.settimeout(TIMEOUT)
+                    self.stream = Lines(self.connection)
+                    if self.stream.readline():
+                        self.q('qmp_capabilities')
+                        return
+                    self.stream = None
+            except (socket.timeout, ConnectionError, ValueError):
+                pass
+            if bare or self.stream is None and self.process.poll() is not None or self.connection:
+                break
+        self.finish()
+
+    def finish(self):
+        try:
+            self.out, self.err = self.process.communicate(timeout=TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.out, self.err = self.process.communicate()
+            self.err += 'TIMEOUT'
+        self.status = self.process.returncode
+
+    def close(self):
+        if self.stream and self.process.poll() is None:
+            try:
+                self.q('quit')
+            except (OSError, ValueError, KeyError):
+                pass
+        for closable in (self.stream, self.connection):
+            try:
+                if closable:
+                    closable.close()
+            except OSError:
+                pass
+        if self.status is None:
+            self.finish()
+        self.socket.close()
+        shutil.rmtree(self.files, ignore_errors=True)
+
+    # What probes may use.
+    def ask(self, command, **arguments):
+        request = {'execute': command.replace('_', '-') if command != 'qmp_capabilities' and '-' not in command and
+                   command not in ('device_add', 'device_del', 'system_reset') else command}
+        if arguments:
+            request['arguments'] = {k.replace('_', '-'): v for k, v in arguments.items()}
+        self.stream.write(json.dumps(request) + '\n')
+        self.stream.flush()
+        while True:
+            line = self.stream.readline()
+            if not line:
+                raise EOFError('the monitor is gone')
+            message = json.loads(line)
+            if 'event' not in message:
+                return message
+            self.events.append(message)
+
+    def q(self, command, **arguments):
+        answer = self.ask(command, **arguments)
+        if 'error' in answer:
+            raise ValueError(answer['error']['desc'])
+        return answer['return']
+
+    def hmp(self, line):
+        return self.q('human-monitor-command', command_line=line).replace('\r\n', '\n')
+
+    def get(self, path, prop):
+        return self.q('qom-get', path=path, property=prop)
+
+    def cpu(self, prop):
+        return self.get(self.q('query-cpus-fast')[0]['qom-path'], prop)
+
+    def inb(self, port, count):
+        data = bytearray()
+        for _ in range(count):
+            data.append(int(self.hmp(f'i /b {port:#x}').split('=')[1], 16))
+        return bytes(data)
+
+    def fw_key(self, key, count):
+        self.hmp(f'o /w 0x510 {key:#x}')
+        return self.inb(0x511, count)
+
+    def fw(self, name, limit=4096):
+        """Contents of a fw_cfg file; None without one."""
+        if name not in self.files_of_firmware:
+            self.files_of_firmware[name] = self.read_fw(name, limit)
+        return self.files_of_firmware[name]
+
+    def read_fw(self, name, limit):
+        count = int.from_bytes(self.fw_key(0x19, 4), 'big')
+        directory = self.inb(0x511, 64 * count)
+        for i in range(count):
+            entry = directory[64 * i:64 * i + 64]
+            if entry[8:].split(b'\0')[0].decode() == name:
+                size = int.from_bytes(entry[:4], 'big')
+                return self.fw_key(int.from_bytes(entry[4:6], 'big'), min(size, limit))
+        return None
+
+    def chardev(self, label):
+        return next((c for c in self.q('query-chardev') if c['label'] == label), None)
+
+    def block(self):
+        return self.hmp('info block')
+
+    def threads(self):
+        base = f'/proc/{self.process.pid}/task'
+        names = []
+        for tid in os.listdir(base):
+            with open(f'{base}/{tid}/comm', encoding='utf-8') as f:
+                names.append(f.read().strip())
+        return names
+
+    def proc(self, name):
+        with open(f'/proc/{self.process.pid}/{name}', encoding='utf-8') as f:
+            return f.read()
+
+    def qtree(self):
+        return self.hmp('info qtree')
+
+    def file(self, name):
+        with open(os.path.join(self.files, name), encoding='utf-8', errors='replace') as f:
+            return f.read()
+
+    def smbios(self, kind):
+        """The first structure of a type, with its strings."""
+        data, at = self.fw('etc/smbios/smbios-tables', 65536), 0
+        while at < len(data):
+            end = data.index(b'\0\0', at + data[at + 1]) + 2
+            if data[at] == kind:
+                return data[at:end]
+            at = end
+        return b''
+
+    def cmos(self, index):
+        self.hmp(f'o /b 0x70 {index:#x}')
+        return self.inb(0x71, 1)[0]
+
+    def ends_on_reset(self):
+        self.ask('system_reset')
+        self.stream.close()
+        self.stream = None
+        self.finish()
+        return self.status == 0
+
+    def helpers(self):
+        """A process that shares this one's memory."""
+        for pid in filter(str.isdigit, os.listdir('/proc')):
+            try:
+                with open(f'/proc/{pid}/comm', encoding='utf-8') as f:
+                    if f.read().strip() == f'cleanup/{self.process.pid}'[:15]:
+                        return True
+            except OSError:
+                pass
+        return False
+
+    def until(self, condition, seconds=30):
+        end = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.02)
+        return True
+
+    def event(self, name, **data):
+        """Waits for an event with these data."""
+        def seen():
+            self.q('query-status')
+            return any(e['event'] == name and data.items() <= e.get('data', {}).items() for e in self.events)
+        return self.until(seen)
+
+    def run(self, condition, seconds=30):
+        """Lets the processors run until a condition holds."""
+        self.q('cont')
+        return self.until(condition, seconds)
+
+    def leave(self):
+        """Quits; what the program said. What it leaves behind can be looked at."""
+        self.q('quit')
+        self.stream.close()
+        self.stream = None
+        self.finish()
+        return 'ended ' + self.err if self.status == 0 else ''
+
+    def map(self, size):
+        """The mapping of SIZE bytes: its address, permissions, offset in its file, and what the kernel says of it."""
+        for part in re.split(r'(?m)^(?=[0-9a-f]+-[0-9a-f]+ )', self.proc('smaps')):
+            head = re.match(r'([0-9a-f]+)-([0-9a-f]+) (\S+) ([0-9a-f]+) \S+ \d+ *(.*)\n', part)
+            if head and int(head.group(2), 16) - int(head.group(1), 16) == size:
+                return {'at': int(head.group(1), 16), 'mode': head.group(3), 'offset': int(head.group(4), 16), 'file':
+                        head.group(5), 'resident': int(re.search(r'^Rss: +(\d+)', part, re.M).group(1)) << 10, 'flags':
+                        re.search(r'^VmFlags: (.*)', part, re.M).group(1).split()}
+        return {'at': 1, 'mode': '', 'offset': None, 'file': '', 'resident': 0, 'flags': []}
+
+    def policy(self, size):
+        """The host's NUMA policy of the mapping of SIZE bytes."""
+        return re.search(rf"^{self.map(size)['at']:x} (\S+)", self.proc('numa_maps'), re.M).group(1)
+
+    def seals(self, name):
+        """The seals of a memfd; None: there is none of this name."""
+        for number in os.listdir(f'/proc/{self.process.pid}/fd'):
+            path = f'/proc/{self.process.pid}/fd/{number}'
+            if name in os.readlink(path):
+                with open(path, 'rb') as f:
+                    return fcntl.fcntl(f, 1034)
+        return None
+
+    def power_off(self):
+        """What a guest writes into the power management registers of the PIIX4."""
+        for register, value in ((0x40, 0x601), (0x80, 1)):
+            self.hmp(f'o /w 0xcf8 {0x80000b00 | register:#x}')
+            self.hmp(f'o /w 0xcfc {value:#x}')
+        self.hmp('o /h 0x604 0x2000')
+
+    def state(self):
+        return self.q('query-status')['status']
+
+    def port(self, label):
+        return int(re.search(r':(\d+)(,|$)', self.chardev(label)['filename']).group(1))
+
+    def talk(self, place, data=b'', want=b''):
+        """Sends DATA to a unix socket, or a port, and reads until WANT came or nothing more does."""
+        with self.connect(place) as s:
+            s.sendall(data)
+            return self.hear(s, want)
+
+    def connect(self, place):
+        if isinstance(place, int):
+            s = socket.create_connection(('127.0.0.1', place))
+        else:
+            s = socket.socket(socket.AF_UNIX)
+            s.connect(os.path.join(self.files, place))
+        s.settimeout(5)
+        return s
+
+    def hear(self, s, want):
+        got = b''
+        try:
+            while not want or want not in got:
+                more = s.recv(65536)
+                if not more:
+                    break
+                got += more
+        except OSError:
+            pass
+        return got
+
+    def tls(self, label, certificate=None):
+        """The version of TLS and the first words of a server that wants it; None: no agreement."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.load_verify_locations(os.path.join(coverage_files.need('pki'), 'ca-cert.pem'))
+        if certificate:
+            folder = os.path.join(coverage_files.need('pki'), certificate)
+            context.load_cert_chain(folder + '-cert.pem', folder + '-key.pem')
+        try:
+            with self.connect(self.port(label)) as plain, context.wrap_socket(plain) as s:
+                words = self.hear(s, b'(')
+                return (s.version(), words) if words else None
+        except (ssl.SSLError, OSError):
+            return None
+
+    # Disks.
+    def node(self, name):
+        return next(n for n in self.q('query-named-block-nodes') if n.get('node-name') == name)
+
+    def drivers(self):
+        return [n['drv'] for n in self.q('query-named-block-nodes')]
+
+    def drive(self, name):
+        """What is in a drive."""
+        return next(b for b in self.q('query-block') if b['device'] == name)['inserted']
+
+    def stats(self, name):
+        return next(b for b in self.q('query-blockstats') if b.get('device') == name)['stats']
+
+    def copy(self, source, target):
+        """Copies all of a node to another, by a job; what it ended with."""
+        self.number += 1
+        self.q('blockdev-backup', job_id=f'copy{self.number}', device=source, target=target, sync='full')
+        if not self.event('BLOCK_JOB_COMPLETED', device=f'copy{self.number}'):
+            return False
+        done = [e['data'] for e in self.events if e['event'] == 'BLOCK_JOB_COMPLETED']
+        return self.until(lambda: not self.q('query-jobs')) and 'error' not in done[-1]
+
+    def content(self, name):
+        """All bytes of a node, read by a job."""
+        self.number += 1
+        path, target = os.path.join(self.files, f'content{self.number}'), f'content{self.number}'
+        with open(path, 'wb') as f:
+            f.truncate(self.node(name)['image']['virtual-size'])
+        self.q('blockdev-add', driver='file', filename=path, node_name=target)
+        good = self.copy(name, target)
+        self.q('blockdev-del', node_name=target)
+        with open(path, 'rb') as f:
+            return f.read() if good else None
+
+    def fill(self, name, data):
+        """Writes all bytes of a node, by a job."""
+        self.number += 1
+        path, source = os.path.join(self.files, f'fill{self.number}'), f'fill{self.number}'
+        with open(path, 'wb') as f:
+            f.write(data)
+        self.q('blockdev-add', driver='file', filename=path, node_name=source)
+        good = self.copy(source, name)
+        self.q('blockdev-del', node_name=source)
+        return good
+
+    def same(self, name):
+        """Whether a node holds what the images of the bench hold."""
+        return self.content(name) == coverage_files.PATTERN
+
+    def io(self, field, action):
+        """How much a counter of the process's reads and writes grew in an action."""
+        def now():
+            return int(re.search(rf'^{field}: (\d+)', self.proc('io'), re.M).group(1))
+        before = now()
+        action()
+        return now() - before
+
+    def blocks(self, name):
+        """Bytes a file takes on its disk."""
+        return os.stat(os.path.join(self.files, name)).st_blocks * 512
+
+    def ata(self, lba, count, command, device=0):
+        """Sets a command of the first IDE channel going."""
+        for port, value in ((6, 0xe0 | device << 4), (2, count), (3, lba & 255), (4, lba >> 8 & 255), (5, 0),
+                            (7, command)):
+            self.hmp(f'o /b {0x1f0 + port:#x} {value:#x}')
+
+    def flush(self, device=0):
+        """What the guest's disk wrote is on the host's."""
+        self.ata(0, 0, 0xe7, device)
+        return not self.ata_status() & 1
+
+    def ata_status(self):
+        self.until(lambda: not self.inb(0x1f7, 1)[0] & 0x80)
+        return self.inb(0x1f7, 1)[0]
+
+    def rd(self, lba, device=0):
+        """A sector read by a guest's instructions from an IDE disk; None: an error."""
+        self.ata(lba, 1, 0x20, device)
+        if self.ata_status() & 1:
+            return None
+        return b''.join(int(self.hmp('i /h 0x1f0').split('=')[1], 16).to_bytes(2, 'little') for _ in range(256))
+
+    def wr(self, lba, byte, device=0):
+        """A sector of one byte's value, written likewise; whether there was no error."""
+        self.ata(lba, 1, 0x30, device)
+        self.ata_status()
+        for _ in range(256):
+            self.hmp(f'o /h 0x1f0 {byte * 0x101:#x}')
+        return not self.ata_status() & 1
+
+    def trim(self):
+        """A TRIM command for half of the first IDE disk, whose table is the file "trim" at 0x10000."""
+        for register, value in ((0x20, 0xc001), (4, 5)):  # the bus master of the PIIX3 at port 0xc000
+            self.hmp(f'o /w 0xcf8 {0x80000900 | register:#x}')
+            self.hmp(f'o /w 0xcfc {value:#x}')
+        self.hmp('o /w 0xc004 0x10000')
+        self.hmp('o /b 0x1f1 1')
+        self.hmp('o /b 0x1f2 0')  # the upper half
+        self.ata(0, 1, 6)
+        self.hmp('o /b 0xc000 1')
+        return self.until(lambda: not self.inb(0xc002, 1)[0] & 1) and not self.ata_status() & 1
+
+    def l2(self, index):
+        """An entry of the first L2 table of the image "i.qcow2"."""
+        with open(os.path.join(self.files, 'i.qcow2'), 'rb') as f:
+            f.seek(40)
+            f.seek(int.from_bytes(f.read(8), 'big'))
+            f.seek((int.from_bytes(f.read(8), 'big') & 0x00fffffffffffe00) + 8 * index)
+            return int.from_bytes(f.read(8), 'big')
+
+    def holds_lock(self, name):
+        inode = os.stat(os.path.join(self.files, name)).st_ino
+        return re.search(rf'OFDLCK .*:{inode} ', self.proc('../locks')) is not None
+
+    def see(self, expression):
+        names = {n: getattr(self, n) for n in dir(self) if not n.startswith('__')}
+        names.update({'os': os, 're': re, 'json': json, 'time': time, 'PATTERN': coverage_files.PATTERN,
+                      'collections': collections, 'socket_': socket})
+        return bool(eval(expression, names))  # pylint: disable=eval-used
