@@ -286,7 +286,7 @@ vm_image_protocol (VmBlockGraph *graph, const char *name, GError **error)
   if (!found)
     vm_fail (error, "Unknown protocol '%s'", name);
   json_object_put (options);
-  return found;
+  return found ? vm_block_driver_load (found, error) : NULL;
 }
 
 /* What is said of the file alone: "preallocation=metadata" is the format's. */

@@ -18,6 +18,9 @@ struct VmBlockGraph
   bool patient; /* see vm_graph_set_patient() */
   unsigned watched; /* blkdebug nodes: somebody hears of events */
   struct VmJobs *jobs; /* NULL until one starts */
+  GPtrArray *exports;  /* VmExport *, or NULL */
+  VmFiberQueue exports_gone;
+  struct VmNbdServer *nbd; /* of nbd-server-start; NULL: none */
   struct VmAio *aio[2]; /* Linux AIO, io_uring; NULL until somebody asks for it */
   void (*aio_free[2]) (void *aio);
   void (*event) (void *opaque, const char *name, json_object *data);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The graph: its thread, its drivers, its nodes by name. */
+#include "block/export/export.h"
 #include "block/graph-private.h"
 #include "block/job.h"
+#include "engine/base/module.h"
 
 VmBlockGraph *
 vm_graph_new (const VmBlockDriver *const *drivers, VmObject *objects)
@@ -107,6 +109,20 @@ vm_graph_find_driver (VmBlockGraph *graph, const char *name)
   return NULL;
 }
 
+const VmBlockDriver *
+vm_block_driver_load (const VmBlockDriver *driver, GError **error)
+{
+  const VmBlockDriver *loaded;
+
+  if (!driver->module)
+    return driver;
+  g_autofree char *symbol = g_strconcat ("vm_block_", driver->name, NULL);
+  loaded = vm_module_symbol ("block/protocols", driver->module, symbol, error);
+  if (!loaded)
+    g_prefix_error (error, "Protocol '%s' needs %s, but ", driver->name, driver->needs);
+  return loaded;
+}
+
 const VmBlockDriver *const *
 vm_graph_drivers (VmBlockGraph *graph)
 {
@@ -174,6 +190,7 @@ static void
 cancel_jobs (void *opaque)
 {
   vm_jobs_cancel_all (opaque);
+  vm_exports_end (opaque);
 }
 
 void

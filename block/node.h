@@ -211,6 +211,8 @@ enum { VM_CHECK_FIX_LEAKS = 1, VM_CHECK_FIX_ERRORS = 2 };
 
 struct VmBlockDriver {
   const char  *name;       /* as "driver=" takes it */
+  /* The rest is in this module, by the symbol "vm_block_NAME", and needs the library NEEDS; NULL: it is all here. */
+  const char  *module, *needs;
   const char  *help;
   VmDriverKind kind;
   size_t       state_size;
@@ -286,3 +288,5 @@ struct VmBlockDriver {
 };
 
 void vm_snapshot_info_free (VmSnapshotInfo *info);
+/* DRIVER, or what its module has of it. */
+const VmBlockDriver *vm_block_driver_load (const VmBlockDriver *driver, GError **error);

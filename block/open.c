@@ -373,8 +373,12 @@ static VmNode *
 open_by_driver (Opening *o, const VmqBlockdevOptions *options, GError **error)
 {
   const VmBlockDriver *driver = vm_graph_find_driver (o->graph, vmq_type_blockdevdriver.names[options->driver]);
-  VmNode *node = node_new (o->graph, driver);
+  VmNode *node;
 
+  driver = vm_block_driver_load (driver, error);
+  if (!driver)
+    return NULL;
+  node = node_new (o->graph, driver);
   node->options = json_object_get (o->options);
   node->opened_file = g_steal_pointer (&o->file);
   node->guessed = o->guessed;

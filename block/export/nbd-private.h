@@ -4,14 +4,13 @@
 
 #include "block/bitmap.h"
 #include "block/export/nbd-server.h"
+#include "block/protocols/nbd-protocol.h"
 
 enum
 {
-  NBD_MAX_REQUEST = 32 * 1024 * 1024,
-  NBD_MAX_OPTION = 65536,
-  NBD_MAX_NAME = 4096,
   NBD_MAX_CONTEXTS = 64,
   NBD_MAX_IN_FLIGHT = 16,
+  NBD_MAX_HELD = 2 * NBD_MAX_REQUEST, /* bytes of requests under way, of one connection */
 };
 
 enum
@@ -23,24 +22,23 @@ enum
 
 typedef struct NbdExport
 {
+  VmExport parent;
   VmNbdServer *server;
   char *name, *description;
-  VmEdge *root;
-  bool writable, shared, depth;
+  bool depth;
   GPtrArray *bitmap_names;
-  GPtrArray *bitmaps; /* VmDirtyBitmap *, of the node */
-  unsigned in_flight, drains;
-  VmFiberQueue wake;
+  GPtrArray *bitmaps; /* VmDirtyBitmap * */
 } NbdExport;
 
 typedef struct NbdConnection
 {
   VmNbdServer *server;
-  int fd;
+  VmStream stream;
   bool structured, no_zeroes, closing;
-  NbdExport *export;
+  NbdExport *export; /* a reference */
   uint64_t contexts; /* bits, of those asked for */
   unsigned in_flight;
+  size_t held;
   VmFiberMutex sending;
   VmFiberQueue wake;
 } NbdConnection;
@@ -48,19 +46,15 @@ typedef struct NbdConnection
 struct VmNbdServer
 {
   VmBlockGraph *graph;
-  unsigned limit;
-  void (*changed) (void *opaque);
-  void *opaque;
-  GPtrArray *exports; /* NbdExport * */
+  VmNbdServerOptions options; /* its own copies */
+  GPtrArray *exports;         /* NbdExport *; not those that shut down */
   GPtrArray *connections;
   int listener;
+  VmSocketAddr *addr;
   GSource *watch;
   VmFiberQueue empty;
 };
 
-/* All of it, or false: the connection is over. */
-bool nbd_read (NbdConnection *c, void *buffer, size_t len);
-bool nbd_write (NbdConnection *c, const void *buffer, size_t len);
 /* True: requests follow. */
 bool nbd_negotiate (NbdConnection *c);
 void nbd_serve (NbdConnection *c);

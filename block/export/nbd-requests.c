@@ -5,47 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define MAGIC_REQUEST 0x25609513u
-#define MAGIC_SIMPLE 0x67446698u
-#define MAGIC_STRUCTURED 0x668e33efu
 #define MAX_EXTENTS 2048
-
-enum
-{
-  CMD_READ,
-  CMD_WRITE,
-  CMD_DISC,
-  CMD_FLUSH,
-  CMD_TRIM,
-  CMD_CACHE,
-  CMD_WRITE_ZEROES,
-  CMD_BLOCK_STATUS
-};
-enum
-{
-  FLAG_FUA = 1,
-  FLAG_NO_HOLE = 2,
-  FLAG_DF = 4,
-  FLAG_REQ_ONE = 8,
-  FLAG_FAST_ZERO = 16
-};
-enum
-{
-  CHUNK_DONE = 1
-};
-enum
-{
-  CHUNK_NONE = 0,
-  CHUNK_DATA = 1,
-  CHUNK_HOLE = 2,
-  CHUNK_STATUS = 5,
-  CHUNK_ERROR = 0x8001
-};
-enum
-{
-  STATE_HOLE = 1,
-  STATE_ZERO = 2
-};
 
 typedef struct Request
 {
@@ -54,37 +14,9 @@ typedef struct Request
   uint8_t handle[8];
   uint64_t offset;
   uint32_t len;
+  size_t held; /* of memory */
   uint8_t *data;
 } Request;
-
-static uint32_t
-wire_error (int status)
-{
-  switch (-status)
-    {
-    case 0:
-      return 0;
-    case EPERM:
-    case EROFS:
-      return 1;
-    case ENOMEM:
-      return 12;
-    case EINVAL:
-      return 22;
-    case ENOSPC:
-    case EFBIG:
-    case EDQUOT:
-      return 28;
-    case EOVERFLOW:
-      return 75;
-    case ENOTSUP:
-      return 95;
-    case ESHUTDOWN:
-      return 108;
-    default:
-      return 5;
-    }
-}
 
 /* --- replies: the lock of sending is held ----------------------------------------------------------------------------
  */
@@ -92,26 +24,31 @@ wire_error (int status)
 static bool
 send_chunk (Request *r, unsigned flags, unsigned type, const void *a, size_t a_len, const void *b, size_t b_len)
 {
-  uint8_t head[20];
+  uint8_t head[20 + 12];
+  struct iovec iov;
 
-  vm_store_be32 (head, MAGIC_STRUCTURED);
+  g_assert (a_len <= sizeof head - 20);
+  vm_store_be32 (head, NBD_MAGIC_STRUCTURED);
   vm_store_be16 (head + 4, (uint16_t) flags);
   vm_store_be16 (head + 6, (uint16_t) type);
   memcpy (head + 8, r->handle, 8);
   vm_store_be32 (head + 16, (uint32_t) (a_len + b_len));
-  return nbd_write (r->connection, head, sizeof head) && nbd_write (r->connection, a, a_len)
-         && nbd_write (r->connection, b, b_len);
+  if (a_len)
+    memcpy (head + 20, a, a_len);
+  return vm_stream_write_vec (&r->connection->stream, head, 20 + a_len, vm_vec_buffer (&iov, b, b_len));
 }
 
 static bool
 send_simple (Request *r, int status, const void *data, size_t len)
 {
   uint8_t head[16];
+  struct iovec iov;
 
-  vm_store_be32 (head, MAGIC_SIMPLE);
-  vm_store_be32 (head + 4, wire_error (status));
+  vm_store_be32 (head, NBD_MAGIC_SIMPLE);
+  vm_store_be32 (head + 4, nbd_error_of_status (status));
   memcpy (head + 8, r->handle, 8);
-  return nbd_write (r->connection, head, sizeof head) && (status < 0 || nbd_write (r->connection, data, len));
+  return vm_stream_write_vec (&r->connection->stream, head, sizeof head,
+                              vm_vec_buffer (&iov, data, status < 0 ? 0 : len));
 }
 
 static bool
@@ -122,9 +59,9 @@ send_status (Request *r, int status)
   if (!r->connection->structured)
     return send_simple (r, status, NULL, 0);
   if (status >= 0)
-    return send_chunk (r, CHUNK_DONE, CHUNK_NONE, NULL, 0, NULL, 0);
-  vm_store_be32 (error, wire_error (status));
-  return send_chunk (r, CHUNK_DONE, CHUNK_ERROR, error, sizeof error, NULL, 0);
+    return send_chunk (r, NBD_CHUNK_DONE, NBD_CHUNK_NONE, NULL, 0, NULL, 0);
+  vm_store_be32 (error, nbd_error_of_status (status));
+  return send_chunk (r, NBD_CHUNK_DONE, NBD_CHUNK_ERROR, error, sizeof error, NULL, 0);
 }
 
 static void
@@ -152,11 +89,11 @@ send_sparse (Request *r, VmNode *node)
       if (vm_node_status_above (node, NULL, r->offset + at, r->len - at, &extent) < 0)
         extent = (VmExtent){ .len = r->len - at };
       n = MIN (extent.len, r->len - at);
-      unsigned done = at + n == r->len ? CHUNK_DONE : 0;
+      unsigned done = at + n == r->len ? NBD_CHUNK_DONE : 0;
       vm_store_be64 (head, r->offset + at);
       vm_store_be32 (head + 8, (uint32_t) n);
-      if (extent.flags & VM_EXTENT_ZERO ? !send_chunk (r, done, CHUNK_HOLE, head, 12, NULL, 0)
-                                        : !send_chunk (r, done, CHUNK_DATA, head, 8, r->data + at, n))
+      if (extent.flags & VM_EXTENT_ZERO ? !send_chunk (r, done, NBD_CHUNK_HOLE, head, 12, NULL, 0)
+                                        : !send_chunk (r, done, NBD_CHUNK_DATA, head, 8, r->data + at, n))
         return false;
     }
   return true;
@@ -179,8 +116,9 @@ do_read (Request *r, VmNode *node)
     ok = send_status (r, status);
   else if (!c->structured)
     ok = send_simple (r, 0, r->data, r->len);
-  else if (r->flags & FLAG_DF || !r->len)
-    ok = r->len ? send_chunk (r, CHUNK_DONE, CHUNK_DATA, head, sizeof head, r->data, r->len) : send_status (r, 0);
+  else if (r->flags & NBD_DF || !r->len)
+    ok = r->len ? send_chunk (r, NBD_CHUNK_DONE, NBD_CHUNK_DATA, head, sizeof head, r->data, r->len)
+                : send_status (r, 0);
   else
     ok = send_sparse (r, node);
   c->closing |= !ok;
@@ -193,7 +131,7 @@ do_read (Request *r, VmNode *node)
 static int
 state_at (const NbdExport *e, unsigned context, uint64_t offset, uint64_t left, uint64_t *len, uint32_t *state)
 {
-  VmNode *node = e->root->node;
+  VmNode *node = e->parent.root->node;
   VmExtent extent;
   int status;
 
@@ -201,7 +139,7 @@ state_at (const NbdExport *e, unsigned context, uint64_t offset, uint64_t left, 
     {
       const VmDirtyBitmap *bitmap = g_ptr_array_index (e->bitmaps, context - NBD_CONTEXT_BITMAP);
       bool dirty = vm_bitmap_get (bitmap, offset);
-      *len = vm_bitmap_next (bitmap, offset, offset + left, !dirty) - offset;
+      *len = MAX (vm_bitmap_next (bitmap, offset, offset + left, !dirty), offset + 1) - offset;
       *state = dirty;
       return 0;
     }
@@ -228,8 +166,8 @@ state_at (const NbdExport *e, unsigned context, uint64_t offset, uint64_t left, 
     }
   status = vm_node_status_above (node, NULL, offset, left, &extent);
   *len = MIN (extent.len, left);
-  *state = (extent.flags & VM_EXTENT_DATA ? 0 : STATE_HOLE)
-           | (extent.flags & VM_EXTENT_ZERO || !(extent.flags & VM_EXTENT_ALLOCATED) ? STATE_ZERO : 0);
+  *state = (extent.flags & VM_EXTENT_DATA ? 0 : NBD_STATE_HOLE)
+           | (extent.flags & VM_EXTENT_ZERO || !(extent.flags & VM_EXTENT_ALLOCATED) ? NBD_STATE_ZERO : 0);
   return status;
 }
 
@@ -237,7 +175,7 @@ static int
 collect_states (Request *r, unsigned context, GByteArray *out)
 {
   const NbdExport *e = r->connection->export;
-  unsigned max = r->flags & FLAG_REQ_ONE ? 1 : MAX_EXTENTS, n = 0;
+  unsigned max = r->flags & NBD_REQ_ONE ? 1 : MAX_EXTENTS, n = 0;
   uint64_t len = 0, held_len = 0;
   uint32_t state = 0, held = 0;
   uint8_t pair[8];
@@ -291,7 +229,7 @@ do_block_status (Request *r)
         uint8_t number[4];
         left &= ~(UINT64_C (1) << id);
         vm_store_be32 (number, id);
-        ok = send_chunk (r, left ? 0 : CHUNK_DONE, CHUNK_STATUS, number, 4, list->data, list->len);
+        ok = send_chunk (r, left ? 0 : NBD_CHUNK_DONE, NBD_CHUNK_STATUS, number, 4, list->data, list->len);
       }
   c->closing |= !ok;
   vm_fiber_mutex_unlock (&c->sending);
@@ -304,49 +242,50 @@ static int
 check (const Request *r)
 {
   const NbdExport *e = r->connection->export;
-  uint64_t size = e->root->node->size;
+  uint64_t size = e->parent.root->node->size;
   static const uint8_t allowed[] = {
-    [CMD_READ] = FLAG_FUA | FLAG_DF,
-    [CMD_WRITE] = FLAG_FUA,
-    [CMD_FLUSH] = FLAG_FUA,
-    [CMD_TRIM] = FLAG_FUA,
-    [CMD_CACHE] = FLAG_FUA,
-    [CMD_WRITE_ZEROES] = FLAG_FUA | FLAG_NO_HOLE | FLAG_FAST_ZERO,
-    [CMD_BLOCK_STATUS] = FLAG_FUA | FLAG_REQ_ONE,
+    [NBD_CALL_READ] = NBD_FUA | NBD_DF,
+    [NBD_CALL_WRITE] = NBD_FUA,
+    [NBD_CALL_FLUSH] = NBD_FUA,
+    [NBD_CALL_TRIM] = NBD_FUA,
+    [NBD_CALL_CACHE] = NBD_FUA,
+    [NBD_CALL_WRITE_ZEROES] = NBD_FUA | NBD_NO_HOLE | NBD_FAST_ZERO,
+    [NBD_CALL_BLOCK_STATUS] = NBD_FUA | NBD_REQ_ONE,
   };
 
-  if (r->type >= G_N_ELEMENTS (allowed) || r->type == CMD_DISC || r->flags & ~(unsigned) allowed[r->type])
+  if (r->type >= G_N_ELEMENTS (allowed) || r->type == NBD_CALL_DISC || r->flags & ~(unsigned) allowed[r->type])
     return -EINVAL;
-  if ((r->type == CMD_WRITE || r->type == CMD_TRIM || r->type == CMD_WRITE_ZEROES) && !e->writable)
+  if ((r->type == NBD_CALL_WRITE || r->type == NBD_CALL_TRIM || r->type == NBD_CALL_WRITE_ZEROES)
+      && !e->parent.writable)
     return -EPERM;
-  if (r->type == CMD_FLUSH)
+  if (r->type == NBD_CALL_FLUSH)
     return 0;
   if (r->offset > size || r->len > size - r->offset)
-    return r->type == CMD_WRITE || r->type == CMD_WRITE_ZEROES ? -ENOSPC : -EINVAL;
+    return r->type == NBD_CALL_WRITE || r->type == NBD_CALL_WRITE_ZEROES ? -ENOSPC : -EINVAL;
   return 0;
 }
 
 static int
 do_change (Request *r, VmNode *node)
 {
-  unsigned fua = r->flags & FLAG_FUA ? VM_REQ_FUA : 0;
+  unsigned fua = (r->flags & NBD_FUA ? VM_REQ_FUA : 0) | vm_export_write_flags (&r->connection->export->parent);
   struct iovec iov;
   int status;
 
   switch (r->type)
     {
-    case CMD_WRITE:
+    case NBD_CALL_WRITE:
       return vm_node_write (node, r->offset, vm_vec_buffer (&iov, r->data, r->len), fua);
-    case CMD_WRITE_ZEROES:
+    case NBD_CALL_WRITE_ZEROES:
       return vm_node_write_zeroes (node, r->offset, r->len,
-                                   fua | (r->flags & FLAG_NO_HOLE ? 0 : VM_REQ_UNMAP)
-                                       | (r->flags & FLAG_FAST_ZERO ? VM_REQ_NO_FALLBACK : 0));
-    case CMD_TRIM:
+                                   fua | (r->flags & NBD_NO_HOLE ? 0 : VM_REQ_UNMAP)
+                                       | (r->flags & NBD_FAST_ZERO ? VM_REQ_NO_FALLBACK : 0));
+    case NBD_CALL_TRIM:
       status = vm_node_discard (node, r->offset, r->len);
       return status >= 0 && fua ? vm_node_flush (node) : status;
-    case CMD_FLUSH:
+    case NBD_CALL_FLUSH:
       return vm_node_flush (node);
-    default: /* CMD_CACHE: the host's cache is filled by itself when it is read */
+    default: /* NBD_CALL_CACHE: the host's cache is filled by itself when it is read */
       return 0;
     }
 }
@@ -360,23 +299,22 @@ request_run (void *opaque)
   VmNode *node;
   int status;
 
-  while (e->drains)
-    vm_fiber_queue_wait (&e->wake);
-  e->in_flight++;
-  node = e->root->node;
+  vm_export_begin (&e->parent);
+  node = e->parent.root->node;
   status = check (r);
   if (status < 0)
     answer (r, status);
-  else if (r->type == CMD_READ)
+  else if (r->type == NBD_CALL_READ)
     do_read (r, node);
-  else if (r->type == CMD_BLOCK_STATUS)
+  else if (r->type == NBD_CALL_BLOCK_STATUS)
     do_block_status (r);
   else
     answer (r, do_change (r, node));
-  e->in_flight--;
+  vm_export_end (&e->parent);
   free (r->data);
-  g_free (r);
   c->in_flight--;
+  c->held -= r->held;
+  g_free (r);
   vm_fiber_queue_wake_all (&c->wake);
 }
 
@@ -385,7 +323,7 @@ read_request (NbdConnection *c, Request *r)
 {
   uint8_t head[28];
 
-  if (!nbd_read (c, head, sizeof head) || vm_load_be32 (head) != MAGIC_REQUEST)
+  if (!vm_stream_read (&c->stream, head, sizeof head) || vm_load_be32 (head) != NBD_MAGIC_REQUEST)
     return false;
   r->connection = c;
   r->flags = vm_load_be16 (head + 4);
@@ -393,16 +331,19 @@ read_request (NbdConnection *c, Request *r)
   memcpy (r->handle, head + 8, 8);
   r->offset = vm_load_be64 (head + 16);
   r->len = vm_load_be32 (head + 24);
-  if (r->type == CMD_DISC)
+  if (r->type == NBD_CALL_DISC)
     return false;
   /* What cannot be taken off the stream ends it. */
-  if ((r->type == CMD_READ || r->type == CMD_WRITE) && r->len > NBD_MAX_REQUEST)
+  if ((r->type == NBD_CALL_READ || r->type == NBD_CALL_WRITE) && r->len > NBD_MAX_REQUEST)
     return false;
-  if (r->type != CMD_WRITE)
+  r->held = r->type == NBD_CALL_READ || r->type == NBD_CALL_WRITE ? r->len : 0;
+  while (c->in_flight >= NBD_MAX_IN_FLIGHT || c->held + r->held > NBD_MAX_HELD)
+    vm_fiber_queue_wait (&c->wake);
+  if (r->type != NBD_CALL_WRITE)
     return true;
   if (posix_memalign ((void **) &r->data, VM_PAGE_SIZE, MAX (r->len, VM_PAGE_SIZE)))
     return false;
-  return nbd_read (c, r->data, r->len);
+  return vm_stream_read (&c->stream, r->data, r->len);
 }
 
 void
@@ -417,9 +358,8 @@ nbd_serve (NbdConnection *c)
           g_free (r);
           return;
         }
-      while (c->in_flight >= NBD_MAX_IN_FLIGHT)
-        vm_fiber_queue_wait (&c->wake);
       c->in_flight++;
+      c->held += r->held;
       vm_fiber_spawn (vm_graph_loop (c->server->graph), request_run, r);
     }
 }

@@ -1,31 +1,35 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* vitrine-nbd: serves an image to NBD clients, on a TCP port or a UNIX socket. */
-#include "block/export/nbd-server.h"
-#include "block/tools/tool.h"
+#include "block/protocols/nbd-protocol.h"
+#include "block/tools/nbd-client.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define DEFAULT_PORT "10809"
+enum
+{
+  HANDSHAKE_S = 10,
+  FIRST_INHERITED_FD = 3 /* sd_listen_fds(3) */
+};
 
 typedef struct Nbd
 {
   VmTool *tool;
   VmToolOpen how;
-  const char *port, *address, *socket, *name, *description, *pid_file, *snapshot;
-  GPtrArray *bitmaps; /* const char *, then NULL */
+  const char *port, *address, *socket, *name, *description, *pid_file, *snapshot, *device;
+  const char *tls_creds, *tls_hostname, *tls_authz;
+  GArray *bitmaps; /* VmNbdBitmap */
+  VmTlsCreds *creds;
   unsigned shared;
   uint64_t offset;
-  bool readonly, persistent, overlay, depth, verbose;
+  bool readonly, persistent, overlay, depth, verbose, list, disconnect, inherited;
+  VmNbdDevice *kernel;
   VmNbdServer *server;
   bool served, stop; /* SERVED: there was a client */
   VmFiber *waiting;
@@ -54,7 +58,7 @@ print_usage (VmTool *tool)
           "  -h, --help                display this help and exit\n"
           "  -V, --version             output version information and exit\n\n"
           "Connection properties:\n"
-          "  -p, --port=PORT           port to listen on (default '" DEFAULT_PORT "')\n"
+          "  -p, --port=PORT           port to listen on (default '" NBD_PORT "')\n"
           "  -b, --bind=IFACE          interface to bind to (default '0.0.0.0')\n"
           "  -k, --socket=PATH         path to the unix socket\n"
           "  -e, --shared=NUM          device can be shared by NUM clients (default '1', 0: any number)\n"
@@ -66,12 +70,18 @@ print_usage (VmTool *tool)
           "  -o, --offset=OFFSET       offset into the image\n"
           "  -A, --allocation-depth    expose the allocation depth\n"
           "  -B, --bitmap=NAME         expose a persistent dirty bitmap\n\n"
+          "Kernel NBD client support:\n"
+          "  -c, --connect=DEV         connect FILE to the local NBD device DEV\n"
+          "  -d, --disconnect          disconnect the specified device\n\n"
           "General purpose options:\n"
           "  -L, --list                list exports available from another NBD server\n"
           "  --object type,id=ID,...   define an object such as 'secret' for providing\n"
           "                            passwords and/or encryption keys\n"
           "  -T, --trace [[enable=]<pattern>][,events=<file>][,file=<file>]\n"
           "                            specify tracing options\n"
+          "  --tls-creds=ID            use id of an earlier --object to provide TLS\n"
+          "  --tls-authz=ID            use id of an earlier --object to provide authorization\n"
+          "  --tls-hostname=HOSTNAME   override hostname used to check x509 certificate\n"
           "  --fork                    fork off the server process and exit the parent\n"
           "                            once the server is running\n"
           "  --pid-file=PATH           store the server's process ID in the given file\n\n"
@@ -90,61 +100,6 @@ print_usage (VmTool *tool)
           tool->program);
 }
 
-/* --- sockets ---------------------------------------------------------------------------------------------------------
- */
-
-static int
-listen_unix (Nbd *n)
-{
-  struct sockaddr_un address = { .sun_family = AF_UNIX };
-  int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-  if (strlen (n->socket) >= sizeof address.sun_path)
-    vm_tool_error (n->tool, NULL, "UNIX socket path '%s' is too long", n->socket);
-  else
-    {
-      strcpy (address.sun_path, n->socket);
-      unlink (n->socket); /* left by one that has gone */
-      if (fd >= 0 && !bind (fd, (struct sockaddr *) &address, sizeof address) && !listen (fd, SOMAXCONN))
-        return fd;
-      vm_tool_error (n->tool, NULL, "Failed to bind socket to %s: %s", n->socket, g_strerror (errno));
-    }
-  if (fd >= 0)
-    close (fd);
-  return -1;
-}
-
-static int
-listen_inet (Nbd *n)
-{
-  struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE }, *list = NULL;
-  int fd = -1, one = 1, error = getaddrinfo (n->address, n->port, &hints, &list);
-
-  if (error)
-    {
-      vm_tool_error (n->tool, NULL, "address resolution failed for %s:%s: %s", n->address, n->port,
-                     gai_strerror (error));
-      return -1;
-    }
-  for (struct addrinfo *a = list; a && fd < 0; a = a->ai_next)
-    {
-      fd = socket (a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-      if (fd < 0)
-        continue;
-      setsockopt (fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-      if (bind (fd, a->ai_addr, a->ai_addrlen) || listen (fd, SOMAXCONN))
-        {
-          error = errno;
-          close (fd);
-          fd = -1;
-        }
-    }
-  if (fd < 0)
-    vm_tool_error (n->tool, NULL, "Failed to find an available port: %s", g_strerror (error));
-  freeaddrinfo (list);
-  return fd;
-}
-
 /* --- serving ---------------------------------------------------------------------------------------------------------
  */
 
@@ -157,11 +112,22 @@ on_change (void *opaque)
   n->served |= clients > 0;
   if (n->verbose)
     fprintf (stderr, "%s: %u clients\n", n->tool->program, clients);
-  if (!clients && n->served && !n->persistent && !n->stop)
+  if (!clients && n->served && !n->persistent && !n->device && !n->stop)
     {
       n->stop = true;
       vm_fiber_wake (n->waiting);
     }
+}
+
+static void
+on_kernel_gone (void *opaque)
+{
+  Nbd *n = opaque;
+
+  if (n->stop)
+    return;
+  n->stop = true;
+  vm_fiber_wake (n->waiting);
 }
 
 static bool
@@ -215,44 +181,84 @@ say_ready (VmTool *tool)
     close (null);
 }
 
+static VmSocketAddr *
+address_of (const Nbd *n)
+{
+  return n->socket ? vm_socket_addr_new_unix (n->socket)
+                   : vm_socket_addr_new_inet (n->address ? n->address
+                                              : n->list  ? "localhost"
+                                                         : "0.0.0.0",
+                                              n->port ? n->port : NBD_PORT);
+}
+
+/* Those who may come: whoever connects, or the kernel. */
+static bool
+open_doors (Nbd *n)
+{
+  g_autoptr (VmSocketAddr) addr = NULL;
+  GError *error = NULL;
+  int fd;
+
+  if (n->device)
+    {
+      n->kernel = vm_nbd_device_connect (n->tool, n->server, n->name, n->device, on_kernel_gone, n);
+      return n->kernel != NULL;
+    }
+  if (n->inherited)
+    {
+      fcntl (FIRST_INHERITED_FD, F_SETFL, fcntl (FIRST_INHERITED_FD, F_GETFL) | O_NONBLOCK);
+      vm_nbd_server_listen (n->server, FIRST_INHERITED_FD, NULL);
+      return true;
+    }
+  addr = address_of (n);
+  fd = vm_socket_listen (addr, &error);
+  if (fd < 0)
+    return vm_tool_error (n->tool, error, "%s", "");
+  vm_nbd_server_listen (n->server, fd, g_steal_pointer (&addr));
+  return true;
+}
+
 static int
 serve (Nbd *n, VmNode *node)
 {
+  VmNbdServerOptions how = { .limit = n->shared,
+                             .handshake_s = HANDSHAKE_S,
+                             .creds = n->creds,
+                             .authz = n->tls_authz,
+                             .changed = on_change,
+                             .opaque = n };
   VmNbdExportOptions o = { .name = n->name,
                            .description = n->description,
                            .node = node,
                            .writable = !n->readonly,
-                           .shared = n->shared != 1,
                            .share = VM_PERM_READ | VM_PERM_UNCHANGED,
                            .allocation_depth = n->depth,
-                           .bitmaps = (const char *const *) n->bitmaps->pdata };
+                           .bitmaps = (const VmNbdBitmap *) (void *) n->bitmaps->data,
+                           .n_bitmaps = n->bitmaps->len };
   GError *error = NULL;
   sigset_t set;
-  int fd;
 
-  n->server = vm_nbd_server_new (n->tool->graph, n->shared, on_change, n);
+  n->server = vm_nbd_server_new (n->tool->graph, &how);
   if (!vm_nbd_server_add (n->server, &o, &error))
     return !vm_tool_error (n->tool, error, "%s", "");
-  fd = n->socket ? listen_unix (n) : listen_inet (n);
-  if (fd < 0)
-    return 1;
   n->waiting = vm_fiber_self ();
   end_signals (&set);
   int signals = signalfd (-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
   GSource *watch = vm_loop_watch_fd (vm_graph_loop (n->tool->graph), signals, G_IO_IN, on_signal, n);
-  vm_nbd_server_listen (n->server, fd);
-  bool ok = !n->pid_file || write_pid (n);
+  bool ok = open_doors (n), has_pid = ok && n->pid_file && write_pid (n);
+  ok = ok && (!n->pid_file || has_pid);
   if (ok)
     {
       say_ready (n->tool);
-      vm_fiber_suspend ();
+      while (!n->stop)
+        vm_fiber_suspend ();
     }
   vm_source_clear (&watch);
   close (signals);
   n->stop = true;
-  if (n->socket)
-    unlink (n->socket);
-  if (n->pid_file && ok)
+  if (n->kernel)
+    vm_nbd_device_disconnect (n->kernel);
+  if (has_pid)
     unlink (n->pid_file);
   return !ok;
 }
@@ -308,12 +314,6 @@ out:
 
 /* --- the command line
  * ------------------------------------------------------------------------------------------------- */
-
-static int
-unavailable (Nbd *n, const char *option)
-{
-  return !vm_tool_error (n->tool, NULL, "%s: not available in this build", option);
-}
 
 static int
 take_shared (Nbd *n, const char *text)
@@ -389,7 +389,7 @@ take_option (Nbd *n, int c)
       n->depth = true;
       return -1;
     case 'B':
-      g_ptr_array_add (n->bitmaps, optarg);
+      g_array_append_val (n->bitmaps, ((VmNbdBitmap){ NULL, optarg }));
       return -1;
     case 'e':
       return take_shared (n, optarg);
@@ -421,15 +421,23 @@ take_option (Nbd *n, int c)
     case OPTION_FORK: /* main() has done it */
       return -1;
     case 'c':
-      return unavailable (n, "--connect");
+      n->device = optarg;
+      return -1;
     case 'd':
-      return unavailable (n, "--disconnect");
+      n->disconnect = true;
+      return -1;
     case 'L':
-      return unavailable (n, "--list");
+      n->list = true;
+      return -1;
     case OPTION_TLS_CREDS:
+      n->tls_creds = optarg;
+      return -1;
     case OPTION_TLS_HOSTNAME:
+      n->tls_hostname = optarg;
+      return -1;
     case OPTION_TLS_AUTHZ:
-      return unavailable (n, "--tls-creds");
+      n->tls_authz = optarg;
+      return -1;
     default:
       return 1;
     }
@@ -470,29 +478,103 @@ static const struct option long_options[] = { { "help", no_argument, NULL, 'h' }
                                               { "pid-file", required_argument, NULL, OPTION_PID_FILE },
                                               { NULL } };
 
+/* A socket that whoever started the program listens on; -1: more than one. */
+static int
+inherited_sockets (void)
+{
+  const char *pid = g_getenv ("LISTEN_PID"), *count = g_getenv ("LISTEN_FDS");
+
+  if (!pid || !count || g_ascii_strtoull (pid, NULL, 10) != (guint64) getpid () || !strcmp (count, "0"))
+    return 0;
+  return strcmp (count, "1") ? -1 : 1;
+}
+
+/* What does not go together; -1: all is well. */
+static int
+check_options (Nbd *n, int n_names)
+{
+  VmTool *tool = n->tool;
+  int inherited = inherited_sockets ();
+  bool address = n->address || n->port;
+
+  if (n->list && n_names)
+    return !vm_tool_error (tool, NULL, "List mode is incompatible with a file name");
+  if (n->list
+      && (n->name || n->description || n->readonly || n->overlay || n->device || n->disconnect || n->how.format
+          || n->snapshot || n->pid_file || n->bitmaps->len))
+    return !vm_tool_error (tool, NULL, "List mode is incompatible with options of exports");
+  if (!n->list && n_names != 1)
+    return vm_tool_usage (tool, "Invalid number of arguments");
+  if (!n->tls_creds && (n->tls_authz || n->tls_hostname))
+    return !vm_tool_error (tool, NULL, "--tls-%s is not permitted without --tls-creds",
+                           n->tls_authz ? "authz" : "hostname");
+  if (n->tls_creds && n->device)
+    return !vm_tool_error (tool, NULL, "TLS is not supported with a host device");
+  if (n->tls_authz && n->list)
+    return !vm_tool_error (tool, NULL, "TLS authorization is incompatible with export list");
+  if (n->tls_hostname && !n->list)
+    return !vm_tool_error (tool, NULL, "TLS hostname is only supported with export list");
+  if (n->device && n->disconnect)
+    return !vm_tool_error (tool, NULL, "-c and -d are mutually exclusive");
+  if ((n->device && n->name) || (n->device && (address || n->socket)))
+    return !vm_tool_error (tool, NULL, "-c is incompatible with an address and an export name");
+  if (n->socket && address)
+    return !vm_tool_error (tool, NULL, "A UNIX socket is incompatible with an interface and a port");
+  if (inherited && (n->socket || address || n->list || n->device))
+    return !vm_tool_error (tool, NULL, "Socket activation is incompatible with an address");
+  if (inherited < 0)
+    return !vm_tool_error (tool, NULL, "Socket activation with more than one socket is not supported");
+  if (n->how.image_opts && n->how.format)
+    return !vm_tool_error (tool, NULL, "--image-opts and -f are mutually exclusive");
+  if (n->overlay && n->offset)
+    return !vm_tool_error (tool, NULL, "--snapshot and --offset are mutually exclusive");
+  n->inherited = inherited > 0;
+  return -1;
+}
+
+static int
+find_creds (Nbd *n)
+{
+  GError *error = NULL;
+
+  if (!n->tls_creds)
+    return -1;
+  n->creds = vm_tls_creds_find (n->tool->root, n->tls_creds, n->list ? VM_TLS_CLIENT : VM_TLS_SERVER, &error);
+  return n->creds ? -1 : !vm_tool_error (n->tool, error, "Failed to get TLS creds");
+}
+
+static int
+run_list (Nbd *n)
+{
+  g_autoptr (VmSocketAddr) addr = address_of (n);
+
+  return vm_nbd_list (n->tool, addr, n->creds, n->tls_hostname);
+}
+
 static int
 run (VmTool *tool, int argc, char **argv)
 {
-  Nbd n = { .tool = tool, .shared = 1, .port = DEFAULT_PORT, .address = "0.0.0.0", .bitmaps = g_ptr_array_new () };
+  Nbd n = { .tool = tool, .shared = 1, .bitmaps = g_array_new (FALSE, FALSE, sizeof (VmNbdBitmap)) };
   int c, status = -1;
 
   while (status < 0
          && (c = vm_tool_getopt (tool, argc, argv, ":hVb:o:p:k:rsnc:dve:f:tl:x:T:D:AB:L", long_options)) != -1)
     status = take_option (&n, c);
-  if (status < 0 && argc - optind != 1)
-    status = vm_tool_usage (tool, "Invalid number of arguments");
-  if (status < 0 && n.how.image_opts && n.how.format)
-    status = !vm_tool_error (tool, NULL, "--image-opts and -f are mutually exclusive");
-  if (status < 0 && n.overlay && n.offset)
-    status = !vm_tool_error (tool, NULL, "--snapshot and --offset are mutually exclusive");
-  g_ptr_array_add (n.bitmaps, NULL);
+  if (status < 0)
+    status = check_options (&n, argc - optind);
+  if (status < 0)
+    status = find_creds (&n);
+  if (status < 0 && n.disconnect)
+    status = vm_nbd_device_clear (tool, argv[optind]);
+  if (status < 0 && n.list)
+    status = run_list (&n);
   if (status < 0)
     {
       n.how.name = argv[optind];
       status = run_nbd (&n);
     }
   json_object_put (n.how.options);
-  g_ptr_array_unref (n.bitmaps);
+  g_array_unref (n.bitmaps);
   return status;
 }
 
@@ -502,10 +584,18 @@ run (VmTool *tool, int argc, char **argv)
 static bool
 wants_fork (int argc, char **argv)
 {
+  bool fork = false, verbose = false;
+
+  /* With the kernel as client the program goes to the background by itself. */
   for (int i = 1; i < argc && strcmp (argv[i], "--") != 0; i++)
-    if (!strcmp (argv[i], "--fork"))
-      return true;
-  return false;
+    {
+      fork
+          |= !strcmp (argv[i], "--fork") || g_str_has_prefix (argv[i], "--connect") || g_str_has_prefix (argv[i], "-c");
+      verbose |= !strcmp (argv[i], "--verbose") || !strcmp (argv[i], "-v");
+      if (!strcmp (argv[i], "--fork"))
+        return true;
+    }
+  return fork && !verbose;
 }
 
 /* The parent ends here, with the child's status or with 0 once it serves. */

@@ -3,6 +3,7 @@
 """vitrine-nbd: a client written here after the NBD protocol, hostile ones, and the known one where installed."""
 import os
 import random
+import shutil
 import socket
 import struct
 import subprocess
@@ -167,7 +168,7 @@ def last_client_ends_it():
         status, _, err = b.run('qemu-nbd', '--fork', '-k', b.file('sock'), 'nonex')
         assert status == 1 and 'No such file or directory' in err, err
         status, _, err = b.run('qemu-nbd', '--tls-creds', 'x', 'a')
-        assert status == 1 and err == 'qemu-nbd: --tls-creds: not available in this build\n', err
+        assert status == 1 and err == "qemu-nbd: Failed to get TLS creds: No TLS credentials with id 'x'\n", err
 
 
 def hostile():
@@ -227,5 +228,159 @@ def known_client():
         ours.img('compare', '-F', 'raw', 'a', 'copy')
 
 
+def our_client():
+    """The driver over our server: data, zeros, holes, bitmaps, allocation depth, the old names, listing."""
+    with Bench() as b:
+        prepare(b)
+        b.img('bitmap', '--add', '-g', '65536', 'a', 'bm')
+        b.io('a', 'write -P 8 6M 64k')
+        server = Server(b, '-f', 'qcow2', '-x', 'e', '-A', '-B', 'bm', '-D', 'some words', 'a')
+        url = f'nbd+unix:///e?socket={server.path}'
+        b.io(url, 'read -P 7 1M 1M', 'write -P 9 3M 1M', 'read -P 9 3M 1M', 'write -z 3M 64k', 'read -P 0 3M 64k',
+             'write -f -P 1 4000 100', 'discard 4M 1M', 'flush', options=('-f', 'raw'))
+        out = b.img('map', '--output=json', '-f', 'raw', url)
+        assert '"start": 1048576, "length": 1048576, "depth": 0, "present": true, "zero": false, "data": true' in out, out
+        image = f'driver=nbd,server.type=unix,server.path={server.path},export=e,x-dirty-bitmap=qemu:dirty-bitmap:bm'
+        out = b.img('map', '--output=json', '--image-opts', image)
+        assert '"start": 6291456, "length": 65536, "depth": 0, "present": true, "zero": false, "data": false' in out, out
+        status, _, err = b.run('qemu-img', 'map', '--image-opts', image + 'x')
+        assert status == 1 and 'requested x-dirty-bitmap qemu:dirty-bitmap:bmx not found' in err, err
+        b.img('convert', '-f', 'raw', '-O', 'qcow2', f'nbd:unix:{server.path}:exportname=e', 'copy')
+        status, out, _ = b.run('qemu-nbd', '-L', '-k', server.path)
+        assert status == 0 and out == """exports available: 1
+ export: 'e'
+  description: some words
+  size:  8388608
+  flags: 0xded ( flush fua trim zeroes df multi cache fast-zero )
+  min block: 1
+  opt block: 4096
+  max block: 33554432
+  available meta contexts: 3
+   base:allocation
+   qemu:allocation-depth
+   qemu:dirty-bitmap:bm
+""", out
+        server.end()
+        b.img('compare', 'a', 'copy')
+        for name, words in (('nbd:foo', "error parsing address 'foo'"), ('nbd://foo?x', 'No valid URL specified'),
+                            ('nbd+unix:///', 'No valid URL specified'),
+                            ('nbd+unix:///?socket=nonex', "Failed to connect to 'nonex': No such file or directory")):
+            status, _, err = b.run('qemu-img', 'info', name)
+            assert status == 1 and err == f"qemu-img: Could not open '{name}': {words}\n", err
+
+
+def peer_server():
+    """The driver over servers of other makes."""
+    if not HAVE_PEER:
+        return
+    with Bench() as ours, Bench(peer=True) as theirs:
+        prepare(ours)
+        theirs.path = ours.path
+        server = Server(theirs, '-f', 'qcow2', '-x', 'e', 'a')
+        url = f'nbd+unix:///e?socket={server.path}'
+        ours.io(url, 'read -P 7 1M 1M', 'write -P 9 3M 1M', 'read -P 9 3M 1M', 'write -z 3M 64k', 'flush',
+                options=('-f', 'raw'))
+        ours.img('convert', '-f', 'raw', '-O', 'raw', url, 'copy')
+        server.end()
+        ours.img('compare', '-F', 'raw', 'a', 'copy')
+    nbdkit = shutil.which('nbdkit')
+    if not nbdkit:
+        return
+    for args in (['memory', '2M'], ['--no-sr', 'memory', '2M'],
+                 ['--filter=blocksize-policy', 'memory', '2M', 'blocksize-minimum=4096', 'blocksize-maximum=65536',
+                  'blocksize-error-policy=error']):
+        with Bench() as b:
+            process = subprocess.Popen([nbdkit, '-f', '-U', b.file('sock'), *args], stderr=subprocess.DEVNULL)
+            while not os.path.exists(b.file('sock')):
+                assert process.poll() is None, args
+                time.sleep(0.01)
+            b.io(f'nbd+unix://?socket={b.file("sock")}', 'write -P 5 1000 200000', 'read -P 5 1000 200000',
+                 'read -P 0 0 1000', 'write -z 4096 4096', 'read -P 0 4096 4096', 'discard 0 1M', options=('-f', 'raw'))
+            process.terminate()
+            process.wait()
+
+
+def tls():
+    """x509 both ways, a name that is not the server's, psk, anonymous; authorization by name."""
+    if not shutil.which('certtool'):
+        return
+    with Bench() as b:
+        prepare(b)
+        make_certificates(b)
+        creds = f'tls-creds-x509,id=t,dir={b.path},endpoint='
+        deny = 'authz-simple,id=z,identity=CN=somebody else'
+        for server_args, client_object, more, works in (
+                ([creds + 'server,verify-peer=yes'], creds + 'client', '', True),
+                ([creds + 'server,verify-peer=yes'], creds + 'client', ',tls-hostname=elsewhere', False),
+                ([creds + 'server,verify-peer=yes', deny], creds + 'client', '', False),
+                ([f'tls-creds-anon,id=t,endpoint=server'], 'tls-creds-anon,id=t,endpoint=client', '', True),
+                ([f'tls-creds-psk,id=t,endpoint=server,dir={b.path}'],
+                 f'tls-creds-psk,id=t,endpoint=client,dir={b.path},username=me', '', True)):
+            args = [x for o in server_args for x in ('--object', o)] + (['--tls-authz', 'z'] if len(server_args) > 1 else [])
+            server = Server(b, *args, '--tls-creds', 't', '-f', 'qcow2', 'a')
+            image = f'driver=raw,file.driver=nbd,file.server.type=unix,file.server.path={server.path}'
+            status, _, err = b.run('qemu-io', '-c', 'read -P 7 1M 1M', '--image-opts', image)
+            assert status == 1 and 'requires TLS' in err, err
+            hostname = '' if 'tls-hostname' in more or 'x509' not in client_object else ',file.tls-hostname=localhost'
+            if more:
+                more = ',file.' + more[1:]
+            status, out, err = b.run('qemu-io', '--object', client_object, '-c', 'read -P 7 1M 1M', '-c',
+                                     'write -P 3 3M 3M', '-c', 'read -P 3 3M 3M', '--image-opts',
+                                     image + ',file.tls-creds=t' + hostname + more)
+            assert (status == 0 and 'failed' not in out) == works, (server_args, more, out, err)
+            server.end()
+
+
+def make_certificates(b):
+    def run(*args):
+        subprocess.run(['certtool', *args], cwd=b.path, check=True, capture_output=True)
+    for name, words in (('ca', 'ca\ncert_signing_key\n'), ('server', 'dns_name = localhost\ntls_www_server\n'),
+                        ('client', 'tls_www_client\n')):
+        with open(b.file(name + '.info'), 'w', encoding='ascii') as f:
+            f.write(f'cn = {name}\nexpiration_days = 30\nencryption_key\nsigning_key\n{words}')
+        run('--generate-privkey', '--bits', '2048', '--outfile', name + '-key.pem')
+        if name == 'ca':
+            run('--generate-self-signed', '--load-privkey', 'ca-key.pem', '--template', 'ca.info', '--outfile', 'ca-cert.pem')
+        else:
+            run('--generate-certificate', '--load-ca-certificate', 'ca-cert.pem', '--load-ca-privkey', 'ca-key.pem',
+                '--load-privkey', name + '-key.pem', '--template', name + '.info', '--outfile', name + '-cert.pem')
+    with open(b.file('keys.psk'), 'w', encoding='ascii') as f:
+        f.write('me:' + '0123456789abcdef' * 4 + '\n')
+
+
+def reconnects():
+    """The server dies under requests and comes back within the delay, and later than it."""
+    with Bench() as b:
+        b.img('create', '-q', '-f', 'raw', 'r', '8M')
+        server = Server(b, '-f', 'raw', 'r')
+        for delay, fails in ((30, False), (1, True)):
+            image = (f'driver=raw,file.driver=nbd,file.server.type=unix,file.server.path={server.path},'
+                     f'file.reconnect-delay={delay}')
+            io = subprocess.Popen([os.path.join(b.bin.name, 'qemu-io'), '--image-opts', image], cwd=b.path, text=True,
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            io.stdin.write('write -P 1 0 1M\n')
+            io.stdin.flush()
+            time.sleep(0.5)
+            server.process.kill()
+            server.process.wait()
+            os.unlink(server.path)
+            io.stdin.write('write -P 2 0 1M\n')
+            io.stdin.flush()
+            time.sleep(2.5 if fails else 0.5)
+            server = Server(b, '-f', 'raw', 'r')
+            if fails:
+                time.sleep(2.5)  # it connects all the same
+            io.stdin.write('read -P %d 0 1M\n' % (1 if fails else 2))
+            out, _ = io.communicate('quit\n', timeout=60)
+            assert ('write failed: Input/output error' in out) == fails and 'Pattern' not in out, out
+            assert 'read 1048576/1048576' in out and 'Sanitizer' not in out, out
+        server.end()
+        start = time.monotonic()
+        status, _, err = b.run('qemu-io', '-c', 'quit', '--image-opts',
+                               f'driver=nbd,server.type=unix,server.path={server.path},open-timeout=2')
+        assert status == 1 and 'Failed to connect' in err and 1.5 < time.monotonic() - start < 20, err
+
+
 if __name__ == '__main__':
-    sys.exit(main([requests, readonly_and_names, last_client_ends_it, hostile, known_client]))
+    sys.exit(main([requests, readonly_and_names, last_client_ends_it, hostile, known_client, our_client, peer_server, tls,
+                   reconnects]))
