@@ -454,9 +454,10 @@ open_rest (Qcow2 *s, const VmqBlockdevOptionsQcow2 *options, unsigned flags, GEr
       || !open_data_file (s, options, flags, error) || !qcow2_crypt_open (s, options, flags, error))
     return false;
   node->size = s->size;
-  if (!(flags & (VM_OPEN_READONLY | VM_OPEN_CHECK)) && s->incompatible & INCOMPATIBLE_DIRTY && !open_dirty (s, error))
-    return false;
+  /* A repair counts what bitmaps use. */
   if (!qcow2_bitmaps_open (s, error) && !(flags & VM_OPEN_CHECK))
+    return false;
+  if (!(flags & (VM_OPEN_READONLY | VM_OPEN_CHECK)) && s->incompatible & INCOMPATIBLE_DIRTY && !open_dirty (s, error))
     return false;
   node->backing_name = g_strdup (s->backing_name);
   node->backing_format = g_strdup (s->backing_format);

@@ -292,6 +292,26 @@ l1_all_dirty (Qcow2 *s)
 /* --- finding --------------------------------------------------------------------------------------------------------
  */
 
+/* References and "copied" flags of many tables cannot change together: what is left when it is cut short is repaired by
+ * whoever opens the image next, who sees that it is dirty. */
+static int
+begin (Qcow2 *s)
+{
+  int status = qcow2_usable (s, true);
+
+  if (status < 0 || (status = qcow2_begin_changes (s)) < 0 || (status = qcow2_barrier (s)) < 0)
+    return status;
+  return s->version >= 3 ? qcow2_mark_dirty (s) : 0;
+}
+
+static int
+end (Qcow2 *s, int status)
+{
+  int later = s->lazy || !s->dirty_marked || s->broken ? 0 : qcow2_mark_clean (s);
+
+  return status < 0 ? status : later;
+}
+
 static Qcow2Snapshot *
 find (Qcow2 *s, const char *id, const char *name)
 {
@@ -386,10 +406,7 @@ create_locked (Qcow2 *s, VmSnapshotInfo *info)
   uint64_t l1_offset;
   int status;
 
-  if ((status = qcow2_usable (s, true)) < 0 || (status = qcow2_begin_changes (s)) < 0
-      || (status = qcow2_barrier (s)) < 0)
-    return status;
-  if (s->lazy && (status = qcow2_mark_dirty (s)) < 0)
+  if ((status = begin (s)) < 0)
     return status;
   fill_in_id (s, info);
   if (find (s, info->id, NULL))
@@ -447,7 +464,7 @@ qcow2_snapshot_create (VmNode *node, VmSnapshotInfo *info, GError **error)
     return fail (error, -EINVAL, "Snapshot name");
   vm_fiber_rw_write (&s->gate);
   vm_fiber_mutex_lock (&s->lock);
-  status = create_locked (s, info);
+  status = end (s, create_locked (s, info));
   vm_fiber_mutex_unlock (&s->lock);
   vm_fiber_rw_unlock (&s->gate);
   return status >= 0 || fail (error, status, "Could not create snapshot");
@@ -485,10 +502,7 @@ apply_locked (Qcow2 *s, const Qcow2Snapshot *snapshot, GError **error)
   if (need > MAX_L1_BYTES / 8)
     return -EFBIG;
   n = MAX ((uint32_t) need, snapshot->l1_size);
-  if ((status = qcow2_usable (s, true)) < 0 || (status = qcow2_begin_changes (s)) < 0
-      || (status = qcow2_barrier (s)) < 0)
-    return status;
-  if (s->lazy && (status = qcow2_mark_dirty (s)) < 0)
+  if ((status = begin (s)) < 0)
     return status;
   if (!(l1 = read_l1 (s, snapshot, n, error)))
     return -EINVAL;
@@ -531,7 +545,7 @@ qcow2_snapshot_apply (VmNode *node, const char *id_or_name, GError **error)
   snapshot = find (s, id_or_name, NULL);
   if (!snapshot)
     snapshot = find (s, NULL, id_or_name);
-  status = snapshot ? apply_locked (s, snapshot, error) : -ENOENT;
+  status = snapshot ? end (s, apply_locked (s, snapshot, error)) : -ENOENT;
   vm_fiber_mutex_unlock (&s->lock);
   vm_fiber_rw_unlock (&s->gate);
   if (s->size != size)
@@ -554,10 +568,7 @@ delete_locked (Qcow2 *s, guint index, GError **error)
   uint32_t l1_size = snapshot->l1_size;
   int status;
 
-  if ((status = qcow2_usable (s, true)) < 0 || (status = qcow2_begin_changes (s)) < 0
-      || (status = qcow2_barrier (s)) < 0)
-    return status;
-  if (s->lazy && (status = qcow2_mark_dirty (s)) < 0)
+  if ((status = begin (s)) < 0)
     return status;
   if (!(l1 = read_l1 (s, snapshot, l1_size, error)))
     return -EINVAL;
@@ -590,7 +601,7 @@ qcow2_snapshot_delete (VmNode *node, const char *id, const char *name, GError **
   vm_fiber_rw_write (&s->gate);
   vm_fiber_mutex_lock (&s->lock);
   if ((snapshot = find (s, id, name)) && g_ptr_array_find (s->snapshots, snapshot, &index))
-    status = delete_locked (s, index, error);
+    status = end (s, delete_locked (s, index, error));
   else
     g_set_error_literal (error, G_FILE_ERROR, G_FILE_ERROR_NOENT, "Can't find the snapshot");
   vm_fiber_mutex_unlock (&s->lock);

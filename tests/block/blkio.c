@@ -378,11 +378,28 @@ run_script (void *opaque)
     vm_node_unref (g_steal_pointer (&io->node));
 }
 
+extern const VmType vm_secret_type;
+
+/* The secret "sec0" of images that want one. */
+static void
+add_secret (VmObject *root)
+{
+  g_autoptr (VmObject) secret = vm_object_new (&vm_secret_type);
+  const VmUserObjectClass *klass = vm_type_klass (&vm_secret_type);
+
+  secret->scope = root;
+  vm_object_set (secret, "data", "open-sesame", NULL);
+  vm_object_add_child (vm_object_container (root, "objects"), "sec0", secret);
+  klass->complete (secret, NULL, NULL);
+}
+
 int
 main (void)
 {
-  Io io = { .graph = vm_graph_new (vm_block_drivers, NULL) };
+  g_autoptr (VmObject) root = vm_object_new (&vm_container_type);
+  Io io = { .graph = vm_graph_new (vm_block_drivers, root) };
 
+  add_secret (root);
   vm_graph_call (io.graph, run_script, &io);
   vm_graph_free (io.graph);
   return 0;

@@ -4,37 +4,10 @@
 program finds the same bytes, and nothing to complain of. Arguments: the program "blkio", rounds, a seed."""
 import hashlib
 import os
-import random
-import shutil
-import subprocess
 import sys
-import tempfile
 
-TIMEOUT = 120
-
-
-class Failed(Exception):
-    pass
-
-
-def run(*args, ok=(0,), data=None):
-    p = subprocess.run(args, input=data, capture_output=True, text=True, timeout=TIMEOUT)
-    if p.returncode not in ok:
-        raise Failed(f"{' '.join(args)}: status {p.returncode}\n{p.stdout[-3000:]}{p.stderr[-6000:]}")
-    return p.stdout
-
-
-def pattern(offset, length, seed):
-    if not seed:
-        return bytes(length)
-    out = bytearray()
-    first = offset & ~511
-    mask = seed & 15
-    steps = [i & mask for i in range(16)]
-    for sector in range(first >> 9, (offset + length + 511) >> 9):
-        base = seed * 131 + sector * 7
-        out += bytes((base + s) & 255 for s in steps) * 32
-    return bytes(out[offset - first:offset - first + length])
+import images
+from images import Failed, pattern, run
 
 
 class Image:
@@ -238,9 +211,7 @@ class Image:
             raise Failed('ours reads it wrong:\n' + '\n'.join(out))
 
 
-def one_round(blkio, seed, keep):
-    rng = random.Random(seed)
-    folder = tempfile.mkdtemp(prefix='qcow2-', dir=os.environ.get('TMPDIR', '/tmp'))
+def one_round(blkio, rng, folder, kind):
     image = Image(folder, rng, blkio)
     history = []
     try:
@@ -252,29 +223,9 @@ def one_round(blkio, seed, keep):
             history.append('ours' if mine else 'theirs')
             image.turn_ours() if mine else image.turn_theirs()
             image.verify()
-    except (Failed, subprocess.TimeoutExpired) as e:
-        print(f'seed {seed}: {image.options} size={image.size} turns={history}\n{e}')
-        if keep:
-            print('kept:', folder)
-            return False
-        shutil.rmtree(folder)
-        return False
-    shutil.rmtree(folder)
-    return True
-
-
-def main():
-    blkio, rounds = sys.argv[1], int(sys.argv[2])
-    seed = int(sys.argv[3]) if len(sys.argv) > 3 else 1
-    if not shutil.which('qemu-img') or not shutil.which('qemu-io'):
-        print('the peer is not installed')
-        return 77
-    for i in range(rounds):
-        if not one_round(blkio, seed + i, len(sys.argv) > 4):
-            return 1
-    print(f'{rounds} rounds')
-    return 0
+    except Failed as e:
+        raise Failed(f'{image.options} size={image.size} turns={history}\n{e}') from e
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(images.rounds(one_round))
