@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "app/app.h"
+#include "block/node.h"
 #include "engine/base/log.h"
 #include "engine/base/trace.h"
 #include "engine/char/char.h"
@@ -117,6 +118,26 @@ print_props (const char *title, const VmType *type)
         printf (" (default: %s)", def);
       putchar ('\n');
     }
+}
+
+static int
+compare_names (gconstpointer a, gconstpointer b)
+{
+  return strcmp (*(const char *const *) a, *(const char *const *) b);
+}
+
+static void
+print_formats (void)
+{
+  g_autoptr (GPtrArray) names = g_ptr_array_new ();
+
+  for (guint i = 0; vm_block_drivers[i]; i++)
+    g_ptr_array_add (names, (char *) (uintptr_t) vm_block_drivers[i]->name);
+  g_ptr_array_sort (names, compare_names);
+  fputs ("Supported formats:", stdout);
+  for (guint i = 0; i < names->len; i++)
+    printf (" %s", (char *) g_ptr_array_index (names, i));
+  puts ("");
 }
 
 /* --- devices and objects --- */
@@ -274,9 +295,17 @@ app_print_list (const VmSettings *settings, const VmTypeList *types, const VmBoa
         printf ("  %s\n", *name);
     }
   else if (!strcmp (topic, "drive-format"))
-    puts ("Supported formats: raw");
+    print_formats ();
   else if (!strcmp (topic, "audiodev"))
     puts ("Available audio drivers:\nnone");
+  else if (!strcmp (topic, "audio-model"))
+    puts ("Valid sound card names (comma separated):");
+  else if (!strcmp (topic, "tpmdev"))
+    {
+      puts ("Supported TPM types (choose only one):\n passthrough   Passthrough TPM backend driver\n"
+            "    emulator   TPM emulator backend driver");
+      return 1;
+    }
   else if (!strcmp (topic, "netdev"))
     puts ("Available netdev backend types:\nnone");
   else if (!strcmp (topic, "d"))

@@ -92,8 +92,8 @@ vm_parse_size_param (const char *name, const char *text, char default_suffix, ui
   int shift = unit_shift (*p ? *p : default_suffix);
   if (shift < 0 || (*p && p[1]))
     return malformed (name, error);
-  /* Half a byte is nothing a person can mean. */
-  if (has_fraction && shift == 0)
+  /* Half a byte is nothing a person can mean, and half of what was not named neither. */
+  if (has_fraction && (shift == 0 || !*p))
     return malformed (name, error);
   if (shift && whole >> (64 - shift))
     return too_big (name, text, error);

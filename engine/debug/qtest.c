@@ -428,8 +428,13 @@ static const VmCharFeOps fe_ops = { can_receive, receive, on_event, writable };
 VmQtest *
 vm_qtest_new (VmMachine *machine, GError **error)
 {
+  return vm_qtest_serve (machine, machine->qtest_chardev, machine->settings->qtest_log, error);
+}
+
+VmQtest *
+vm_qtest_serve (VmMachine *machine, const char *chardev, const char *log, GError **error)
+{
   VmQtest *q = g_new0 (VmQtest, 1);
-  const char *log = machine->settings->qtest_log;
 
   q->machine = machine;
   q->fe.owner = "qtest";
@@ -443,10 +448,12 @@ vm_qtest_new (VmMachine *machine, GError **error)
     {
       q->log = fopen (log, "we");
       q->close_log = q->log != NULL;
+      if (q->log)
+        setvbuf (q->log, NULL, _IOLBF, 0);
       if (!q->log)
-        vm_fail (error, "-qtest-log %s: %s", log, g_strerror (errno));
+        vm_fail (error, "cannot write the log of qtest '%s': %s", log, g_strerror (errno));
     }
-  VmChardev *chr = vm_chardev_find (machine->env.root, machine->qtest_chardev);
+  VmChardev *chr = vm_chardev_find (machine->env.root, chardev);
   bool ok = (!log || q->log || !strcmp (log, "none")) && vm_char_fe_attach_to (&q->fe, chr, &fe_ops, q, error);
   if (!ok)
     g_clear_pointer (&q, vm_qtest_free);

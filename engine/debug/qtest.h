@@ -9,6 +9,8 @@ typedef struct VmQtest VmQtest;
 
 /* Serves the back end machine->qtest_chardev. */
 VmQtest *vm_qtest_new (VmMachine *machine, GError **error);
+/* Serves the back end CHARDEV. LOG: a file that gets what is said; "none"; NULL: stderr. */
+VmQtest *vm_qtest_serve (VmMachine *machine, const char *chardev, const char *log, GError **error);
 void vm_qtest_free (VmQtest *qtest);
 
 extern const VmAccelOps vm_qtest_accel_ops;

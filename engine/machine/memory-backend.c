@@ -3,6 +3,7 @@
 #include "engine/machine/memory-backend.h"
 
 #include "engine/base/log.h"
+#include "engine/machine/number-list.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,23 +24,7 @@ const char *const vm_host_mem_policy_names[] = { "default", "preferred", "bind",
 static bool
 add_nodes (VmMemoryBackend *self, const char *text, GError **error)
 {
-  g_auto (GStrv) parts = g_strsplit (text, ",", -1);
-
-  for (unsigned i = 0; parts[i]; i++)
-    {
-      guint64 first, last;
-      char *dash = strchr (parts[i], '-');
-      if (dash)
-        *dash = 0;
-      if (!g_ascii_string_to_unsigned (parts[i], 10, 0, UINT16_MAX, &first, NULL)
-          || !g_ascii_string_to_unsigned (dash ? dash + 1 : parts[i], 10, first, UINT16_MAX, &last, NULL))
-        return vm_fail (error, "Parameter 'host-nodes' expects a uint16 value or range");
-      if (last >= VM_HOST_NODES)
-        return vm_fail (error, "Invalid host-nodes value: %" G_GUINT64_FORMAT, last);
-      for (; first <= last; first++)
-        self->host_nodes[first / 64] |= UINT64_C (1) << first % 64;
-    }
-  return true;
+  return vm_number_list_add (self->host_nodes, VM_HOST_NODES, "host-nodes", text, error);
 }
 
 static bool
@@ -54,13 +39,7 @@ nodes_set (VmObject *obj, void *field, const char *text, GError **error)
 static char *
 nodes_get (VmObject *obj, const void *field)
 {
-  const VmMemoryBackend *self = (VmMemoryBackend *) obj;
-  GString *out = g_string_new (NULL);
-
-  for (unsigned n = 0; n < VM_HOST_NODES; n++)
-    if (self->host_nodes[n / 64] >> n % 64 & 1)
-      g_string_append_printf (out, "%s%u", out->len ? "," : "", n);
-  return g_string_free (out, FALSE);
+  return vm_number_list_text (field, VM_HOST_NODES);
 }
 
 static void
@@ -86,6 +65,8 @@ static const VmProp memory_props[] = {
   VM_PROP ("share", VmMemoryBackend, share, false, "other processes see what is written"),
   VM_PROP ("prealloc", VmMemoryBackend, prealloc, false, "take all host memory at once"),
   VM_PROP ("prealloc-threads", VmMemoryBackend, prealloc_threads, 1, "threads that do so"),
+  VM_PROP_LINK_TO ("prealloc-context", VmMemoryBackend, prealloc_context, &vm_thread_context_type,
+                   "where those threads come from"),
   VM_PROP ("merge", VmMemoryBackend, merge, true, "the host may merge equal pages"),
   VM_PROP ("dump", VmMemoryBackend, dump, true, "part of core dumps of the host"),
   VM_PROP ("reserve", VmMemoryBackend, reserve, true, "reserve swap space"),
@@ -266,7 +247,10 @@ preallocate (const VmMemoryBackend *self, GError **error)
     {
       uint64_t from = pages * i / n * VM_PAGE_SIZE, to = pages * (i + 1) / n * VM_PAGE_SIZE;
       slices[i] = (Slice){ .host = self->block->host + from, .size = to - from };
-      threads[i] = n > 1 ? g_thread_try_new (NULL, populate, &slices[i], NULL) : NULL;
+      if (self->prealloc_context)
+        threads[i] = vm_thread_context_spawn (self->prealloc_context, populate, &slices[i]);
+      else
+        threads[i] = n > 1 ? g_thread_try_new (NULL, populate, &slices[i], NULL) : NULL;
       if (!threads[i])
         populate (&slices[i]);
     }

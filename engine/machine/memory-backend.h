@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/machine/machine.h"
+#include "engine/machine/thread-context.h"
 #include "engine/object/user-object.h"
 
 #define VM_HOST_NODES 128
@@ -13,6 +14,7 @@ typedef struct VmMemoryBackend
   uint64_t size;
   bool share, prealloc, merge, dump, reserve, canonical_name;
   uint32_t prealloc_threads;
+  VmThreadContext *prealloc_context;
   int policy;                          /* index of vm_host_mem_policy_names */
   uint64_t host_nodes[VM_HOST_NODES / 64]; /* a bit per host node */
   /* memory-backend-file and -shm */

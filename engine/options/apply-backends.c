@@ -85,13 +85,14 @@ take_drive_values (VmDriveSpec *d, GError **error)
   d->media = media && !strcmp (media, "cdrom") ? VM_MEDIA_CDROM : VM_MEDIA_DISK;
   d->file = take (list, "file");
   d->format = take (list, "format");
+  g_autofree char *readonly = take (list, "readonly");
+  if (readonly)
+    vm_keyvals_set (list, "read-only", readonly);
   if (!d->format)
     d->format = g_steal_pointer (&driver);
-  if (!vm_keyvals_bool (list, "readonly", &d->readonly, error)
-      || !vm_keyvals_bool (list, "read-only", &d->readonly, error)
+  if (!vm_keyvals_bool (list, "read-only", &d->readonly, error)
       || !vm_keyvals_bool (list, "snapshot", &d->snapshot, error))
     return false;
-  vm_keyvals_remove (list, "readonly");
   vm_keyvals_remove (list, "read-only");
   vm_keyvals_remove (list, "snapshot");
   if (d->media == VM_MEDIA_CDROM)
@@ -504,8 +505,14 @@ vm_parser_finish_backends (VmParser *p, GError **error)
       g_free (s->display);
       s->display = g_strdup ("none");
     }
-  for (guint i = 0; p->snapshot && i < s->drives->len; i++)
-    ((VmDriveSpec *) g_ptr_array_index (s->drives, i))->snapshot = true;
+  for (guint i = 0; i < s->drives->len; i++)
+    {
+      VmDriveSpec *d = g_ptr_array_index (s->drives, i);
+      g_autofree char *node = g_strconcat ("node ", d->id, NULL);
+      if (d->id && g_hash_table_contains (p->ids, node))
+        return vm_fail (error, "%s: Device name '%s' conflicts with an existing node name", d->text, d->id);
+      d->snapshot |= p->snapshot;
+    }
   add_default_chars (p);
   return true;
 }

@@ -13,26 +13,28 @@ typedef struct Family
   const char *enum_error; /* see vm_documented_check() */
   const char *type_error; /* around the kind; NULL: "does not accept value" */
   const char *id_error;   /* NULL: "Parameter 'id' is missing"; "": needs none */
-  const char *idle;       /* the kind that asks for nothing */
+  const char *idle;     /* the kind that asks for nothing */
+  const char *help;     /* the list that the kind "help" asks for; NULL: such a kind is not known */
 } Family;
 
 static const Family families[] = {
-  { "netdev", NULL, "type", VM_DIALECT_VISITOR, NULL, NULL, NULL, NULL },
-  { "nic", "netdev", "type", VM_DIALECT_VISITOR, NULL, NULL, "", "none" },
-  { "net", "netdev", "type", VM_DIALECT_VISITOR, NULL, NULL, "", "none" },
-  { "numa", NULL, "type", VM_DIALECT_VISITOR, NULL, NULL, "", NULL },
-  { "blockdev", NULL, "driver", VM_DIALECT_SCHEMA, NULL, NULL, "", NULL },
-  { "audiodev", NULL, "driver", VM_DIALECT_SCHEMA, NULL, NULL, NULL, "none" },
-  { "audio", "audiodev", "driver", VM_DIALECT_SCHEMA, "Unknown sound card name `%v'", NULL, "", "none" },
+  { "netdev", NULL, "type", VM_DIALECT_VISITOR, NULL, NULL, NULL, NULL, "netdev" },
+  { "nic", "netdev", "type", VM_DIALECT_VISITOR, NULL, NULL, "", "none", NULL },
+  { "net", "netdev", "type", VM_DIALECT_VISITOR, NULL, NULL, "", "none", NULL },
+  { "numa", NULL, "type", VM_DIALECT_VISITOR, NULL, NULL, "", NULL, NULL },
+  { "blockdev", NULL, "driver", VM_DIALECT_SCHEMA, NULL, NULL, "", NULL, NULL },
+  { "audiodev", NULL, "driver", VM_DIALECT_SCHEMA, NULL, NULL, NULL, "none", "audiodev" },
+  { "audio", "audiodev", "driver", VM_DIALECT_SCHEMA, "Unknown sound card name `%v'", NULL, "", "none", "audiodev" },
   { "fsdev", NULL, "fsdriver", VM_DIALECT_OLD, "invalid %k property '%v'", "fsdev: fsdriver @ not found",
-    "fsdev: No id specified", NULL },
-  { "virtfs", NULL, "fsdriver", VM_DIALECT_OLD, "invalid %k property '%v'", "fsdev: fsdriver @ not found", "", NULL },
+    "fsdev: No id specified", NULL, NULL },
+  { "virtfs", NULL, "fsdriver", VM_DIALECT_OLD, "invalid %k property '%v'", "fsdev: fsdriver @ not found", "", NULL,
+    NULL },
   { "tpmdev", NULL, "type", VM_DIALECT_OLD, NULL,
     "Parameter 'type' expects a TPM backend type\nSupported TPM types (choose only one):\n"
     " passthrough   Passthrough TPM backend driver\n    emulator   TPM emulator backend driver",
-    NULL, NULL },
-  { "iscsi", NULL, NULL, VM_DIALECT_OLD, "", NULL, "", NULL },
-  { "spice", NULL, NULL, VM_DIALECT_OLD, "invalid %k: %v", NULL, "", NULL },
+    NULL, NULL, "tpmdev" },
+  { "iscsi", NULL, NULL, VM_DIALECT_OLD, "", NULL, "", NULL, NULL },
+  { "spice", NULL, NULL, VM_DIALECT_OLD, "invalid %k: %v", NULL, "", NULL, NULL },
 };
 
 static const Family *
@@ -184,6 +186,20 @@ keep_blockdev (VmParser *p, const VmKeyVals *list, const char *arg)
   return true;
 }
 
+/* A kind that asks for nothing, so that there is nothing its other keys could say. */
+static bool
+asks_for_nothing (VmParser *p, const Family *f, const VmKeyVals *list, GError **error)
+{
+  if (!strcmp (f->option, "audiodev") || !strcmp (f->option, "audio"))
+    for (guint i = 0; i < list->pairs->len; i++)
+      {
+        const VmKeyValue *pair = g_ptr_array_index (list->pairs, i);
+        if (strcmp (pair->key, f->type_key) != 0 && strcmp (pair->key, "id") != 0)
+          return vm_parser_unavailable (p);
+      }
+  return true;
+}
+
 static bool
 check_family (VmParser *p, const Family *f, const char *arg, GError **error)
 {
@@ -193,8 +209,13 @@ check_family (VmParser *p, const Family *f, const char *arg, GError **error)
   if (!read_list (p, f, list, arg, error))
     return false;
   const char *kind = f->type_key ? vm_keyvals_get (list, f->type_key) : "";
-  if (kind && vm_parser_is_help (kind) && f->type_key)
-    return vm_parser_want_help (p, f->option, NULL);
+  const char *model = vm_keyvals_get (list, "model");
+  if (kind && f->help && vm_parser_is_help (kind))
+    return vm_parser_want_help (p, f->help, NULL);
+  if (kind && !strcmp (f->option, "blockdev") && vm_parser_is_help (kind))
+    return vm_fail (error, "Help is not available for this option");
+  if (model && !strcmp (f->option, "audio") && vm_parser_is_help (model))
+    return vm_parser_want_help (p, "audio-model", NULL);
   if (!strcmp (f->option, "net") && !kind && vm_keyvals_has (list, "netdev"))
     kind = "nic";
   if (is_fs && !check_id (p, f, list, error))
@@ -219,7 +240,7 @@ check_family (VmParser *p, const Family *f, const char *arg, GError **error)
     return keep_numa (p, list);
   if (!strcmp (f->option, "blockdev"))
     return keep_blockdev (p, list, arg);
-  return (f->idle && !strcmp (f->idle, kind)) || vm_parser_unavailable (p);
+  return (f->idle && !strcmp (f->idle, kind)) ? asks_for_nothing (p, f, list, error) : vm_parser_unavailable (p);
 }
 
 static bool
@@ -321,7 +342,7 @@ apply_icount (VmParser *p, const char *arg, GError **error)
     return vm_fail (error, "Invalid icount rr option: %s", rr);
   if (rr && !vm_keyvals_has (list, "rrfile"))
     return vm_fail (error, "File name not specified for replay");
-  if (rr)
+  if (rr || vm_keyvals_has (list, "rrfile") || vm_keyvals_has (list, "rrsnapshot"))
     return vm_parser_unavailable (p);
   p->s->icount = true;
   p->s->icount_auto = !strcmp (text, "auto");

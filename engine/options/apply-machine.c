@@ -7,6 +7,7 @@
 #include "engine/base/log.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 static void
 set_string (char **slot, const char *value)
@@ -231,6 +232,9 @@ apply_smbios (VmParser *p, const char *arg, GError **error)
     return false;
   if (!vm_keyvals_has (list, "type") && !vm_keyvals_has (list, "file"))
     return vm_fail (error, "Must specify type= or file=");
+  const char *file = vm_keyvals_get (list, "file");
+  if (file && access (file, R_OK) != 0)
+    return vm_fail (error, "Cannot read SMBIOS file %s", file);
   if (!vm_keyvals_has (list, "file"))
     {
       static const int known[] = { 0, 1, 2, 3, 4, 8, 9, 11, 17, 41 };
@@ -266,6 +270,11 @@ apply_acpitable (VmParser *p, const char *arg, GError **error)
     return false;
   if (vm_keyvals_has (list, "data") == vm_keyvals_has (list, "file"))
     return vm_fail (error, "'-acpitable' requires one of 'data' or 'file'");
+  g_auto (GStrv) files
+      = g_strsplit (vm_keyvals_get (list, vm_keyvals_has (list, "data") ? "data" : "file"), ":", -1);
+  for (guint i = 0; files[i]; i++)
+    if (access (files[i], R_OK) != 0)
+      return vm_fail (error, "can't open file %s: %s", files[i], g_strerror (errno));
   g_ptr_array_add (p->s->acpi_tables, g_steal_pointer (&list));
   return true;
 }

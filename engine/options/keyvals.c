@@ -304,13 +304,7 @@ vm_keyvals_size (const VmKeyVals *list, const char *key, char default_suffix, ui
 {
   const char *text = vm_keyvals_get (list, key);
 
-  if (!text || vm_parse_size (text, default_suffix, value, NULL)) /* the sentence is the rules' own */
-    return true;
-  return vm_fail (error,
-                  "Parameter '%s' expects a non-negative number below 2^64\n"
-                  "Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-\n"
-                  "and exabytes, respectively.",
-                  key);
+  return !text || vm_parse_size_param (key, text, default_suffix, value, error);
 }
 
 bool

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the command lines of coverage.py name: images of every format, certificates, tables. Made once for all starts, and
-copied into the folder of each start whose line names them."""
+"""What the command lines of coverage.py name: images of every format, certificates, tables. Made once for all starts,
+and copied into the folder of each start whose line names them."""
 import atexit
 import base64
 import os
@@ -57,7 +57,8 @@ def encrypted(fmt, *options):
     return lambda name: (img('create', '-q', *secret, '-f', fmt, '-o', ','.join(options), path(name), '1M'),
                          img('convert', '-n', *secret, '--image-opts', '--target-image-opts',
                              f"driver=raw,file.filename={path('pattern')}",
-                             f'driver={fmt},file.filename={path(name)},' + ','.join(o for o in options if 'iter' not in o)))
+                             ','.join([f'driver={fmt},file.filename={path(name)}',
+                                       *(o for o in options if 'iter' not in o)])))
 
 
 def overlay(fmt, base, base_format):
@@ -70,8 +71,8 @@ def overlay(fmt, base, base_format):
 
 def bochs(name):
     extent, bitmap, count = 16384, 512, len(PATTERN) // 16384
-    out = struct.pack('<32s16s16sIIIIII', b'Bochs Virtual HD Image', b'Redolog', b'Growing', 0x20000, 512, count, bitmap,
-                      extent, 0) + struct.pack('<Q', len(PATTERN))
+    out = struct.pack('<32s16s16sIIIIIIQ', b'Bochs Virtual HD Image', b'Redolog', b'Growing', 0x20000, 512, count,
+                      bitmap, extent, 0, len(PATTERN))
     out = out.ljust(512, b'\0') + struct.pack(f'<{count}I', *range(count))
     for i in range(count):
         out += (b'\xff' * (extent // 4096)).ljust(bitmap, b'\0') + PATTERN[i * extent:(i + 1) * extent]
@@ -100,8 +101,8 @@ def dmg(name):
     entries += struct.pack('>IIQQQQ', 0xffffffff, 0, 0, 0, 0, 0)
     table = (struct.pack('>4sIQQ', b'mish', 1, 0, len(PATTERN) // 512).ljust(200, b'\0') +
              struct.pack('>I', len(entries) // 40) + entries)
-    plist = (b'<plist version="1.0"><dict><key>resource-fork</key><dict><key>blkx</key><array><dict><key>Data</key><data>\n' +
-             base64.b64encode(table) + b'\n</data></dict></array></dict></dict></plist>\n')
+    plist = (b'<plist version="1.0"><dict><key>resource-fork</key><dict><key>blkx</key><array><dict><key>Data</key>'
+             b'<data>\n' + base64.b64encode(table) + b'\n</data></dict></array></dict></dict></plist>\n')
     koly = bytearray(512)
     koly[:12] = struct.pack('>4sII', b'koly', 4, 512)
     struct.pack_into('>Q', koly, 0x20, len(data))
@@ -131,26 +132,27 @@ def certificates(name):
     os.chmod(path(name), 0o700)
 
     def key(what):
-        run('openssl', 'genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256', '-out', path(f'{name}/{what}.pem'))
+        run('openssl', 'genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256', '-out',
+            path(f'{name}/{what}.pem'))
     key('ca-key')
-    run('openssl', 'req', '-x509', '-new', '-key', path(f'{name}/ca-key.pem'), '-days', '3650', '-subj', '/CN=authority', '-out',
-        path(f'{name}/ca-cert.pem'), '-addext', 'keyUsage=critical,keyCertSign,cRLSign')
+    run('openssl', 'req', '-x509', '-new', '-key', path(f'{name}/ca-key.pem'), '-days', '3650', '-subj',
+        '/CN=authority', '-out', path(f'{name}/ca-cert.pem'), '-addext', 'keyUsage=critical,keyCertSign,cRLSign')
     for side, use in (('server', 'serverAuth'), ('client', 'clientAuth')):
         key(f'{side}-key')
         run('openssl', 'req', '-new', '-key', path(f'{name}/{side}-key.pem'), '-subj', f'/CN={side}', '-out',
             path(f'{name}/{side}.csr'))
-        write(f'{name}/{side}.ext', f'basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature,keyEncipherment\n'
-              f'extendedKeyUsage=critical,{use}\nsubjectAltName=DNS:localhost,IP:127.0.0.1\n')
+        write(f'{name}/{side}.ext', 'basicConstraints=critical,CA:FALSE\n'
+              'keyUsage=critical,digitalSignature,keyEncipherment\n' f'extendedKeyUsage=critical,{use}\nsubjectAltName=DNS:localhost,IP:127.0.0.1\n')
         run('openssl', 'x509', '-req', '-in', path(f'{name}/{side}.csr'), '-CA', path(f'{name}/ca-cert.pem'), '-CAkey',
-            path(f'{name}/ca-key.pem'), '-CAcreateserial', '-days', '3650', '-extfile', path(f'{name}/{side}.ext'), '-out',
-            path(f'{name}/{side}-cert.pem'))
+            path(f'{name}/ca-key.pem'), '-CAcreateserial', '-days', '3650', '-extfile', path(f'{name}/{side}.ext'),
+            '-out', path(f'{name}/{side}-cert.pem'))
 
 
 def locked(name):
     need('pki')
     shutil.copytree(path('pki'), path(name))
-    run('openssl', 'pkcs8', '-topk8', '-in', path('pki/server-key.pem'), '-passout', 'pass:opensesame', '-v2', 'aes-256-cbc',
-        '-out', path(f'{name}/server-key.pem'))
+    run('openssl', 'pkcs8', '-topk8', '-in', path('pki/server-key.pem'), '-passout', 'pass:opensesame', '-v2',
+        'aes-256-cbc', '-out', path(f'{name}/server-key.pem'))
 
 
 def expired(name):
@@ -169,11 +171,18 @@ def acpi(name):
 
 def trim(name):
     """For the bus master: one descriptor, and behind it the range 0..1023."""
-    write(name, struct.pack('<II', 0x10200, 0x80000200).ljust(512, b'\0') + struct.pack('<Q', 1024 << 48).ljust(512, b'\0'))
+    write(name, struct.pack('<II', 0x10200, 0x80000200).ljust(512, b'\0') +
+          struct.pack('<Q', 1024 << 48).ljust(512, b'\0'))
 
 
 def folder(name):
     write(f'{name}/hello.txt', 'file-in-a-folder')
+
+
+def write_log(name):
+    """A log of dm-log-writes with one entry, a flush."""
+    head = struct.pack('<QQQI', 0x6a736677736872, 1, 1, 512).ljust(512, b'\0')
+    write(name, (head + struct.pack('<QQQQ', 0, 0, 1, 0).ljust(512, b'\0')).ljust(1 << 20, b'\0'))
 
 
 def unfit(name):
@@ -182,12 +191,16 @@ def unfit(name):
 
 COPIED = {  # name -> how it is made, when first wanted
     'disk': lambda n: hole(n, 1 << 20), 'disk2': lambda n: hole(n, 1 << 20), 'floppy': lambda n: hole(n, 1474560),
-    'rom': lambda n: hole(n, 65536), 'pattern': lambda n: write(n, PATTERN), 'text': lambda n: write(n, 'marker-of-a-file'),
+    'rom': lambda n: hole(n, 65536), 'pattern': lambda n: write(n, PATTERN),
+    'text': lambda n: write(n, 'marker-of-a-file'),
     'events': lambda n: write(n, 'machine_reset\n'), 'bmp': lambda n: write(n, b'BM' + bytes(60)), 'acpi': acpi,
     'psk/keys.psk': lambda n: write(n, 'bob:0123456789abcdef0123456789abcdef\n'),
-    'authz': lambda n: write(n, '{"policy": "deny", "rules": []}'), 'ini': lambda n: write(n, '[name]\n  guest = "from-a-file"\n'),
+    'authz': lambda n: write(n, '{"policy": "deny", "rules": []}'),
+    'ini': lambda n: write(n, '[name]\n  guest = "from-a-file"\n'),
     'smbios': lambda n: write(n, bytes([11, 5, 0x77, 0x10, 1]) + b'blob-marker\0\0'),
-    'flash': lambda n: write(n, b'\x37' * 65536), 'folder': folder, 'unfit': unfit, 'phrase': lambda n: write(n, 'opensesame'),
+    'flash': lambda n: write(n, b'\x37' * 65536), 'folder': folder,
+    'log1': write_log,
+    'rules': lambda n: write(n, '[inject-error]\nevent = "none"\nerrno = "5"\nsector = "4"\n'), 'unfit': unfit, 'phrase': lambda n: write(n, 'opensesame'),
     'authz-client': lambda n: write(n, '{"policy": "deny", "rules": [{"match": "CN=client", "policy": "allow"}]}'),
     'trim': trim, 'pki': certificates, 'locked': locked, 'mixed': expired,
     'i.qcow2': converted('qcow2'), 'i.qcow': converted('qcow'), 'i.qed': converted('qed'), 'i.vmdk': converted('vmdk'),

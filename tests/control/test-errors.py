@@ -18,10 +18,30 @@ ERRORS = {
     '-h -foo': '-foo: invalid option',
     '-m': '-m: requires an argument',
     '-M pc -name=x': '-name=x: invalid option',
+    '--foo': '--foo: invalid option',
+    '-Name x': '-Name: invalid option',
+    # lists: newer ones want a value, none takes what it does not know; JSON
+    '-machine pc,hpet': "@: Expected '=' after parameter 'hpet'",
+    '-overcommit foo=1': "@: Invalid parameter 'foo'",
+    '-run-with foo=1': "@: Invalid parameter 'foo'",
+    '-msg foo=1': "@: Invalid parameter 'foo'",
+    '-compat foo=1': "@: Parameter 'foo' is unexpected",
+    '-compat deprecated-input=x': "@: Parameter 'deprecated-input' does not accept value 'x'",
+    '-device \'{"driver":\'': '-device {"driver":: JSON parse error, unexpected end of data',
+    '-machine \'{"type":"pc"}\'': 'unsupported machine type',
+    # booleans: lower case words only
+    '-machine pc,hpet=1': "Parameter 'hpet' expects 'on' or 'off'",
+    '-machine pc,hpet=ON': "Parameter 'hpet' expects 'on' or 'off'",
+    '-machine pc,acpi=maybe': "Parameter 'acpi' does not accept value 'maybe'",
+    '-overcommit mem-lock=1': "@: Parameter 'mem-lock' expects 'on' or 'off'",
+    '-msg timestamp=maybe': "@: Parameter 'timestamp' expects 'on' or 'off'",
+    '-drive if=none,id=a,file=/dev/null,readonly=maybe': "@: Parameter 'read-only' expects 'on' or 'off'",
     # sizes and numbers
     '-m foo': "@: Parameter 'size' expects a non-negative number below 2^64",
     '-m 10Q': "@: Parameter 'size' expects a non-negative number below 2^64",
     '-m -1': "@: Parameter 'size' expects a non-negative number below 2^64",
+    '-m 1.5': "@: Parameter 'size' expects a non-negative number below 2^64",
+    '-m 18446744073709551616': "@: Value '18446744073709551616' is out of range for parameter 'size'",
     '-m size=1,foo=2': "@: Invalid parameter 'foo'",
     '-m 1G,slots=1': 'slots specified but no max-size',
     '-m 1,maxmem=0': 'invalid value of maxmem: maximum memory size (0x0) must be at least the initial memory size '
@@ -61,6 +81,18 @@ ERRORS = {
     '-smbios type=99': "@: Don't know how to build fields for SMBIOS type 99",
     '-smbios type=1,foo=x': "@: Invalid parameter 'foo'",
     '-acpitable sig=a': "@: '-acpitable' requires one of 'data' or 'file'",
+    '-acpitable file=/nope': "@: can't open file /nope: No such file or directory",
+    '-smbios file=/nope': '@: Cannot read SMBIOS file /nope',
+    '-fw_cfg name=opt/a,gen_id=x': "@: Cannot find object ID 'x'",
+    '-option-rom romfile=/nope': "Could not open option rom '/nope'",
+    '-icount align=on': '@: Please specify shift option when using align',
+    '-icount shift=x': '@: icount: Invalid shift value',
+    '-icount shift=auto,sleep=off': '@: shift=auto and sleep=off are incompatible',
+    '-icount shift=1,align=on,sleep=off': '@: align=on and sleep=off are incompatible',
+    '-numa foo': "@: Parameter 'type' does not accept value 'foo'",
+    '-numa node,nodeid=x': "@: Parameter 'nodeid' expects a uint64 value",
+    '-numa hmat-lb,initiator=0,target=0,hierarchy=memory,data-type=foo':
+        "@: Parameter 'data-type' does not accept value 'foo'",
     '-uuid 1': '@: failed to parse UUID string: wrong format',
     '-rtc foo=1': "@: Invalid parameter 'foo'",
     '-rtc base=x': 'invalid datetime format',
@@ -79,6 +111,26 @@ ERRORS = {
     '-drive if=mtd': '@: machine type does not support if=mtd,bus=0,unit=0',
     '-drive if=scsi': '@: machine type does not support if=scsi,bus=0,unit=0',
     '-hda /dev/null -hda /dev/null': '-hda /dev/null: drive with bus=0, unit=0 (index=0) exists',
+    '/dev/null /dev/null': '/dev/null: drive with bus=0, unit=0 (index=0) exists',
+    '-hda /dev/null /dev/null': '/dev/null: drive with bus=0, unit=0 (index=0) exists',
+    '-cdrom /dev/null -hdc /dev/null': '-hdc /dev/null: drive with bus=1, unit=0 (index=2) exists',
+    '-drive if=ide,index=9': '@: machine type does not support if=ide,bus=4,unit=1',
+    '-drive if=none,id=a,file=/dev/null,format=foo': "@: Unknown driver 'foo'",
+    '-drive if=none,id=a,bps=1,bps_rd=1':
+        '@: bps/iops/max total values and read/write values cannot be used at the same time',
+    # nodes
+    '-blockdev driver=null-co': "@: 'node-name' must be specified for the root node",
+    '-blockdev driver=foo,node-name=a': "@: Parameter 'driver' does not accept value 'foo'",
+    '-blockdev driver=raw,node-name=a,file=b': "@: Cannot find device='b' nor node-name='b'",
+    '-blockdev driver=raw,node-name=a': "@: Parameter 'file' is missing",
+    '-blockdev driver=null-co,node-name=1a': "@: Invalid node-name: '1a'",
+    '-blockdev driver=null-co,node-name=a,foo=1': "@: Parameter 'foo' is unexpected",
+    '-blockdev driver=null-co,node-name=a,read-only': "@: Expected '=' after parameter 'read-only'",
+    '-blockdev driver=null-co,node-name=a,size=x': "@: Parameter 'size' expects integer",
+    '-blockdev driver=null-co,node-name=a -blockdev driver=null-co,node-name=a':
+        "-blockdev driver=null-co,node-name=a: Duplicate nodes with node-name='a'",
+    '-blockdev driver=null-co,node-name=a -drive if=none,id=a':
+        "-drive if=none,id=a: Device name 'a' conflicts with an existing node name",
     '-drive if=ide,cache=foo,file=/dev/null': '@: invalid cache option',
     '-drive if=none,file=/dev/null,id=a,format=raw,werror=x': "@: 'x' invalid write error action",
     '-drive if=none,id=a -drive if=none,id=a': "-drive if=none,id=a: Duplicate ID 'a' for drive",
@@ -90,6 +142,21 @@ ERRORS = {
     '-device isa-serial,id=1': "@: Parameter 'id' expects an identifier",
     '-device isa-serial,id=a -device isa-serial,id=a': "-device isa-serial,id=a: Duplicate ID 'a' for device",
     '-device isa-serial,bus=foo': "@: Bus 'foo' not found",
+    '-device isa-serial,chardev=x': "@: Property 'isa-serial.chardev' can't find value 'x'",
+    '-device ide-hd,drive=x': "@: Property 'ide-hd.drive' can't find value 'x'",
+    '-device loader,data=1': '@: Both data and data-len must be specified',
+    # items of others: -set after the item only, and not for what is merged
+    '-set device.x.irq=1 -device isa-serial,id=x': '-set device.x.irq=1: there is no device "x" defined',
+    '-set foo.bar.baz=1': "@: There is no option group 'foo'",
+    '-set foo': '@: can\'t parse: "foo"',
+    '-set machine.x.y=1': '@: -set is not supported with machine',
+    '-object secret,id=a,data=x -object secret,id=a,data=y':
+        "-object secret,id=a,data=y: Duplicate ID 'a' for object",
+    '-object memory-backend-file,id=a,size=1M': "@: Parameter 'mem-path' is missing",
+    '-object rng-random,id=a,filename=/nope': "Could not open '/nope': No such file or directory",
+    '-add-fd fd=1,set=1': '@: fd cannot be a standard I/O stream',
+    '-add-fd fd=9,set=1': '@: fd is not valid or already in use',
+    '-add-fd set=1': '@: fd option is required and must be non-negative',
     '-object foo': "@: Parameter 'qom-type' does not accept value 'foo'",
     '-object memory-backend-ram,id=x': "@: Parameter 'size' is missing",
     '-object memory-backend-ram,size=1M': "@: Parameter 'id' is missing",
@@ -99,6 +166,14 @@ ERRORS = {
     '-serial mon:foo': "@: 'foo' is not a valid char driver",
     '-serial chardev:x': "@: could not connect serial device to character backend 'chardev:x'",
     '-chardev foo': '@: chardev: no id specified',
+    '-chardev file,id=a': '@: chardev: file: no filename given',
+    '-chardev ringbuf,id=a,size=3': '@: size of ringbuf chardev must be power of two',
+    '-chardev pipe,id=a,path=/nope': "@: Could not open '/nope': No such file or directory",
+    '-chardev socket,id=a,path=/nope/x,server=on': '@: Failed to bind socket to /nope/x: No such file or directory',
+    '-serial stdio -monitor stdio': '-serial stdio: cannot use stdio by multiple character devices',
+    '-serial null,x': "@: 'null,x' is not a valid char driver",
+    '-gdb mon:stdio': "@: 'mon:stdio': a monitor cannot share this device",
+    '-qmp foo': "@: 'foo' is not a valid char driver",
     '-chardev foo,id=x': "@: 'foo' is not a valid char driver name",
     '-chardev null,id=1': "@: Parameter 'id' expects an identifier",
     '-chardev null,id=a -chardev null,id=a': "-chardev null,id=a: Duplicate ID 'a' for chardev",
@@ -112,6 +187,34 @@ ERRORS = {
     '-vga foo': 'unknown vga type: foo',
     '-action foo=1': "@: Invalid parameter 'foo'",
     '-action reboot=x': "@: Parameter 'reboot' does not accept value 'x'",
+    '-runas nobodyx': '@: User "nobodyx" doesn\'t exist (and is not <uid>:<gid>)',
+    '-chroot /nope': 'chroot failed',
+    '-k xx': "@: could not read keymap file: 'xx'",
+    '-D /nope/x': 'Error opening logfile /nope/x: No such file or directory',
+    '-sandbox foo': "@: Parameter 'enable' expects 'on' or 'off'",
+    '-sandbox on,spawn=x': '@: invalid argument for spawn',
+    '-echr x': '@: Bad argument to echr',
+    '-vnc foo': '@: no vnc port specified',
+    '-incoming defer -loadvm x': "'incoming' and 'loadvm' options are mutually exclusive",
+    '-usbdevice foo': "@: could not add USB device 'foo'",
+    # kinds of back ends; "help" is one where there is no list
+    '-netdev user': "@: Parameter 'id' is missing",
+    '-netdev foo,id=a': "@: Parameter 'type' does not accept value 'foo'",
+    '-nic help': "@: Parameter 'type' does not accept value 'help'",
+    '-net help': "@: Parameter 'type' does not accept value 'help'",
+    '-blockdev help': '@: Help is not available for this option',
+    '-drive help': '@: Must specify either driver or file',
+    '-fsdev foo,id=a': '@: fsdev: fsdriver foo not found',
+    '-fsdev help': '@: fsdev: No id specified',
+    '-fsdev local,id=a,path=/tmp': '@: security_model property not set',
+    '-virtfs local,path=/tmp,security_model=none': '@: Usage: -virtfs fsdriver,mount_tag=tag',
+    '-tpmdev foo,id=a': "@: Parameter 'type' expects a TPM backend type",
+    '-audiodev foo,id=a': "@: Parameter 'driver' does not accept value 'foo'",
+    '-audiodev none': "@: Parameter 'id' is missing",
+    '-iscsi foo=1': "@: Invalid parameter 'foo'",
+    '-spice foo=1': "@: Invalid parameter 'foo'",
+    # files of groups
+    '-readconfig /nope': "@: Could not open '/nope': No such file or directory",
     '-watchdog-action x': "@: Parameter 'watchdog' does not accept value 'x'",
     '-dfilter x': '@: Bad range specifier',
     '-dfilter 0..x': '@: Invalid number to the right of ..',
@@ -144,6 +247,19 @@ def firmware_errors():
                            (['-bios', 'nope'], "qemu: could not load PC BIOS 'nope'")):
         status, _, err = program.run(*args, *program.BASE)
         assert (status, err.strip()) == (1, expected), err
+
+
+def groups_of_files():
+    name = os.path.basename(program.PROGRAM)
+    for text, expected in (('x\n', '{}:1: no group defined'), ('[foo]\n', "{}:1: There is no option group 'foo'"),
+                           ('[drive]\n# one\n key\n', '{}:3: parse error'),
+                           ('[machine]\n  foo = "1"\n', "Property 'pc-i440fx-9.1-machine.foo' not found")):
+        with tempfile.NamedTemporaryFile('w', suffix='.cfg') as f:
+            f.write(text)
+            f.flush()
+            status, _, err = program.run(*program.BASE, '-readconfig', f.name)
+            wanted = name + (':' if '{}' in expected else ': ') + expected.format(f.name)
+            assert (status, err.split('\n')[0]) == (1, wanted), err
 
 
 def second_lines():
@@ -182,7 +298,8 @@ def help_lists():
             (['-device', 'isa-serial,help'], 0, 'isa-serial options:\n'), (['-object', 'help'], 0, 'memory-backend-ram'),
             (['-object', 'memory-backend-ram,help'], 0, 'share=<bool>'), (['-chardev', 'help'], 0, '  socket\n'),
             (['-display', 'help'], 0, 'none\n'), (['-vga', 'help'], 0, 'standard VGA'), (['-L', 'help'], 0, '/'),
-            (['-drive', 'format=help'], 0, 'raw'), (['-boot', 'help'], 0, 'order='), (['-smp', 'help'], 0, 'cpus='),
+            (['-drive', 'format=help'], 0, ' qcow2 '), (['-tpmdev', 'help'], 1, 'Supported TPM types'),
+            (['-audiodev', 'help'], 0, 'none'), (['-audio', 'model=help'], 0, 'sound card names'), (['-boot', 'help'], 0, 'order='), (['-smp', 'help'], 0, 'cpus='),
             (['-d', 'help'], 1, 'guest_errors'), (['-msg', 'help'], 1, 'timestamp='), (['-rtc', 'help'], 1, 'base='),
             (['-global', 'help'], 1, 'driver='), (['-action', 'help'], 1, 'reboot=')):
         got, out, err = program.run(*args)
@@ -216,5 +333,5 @@ def failed_start_leaves_nothing():
         assert not os.listdir(folder), os.listdir(folder)
 
 
-sys.exit(program.main([errors, firmware_errors, second_lines, old_booleans_warn, version, help_lists,
+sys.exit(program.main([errors, firmware_errors, groups_of_files, second_lines, old_booleans_warn, version, help_lists,
                        every_documented_option_is_known, failed_start_leaves_nothing]))
