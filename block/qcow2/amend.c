@@ -40,7 +40,9 @@ set_backing (Qcow2 *s, const char *name, const char *format)
 
   s->backing_name = name && *name ? g_strdup (name) : NULL;
   s->backing_format = s->backing_name && format && *format ? g_strdup (format) : NULL;
-  if ((status = qcow2_begin_changes (s)) >= 0 && (status = qcow2_header_write (s)) >= 0)
+  /* What was read through the old backing file may have been copied: it is there before that is gone. */
+  if ((status = qcow2_begin_changes (s)) >= 0 && (status = qcow2_barrier (s)) >= 0
+      && (status = qcow2_header_write (s)) >= 0)
     return qcow2_meta_flush (s);
   g_free (s->backing_name);
   g_free (s->backing_format);

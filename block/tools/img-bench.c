@@ -139,13 +139,12 @@ vm_img_bench (VmTool *tool, int argc, char **argv)
   const char *cache = "writeback";
   VmToolOpen how = { NULL };
   bool has_step = false;
+  VmImgArgs args = { argc, argv, ":hc:d:f:ni:o:qs:S:t:wU", options, &how, NULL, 0 };
   int c, status;
 
-  while ((c = vm_tool_getopt (tool, argc, argv, ":hc:d:f:ni:o:qs:S:t:wU", options)) != -1)
+  while ((c = vm_img_next (tool, &args)) != -1)
     switch (c)
       {
-      case 'h':
-        return vm_img_help (tool);
       case 'c':
         if (!take_number (tool, "request count", optarg, 0, INT_MAX, &b.count))
           return 1;
@@ -153,9 +152,6 @@ vm_img_bench (VmTool *tool, int argc, char **argv)
       case 'd':
         if (!take_number (tool, "queue depth", optarg, 1, INT_MAX, &depth))
           return 1;
-        break;
-      case 'f':
-        how.format = optarg;
         break;
       case 'n':
         how.aio = "native";
@@ -186,9 +182,6 @@ vm_img_bench (VmTool *tool, int argc, char **argv)
       case 'w':
         b.write = how.write = true;
         break;
-      case 'U':
-        how.force_share = true;
-        break;
       case IMG_PATTERN:
         if (!take_number (tool, "pattern byte", optarg, 0, 255, &pattern))
           return 1;
@@ -200,15 +193,8 @@ vm_img_bench (VmTool *tool, int argc, char **argv)
       case IMG_NO_DRAIN:
         b.drain = false;
         break;
-      case IMG_OBJECT:
-        if (!vm_tool_add_object (tool, optarg))
-          return 1;
-        break;
-      case IMG_IMAGE_OPTS:
-        how.image_opts = true;
-        break;
       default:
-        return 1;
+        return args.status;
       }
   if (argc - optind != 1)
     return vm_tool_usage (tool, "Expecting one image file name");

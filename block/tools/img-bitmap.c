@@ -246,18 +246,14 @@ vm_img_bitmap (VmTool *tool, int argc, char **argv)
   VmToolImage image = { NULL }, source = { NULL };
   bool adds = false, merges = false;
   uint64_t granularity = 0;
+  VmImgArgs args = { argc, argv, ":b:f:F:g:h", options, &how, NULL, 0 };
   int c, status = 1;
 
-  while ((c = vm_tool_getopt (tool, argc, argv, ":b:f:F:g:h", options)) != -1)
+  while ((c = vm_img_next (tool, &args)) != -1)
     switch (c)
       {
-      case 'h':
-        return vm_img_help (tool);
       case 'b':
         source_how.name = optarg;
-        break;
-      case 'f':
-        how.format = optarg;
         break;
       case 'F':
         source_how.format = optarg;
@@ -279,15 +275,8 @@ vm_img_bitmap (VmTool *tool, int argc, char **argv)
           g_array_append_val (actions, action);
           break;
         }
-      case IMG_OBJECT:
-        if (!vm_tool_add_object (tool, optarg))
-          return 1;
-        break;
-      case IMG_IMAGE_OPTS:
-        how.image_opts = true;
-        break;
       default:
-        return 1;
+        return args.status;
       }
   if (!actions->len)
     return !vm_tool_error (tool, NULL,

@@ -205,16 +205,12 @@ vm_img_compare (VmTool *tool, int argc, char **argv)
   const char *cache = "writeback";
   Compare compared = { .tool = tool };
   VmToolImage images[2] = { { NULL }, { NULL } };
+  VmImgArgs args = { argc, argv, ":hf:F:T:pqsU", options, &how[0], NULL, 0 };
   int c, status = COMPARE_OPEN;
 
-  while ((c = vm_tool_getopt (tool, argc, argv, ":hf:F:T:pqsU", options)) != -1)
+  while ((c = vm_img_next (tool, &args)) != -1)
     switch (c)
       {
-      case 'h':
-        return vm_img_help (tool);
-      case 'f':
-        how[0].format = optarg;
-        break;
       case 'F':
         how[1].format = optarg;
         break;
@@ -230,18 +226,8 @@ vm_img_compare (VmTool *tool, int argc, char **argv)
       case 's':
         compared.strict = true;
         break;
-      case 'U':
-        how[0].force_share = how[1].force_share = true;
-        break;
-      case IMG_OBJECT:
-        if (!vm_tool_add_object (tool, optarg))
-          return COMPARE_OPEN;
-        break;
-      case IMG_IMAGE_OPTS:
-        how[0].image_opts = how[1].image_opts = true;
-        break;
       default:
-        return 1;
+        return args.status;
       }
   if (argc - optind != 2)
     return vm_tool_usage (tool, "Expecting two image file names");
@@ -251,6 +237,8 @@ vm_img_compare (VmTool *tool, int argc, char **argv)
       return COMPARE_OPEN;
     }
   how[1].cache = how[0].cache;
+  how[1].force_share = how[0].force_share;
+  how[1].image_opts = how[0].image_opts;
   for (int i = 0; i < 2; i++)
     compared.names[i] = how[i].name = argv[optind + i];
   vm_tool_progress_start (tool, shown && !quiet);

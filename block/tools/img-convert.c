@@ -15,10 +15,11 @@
 
 typedef struct Options
 {
-  const char *format, *out_format, *cache, *source_cache, *backing, *backing_format, *snapshot;
+  VmToolOpen how; /* of the sources */
+  const char *out_format, *cache, *source_cache, *backing, *backing_format, *snapshot;
   const char *output;
   GPtrArray *lists; /* of -o */
-  bool image_opts, target_image_opts, force_share, existing, shown, offload, sparse_given;
+  bool target_image_opts, existing, shown, offload, sparse_given;
   bool bitmaps, skip_broken;
 } Options;
 
@@ -27,7 +28,7 @@ typedef struct Options
 static bool
 open_sources (VmTool *tool, const Options *o, char **names, VmConvert *c)
 {
-  VmToolOpen how = { .format = o->format, .image_opts = o->image_opts, .force_share = o->force_share };
+  VmToolOpen how = o->how;
 
   vm_tool_parse_cache (o->source_cache, &how.cache);
   c->sources = g_new0 (VmConvertSource, c->n_sources);
@@ -134,7 +135,7 @@ check_options (VmTool *tool, const Options *o, VmConvert *c)
 
   if (o->skip_broken && !o->bitmaps)
     return vm_tool_error (tool, NULL, "Use of --skip-broken-bitmaps requires --bitmaps");
-  if (o->format && o->image_opts)
+  if (o->how.format && o->how.image_opts)
     return vm_tool_error (tool, NULL, "--image-opts and --format are mutually exclusive");
   if (o->offload && c->compressed)
     return vm_tool_error (tool, NULL, "Cannot enable copy offloading when -c is used");
@@ -231,16 +232,12 @@ vm_img_convert (VmTool *tool, int argc, char **argv)
   g_autoptr (GPtrArray) lists = g_ptr_array_new ();
   Options o = { .cache = "unsafe", .source_cache = "writeback", .lists = lists };
   VmConvert convert_ = { .tool = tool, .depth = 8, .sparse = 4096 };
+  VmImgArgs args = { argc, argv, ":hf:O:B:CcF:o:l:S:pt:T:qnm:WUr:", options, &o.how, NULL, 0 };
   int c, status;
 
-  while ((c = vm_tool_getopt (tool, argc, argv, ":hf:O:B:CcF:o:l:S:pt:T:qnm:WUr:", options)) != -1)
+  while ((c = vm_img_next (tool, &args)) != -1)
     switch (c)
       {
-      case 'h':
-        return vm_img_help (tool);
-      case 'f':
-        o.format = optarg;
-        break;
       case 'O':
         o.out_format = optarg;
         break;
@@ -289,19 +286,9 @@ vm_img_convert (VmTool *tool, int argc, char **argv)
       case 'W':
         convert_.any_order = true;
         break;
-      case 'U':
-        o.force_share = true;
-        break;
       case 'r':
         if (!vm_tool_size (tool, "rate limit", optarg, 0, INT64_MAX, &convert_.rate))
           return 1;
-        break;
-      case IMG_OBJECT:
-        if (!vm_tool_add_object (tool, optarg))
-          return 1;
-        break;
-      case IMG_IMAGE_OPTS:
-        o.image_opts = true;
         break;
       case IMG_TARGET_IMAGE_OPTS:
         o.target_image_opts = true;
@@ -319,7 +306,7 @@ vm_img_convert (VmTool *tool, int argc, char **argv)
         o.skip_broken = true;
         break;
       default:
-        return 1;
+        return args.status;
       }
   for (guint i = 0; i < lists->len; i++)
     if (vm_img_wants_help (g_ptr_array_index (lists, i)))
@@ -340,9 +327,10 @@ vm_img_convert (VmTool *tool, int argc, char **argv)
 
 typedef struct Dd
 {
-  const char *input, *output, *format, *out_format;
+  VmToolOpen how; /* of the input */
+  const char *input, *output, *out_format;
   uint64_t block, count, skip;
-  bool has_count, image_opts, force_share;
+  bool has_count;
 } Dd;
 
 static bool
@@ -400,8 +388,7 @@ dd_copy (VmTool *tool, VmNode *from, VmNode *to, uint64_t start, uint64_t len)
 static int
 dd_run (VmTool *tool, const Dd *dd)
 {
-  VmToolOpen in
-      = { .name = dd->input, .format = dd->format, .image_opts = dd->image_opts, .force_share = dd->force_share };
+  VmToolOpen in = dd->how;
   VmToolOpen out = { .name = dd->output, .format = dd->out_format, .write = true };
   VmImageCreate create = { .name = dd->output, .format = dd->out_format, .has_size = true };
   VmToolImage from = { NULL }, to = { NULL };
@@ -409,6 +396,7 @@ dd_run (VmTool *tool, const Dd *dd)
   GError *error = NULL;
   int status = 1;
 
+  in.name = dd->input;
   if (!vm_tool_open (tool, &in, &from))
     return 1;
   size = from.node->size;
@@ -434,31 +422,17 @@ vm_img_dd (VmTool *tool, int argc, char **argv)
 {
   static const struct option options[] = { IMG_COMMON_OPTIONS, { "force-share", no_argument, NULL, 'U' }, { NULL } };
   Dd dd = { .block = 512, .out_format = "raw" };
+  VmImgArgs args = { argc, argv, ":hf:O:U", options, &dd.how, NULL, 0 };
   int c;
 
-  while ((c = vm_tool_getopt (tool, argc, argv, ":hf:O:U", options)) != -1)
+  while ((c = vm_img_next (tool, &args)) != -1)
     switch (c)
       {
-      case 'h':
-        return vm_img_help (tool);
-      case 'f':
-        dd.format = optarg;
-        break;
       case 'O':
         dd.out_format = optarg;
         break;
-      case 'U':
-        dd.force_share = true;
-        break;
-      case IMG_OBJECT:
-        if (!vm_tool_add_object (tool, optarg))
-          return 1;
-        break;
-      case IMG_IMAGE_OPTS:
-        dd.image_opts = true;
-        break;
       default:
-        return 1;
+        return args.status;
       }
   for (int i = optind; i < argc; i++)
     if (!dd_operand (tool, &dd, argv[i]))

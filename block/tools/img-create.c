@@ -59,13 +59,12 @@ vm_img_create (VmTool *tool, int argc, char **argv)
   g_autoptr (GPtrArray) lists = g_ptr_array_new ();
   VmImageCreate spec = { .format = "raw", .options = lists, .say = say };
   GError *error = NULL;
+  VmImgArgs args = { argc, argv, ":F:b:f:ho:qu", options, NULL, NULL, 0 };
   int c;
 
-  while ((c = vm_tool_getopt (tool, argc, argv, ":F:b:f:ho:qu", options)) != -1)
+  while ((c = vm_img_next (tool, &args)) != -1)
     switch (c)
       {
-      case 'h':
-        return vm_img_help (tool);
       case 'F':
         spec.backing_format = optarg;
         break;
@@ -84,12 +83,8 @@ vm_img_create (VmTool *tool, int argc, char **argv)
       case 'u':
         spec.unsafe = true;
         break;
-      case IMG_OBJECT:
-        if (!vm_tool_add_object (tool, optarg))
-          return 1;
-        break;
       default:
-        return 1;
+        return args.status;
       }
   spec.name = optind < argc ? argv[optind++] : NULL;
   if (any_help (lists))
@@ -172,16 +167,12 @@ vm_img_measure (VmTool *tool, int argc, char **argv)
   bool as_json = false, has_size = false;
   VmToolImage image = { NULL };
   uint64_t size = 0;
+  VmImgArgs args = { argc, argv, ":hf:l:o:O:U", options, &how, &as_json, 0 };
   int c, status;
 
-  while ((c = vm_tool_getopt (tool, argc, argv, ":hf:l:o:O:U", options)) != -1)
+  while ((c = vm_img_next (tool, &args)) != -1)
     switch (c)
       {
-      case 'h':
-        return vm_img_help (tool);
-      case 'f':
-        how.format = optarg;
-        break;
       case 'l':
         snapshot = optarg;
         break;
@@ -191,27 +182,13 @@ vm_img_measure (VmTool *tool, int argc, char **argv)
       case 'O':
         format = optarg;
         break;
-      case 'U':
-        how.force_share = true;
-        break;
-      case IMG_OBJECT:
-        if (!vm_tool_add_object (tool, optarg))
-          return 1;
-        break;
-      case IMG_IMAGE_OPTS:
-        how.image_opts = true;
-        break;
-      case IMG_OUTPUT:
-        if (!vm_img_parse_output (tool, optarg, &as_json))
-          return 1;
-        break;
       case IMG_SIZE:
         if (!vm_tool_size (tool, "image size", optarg, 0, INT64_MAX, &size))
           return 1;
         has_size = true;
         break;
       default:
-        return 1;
+        return args.status;
       }
   if (argc - optind > 1)
     return !vm_tool_error (tool, NULL, "At most one filename argument is allowed.");
@@ -285,18 +262,14 @@ vm_img_amend (VmTool *tool, int argc, char **argv)
   bool shown = false, quiet = false, force = false, ok;
   const char *cache = "writeback";
   VmToolImage image;
+  VmImgArgs args = { argc, argv, ":ho:f:t:pq", options, &how, NULL, 0 };
   int c;
 
-  while ((c = vm_tool_getopt (tool, argc, argv, ":ho:f:t:pq", options)) != -1)
+  while ((c = vm_img_next (tool, &args)) != -1)
     switch (c)
       {
-      case 'h':
-        return vm_img_help (tool);
       case 'o':
         g_ptr_array_add (lists, optarg);
-        break;
-      case 'f':
-        how.format = optarg;
         break;
       case 't':
         cache = optarg;
@@ -307,18 +280,11 @@ vm_img_amend (VmTool *tool, int argc, char **argv)
       case 'q':
         quiet = true;
         break;
-      case IMG_OBJECT:
-        if (!vm_tool_add_object (tool, optarg))
-          return 1;
-        break;
-      case IMG_IMAGE_OPTS:
-        how.image_opts = true;
-        break;
       case IMG_FORCE:
         force = true;
         break;
       default:
-        return 1;
+        return args.status;
       }
   if (!lists->len)
     return vm_tool_usage (tool, "Must specify options (-o)");
@@ -394,29 +360,18 @@ vm_img_resize (VmTool *tool, int argc, char **argv)
   VmToolImage image;
   const char *text;
   uint64_t size;
+  VmImgArgs args = { argc, argv, ":f:hq", options, &how, NULL, 0 };
   int c, sign;
 
   /* The size comes last and may begin with "-". */
   if (argc < 3)
     return vm_tool_usage (tool, "Not enough arguments");
   text = argv[--argc];
-  while ((c = vm_tool_getopt (tool, argc, argv, ":f:hq", options)) != -1)
+  while ((c = vm_img_next (tool, &args)) != -1)
     switch (c)
       {
-      case 'h':
-        return vm_img_help (tool);
-      case 'f':
-        how.format = optarg;
-        break;
       case 'q':
         quiet = true;
-        break;
-      case IMG_OBJECT:
-        if (!vm_tool_add_object (tool, optarg))
-          return 1;
-        break;
-      case IMG_IMAGE_OPTS:
-        how.image_opts = true;
         break;
       case IMG_PREALLOCATION:
         if (!parse_prealloc (optarg, &prealloc))
@@ -426,7 +381,7 @@ vm_img_resize (VmTool *tool, int argc, char **argv)
         shrink = true;
         break;
       default:
-        return 1;
+        return args.status;
       }
   if (argc - optind != 1)
     return vm_tool_usage (tool, "Expecting image file name and size");

@@ -194,35 +194,17 @@ vm_img_info (VmTool *tool, int argc, char **argv)
   VmToolOpen how = { .flags = VM_OPEN_NO_BACKING | VM_OPEN_NO_IO };
   bool as_json = false, chain = false, ok;
   json_object *list;
+  VmImgArgs args = { argc, argv, ":hf:U", options, &how, &as_json, 0 };
   int c;
 
-  while ((c = vm_tool_getopt (tool, argc, argv, ":hf:U", options)) != -1)
+  while ((c = vm_img_next (tool, &args)) != -1)
     switch (c)
       {
-      case 'h':
-        return vm_img_help (tool);
-      case 'f':
-        how.format = optarg;
-        break;
-      case 'U':
-        how.force_share = true;
-        break;
-      case IMG_OBJECT:
-        if (!vm_tool_add_object (tool, optarg))
-          return 1;
-        break;
-      case IMG_IMAGE_OPTS:
-        how.image_opts = true;
-        break;
-      case IMG_OUTPUT:
-        if (!vm_img_parse_output (tool, optarg, &as_json))
-          return 1;
-        break;
       case IMG_BACKING_CHAIN:
         chain = true;
         break;
       default:
-        return 1;
+        return args.status;
       }
   if (argc - optind != 1)
     return vm_tool_usage (tool, "Expecting one image file name");
@@ -385,16 +367,12 @@ vm_img_check (VmTool *tool, int argc, char **argv)
   const char *cache = "writeback";
   unsigned fix = 0;
   VmToolImage image;
+  VmImgArgs args = { argc, argv, ":hf:r:T:qU", options, &how, &as_json, 0 };
   int c, status;
 
-  while ((c = vm_tool_getopt (tool, argc, argv, ":hf:r:T:qU", options)) != -1)
+  while ((c = vm_img_next (tool, &args)) != -1)
     switch (c)
       {
-      case 'h':
-        return vm_img_help (tool);
-      case 'f':
-        how.format = optarg;
-        break;
       case 'r':
         if (!strcmp (optarg, "leaks"))
           fix = VM_CHECK_FIX_LEAKS;
@@ -409,22 +387,8 @@ vm_img_check (VmTool *tool, int argc, char **argv)
       case 'q':
         quiet = true;
         break;
-      case 'U':
-        how.force_share = true;
-        break;
-      case IMG_OBJECT:
-        if (!vm_tool_add_object (tool, optarg))
-          return 1;
-        break;
-      case IMG_IMAGE_OPTS:
-        how.image_opts = true;
-        break;
-      case IMG_OUTPUT:
-        if (!vm_img_parse_output (tool, optarg, &as_json))
-          return 1;
-        break;
       default:
-        return 1;
+        return args.status;
       }
   if (argc - optind != 1)
     return vm_tool_usage (tool, "Expecting one image file name");
@@ -575,16 +539,12 @@ vm_img_map (VmTool *tool, int argc, char **argv)
   uint64_t start = 0, length = UINT64_MAX;
   bool as_json = false;
   VmToolImage image;
+  VmImgArgs args = { argc, argv, ":f:s:l:hU", options, &how, &as_json, 0 };
   int c, status;
 
-  while ((c = vm_tool_getopt (tool, argc, argv, ":f:s:l:hU", options)) != -1)
+  while ((c = vm_img_next (tool, &args)) != -1)
     switch (c)
       {
-      case 'h':
-        return vm_img_help (tool);
-      case 'f':
-        how.format = optarg;
-        break;
       case 's':
         if (!vm_tool_size (tool, "start offset", optarg, 0, INT64_MAX, &start))
           return 1;
@@ -593,22 +553,8 @@ vm_img_map (VmTool *tool, int argc, char **argv)
         if (!vm_tool_size (tool, "max length", optarg, 0, INT64_MAX, &length))
           return 1;
         break;
-      case 'U':
-        how.force_share = true;
-        break;
-      case IMG_OBJECT:
-        if (!vm_tool_add_object (tool, optarg))
-          return 1;
-        break;
-      case IMG_IMAGE_OPTS:
-        how.image_opts = true;
-        break;
-      case IMG_OUTPUT:
-        if (!vm_img_parse_output (tool, optarg, &as_json))
-          return 1;
-        break;
       default:
-        return 1;
+        return args.status;
       }
   if (argc - optind != 1)
     return vm_tool_usage (tool, "Expecting one image file name");
@@ -702,14 +648,13 @@ vm_img_snapshot (VmTool *tool, int argc, char **argv)
   VmToolOpen how = { .flags = 0 };
   const char *name = NULL;
   VmToolImage image;
+  VmImgArgs args = { argc, argv, ":la:c:d:hqU", options, &how, NULL, 0 };
   int c, action = 0;
   bool ok;
 
-  while ((c = vm_tool_getopt (tool, argc, argv, ":la:c:d:hqU", options)) != -1)
+  while ((c = vm_img_next (tool, &args)) != -1)
     switch (c)
       {
-      case 'h':
-        return vm_img_help (tool);
       case 'l':
       case 'a':
       case 'c':
@@ -721,18 +666,8 @@ vm_img_snapshot (VmTool *tool, int argc, char **argv)
         break;
       case 'q':
         break;
-      case 'U':
-        how.force_share = true;
-        break;
-      case IMG_OBJECT:
-        if (!vm_tool_add_object (tool, optarg))
-          return 1;
-        break;
-      case IMG_IMAGE_OPTS:
-        how.image_opts = true;
-        break;
       default:
-        return 1;
+        return args.status;
       }
   if (argc - optind != 1)
     return vm_tool_usage (tool, "Expecting one image file name");

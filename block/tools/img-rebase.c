@@ -178,6 +178,9 @@ rebase (VmTool *tool, Rebase *r, const VmToolOpen *how, const VmToolOpen *backin
       r->old = vm_node_backing (node);
       if (!open_new_backing (tool, r, name, backing_how) || !rebase_all (r))
         return false;
+      int err = vm_node_flush (node);
+      if (err < 0)
+        return vm_tool_error (tool, NULL, "Could not flush '%s': %s", node->filename, g_strerror (-err));
     }
   if (!change_backing (tool, node, name ? name : "", backing_how->format))
     return false;
@@ -195,16 +198,12 @@ vm_img_rebase (VmTool *tool, int argc, char **argv)
   const char *cache = "writeback", *source_cache = "writeback", *name = NULL;
   bool shown = false, quiet = false, unsafe = false, ok;
   Rebase r = { .tool = tool };
+  VmImgArgs args = { argc, argv, ":hf:F:b:upt:T:qUc", options, &how, NULL, 0 };
   int c;
 
-  while ((c = vm_tool_getopt (tool, argc, argv, ":hf:F:b:upt:T:qUc", options)) != -1)
+  while ((c = vm_img_next (tool, &args)) != -1)
     switch (c)
       {
-      case 'h':
-        return vm_img_help (tool);
-      case 'f':
-        how.format = optarg;
-        break;
       case 'F':
         below.format = optarg;
         break;
@@ -229,24 +228,15 @@ vm_img_rebase (VmTool *tool, int argc, char **argv)
       case 'c':
         r.compress = true;
         break;
-      case 'U':
-        how.force_share = below.force_share = true;
-        break;
-      case IMG_OBJECT:
-        if (!vm_tool_add_object (tool, optarg))
-          return 1;
-        break;
-      case IMG_IMAGE_OPTS:
-        how.image_opts = true;
-        break;
       default:
-        return 1;
+        return args.status;
       }
   if (argc - optind != 1)
     return vm_tool_usage (tool, "Expecting one image file name");
   if (!unsafe && !name)
     return vm_tool_usage (tool, "Must specify backing file (-b) or use unsafe mode (-u)");
   how.name = argv[optind];
+  below.force_share = how.force_share;
   if (below.format && !vm_graph_find_driver (tool->graph, below.format))
     return !vm_tool_error (tool, NULL, "Invalid format name: '%s'", below.format);
   if (!vm_tool_parse_cache (cache, &how.cache))
@@ -412,16 +402,12 @@ vm_img_commit (VmTool *tool, int argc, char **argv)
   const char *cache = "writeback", *base = NULL;
   bool shown = false, quiet = false, drop = false, ok;
   Commit m = { .tool = tool };
+  VmImgArgs args = { argc, argv, ":f:ht:b:dpqr:", options, &how, NULL, 0 };
   int c;
 
-  while ((c = vm_tool_getopt (tool, argc, argv, ":f:ht:b:dpqr:", options)) != -1)
+  while ((c = vm_img_next (tool, &args)) != -1)
     switch (c)
       {
-      case 'h':
-        return vm_img_help (tool);
-      case 'f':
-        how.format = optarg;
-        break;
       case 't':
         cache = optarg;
         break;
@@ -442,15 +428,8 @@ vm_img_commit (VmTool *tool, int argc, char **argv)
         if (!vm_tool_size (tool, "rate limit", optarg, 0, INT64_MAX, &m.rate))
           return 1;
         break;
-      case IMG_OBJECT:
-        if (!vm_tool_add_object (tool, optarg))
-          return 1;
-        break;
-      case IMG_IMAGE_OPTS:
-        how.image_opts = true;
-        break;
       default:
-        return 1;
+        return args.status;
       }
   if (argc - optind != 1)
     return vm_tool_usage (tool, "Expecting one image file name");

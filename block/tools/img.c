@@ -110,12 +110,53 @@ vm_img_help (VmTool *tool)
   return 0;
 }
 
-bool
-vm_img_parse_output (VmTool *tool, const char *text, bool *json)
+static bool
+parse_output (VmTool *tool, const char *text, bool *json)
 {
   *json = !strcmp (text, "json");
   return *json || !strcmp (text, "human")
          || vm_tool_error (tool, NULL, "--output must be used with human or json as argument.");
+}
+
+static int
+end_of_args (VmImgArgs *args, int status)
+{
+  args->status = status;
+  return '?';
+}
+
+int
+vm_img_next (VmTool *tool, VmImgArgs *args)
+{
+  for (int c;;)
+    switch ((c = vm_tool_getopt (tool, args->argc, args->argv, args->letters, args->options)))
+      {
+      case 'h':
+        return end_of_args (args, vm_img_help (tool));
+      case '?':
+        return end_of_args (args, 1);
+      case IMG_OBJECT:
+        if (!vm_tool_add_object (tool, optarg))
+          return end_of_args (args, 1);
+        break;
+      case IMG_IMAGE_OPTS:
+        args->how->image_opts = true;
+        break;
+      case IMG_OUTPUT:
+        if (!parse_output (tool, optarg, args->json))
+          return end_of_args (args, 1);
+        break;
+      case 'f':
+        if (!args->how)
+          return c;
+        args->how->format = optarg;
+        break;
+      case 'U':
+        args->how->force_share = true;
+        break;
+      default:
+        return c;
+      }
 }
 
 bool

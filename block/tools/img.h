@@ -22,8 +22,19 @@ int vm_img_snapshot (VmTool *tool, int argc, char **argv);
 
 /* Prints all there is to say; gives 0. */
 int vm_img_help (VmTool *tool);
-/* "--output=json" -> *JSON. */
-bool vm_img_parse_output (VmTool *tool, const char *text, bool *json);
+/* The options of a command, and what those are for that many commands have. */
+typedef struct VmImgArgs
+{
+  int argc;
+  char **argv;
+  const char *letters;
+  const struct option *options;
+  VmToolOpen *how; /* -f, -U and --image-opts; NULL: the command's own */
+  bool *json;      /* --output; NULL: the command's own */
+  int status;
+} VmImgArgs;
+/* As getopt_long(): the next that is the command's own. '?': nothing more, and args->status is the exit status. */
+int vm_img_next (VmTool *tool, VmImgArgs *args);
 /* The options of FORMAT, and of what NAME (or NULL) is reached by; gives the exit status. */
 int vm_img_option_help (VmTool *tool, const char *format, const char *name);
 /* Whether an "-o" list asks for help. */

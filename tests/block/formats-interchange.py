@@ -15,7 +15,7 @@ FORMATS = [
     ('vpc', ['force_size=on', 'force_size=on,subformat=fixed'], 2 << 20, False, True),
     ('vhdx', ['block_size=1M', 'block_size=1M,subformat=fixed', ''], 1 << 20, True, True),
     ('parallels', ['cluster_size=65536', ''], 65536, True, True),
-    ('qed', ['cluster_size=4096', '', 'cluster_size=4096,table_size=1'], 65536, True, True),
+    ('qed', ['cluster_size=4096', '', 'cluster_size=4096,table_size=2'], 65536, True, True),
     ('qcow', [''], 4096, False, True),
     ('vmdk', ['', 'zeroed_grain=on', 'subformat=twoGbMaxExtentSparse', 'subformat=monolithicFlat',
               'subformat=twoGbMaxExtentFlat'], 65536, True, True),
