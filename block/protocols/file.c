@@ -22,8 +22,8 @@ file_open_fd (const VmNode *node, const char *path, bool writable)
 {
   int flags = (writable ? O_RDWR : O_RDONLY) | (node->cache_direct ? O_DIRECT : 0);
 
-  /* A drive without medium can be opened only so. */
-  if (!strcmp (node->driver->name, "host_cdrom"))
+  /* A drive without medium can be opened only so; and a pipe, to be refused, without waiting for its other end. */
+  if (strcmp (node->driver->name, "host_device"))
     flags |= O_NONBLOCK;
   return vm_open (path, flags, 0);
 }

@@ -367,6 +367,7 @@ vm_img_resize (VmTool *tool, int argc, char **argv)
   if (argc < 3)
     return vm_tool_usage (tool, "Not enough arguments");
   text = argv[--argc];
+  args.argc = argc;
   while ((c = vm_img_next (tool, &args)) != -1)
     switch (c)
       {

@@ -362,7 +362,7 @@ vm_img_check (VmTool *tool, int argc, char **argv)
                                            { "output", required_argument, NULL, IMG_OUTPUT },
                                            { "force-share", no_argument, NULL, 'U' },
                                            { NULL } };
-  VmToolOpen how = { .flags = VM_OPEN_CHECK };
+  VmToolOpen how = { .flags = VM_OPEN_CHECK | VM_OPEN_NO_BACKING };
   bool as_json = false, quiet = false;
   const char *cache = "writeback";
   unsigned fix = 0;
@@ -645,7 +645,7 @@ int
 vm_img_snapshot (VmTool *tool, int argc, char **argv)
 {
   static const struct option options[] = { IMG_COMMON_OPTIONS, { "force-share", no_argument, NULL, 'U' }, { NULL } };
-  VmToolOpen how = { .flags = 0 };
+  VmToolOpen how = { NULL };
   const char *name = NULL;
   VmToolImage image;
   VmImgArgs args = { argc, argv, ":la:c:d:hqU", options, &how, NULL, 0 };
@@ -674,6 +674,7 @@ vm_img_snapshot (VmTool *tool, int argc, char **argv)
   how.name = argv[optind];
   how.write = action && action != 'l';
   how.resize = action == 'a';
+  how.flags = VM_OPEN_NO_BACKING;
   if (!vm_tool_open (tool, &how, &image))
     return 1;
   ok = action == 'c'   ? create_snapshot (tool, image.node, name)

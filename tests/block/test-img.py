@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """vitrine-img: every command by itself, and side by side with the known tool where that is installed."""
+import ctypes
 import json
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -388,6 +390,63 @@ def objects():
         assert status == 1 and err == "qemu-img: Parameter 'qom-type' does not accept value 'nope'\n", err
 
 
+class Watch:
+    """Whether somebody opens a file (inotify)."""
+
+    def __init__(self, path):
+        libc = ctypes.CDLL(None)
+        self.fd = libc.inotify_init1(os.O_NONBLOCK)
+        assert libc.inotify_add_watch(self.fd, path.encode(), 0x20) >= 0  # IN_OPEN
+
+    def opened(self):
+        try:
+            return bool(os.read(self.fd, 4096))
+        except BlockingIOError:
+            return False
+
+
+def names_in_images():
+    """Who looks at an image does not open what it names; who uses it opens what the format provides for, and a pipe or a
+    folder is refused at once."""
+    with Bench() as b:
+        secret = b.file('secret')
+        with open(secret, 'wb') as f:
+            f.write(b's' * 1048576)
+        os.mkfifo(b.file('pipe'))
+        server = socket.socket(socket.AF_UNIX)
+        server.bind(b.file('sock'))
+        server.listen()
+        server.setblocking(False)
+        watch = Watch(secret)
+        local = json.dumps({'driver': 'raw', 'file': {'driver': 'file', 'filename': secret}})
+        for name in secret, 'json:' + local, f"nbd+unix:///x?socket={b.file('sock')}", 'http://127.0.0.1:1/x', b.file('pipe'):
+            for fmt in 'qcow2', 'qed':
+                image = b.file('image')
+                b.img('create', '-q', '-f', fmt, '-u', '-b', name, '-F', 'raw', image, '1M')
+                for command in ['info'], ['info', '--output=json'], ['check', '-q'], ['snapshot', '-l']:
+                    if fmt == 'qcow2' or command[0] != 'snapshot':
+                        b.run('qemu-img', *command, image)
+                assert not watch.opened(), (name, fmt)
+                try:
+                    server.accept()
+                    raise AssertionError(name)
+                except BlockingIOError:
+                    pass
+        b.img('create', '-q', '-f', 'vmdk', '-o', 'subformat=monolithicFlat', b.file('flat.vmdk'), '1M')
+        with open(b.file('flat.vmdk')) as f:
+            text = f.read()
+        for name in '../' + os.path.basename(b.path) + '/secret', secret, 'json:' + local.replace('"', "'"), 'nbd:unix:sock':
+            with open(b.file('flat.vmdk'), 'w') as f:
+                f.write(text.replace('flat-flat.vmdk', name))
+            for command in ['info'], ['convert', '-O', 'raw']:
+                status, _, err = b.run('qemu-img', *command, 'flat.vmdk', *['out'] * (len(command) > 1))
+                assert status == 1 and err.count('\n') == 1, (name, err)
+            assert not watch.opened(), name
+        for name in 'pipe', '.':
+            status, _, err = b.run('qemu-img', 'convert', '-f', 'raw', '-O', 'raw', name, 'out')
+            assert status == 1 and err.count('\n') == 1, err
+
+
 if __name__ == '__main__':
     sys.exit(main([help_and_version, side_by_side, interchange, progress, check_repairs, commit_through_layers,
-                   rebase_keeps_content, convert_forms, objects]))
+                   rebase_keeps_content, convert_forms, objects, names_in_images]))
