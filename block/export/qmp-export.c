@@ -4,6 +4,7 @@
 #include "block/export/nbd-server.h"
 #include "block/graph-private.h"
 #include "block/machine.h"
+#include "engine/base/module.h"
 #include "engine/monitor/qmp-handlers.h"
 
 enum
@@ -182,6 +183,23 @@ add_nbd (Call *call, VmNode *node, const VmqBlockExportAddArg *args, GError **er
   return add_to_server (call, &o, error);
 }
 
+typedef VmExport *FuseNew (VmNode *node, const VmqBlockExportAddArg *options, GError **error);
+
+static bool
+add_fuse (VmNode *node, const VmqBlockExportAddArg *args, GError **error)
+{
+  union
+  { /* ISO C has no cast between the two */
+    void *symbol;
+    FuseNew *func;
+  } module = { vm_module_symbol ("block/export", "vitrine-export-fuse", "vm_export_fuse_new", error) };
+
+  if (module.symbol)
+    return module.func (node, args, error) != NULL;
+  g_prefix_error (error, "An export of type fuse needs libfuse 3, but ");
+  return false;
+}
+
 static bool
 id_is_well_formed (const char *id)
 {
@@ -211,6 +229,8 @@ add_export (Call *call, GError **error)
     {
     case VMQ_BLOCK_EXPORT_TYPE_NBD:
       return add_nbd (call, node, args, error);
+    case VMQ_BLOCK_EXPORT_TYPE_FUSE:
+      return add_fuse (node, args, error);
     default:
       return vm_fail (error, "type=%s: not available in this build", vmq_type_blockexporttype.names[args->type]);
     }
