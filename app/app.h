@@ -24,6 +24,7 @@ void app_name_process (const char *name);
 
 /* drives.c */
 bool app_open_drives (VmMachine *machine, GError **error);
+bool app_load_snapshot (VmMachine *machine, GError **error); /* -loadvm */
 
 /* privileges.c */
 typedef struct AppUser

@@ -2,6 +2,7 @@
 /* What monitors may ask of an x86 processor. */
 #include "app/app.h"
 #include "engine/tcg/decode/insn.h"
+#include "engine/x86/arch-ops.h"
 #include "engine/x86/gdb.h"
 #include "engine/x86/model.h"
 
@@ -175,6 +176,8 @@ const VmArchOps app_arch_x86 = {
   .translate = translate,
   .register_value = register_value,
   .foreach_model = foreach_model,
+  .machine_check = vm_x86_machine_check,
+  .list_mappings = vm_x86_list_mappings,
   .limit_model = limit_model,
   .disassemble = disassemble,
   .gdb = &vm_x86_gdb,

@@ -2,6 +2,7 @@
 /* Nodes and drives of the settings become those of the block layer. */
 #include "app/app.h"
 #include "block/machine.h"
+#include "block/snapshot.h"
 
 static bool
 open_node (VmMachine *machine, const VmBlockdevSpec *spec, GError **error)
@@ -54,5 +55,16 @@ app_open_drives (VmMachine *machine, GError **error)
   vm_lock_leave (machine->lock, taken);
   if (!ok && text)
     g_prefix_error (error, "%s: ", text);
+  return ok;
+}
+
+bool
+app_load_snapshot (VmMachine *machine, GError **error)
+{
+  const char *tag = machine->settings->loadvm;
+  bool taken = vm_lock_enter (machine->lock);
+  bool ok = !tag || vm_snapshot_load (machine, tag, NULL, error);
+
+  vm_lock_leave (machine->lock, taken);
   return ok;
 }

@@ -15,6 +15,7 @@
 #include "engine/monitor/monitor.h"
 #include "engine/options/options.h"
 #include "engine/tcg/exec.h"
+#include "engine/tcg/plugin/plugins.h"
 #include "ui/gtk/ui-gtk.h"
 
 #include <errno.h>
@@ -147,6 +148,21 @@ preconfigure (App *app, GError **error)
 }
 
 static bool
+add_plugins (VmMachine *m, GError **error)
+{
+  const GPtrArray *plugins = m->settings->plugins;
+
+  for (guint i = 0; i < plugins->len; i++)
+    {
+      const VmPluginSpec *plugin = g_ptr_array_index (plugins, i);
+      if (!vm_tcg_add_plugin (m->accel, plugin->file, plugin->args, m->settings->smp.cpus, m->settings->smp.max_cpus,
+                              error))
+        return false;
+    }
+  return true;
+}
+
+static bool
 build_machine (App *app, const VmBoard *board, GError **error)
 {
   VmMachine *m = app->machine = vm_machine_new (board, app->settings, app->types, vm_boards, error);
@@ -160,9 +176,10 @@ build_machine (App *app, const VmBoard *board, GError **error)
 #endif
   app->monitors = vm_monitors_new (m);
   return vm_machine_create_backends (m, error) && open_monitors (app, error)
-         && vm_machine_init_accel (m, app_accels, error) && preconfigure (app, error) && app_open_drives (m, error)
+         && vm_machine_init_accel (m, app_accels, error) && add_plugins (m, error) && preconfigure (app, error)
+         && app_open_drives (m, error)
          && vm_machine_create_ram (m, error) && check_start (app->settings, error) && vm_machine_init_board (m, error)
-         && vm_machine_create_devices (m, error) && open_doors (app, error);
+         && vm_machine_create_devices (m, error) && app_load_snapshot (m, error) && open_doors (app, error);
 }
 
 static bool

@@ -4,6 +4,9 @@
 
 #include "block/create.h"
 
+#include <inttypes.h>
+#include <time.h>
+
 static void
 add_text (json_object *to, const char *name, const char *text)
 {
@@ -25,6 +28,39 @@ vm_snapshot_info_free (VmSnapshotInfo *info)
   g_free (info->id);
   g_free (info->name);
   g_free (info);
+}
+
+char *
+vm_format_size (uint64_t size)
+{
+  static const char units[] = " KMGTPE";
+  double value = (double) size;
+  unsigned unit = 0;
+
+  while (value >= 1000 && unit < 6)
+    {
+      value /= 1024;
+      unit++;
+    }
+  return unit ? g_strdup_printf ("%0.3g %ciB", value, units[unit]) : g_strdup_printf ("%0.3g B", value);
+}
+
+char *
+vm_snapshot_row (const VmSnapshotInfo *s)
+{
+  g_autofree char *size = vm_format_size (s->vm_state_size);
+  char date[64] = "", clock[64], count[32] = "";
+  time_t t = (time_t) s->date_sec;
+  uint64_t ms = s->vm_clock_ns / 1000000;
+  struct tm tm;
+
+  if (localtime_r (&t, &tm))
+    strftime (date, sizeof date, "%Y-%m-%d %H:%M:%S", &tm);
+  g_snprintf (clock, sizeof clock, "%02" PRIu64 ":%02u:%02u.%03u", ms / 3600000, (unsigned) (ms / 60000 % 60),
+              (unsigned) (ms / 1000 % 60), (unsigned) (ms % 1000));
+  if (s->icount != UINT64_MAX)
+    g_snprintf (count, sizeof count, "%" PRIu64, s->icount);
+  return g_strdup_printf ("%-9s %-16s %8s%20s%13s%11s\n", s->id, s->name, size, date, clock, count);
 }
 
 static json_object *

@@ -30,33 +30,9 @@ number_of (json_object *json, const char *name, uint64_t *number)
 }
 
 static void
-print_snapshot (const char *id, const char *name, uint64_t state, int64_t seconds, uint64_t clock_ns, uint64_t icount)
-{
-  g_autofree char *size = vm_tool_format_size (state);
-  char date[64] = "", clock[64], count[32] = "";
-  time_t t = (time_t) seconds;
-  uint64_t s = clock_ns / 1000000000;
-  struct tm tm;
-
-  if (localtime_r (&t, &tm))
-    strftime (date, sizeof date, "%Y-%m-%d %H:%M:%S", &tm);
-  g_snprintf (clock, sizeof clock, "%02" PRIu64 ":%02u:%02u.%03u", s / 3600, (unsigned) (s / 60 % 60),
-              (unsigned) (s % 60), (unsigned) (clock_ns / 1000000 % 1000));
-  if (icount != UINT64_MAX)
-    g_snprintf (count, sizeof count, "%" PRIu64, icount);
-  printf ("%-9s %-16s %8s%20s%13s%11s\n", id, name, size, date, clock, count);
-}
-
-static void
-print_snapshot_head (void)
-{
-  printf ("Snapshot list:\n%-9s %-16s %8s%20s%13s%11s\n", "ID", "TAG", "VM SIZE", "DATE", "VM CLOCK", "ICOUNT");
-}
-
-static void
 print_snapshots (json_object *list)
 {
-  print_snapshot_head ();
+  fputs ("Snapshot list:\n" VM_SNAPSHOT_HEAD, stdout);
   for (size_t i = 0; i < json_object_array_length (list); i++)
     {
       json_object *s = json_object_array_get_idx (list, i);
@@ -66,7 +42,14 @@ print_snapshots (json_object *list)
       number_of (s, "vm-clock-sec", &sec);
       number_of (s, "vm-clock-nsec", &nsec);
       number_of (s, "icount", &icount);
-      print_snapshot (text_of (s, "id"), text_of (s, "name"), state, (int64_t) date, sec * 1000000000 + nsec, icount);
+      VmSnapshotInfo info = { .id = (char *) (uintptr_t) text_of (s, "id"),
+                              .name = (char *) (uintptr_t) text_of (s, "name"),
+                              .vm_state_size = state,
+                              .date_sec = (int64_t) date,
+                              .vm_clock_ns = sec * 1000000000 + nsec,
+                              .icount = icount };
+      g_autofree char *row = vm_snapshot_row (&info);
+      fputs (row, stdout);
     }
 }
 
@@ -89,11 +72,11 @@ print_info (json_object *info, unsigned indent, bool protocol)
   uint64_t n = 0;
 
   number_of (info, "virtual-size", &n);
-  size = vm_tool_format_size (n);
+  size = vm_format_size (n);
   printf ("%*s%s: %s\n", left, "", protocol ? "filename" : "image", text_of (info, "filename"));
   printf ("%*s%s: %s\n", left, "", protocol ? "protocol type" : "file format", text_of (info, "format"));
   printf ("%*s%s: %s (%" PRIu64 " bytes)\n", left, "", protocol ? "file length" : "virtual size", size, n);
-  g_autofree char *disk = number_of (info, "actual-size", &n) ? vm_tool_format_size (n) : g_strdup ("unavailable");
+  g_autofree char *disk = number_of (info, "actual-size", &n) ? vm_format_size (n) : g_strdup ("unavailable");
   printf ("%*sdisk size: %s\n", left, "", disk);
   if (is_true (info, "encrypted"))
     printf ("%*sencrypted: yes\n", left, "");
@@ -575,11 +558,11 @@ list_snapshots (VmNode *node)
 
   if (!list || !list->len)
     return true;
-  print_snapshot_head ();
+  fputs ("Snapshot list:\n" VM_SNAPSHOT_HEAD, stdout);
   for (guint i = 0; i < list->len; i++)
     {
-      const VmSnapshotInfo *s = g_ptr_array_index (list, i);
-      print_snapshot (s->id, s->name, s->vm_state_size, s->date_sec, s->vm_clock_ns, s->icount);
+      g_autofree char *row = vm_snapshot_row (g_ptr_array_index (list, i));
+      fputs (row, stdout);
     }
   return true;
 }

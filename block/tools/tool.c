@@ -288,21 +288,6 @@ vm_tool_parse_cache (const char *name, VmToolCache *cache)
   return false;
 }
 
-char *
-vm_tool_format_size (uint64_t size)
-{
-  static const char units[] = " KMGTPE";
-  double value = (double) size;
-  unsigned unit = 0;
-
-  while (value >= 1000 && unit < 6)
-    {
-      value /= 1024;
-      unit++;
-    }
-  return unit ? g_strdup_printf ("%0.3g %ciB", value, units[unit]) : g_strdup_printf ("%0.3g B", value);
-}
-
 /* --- progress ------------------------------------------------------------------------------------------------- */
 
 void

@@ -100,7 +100,6 @@ void vm_tool_parallel (VmTool *tool, unsigned n, VmFiberFunc func, void *opaque)
 void *vm_tool_buffer (VmTool *tool, size_t size);
 bool vm_tool_is_zero (const void *buffer, size_t len);
 /* "64 MiB". */
-char *vm_tool_format_size (uint64_t size);
 /* A JSON value, indented. */
 void vm_tool_print_json (json_object *json);
 /* The lines of "Format specific information". */

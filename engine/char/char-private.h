@@ -19,6 +19,7 @@ typedef struct VmChardevClass {
   void   (*frontend) (VmChardev *chr, bool attached);
   int    (*take_fd) (VmChardev *chr);
   void   (*yank) (VmChardev *chr);
+  bool   (*add_client) (VmChardev *chr, int fd, GError **error);
   bool   (*set_line) (VmChardev *chr, const VmCharLine *line);
   bool   (*set_break) (VmChardev *chr, bool on);
   bool   (*get_modem) (VmChardev *chr, unsigned *lines);

@@ -635,6 +635,25 @@ socket_accept_input (VmChardev *chr)
 }
 
 /* Ends the connection as if the peer had: it shows on the input side. */
+static bool
+socket_add_client (VmChardev *chr, int fd, GError **error)
+{
+  SocketChar *s = (SocketChar *) chr;
+  int kind = 0;
+  socklen_t len = sizeof kind;
+
+  if (getsockopt (fd, SOL_SOCKET, SO_TYPE, &kind, &len) < 0 || kind != SOCK_STREAM)
+    return vm_fail (error, "add_client expects a stream socket");
+  if (!s->server || s->base.link.fd >= 0)
+    return vm_fail (error, "Chardev '%s' %s", chr->parent.id, s->server ? "has a client already" : "is no server");
+  fcntl (fd, F_SETFD, FD_CLOEXEC);
+  fcntl (fd, F_SETFL, fcntl (fd, F_GETFL) | O_NONBLOCK);
+  vm_object_ref (&chr->parent);
+  connection_begin (s, fd);
+  vm_object_unref (&chr->parent);
+  return true;
+}
+
 static void
 socket_yank (VmChardev *chr)
 {
@@ -647,7 +666,7 @@ socket_yank (VmChardev *chr)
 static const VmChardevClass socket_class = {
   .backend = "socket", .open = socket_open, .close = socket_close, .write = socket_write,
   .accept_input = socket_accept_input, .pending = socket_pending, .take_fd = socket_take_fd,
-  .yank = socket_yank,
+  .yank = socket_yank, .add_client = socket_add_client,
 };
 
 const VmType vm_chardev_socket_type = {

@@ -486,6 +486,15 @@ vm_chardev_change (VmCharEnv *env, VmChardev *chr, const VmCharOptions *options,
 }
 
 bool
+vm_chardev_add_client (VmChardev *chr, int fd, GError **error)
+{
+  const VmChardevClass *klass = vm_chardev_class (chr);
+
+  return klass->add_client ? klass->add_client (chr, fd, error)
+                           : vm_fail (error, "Chardev '%s' does not take clients", chr->parent.id);
+}
+
+bool
 vm_chardev_yank (VmChardev *chr)
 {
   VmChardev *base = vm_chardev_is_mux (chr) ? vm_char_mux_base (chr) : chr;

@@ -181,6 +181,8 @@ void        vm_chardev_send_break (VmChardev *chr); /* the front end sees a brea
 const char *const *vm_chardev_backends (void);
 char       *vm_chardev_describe (VmObject *root); /* "info chardev" */
 
+/* FD is a client that somebody else has accepted; it is taken over unless false says why not. */
+bool        vm_chardev_add_client (VmChardev *chr, int fd, GError **error);
 /* A connection that hangs ends now, as if the other end had ended it. False: it is no socket. */
 bool        vm_chardev_yank (VmChardev *chr);
 

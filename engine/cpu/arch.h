@@ -27,6 +27,22 @@ typedef struct VmGdbArch {
   unsigned   break_insn_len;
 } VmGdbArch;
 
+/* Linear addresses that lie at physical ones. */
+typedef struct VmMapping {
+  uint64_t linear, physical, size;
+} VmMapping;
+
+/* An error that the hardware is said to have found. */
+typedef struct VmMachineCheck {
+  unsigned bank;
+  uint64_t status, mcg_status, address, misc;
+} VmMachineCheck;
+typedef enum VmMachineCheckResult {
+  VM_MACHINE_CHECK_REFUSED,  /* the guest never hears of it */
+  VM_MACHINE_CHECK_RECORDED, /* in registers, with an interrupt or without */
+  VM_MACHINE_CHECK_FATAL,    /* the processor shuts down */
+} VmMachineCheckResult;
+
 typedef struct VmArchOps {
   const char *name;          /* "x86_64" */
   unsigned    address_bytes; /* of a register */
@@ -35,6 +51,7 @@ typedef struct VmArchOps {
   char *(*describe_registers) (VmVcpu *vcpu, bool with_fpu);
   char *(*describe_tlb) (VmVcpu *vcpu);
   char *(*describe_mem) (VmVcpu *vcpu);
+  void (*list_mappings) (VmVcpu *vcpu, GArray *mappings); /* VmMapping: what its page tables say; joined, rising */
   bool (*translate) (VmVcpu *vcpu, uint64_t virt, uint64_t *phys);  /* no faults, no A/D updates */
   bool (*register_value) (VmVcpu *vcpu, const char *name, uint64_t *value); /* "eip", "rax", "cs" */
   void (*foreach_model) (void (*func) (const VmCpuModelInfo *model, void *opaque), void *opaque);
@@ -43,5 +60,7 @@ typedef struct VmArchOps {
   char **(*limit_model) (VmVcpu *model, const VmAccel *accel);
   /* One instruction at PC; BYTES has LEN of them. Its text, *USED bytes; NULL: cannot. */
   char *(*disassemble) (VmVcpu *vcpu, uint64_t pc, const uint8_t *bytes, size_t len, unsigned *used);
+  /* TEXT: for who asked for it, newly allocated or NULL. NULL: there is no such thing. */
+  VmMachineCheckResult (*machine_check) (VmVcpu *vcpu, const VmMachineCheck *check, char **text);
   const VmGdbArch *gdb; /* NULL: gdb cannot be served */
 } VmArchOps;

@@ -108,6 +108,10 @@ struct VmAccelOps {
   /* Calls FUNC for each counter of VCPU, or of the machine (NULL). Engine loop. NULL: keeps none. */
   void (*foreach_stat) (VmAccel *accel, VmVcpu *vcpu, void (*func) (const VmAccelStat *stat, void *opaque),
                         void *opaque);
+  /* A translator: what it holds, as "info jit" shows it; newly allocated. Engine loop. NULL: translates nothing. */
+  char *(*describe) (VmAccel *accel, VmVcpuSet *set);
+  /* A translator: one instruction for each translated block from now on, or many. Engine loop. */
+  void (*set_singlestep) (VmAccel *accel, VmVcpuSet *set, bool on);
   bool one_thread_for_all;     /* filled by init: tcg thread=single */
   const VmIrqchipOps *irqchip; /* interrupt controllers it can take over (irqchip.h); NULL: none */
   const VmProp *props;         /* of -accel NAME,... in the accel's own struct */
@@ -121,6 +125,7 @@ struct VmAccel {
   VmType           *own_type; /* made from ops: "tcg-accel" */
   bool              own_slices; /* filled by init: vCPUs on one thread take turns by themselves */
   bool              no_smm;   /* filled by init: system management mode is not to be had */
+  bool              singlestep; /* what set_singlestep() said last */
 };
 
 /* One use of -accel: its name (or several, "kvm:tcg") and its other settings (may be NULL). */

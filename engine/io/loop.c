@@ -26,6 +26,7 @@ struct VmLoop {
   pthread_mutex_t  mutex;    /* guards the queue */
   Post            *first, **last;
   atomic_bool      has_posts;
+  Post            *running;  /* taken from the queue, not yet run; the loop's thread */
   GThreadPool     *workers;  /* under mutex: NULL until there was work */
 };
 
@@ -63,12 +64,24 @@ take_posts (VmLoop *loop)
 static void
 run_posts (VmLoop *loop)
 {
-  for (Post *post = take_posts (loop), *next; post; post = next)
+  Post **end = &loop->running;
+
+  while (*end)
+    end = &(*end)->next;
+  *end = take_posts (loop);
+  for (Post *post; (post = loop->running);)
     {
-      next = post->next;
+      loop->running = post->next;
       post->func (post->opaque);
       g_free (post);
     }
+}
+
+void
+vm_loop_run_posted (VmLoop *loop)
+{
+  while (loop->running || atomic_load (&loop->has_posts))
+    run_posts (loop);
 }
 
 static gboolean

@@ -26,6 +26,10 @@ void vm_loop_post (VmLoop *loop, VmPostFunc func, void *opaque);
  * the loop's own thread, where FUNC runs at once. */
 void vm_loop_call (VmLoop *loop, VmPostFunc func, void *opaque);
 
+/* Runs what has been posted by now, and what that posts: for who needs the devices to have settled. The loop's
+ * thread, its lock held. */
+void vm_loop_run_posted (VmLoop *loop);
+
 /* FUNC (OPAQUE) on a worker thread, where it may block, then DONE (OPAQUE) on the loop. Any thread. */
 void vm_loop_work (VmLoop *loop, VmPostFunc func, VmPostFunc done, void *opaque);
 

@@ -8,6 +8,7 @@
 #include "engine/bus/device.h"
 #include "engine/cpu/arch.h"
 #include "engine/options/settings.h"
+#include "engine/state/state.h"
 
 typedef struct VmMachine VmMachine;
 
@@ -270,6 +271,11 @@ struct VmCharEnv *vm_machine_char_env (VmMachine *machine);
 /* Makes a back end of a device string for gdb: gdb_chardev, NULL for "none". Who had the one before has let go. */
 bool vm_machine_open_gdb_chardev (VmMachine *machine, const char *device, GError **error);
 
+/* All of it as a stream. The machine stands, no request to a disk is under way. A load that fails before it came to RAM
+ * changes nothing; after that the machine is in the state internal-error. */
+bool vm_machine_save (VmMachine *machine, VmStateWriteFunc write, void *opaque, GError **error);
+bool vm_machine_load (VmMachine *machine, VmStateReadFunc read, void *opaque, GError **error);
+
 void vm_machine_set_event_sink (VmMachine *machine, VmEventSink sink, void *opaque);
-/* Sends a QMP event. FORMAT makes the JSON text of its data, NULL for none. Lock held. */
+/* Sends a QMP event. FORMAT makes the JSON text of its data, NULL for none. At once with the lock held, else soon. */
 void vm_machine_emit (VmMachine *machine, const char *name, const char *format, ...) G_GNUC_PRINTF (3, 4);

@@ -127,8 +127,10 @@ vm_machine_create_objects (VmMachine *m, bool late, GError **error)
       const VmType *type = vm_type_find (m->types, spec->driver);
       if (is_late (type) != late)
         continue;
-      bool ok = type || !known ? vm_machine_add_object (m, spec, error) != NULL
-                                                                : vm_fail (error, "not available in this build");
+      const char *why = strcmp (spec->driver, "memory-backend-epc") == 0
+                            ? "SGX enclave memory needs accel=kvm and the host's /dev/sgx_vepc: not available in this build"
+                            : "not available in this build";
+      bool ok = type || !known ? vm_machine_add_object (m, spec, error) != NULL : vm_fail (error, "%s", why);
       if (!ok)
         {
           /* What is wrong with the line, not with what it asks for. */

@@ -14,6 +14,8 @@ struct VmMemory {
   unsigned    depth;      /* of transactions */
   bool        changed;
   uint64_t    next_page;  /* atomic */
+  pthread_mutex_t ram_mutex;
+  GPtrArray  *ram;        /* VmRamBlock *, by age; under ram_mutex */
   VmReentry   active;     /* ring of running device callbacks */
   VmCodeWrittenFunc code_hook;
   void       *code_opaque;

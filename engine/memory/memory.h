@@ -131,6 +131,8 @@ struct VmRamBlock {
   bool               shared;
   int                refs;
   uint8_t           *page_flags; /* one per page; atomic bit operations only */
+  uint64_t           fd_offset;  /* of byte 0 in FD */
+  VmMemory          *memory;     /* NULL: gone before its RAM */
 };
 
 VmRamBlock *vm_ram_block_new (VmMemory *m, const char *name, uint64_t size, GError **error); /* memfd */
@@ -142,6 +144,8 @@ typedef struct VmRamMap {
 } VmRamMap;
 VmRamBlock *vm_ram_block_new_map (VmMemory *m, const char *name, int fd, uint64_t size, const VmRamMap *map,
                                   GError **error);
+/* All there are, in the order they were made; a list of references. Any thread. */
+GPtrArray  *vm_memory_ram_blocks (VmMemory *m);
 VmRamBlock *vm_ram_block_ref (VmRamBlock *block);
 void        vm_ram_block_unref (VmRamBlock *block);
 void       *vm_region_ram_ptr (VmRegion *r); /* host address of byte 0 of a RAM or ROM region */

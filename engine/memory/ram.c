@@ -70,7 +70,36 @@ vm_ram_block_new_map (VmMemory *m, const char *name, int fd, uint64_t size, cons
   block->shared = map->shared;
   block->refs = 1;
   block->page_flags = flags;
+  block->fd_offset = map->offset;
+  block->memory = m;
+  pthread_mutex_lock (&m->ram_mutex);
+  g_ptr_array_add (m->ram, block);
+  pthread_mutex_unlock (&m->ram_mutex);
   return block;
+}
+
+/* A reference, unless the last one has just gone. */
+static bool
+try_ref (VmRamBlock *block)
+{
+  int refs = g_atomic_int_get (&block->refs);
+
+  while (refs > 0 && !g_atomic_int_compare_and_exchange (&block->refs, refs, refs + 1))
+    refs = g_atomic_int_get (&block->refs);
+  return refs > 0;
+}
+
+GPtrArray *
+vm_memory_ram_blocks (VmMemory *m)
+{
+  GPtrArray *list = g_ptr_array_new_with_free_func ((GDestroyNotify) vm_ram_block_unref);
+
+  pthread_mutex_lock (&m->ram_mutex);
+  for (guint i = 0; i < m->ram->len; i++)
+    if (try_ref (m->ram->pdata[i]))
+      g_ptr_array_add (list, m->ram->pdata[i]);
+  pthread_mutex_unlock (&m->ram_mutex);
+  return list;
 }
 
 VmRamBlock *
@@ -110,6 +139,12 @@ vm_ram_block_unref (VmRamBlock *block)
 {
   if (!block || !g_atomic_int_dec_and_test (&block->refs))
     return;
+  if (block->memory)
+    {
+      pthread_mutex_lock (&block->memory->ram_mutex);
+      g_ptr_array_remove (block->memory->ram, block);
+      pthread_mutex_unlock (&block->memory->ram_mutex);
+    }
   munmap (block->host, block->size);
   munmap (block->page_flags, block->size >> VM_PAGE_SHIFT);
   if (block->fd >= 0)

@@ -9,6 +9,8 @@ vm_memory_new (VmLock *machine_lock)
 
   m->lock = machine_lock;
   pthread_mutex_init (&m->view_mutex, NULL);
+  pthread_mutex_init (&m->ram_mutex, NULL);
+  m->ram = g_ptr_array_new ();
   m->spaces = g_ptr_array_new ();
   m->listeners = g_ptr_array_new ();
   m->active.prev = m->active.next = &m->active;
@@ -19,6 +21,10 @@ void
 vm_memory_free (VmMemory *memory)
 {
   g_assert (memory->spaces->len == 0 && memory->listeners->len == 0 && memory->depth == 0);
+  for (guint i = 0; i < memory->ram->len; i++)
+    ((VmRamBlock *) memory->ram->pdata[i])->memory = NULL;
+  g_ptr_array_free (memory->ram, TRUE);
+  pthread_mutex_destroy (&memory->ram_mutex);
   g_ptr_array_free (memory->spaces, TRUE);
   g_ptr_array_free (memory->listeners, TRUE);
   pthread_mutex_destroy (&memory->view_mutex);

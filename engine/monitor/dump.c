@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* dump-guest-memory: the guest's memory and registers as an ELF core file (System V ABI, chapters 4 and 5; notes
  * as Linux writes them). Memory is written in pieces from the loop, at once or while clients go on. */
-#include "engine/monitor/monitor-private.h"
+#include "engine/monitor/dump-private.h"
 #include "engine/monitor/qmp-handlers.h"
 
 #include <elf.h>
@@ -18,27 +18,6 @@ enum
   PRSTATUS_REGISTERS = 112,
   PRSTATUS_SIZE = 336,
 };
-
-typedef struct Segment
-{
-  uint64_t addr, size;
-  const uint8_t *host;
-} Segment;
-
-typedef struct VmDump
-{
-  VmMonitors *all;
-  int fd;
-  GArray *segments;
-  VmFlatView *view; /* keeps the memory alive */
-  guint at;         /* the segment that is written, and how much of it is */
-  uint64_t done;
-  uint64_t completed, total;
-  VmqDumpStatus status;
-  GError *error;
-  bool detached, stopped; /* stopped the machine itself */
-  GSource *idle;
-} VmDump;
 
 static void
 dump_close (VmDump *d)
@@ -58,6 +37,9 @@ dump_free (VmDump *d)
   dump_close (d);
   g_clear_error (&d->error);
   g_array_unref (d->segments);
+  if (d->mappings)
+    g_array_unref (d->mappings);
+  kdump_free (d->kdump);
   g_free (d);
 }
 
@@ -67,8 +49,8 @@ vm_dump_free (VmMonitors *all)
   g_clear_pointer (&all->dump, dump_free);
 }
 
-static bool
-write_all (VmDump *d, const void *data, size_t len)
+bool
+dump_write (VmDump *d, const void *data, size_t len)
 {
   const char *p = data;
 
@@ -98,7 +80,7 @@ collect_segments (VmDump *d, uint64_t begin, uint64_t length)
       uint64_t from = MAX (r->start, begin), past = r->last < end ? r->last + 1 : end;
       if (!r->block || !r->host || from >= past)
         continue;
-      Segment segment = { from, past - from, r->host + (from - r->start) };
+      DumpSegment segment = { from, past - from, r->host + (from - r->start) };
       g_array_append_val (d->segments, segment);
       d->total += segment.size;
     }
@@ -142,13 +124,96 @@ append_status (GByteArray *notes, const VmArchOps *arch, VmVcpu *vcpu)
   g_byte_array_append (notes, status, sizeof status);
 }
 
+GByteArray *
+dump_notes (VmDump *d)
+{
+  VmMachine *m = d->all->machine;
+  GByteArray *notes = g_byte_array_new ();
+
+  for (unsigned i = 0; m->arch && i < vm_vcpu_set_count (m->vcpus); i++)
+    append_status (notes, m->arch, vm_vcpu_set_get (m->vcpus, i));
+  return notes;
+}
+
+/* --- program headers --- */
+
+/* Where virtual addresses are wanted, what page tables map comes first, then the memory that they do not; else all of
+ * it as it lies. Offsets in the file count from the first segment. */
+static void
+add_header (GArray *headers, uint64_t virt, uint64_t phys, uint64_t offset, uint64_t size)
+{
+  Elf64_Phdr head
+      = { .p_type = PT_LOAD, .p_offset = offset, .p_vaddr = virt, .p_paddr = phys, .p_filesz = size, .p_memsz = size };
+
+  g_array_append_val (headers, head);
+}
+
+/* The parts of MAPPING that are in the dump; their pages are noted in SEEN. */
+static void
+add_mapping (VmDump *d, GArray *headers, const VmMapping *m, GHashTable *seen)
+{
+  uint64_t offset = 0;
+
+  for (guint i = 0; i < d->segments->len; i++)
+    {
+      const DumpSegment *s = &g_array_index (d->segments, DumpSegment, i);
+      uint64_t from = MAX (s->addr, m->physical), to = MIN (s->addr + s->size, m->physical + m->size);
+      if (from < to)
+        add_header (headers, m->linear + (from - m->physical), from, offset + (from - s->addr), to - from);
+      for (uint64_t at = from; at < to; at += VM_PAGE_SIZE)
+        g_hash_table_add (seen, GSIZE_TO_POINTER (at >> VM_PAGE_SHIFT));
+      offset += s->size;
+    }
+}
+
+/* What of S, whose bytes are at OFFSET, no page table leads to. */
+static void
+add_unmapped (GArray *headers, const DumpSegment *s, uint64_t offset, GHashTable *seen)
+{
+  uint64_t begin = 0;
+
+  for (uint64_t at = 0; at < s->size; at += VM_PAGE_SIZE)
+    {
+      if (!g_hash_table_contains (seen, GSIZE_TO_POINTER ((s->addr + at) >> VM_PAGE_SHIFT)))
+        continue;
+      if (at > begin)
+        add_header (headers, 0, s->addr + begin, offset + begin, at - begin);
+      begin = at + VM_PAGE_SIZE;
+    }
+  if (begin < s->size)
+    add_header (headers, 0, s->addr + begin, offset + begin, s->size - begin);
+}
+
+static GArray *
+program_headers (VmDump *d)
+{
+  GArray *headers = g_array_new (FALSE, FALSE, sizeof (Elf64_Phdr));
+  g_autoptr (GHashTable) seen = d->mappings ? g_hash_table_new (NULL, NULL) : NULL;
+  uint64_t offset = 0;
+
+  for (guint i = 0; d->mappings && i < d->mappings->len; i++)
+    add_mapping (d, headers, &g_array_index (d->mappings, VmMapping, i), seen);
+  for (guint i = 0; i < d->segments->len; i++)
+    {
+      const DumpSegment *s = &g_array_index (d->segments, DumpSegment, i);
+      if (seen)
+        add_unmapped (headers, s, offset, seen);
+      else
+        add_header (headers, s->addr, s->addr, offset, s->size);
+      offset += s->size;
+    }
+  return headers;
+}
+
 static bool
 write_headers (VmDump *d)
 {
   VmMachine *m = d->all->machine;
-  unsigned n = d->segments->len + 1;
-  g_autoptr (GByteArray) notes = g_byte_array_new ();
+  g_autoptr (GByteArray) notes = dump_notes (d);
   g_autoptr (GByteArray) out = g_byte_array_new ();
+  g_autoptr (GArray) headers = program_headers (d);
+  unsigned n = headers->len + 1;
+  bool many = n >= PN_XNUM; /* then the first section header says how many */
   Elf64_Ehdr file = { .e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT },
                       .e_type = ET_CORE,
                       .e_machine = m->arch ? m->arch->elf_machine : EM_NONE,
@@ -156,29 +221,28 @@ write_headers (VmDump *d)
                       .e_phoff = sizeof file,
                       .e_ehsize = sizeof file,
                       .e_phentsize = sizeof (Elf64_Phdr),
-                      .e_phnum = n };
+                      .e_phnum = many ? PN_XNUM : n };
+  Elf64_Shdr section = { .sh_info = n };
+  uint64_t offset = sizeof file + (uint64_t) n * sizeof (Elf64_Phdr);
 
-  for (unsigned i = 0; m->arch && i < vm_vcpu_set_count (m->vcpus); i++)
-    append_status (notes, m->arch, vm_vcpu_set_get (m->vcpus, i));
-  uint64_t offset = sizeof file + n * sizeof (Elf64_Phdr);
+  if (many)
+    {
+      file.e_shoff = offset;
+      file.e_shentsize = sizeof section;
+      file.e_shnum = 1;
+      offset += sizeof section;
+    }
   Elf64_Phdr head = { .p_type = PT_NOTE, .p_offset = offset, .p_filesz = notes->len, .p_memsz = notes->len };
   offset += notes->len;
   g_byte_array_append (out, (const uint8_t *) &file, sizeof file);
   g_byte_array_append (out, (const uint8_t *) &head, sizeof head);
-  for (guint i = 0; i < d->segments->len; i++)
-    {
-      const Segment *s = &g_array_index (d->segments, Segment, i);
-      head = (Elf64_Phdr){ .p_type = PT_LOAD,
-                           .p_offset = offset,
-                           .p_vaddr = s->addr,
-                           .p_paddr = s->addr,
-                           .p_filesz = s->size,
-                           .p_memsz = s->size };
-      g_byte_array_append (out, (const uint8_t *) &head, sizeof head);
-      offset += s->size;
-    }
+  for (guint i = 0; i < headers->len; i++)
+    g_array_index (headers, Elf64_Phdr, i).p_offset += offset;
+  g_byte_array_append (out, (const uint8_t *) headers->data, headers->len * (guint) sizeof (Elf64_Phdr));
+  if (many)
+    g_byte_array_append (out, (const uint8_t *) &section, sizeof section);
   g_byte_array_append (out, notes->data, notes->len);
-  return write_all (d, out->data, out->len);
+  return dump_write (d, out->data, out->len);
 }
 
 /* --- writing --- */
@@ -187,11 +251,13 @@ write_headers (VmDump *d)
 static bool
 write_piece (VmDump *d)
 {
+  if (d->kdump)
+    return kdump_piece (d);
   if (d->at == d->segments->len)
     return false;
-  const Segment *s = &g_array_index (d->segments, Segment, d->at);
+  const DumpSegment *s = &g_array_index (d->segments, DumpSegment, d->at);
   uint64_t part = MIN (s->size - d->done, PIECE);
-  if (!write_all (d, s->host + d->done, part))
+  if (!dump_write (d, s->host + d->done, part))
     return false;
   d->done += part;
   d->completed += part;
@@ -267,12 +333,32 @@ check_arguments (VmMonitor *mon, const VmqDumpGuestMemoryArg *args, GError **err
   if (args->has_format && args->format != VMQ_DUMP_GUEST_MEMORY_FORMAT_ELF && (args->paging || args->has_begin)
       && args->format != VMQ_DUMP_GUEST_MEMORY_FORMAT_WIN_DMP)
     return vm_fail (error, "kdump-compressed format doesn't support paging or filter");
-  if (args->has_format && args->format != VMQ_DUMP_GUEST_MEMORY_FORMAT_ELF)
-    return vm_fail (error, "dump: format '%s' is not available in this build",
-                    vmq_type_dumpguestmemoryformat.names[args->format]);
-  if (args->paging)
-    return vm_fail (error, "dump: virtual addresses (paging) are not available in this build");
+  if (args->has_format && args->format == VMQ_DUMP_GUEST_MEMORY_FORMAT_WIN_DMP)
+    return vm_fail (error, "dump: format 'win-dmp' is not available in this build");
+  if (args->paging && !(mon->machine->arch && mon->machine->arch->list_mappings))
+    return vm_fail (error, "dump: this machine has no page tables");
   return true;
+}
+
+static void
+list_mappings (VmVcpu *vcpu, void *opaque)
+{
+  VmDump *d = opaque;
+
+  if (vcpu->accel->ops->state_fetch)
+    vcpu->accel->ops->state_fetch (vcpu);
+  d->all->machine->arch->list_mappings (vcpu, d->mappings);
+}
+
+/* What the first processor's tables say, that of the others is the same in a kernel. */
+static void
+find_mappings (VmDump *d)
+{
+  VmVcpu *vcpu = vm_vcpu_set_count (d->all->machine->vcpus) ? vm_vcpu_set_get (d->all->machine->vcpus, 0) : NULL;
+
+  d->mappings = g_array_new (FALSE, FALSE, sizeof (VmMapping));
+  if (vcpu)
+    vm_vcpu_run (vcpu, list_mappings, d);
 }
 
 bool
@@ -283,7 +369,7 @@ vm_qmp_dump_guest_memory (VmMonitor *mon, const VmqDumpGuestMemoryArg *args, GEr
   VmDump *d = g_new0 (VmDump, 1);
   d->all = mon->all;
   d->fd = -1;
-  d->segments = g_array_new (FALSE, FALSE, sizeof (Segment));
+  d->segments = g_array_new (FALSE, FALSE, sizeof (DumpSegment));
   d->view = vm_address_space_view (mon->machine->env.memory_as);
   collect_segments (d, args->has_begin ? args->begin : 0, args->has_begin ? args->length : UINT64_MAX);
   if (!d->segments->len)
@@ -301,7 +387,10 @@ vm_qmp_dump_guest_memory (VmMonitor *mon, const VmqDumpGuestMemoryArg *args, GEr
   d->stopped = vm_machine_is_running (mon->machine);
   if (d->stopped)
     vm_machine_stop (mon->machine, VM_RUN_PAUSED);
-  bool begun = write_headers (d);
+  d->format = args->has_format ? args->format : VMQ_DUMP_GUEST_MEMORY_FORMAT_ELF;
+  if (args->paging)
+    find_mappings (d);
+  bool begun = d->format == VMQ_DUMP_GUEST_MEMORY_FORMAT_ELF ? write_headers (d) : kdump_begin (d);
   d->detached = begun && args->has_detach && args->detach;
   if (d->detached)
     {
@@ -336,9 +425,9 @@ VmqDumpGuestMemoryCapability *
 vm_qmp_query_dump_guest_memory_capability (VmMonitor *mon, GError **error)
 {
   VmqDumpGuestMemoryCapability *info = g_new0 (VmqDumpGuestMemoryCapability, 1);
-  int elf = VMQ_DUMP_GUEST_MEMORY_FORMAT_ELF;
 
   info->formats = g_array_new (FALSE, FALSE, sizeof (int));
-  g_array_append_val (info->formats, elf);
+  for (int format = 0; format < VMQ_DUMP_GUEST_MEMORY_FORMAT_WIN_DMP; format++)
+    g_array_append_val (info->formats, format);
   return info;
 }

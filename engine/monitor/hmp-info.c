@@ -33,7 +33,8 @@ vm_hmp_info_status (VmMonitor *mon, const VmHmpArgs *args)
   VmRunState state = mon->machine->state;
   bool running = state == VM_RUN_RUNNING;
 
-  vm_monitor_printf (mon, "VM status: %s", running ? "running" : "paused");
+  vm_monitor_printf (mon, "VM status: %s%s", running ? "running" : "paused",
+                     mon->machine->accel && mon->machine->accel->singlestep ? " (single step mode)" : "");
   if (!running && state != VM_RUN_PAUSED)
     vm_monitor_printf (mon, " (%s)", vm_run_state_names[state]);
   vm_monitor_puts (mon, "\n");
@@ -125,7 +126,11 @@ vm_hmp_info_hotpluggable (VmMonitor *mon, const VmHmpArgs *args)
 static void
 print_iothread (VmMonitor *mon, json_object *item)
 {
-  vm_monitor_printf (mon, "%s:\n  thread_id=%s\n", vm_hmp_member (item, "id"), vm_hmp_member (item, "thread-id"));
+  static const char *const keys[] = { "thread_id", "poll-max-ns", "poll-grow", "poll-shrink", "aio-max-batch" };
+
+  vm_monitor_printf (mon, "%s:\n", vm_hmp_member (item, "id"));
+  for (size_t i = 0; i < G_N_ELEMENTS (keys); i++)
+    vm_monitor_printf (mon, "  %s=%s\n", keys[i], vm_hmp_member (item, i ? keys[i] : "thread-id"));
 }
 
 void

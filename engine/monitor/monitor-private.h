@@ -24,6 +24,7 @@ struct VmMonitors
   unsigned x_size;
   GHashTable *fds;       /* name -> fd + 1, of getfd */
   struct VmDump *dump;   /* the last one; NULL: none yet */
+  struct VmDirtyRate *dirty_rate; /* NULL: nobody asked yet */
   bool migration_events; /* somebody wants to hear of migrations */
 };
 
@@ -73,6 +74,7 @@ void vm_fds_free (VmMonitors *all);
 /* Takes the descriptor NAME that getfd kept; -1 with ERROR set: there is none. */
 int vm_fds_take (VmMonitors *all, const char *name, GError **error);
 void vm_dump_free (VmMonitors *all);
+void vm_dirty_rate_free (VmMonitors *all);
 
 /* The JSON of a property's value as vm_object_get() writes it. */
 json_object *vm_qom_value_to_json (const VmProp *prop, const char *text);

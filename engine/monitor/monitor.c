@@ -195,6 +195,7 @@ vm_monitors_free (VmMonitors *all)
   g_ptr_array_unref (all->open);
   g_array_unref (all->taps);
   vm_fds_free (all);
+  vm_dirty_rate_free (all);
   vm_dump_free (all);
   vm_lock_leave (all->machine->lock, taken);
   g_free (all);

@@ -16,6 +16,7 @@ vm_qmp_query_status (VmMonitor *mon, GError **error)
 
   info->running = vm_machine_is_running (mon->machine);
   info->status = (VmqRunState) mon->machine->state;
+  info->singlestep = mon->machine->accel && mon->machine->accel->singlestep;
   return info;
 }
 

@@ -373,8 +373,9 @@ apply_incoming (VmParser *p, const char *arg, GError **error)
 static bool
 apply_loadvm (VmParser *p, const char *arg, GError **error)
 {
-  p->loadvm = true;
-  return vm_parser_unavailable (p);
+  g_free (p->s->loadvm);
+  p->s->loadvm = g_strdup (arg);
+  return true;
 }
 
 static bool
@@ -384,7 +385,22 @@ apply_plugin (VmParser *p, const char *arg, GError **error)
 
   if (!vm_parser_list (p, list, arg, "file", 0, error))
     return false;
-  return vm_keyvals_has (list, "file") ? vm_parser_unavailable (p) : vm_fail (error, "-plugin needs file=");
+  if (!vm_keyvals_has (list, "file"))
+    return vm_fail (error, "-plugin needs file=");
+  VmPluginSpec *plugin = g_new0 (VmPluginSpec, 1);
+  g_autoptr (GStrvBuilder) args = g_strv_builder_new ();
+  for (guint i = 0; i < list->pairs->len; i++)
+    {
+      const VmKeyValue *kv = g_ptr_array_index (list->pairs, i);
+      g_autofree char *text = g_strdup_printf ("%s=%s", kv->key, kv->value);
+      if (!strcmp (kv->key, "file"))
+        continue;
+      g_strv_builder_add (args, text);
+    }
+  plugin->file = g_strdup (vm_keyvals_get (list, "file"));
+  plugin->args = g_strv_builder_end (args);
+  g_ptr_array_add (p->s->plugins, plugin);
+  return true;
 }
 
 static bool

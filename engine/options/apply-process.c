@@ -299,7 +299,7 @@ apply_done (VmParser *p, const char *arg, GError **error)
 bool
 vm_parser_finish_process (VmParser *p, GError **error)
 {
-  if (p->incoming && p->loadvm)
+  if (p->incoming && p->s->loadvm)
     return vm_fail (error, "'incoming' and 'loadvm' options are mutually exclusive");
   if (p->s->preconfig && p->s->daemonize)
     return vm_fail (error, "'preconfig' and 'daemonize' options are mutually exclusive");

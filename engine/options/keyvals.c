@@ -194,8 +194,8 @@ flatten (VmKeyVals *list, const char *path, json_object *json, GError **error)
     case json_type_boolean:
       vm_keyvals_add (list, path, json_object_get_boolean (json) ? "on" : "off");
       return true;
-    case json_type_null:
-      return vm_fail (error, "Parameter '%s' must not be null", path);
+    case json_type_null: /* says of a node that it has no backing file; nothing else takes it */
+      return g_str_has_suffix (path, "backing") || vm_fail (error, "Parameter '%s' must not be null", path);
     default:
       vm_keyvals_add (list, path, json_object_get_string (json));
       return true;

@@ -15,7 +15,7 @@ typedef struct VmParser
   VmKeyVals *memory, *boot, *name, *rtc;
   GHashTable *ids; /* "netdev x": those taken, by kind */
   bool serial_given, parallel_given, monitor_given;
-  bool snapshot, incoming, loadvm;
+  bool snapshot, incoming;
   char *unavailable; /* the first line that cannot take effect in this build */
 } VmParser;
 

@@ -133,6 +133,16 @@ vm_trace_spec_new (const char *where, const char *enable, const char *events, co
 }
 
 static void
+plugin_free (gpointer data)
+{
+  VmPluginSpec *plugin = data;
+
+  g_free (plugin->file);
+  g_strfreev (plugin->args);
+  g_free (plugin);
+}
+
+static void
 trace_free (gpointer data)
 {
   VmTraceSpec *spec = data;
@@ -168,6 +178,7 @@ vm_settings_new (void)
   s->monitors = g_ptr_array_new_with_free_func (mon_spec_free);
   s->fds = g_ptr_array_new_with_free_func (fd_free);
   s->traces = g_ptr_array_new_with_free_func (trace_free);
+  s->plugins = g_ptr_array_new_with_free_func (plugin_free);
   s->smp = (VmSmp){ 1, 1, 1, 1, 1, 1, 1, 1 };
   s->boot_splash_time = s->boot_reboot_timeout = -1;
   s->on_panic = VM_PANIC_SHUTDOWN;
@@ -185,11 +196,12 @@ vm_settings_free (VmSettings *s)
     s->boot_splash,     s->name,         s->process_name, s->qtest_log,     s->vga,
     s->keyboard_layout, s->display,      s->pidfile,      s->log_file,      s->help_topic,
     s->help_argument,   s->machine_file, s->run_as,       s->run_as_option, s->chroot,
+    s->loadvm,
   };
   GPtrArray *const lists[] = {
     s->accels, s->globals, s->fw_cfg,  s->option_roms, s->smbios,   s->acpi_tables, s->data_dirs,
     s->drives, s->devices, s->objects, s->char_specs,  s->monitors, s->fds,         s->numa,
-    s->traces, s->blockdevs,
+    s->traces, s->blockdevs, s->plugins,
   };
 
   for (size_t i = 0; i < G_N_ELEMENTS (strings); i++)

@@ -181,6 +181,12 @@ typedef struct VmTraceSpec
 } VmTraceSpec;
 VmTraceSpec *vm_trace_spec_new (const char *where, const char *enable, const char *events, const char *file);
 
+typedef struct VmPluginSpec
+{
+  char *file;
+  char **args; /* "name=value"; ends with NULL */
+} VmPluginSpec;
+
 typedef struct VmSettings
 {
   /* board and processors */
@@ -244,6 +250,8 @@ typedef struct VmSettings
   VmPanicAction on_panic;
   VmWatchdogAction on_watchdog;
   bool start_stopped; /* -S */
+  char *loadvm;       /* tag or id of the snapshot to start from; NULL: none */
+  GPtrArray *plugins; /* VmPluginSpec * */
   bool preconfig;
   bool nodefaults, no_user_config, only_migratable;
   uint64_t seed;

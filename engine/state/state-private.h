@@ -9,6 +9,7 @@
 
 #define KIND_OBJECT "object"
 #define KIND_CLOCK  "clock"
+#define KIND_RAM    VM_STATE_KIND_RAM
 
 /* Bytes of a field's value before any framing; not for structs and timers. */
 static inline size_t

@@ -37,6 +37,8 @@ bool vm_state_write_table (const VmStateWriter *writer, const char *kind, const 
                            const void *base, const VmField *fields, uint8_t version, GError **error);
 /* Virtual time and every object of the tree that has fields, in the order of the tree. */
 bool vm_state_write_objects (const VmStateWriter *writer, const VmEnv *env, GError **error);
+/* All RAM, whether the guest sees it now or not. */
+bool vm_state_write_ram (const VmStateWriter *writer, VmMemory *memory, GError **error);
 bool vm_state_write_end (const VmStateWriter *writer, GError **error);
 
 /* --- loading: into a stopped machine built the same way, lock held ---------------------------- */
@@ -61,6 +63,14 @@ bool vm_state_load (VmStateReadFunc read, void *read_opaque, const VmEnv *env, V
  * describe. */
 bool vm_state_load_table (VmStateLoad *load, const VmStateSection *section, void *base,
                           const VmField *fields, uint8_t version, GError **error);
+
+/* RAM, for OTHER: sections of this kind go in place at once. Freeing tells those who keep things derived from it. */
+#define VM_STATE_KIND_RAM "ram"
+typedef struct VmStateRam VmStateRam;
+VmStateRam *vm_state_ram_new (VmMemory *memory);
+void        vm_state_ram_free (VmStateRam *ram);
+bool        vm_state_ram_load (VmStateRam *ram, const VmStateSection *section, GError **error);
+bool        vm_state_ram_complete (const VmStateRam *ram); /* its last section was there */
 
 /* --- streams in memory ------------------------------------------------------------------------ */
 

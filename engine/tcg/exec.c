@@ -9,6 +9,7 @@
 #include "engine/tcg/icount.h"
 #include "engine/tcg/interp/interp.h"
 #include "engine/tcg/logging.h"
+#include "engine/tcg/plugin/plugins.h"
 #include "engine/tcg/sys/sys.h"
 #include "engine/x86/model.h"
 
@@ -177,11 +178,16 @@ vm_tcg_lookup_code (VmX86Env *env, uint64_t pc, bool *direct)
   return view;
 }
 
+#define MAX_RUN 256 /* instructions */
+
 /* --- tier 0 ------------------------------------------------------------------------------------- */
 
+/* BYTES: of the instruction, NULL: nobody kept them. */
 static inline void
-interpret (VmX86Env *env, VmTcgExec *x, VmInsn *insn)
+interpret (VmX86Env *env, VmTcgExec *x, VmInsn *insn, const uint8_t *bytes)
 {
+  if (G_UNLIKELY (x->plugins != NULL))
+    vm_plugins_insn (x, vm_tcg_pc (env), insn, bytes);
   if (G_UNLIKELY (x->icount != NULL))
     {
       uint64_t rip = env->rip;
@@ -204,7 +210,9 @@ step_uncached (VmX86Env *env)
   vm_interp_fetch (env, &insn);
   if (vm_log_enabled (VM_LOG_IN_ASM))
     vm_tcg_log_single (env, &insn, vm_tcg_pc (env));
-  interpret (env, vm_tcg_exec_part (env), &insn);
+  if (G_UNLIKELY (vm_tcg_exec_part (env)->plugin_blocks))
+    vm_plugins_block (vm_tcg_exec_part (env), vm_tcg_pc (env), 1, insn.len);
+  interpret (env, vm_tcg_exec_part (env), &insn, NULL);
 }
 
 static inline bool
@@ -213,6 +221,23 @@ ends_run (const VmInsn *insn)
   const VmInsnRow *row = &vm_insn_rows[insn->row];
 
   return row->class_ == VM_CLASS_X || row->attrs & VM_ATTR_IP;
+}
+
+static void
+tell_block (VmTcgExec *x, VmCode *code, VmCodeView *view, uint64_t pc)
+{
+  unsigned begin = pc & ~VM_PAGE_MASK, offset = begin, n = 0;
+  VmInsn insn;
+
+  while (n < MAX_RUN && offset < VM_PAGE_SIZE && vm_code_insn (code, view->page, offset, view->mode, &insn))
+    {
+      offset += insn.len;
+      n++;
+      if (ends_run (&insn))
+        break;
+    }
+  if (n)
+    vm_plugins_block (x, pc, n, offset - begin);
 }
 
 /* Instructions of one page, up to the first that may go elsewhere. */
@@ -228,7 +253,9 @@ run_tier0 (VmX86Env *env, VmCodeView *view, uint64_t pc)
   unsigned offset = pc & ~VM_PAGE_MASK;
   VmInsn insn;
 
-  for (unsigned n = 0; n < 256; n++)
+  if (G_UNLIKELY (x->plugin_blocks))
+    tell_block (x, code, view, pc);
+  for (unsigned n = 0; n < MAX_RUN; n++)
     {
       uint64_t next;
 
@@ -240,7 +267,7 @@ run_tier0 (VmX86Env *env, VmCodeView *view, uint64_t pc)
         }
       next = env->rip + insn.len;
       x->n_cold++;
-      interpret (env, x, &insn);
+      interpret (env, x, &insn, page->host + offset);
       offset += insn.len;
       if (ends_run (&insn) || env->rip != next || vm_sys_has_event (env) || env->mode != view->mode ||
           tcg->fetch_epoch != epoch || offset >= VM_PAGE_SIZE || tcg->debug_hit ||
@@ -427,7 +454,8 @@ vm_tcg_exec_begin (VmVcpu *vcpu, GError **error)
   x->icount = accel->icount;
   if (x->icount)
     vm_icount_join (x->icount, x);
-  if (!accel->interpret && !accel->icount)
+  vm_plugins_begin (x);
+  if (!accel->interpret && !accel->icount && !x->plugins)
     {
       x->jit = vm_jit_new (&cpu->env, accel, error);
       if (x->jit == NULL)
@@ -452,6 +480,7 @@ vm_tcg_exec_end (VmVcpu *vcpu)
           ", exceptions %" G_GUINT64_FORMAT "\n", x->n_runs, x->n_cold, x->n_uncached, x->n_fetches, x->n_cleared,
           x->n_exceptions);
   vm_tcg_debug_end (x);
+  vm_plugins_end (x);
   if (x->icount)
     vm_icount_leave (x->icount, x);
   if (tcg->code)

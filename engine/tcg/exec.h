@@ -22,6 +22,7 @@ typedef struct VmItlbKey {
 } VmItlbKey;
 
 typedef struct VmJit VmJit; /* host-x86_64/jit.h */
+typedef struct VmPlugins VmPlugins; /* plugin/plugins.h */
 
 typedef struct VmTcgAccel {
   VmAccel       parent;
@@ -35,6 +36,7 @@ typedef struct VmTcgAccel {
   VmCodeShared *shared;
   VmMemoryListener listener;   /* tells the vCPUs of a new flat view */
   struct VmIcount *icount;     /* icount.c; NULL: instructions are not counted */
+  VmPlugins    *plugins;       /* NULL: none */
 } VmTcgAccel;
 
 typedef struct VmTcgExec {
@@ -53,6 +55,8 @@ typedef struct VmTcgExec {
   struct VmTcgBreaks *breaks;  /* the debugger's (debug.c); NULL: none */
   VmVcpu     *vcpu;
   struct VmIcount *icount;     /* the accelerator's */
+  const VmPlugins *plugins;    /* the accelerator's, when they want to see code; tier 1 is off then */
+  bool        plugin_blocks;
   bool        idle;            /* with ICOUNT: left exec halted; under the machine lock */
   uint64_t    n_runs, n_uncached, n_cold, n_fetches, n_exceptions, n_cleared; /* statistics */
 } VmTcgExec;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Page tables seen from outside: translation for debuggers, "info tlb" and "info mem". */
+#include "engine/x86/arch-ops.h"
 #include "engine/x86/model.h"
 
 enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_PS = 0x80 };
@@ -230,4 +231,30 @@ vm_x86_describe_mem (VmX86Cpu *cpu)
       end_range (&m, p.levels >= 4 ? 0 : UINT64_C (0x100000000));
     }
   return g_string_free (m.text, FALSE);
+}
+
+static bool
+add_mapping (void *opaque, const Paging *p, uint64_t linear, uint64_t entry, unsigned level, unsigned rights)
+{
+  GArray *list = opaque;
+  VmMapping m = { linear, entry ? leaf_address (p, entry, level) : 0, VM_BIT (level_shift (p, level)) };
+  VmMapping *last = list->len ? &g_array_index (list, VmMapping, list->len - 1) : NULL;
+
+  (void) rights;
+  if (entry == 0)
+    return true;
+  if (last && last->linear + last->size == m.linear && last->physical + last->size == m.physical)
+    last->size += m.size;
+  else
+    g_array_append_val (list, m);
+  return list->len < MAX_LINES;
+}
+
+void
+vm_x86_list_mappings (VmVcpu *vcpu, GArray *mappings)
+{
+  Paging p;
+
+  if (paging_of ((VmX86Cpu *) vcpu, &p))
+    visit (&p, root_of (&p), p.levels, 0, PTE_U | PTE_W, add_mapping, mappings);
 }

@@ -203,6 +203,7 @@ COPIED = {  # name -> how it is made, when first wanted
     'rules': lambda n: write(n, '[inject-error]\nevent = "none"\nerrno = "5"\nsector = "4"\n'), 'unfit': unfit, 'phrase': lambda n: write(n, 'opensesame'),
     'authz-client': lambda n: write(n, '{"policy": "deny", "rules": [{"match": "CN=client", "policy": "allow"}]}'),
     'trim': trim, 'pki': certificates, 'locked': locked, 'mixed': expired,
+    'plugin.so': lambda name: shutil.copy(os.path.join(os.path.dirname(IMG), '../../tests/control/plugin-count.so'), path(name)),
     'i.qcow2': converted('qcow2'), 'i.qcow': converted('qcow'), 'i.qed': converted('qed'), 'i.vmdk': converted('vmdk'),
     'i.vdi': converted('vdi'), 'i.vhdx': converted('vhdx', '-o', 'block_size=1M'),
     'i.vpc': converted('vpc', '-o', 'force_size=on'),

@@ -30,6 +30,31 @@ DOMAIN = '''<domain type='qemu'>
 '''
 
 
+DISKS = '''<domain type='qemu'>
+  <name>disks</name>
+  <memory unit='MiB'>64</memory>
+  <os><type arch='x86_64' machine='pc'>hvm</type></os>
+  <features><acpi/></features>
+  <devices>
+    <emulator>{emulator}</emulator>
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='qcow2'/><source file='{folder}/v.qcow2'/><target dev='vda' bus='virtio'/>
+    </disk>
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='qcow2'/><source file='{folder}/i.qcow2'/><target dev='hda' bus='ide'/>
+    </disk>
+    <disk type='file' device='cdrom'>
+      <driver name='qemu' type='raw'/><source file='{folder}/c.iso'/><target dev='hdc' bus='ide'/><readonly/>
+    </disk>
+    <controller type='usb' model='none'/>
+    <channel type='unix'><target type='virtio' name='org.test.0'/></channel>
+    <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>
+    <memballoon model='virtio'/>
+  </devices>
+</domain>
+'''
+
+
 class Daemon:
     def __init__(self, folder):
         self.folder = folder
@@ -150,9 +175,59 @@ def shut_down(d):
     d.virsh('undefine', 'test')
 
 
+def disks(d):
+    folder = os.path.join(d.folder, 'runtime_dir')
+    for name in 'v.qcow2', 'i.qcow2':
+        subprocess.run([*d.become, 'qemu-img', 'create', '-q', '-f', 'qcow2', os.path.join(folder, name), '32M'], check=True)
+    with open(os.path.join(folder, 'c.iso'), 'wb') as f:
+        f.write(bytes(1 << 20))
+    path = os.path.join(d.folder, 'disks.xml')
+    with open(path, 'w', encoding='utf-8') as f:
+        f.write(DISKS.format(emulator=d.emulator, folder=folder))
+    d.virsh('define', path)
+    d.virsh('start', 'disks')
+    text = d.virsh('domblklist', 'disks')
+    assert 'vda' in text and 'hda' in text and 'hdc' in text, text
+    assert 'Capacity:' in d.virsh('domblkinfo', 'disks', 'vda')
+    d.virsh('dommemstat', 'disks')
+    d.virsh('setmem', 'disks', '48M', '--live')
+    d.virsh('change-media', 'disks', 'hdc', '--eject')
+    d.virsh('change-media', 'disks', 'hdc', os.path.join(folder, 'c.iso'), '--insert')
+
+
+def internal_snapshots(d):
+    d.virsh('snapshot-create-as', 'disks', 'one')
+    d.virsh('snapshot-create-as', 'disks', 'two')
+    assert d.virsh('snapshot-list', 'disks', '--name').split() == ['one', 'two']
+    d.virsh('snapshot-revert', 'disks', 'one')
+    assert d.virsh('domstate', 'disks').strip() == 'running'
+    d.virsh('destroy', 'disks')
+    d.virsh('snapshot-revert', 'disks', 'two')  # into a new process
+    assert d.virsh('domstate', 'disks').strip() == 'running'
+    d.virsh('snapshot-delete', 'disks', 'one')
+    d.virsh('snapshot-delete', 'disks', 'two')
+
+
+def block_jobs(d):
+    folder = os.path.join(d.folder, 'runtime_dir')
+    d.virsh('blockcopy', 'disks', 'vda', '--dest', os.path.join(folder, 'copy.qcow2'), '--format', 'qcow2',
+            '--transient-job', '--wait', '--pivot')
+    assert 'copy.qcow2' in d.virsh('domblklist', 'disks')
+    d.virsh('snapshot-create-as', 'disks', 'over', '--disk-only', '--no-metadata', '--diskspec',
+            f'vda,file={folder}/over.qcow2', '--diskspec', 'hda,snapshot=no')
+    assert 'over.qcow2' in d.virsh('domblklist', 'disks')
+    d.virsh('blockcommit', 'disks', 'vda', '--active', '--wait', '--pivot')
+    assert 'copy.qcow2' in d.virsh('domblklist', 'disks')
+
+
+def disks_end(d):
+    d.virsh('destroy', 'disks')
+    d.virsh('undefine', 'disks', '--snapshots-metadata')
+
+
 def main():
     tests = [capabilities, define_and_start, suspend_and_resume, picture_and_keys, monitor_of_its_own, reset, core_dump,
-             reconnect, shut_down]
+             reconnect, shut_down, disks, internal_snapshots, block_jobs, disks_end]
     needed = ['libvirtd', 'virsh'] + (['setpriv'] if os.geteuid() == 0 else [])
     if not all(shutil.which(name) for name in needed):
         print('1..0 # SKIP libvirt is not installed')
@@ -171,8 +246,9 @@ def main():
                 failed += 1
                 print(f'not ok {number} - {test.__name__}: {type(e).__name__} {e}'.replace('\n', '\n# '), flush=True)
         if failed:
-            subprocess.run([*d.become, 'virsh', '-c', 'qemu:///session', 'destroy', 'test'], env=d.env,
-                           capture_output=True, check=False)
+            for domain in 'test', 'disks':
+                subprocess.run([*d.become, 'virsh', '-c', 'qemu:///session', 'destroy', domain], env=d.env,
+                               capture_output=True, check=False)
         d.stop()
     return 1 if failed else 0
 

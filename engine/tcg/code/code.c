@@ -488,6 +488,13 @@ vm_code_is_full (const VmCode *code)
   return code->memory > MAX_MEMORY || code->views->len >= VM_CODE_VIEWS;
 }
 
+VmCodeCount
+vm_code_count (const VmCode *code)
+{
+  return code ? (VmCodeCount) { g_hash_table_size (code->pages), g_hash_table_size (code->blocks), code->memory }
+              : (VmCodeCount) { 0 };
+}
+
 /* --- life -------------------------------------------------------------------------------------- */
 
 void

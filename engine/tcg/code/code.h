@@ -112,6 +112,11 @@ VmCode *vm_code_new (VmCodeShared *shared, VmX86Cpu *cpu, const uint64_t *featur
 void    vm_code_free (VmCode *code);
 /* Drops everything, dead blocks and view numbers too. Only while no generated code runs. */
 void    vm_code_reset (VmCode *code);
+typedef struct VmCodeCount {
+  unsigned pages, blocks;
+  size_t   memory; /* bytes of decoded instructions */
+} VmCodeCount;
+VmCodeCount vm_code_count (const VmCode *code);
 /* It holds so much that vm_code_reset() is due. */
 bool    vm_code_is_full (const VmCode *code);
 void    vm_code_set_ops (VmCode *code, const VmCodeOps *ops, void *opaque);

@@ -76,6 +76,8 @@ struct VmTcgCpu {
   unsigned             n_watch_pages;     /* kept by vm_tlb_update_watches() */
   uint64_t             watch_pages[24];
   bool                 watch_all;         /* more pages than that: nothing is direct */
+  /* Hears of each access, when set: vm_tlb_update_watches() then. */
+  void               (*access_hook) (VmX86Env *env, uint64_t linear, unsigned len, bool is_write);
 };
 _Static_assert (sizeof (VmTcgCpu) <= VM_X86_ACCEL_AREA, "the translator's part fits its place");
 

@@ -47,6 +47,12 @@ vm_tlb_update_watches (VmX86Env *env)
             break; /* the last one there is */
         }
     }
+  if (tcg->access_hook)
+    {
+      tcg->watch_all = true;
+      if (tcg->n_watch_pages == 0)
+        tcg->watch_pages[tcg->n_watch_pages++] = UINT64_MAX; /* no page's address */
+    }
   if (tcg->second)
     vm_tlb_flush_l1 (env);
 }
@@ -66,6 +72,11 @@ mmu_watch_access (VmX86Env *env, uint64_t linear, unsigned len, bool is_write)
   VmTcgCpu *tcg = vm_tcg_cpu (env);
   uint64_t dr7 = env->dr[7], last = linear + len - 1;
 
+  if (G_UNLIKELY (tcg->access_hook != NULL))
+    {
+      vm_tcg_leave_guest_fpu (env);
+      tcg->access_hook (env, linear, len, is_write);
+    }
   for (unsigned i = 0; i < 4; i++)
     {
       unsigned kind = dr7 >> (16 + i * 4) & 3, size = breakpoint_length (dr7, i);
