@@ -213,7 +213,11 @@ vm_graph_parse_name (VmBlockGraph *graph, const char *name, GError **error)
       json_object_put (options);
       return NULL;
     }
-  vm_fail (error, "Unknown protocol '%.*s'", (int) n, name);
+  g_autofree char *scheme = g_strndup (name, n);
+  if (vm_schema_enum_value (&vmq_type_blockdevdriver, scheme) >= 0)
+    vm_fail (error, "Protocol '%s' is not available in this build", scheme);
+  else
+    vm_fail (error, "Unknown protocol '%s'", scheme);
   return NULL;
 }
 

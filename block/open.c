@@ -334,7 +334,9 @@ check_driver (const Opening *o, GError **error)
 
   if (!name || vm_graph_find_driver (o->graph, name))
     return true;
-  if (vm_schema_enum_value (&vmq_type_blockdevdriver, name) < 0 && !(o->flags & VM_OPEN_PROBE))
+  if (vm_schema_enum_value (&vmq_type_blockdevdriver, name) >= 0)
+    return vm_fail (error, "Driver '%s' is not available in this build", name);
+  if (!(o->flags & VM_OPEN_PROBE))
     return true; /* reading it says so */
   return vm_fail (error, "Unknown driver '%s'", name);
 }

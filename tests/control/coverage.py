@@ -69,7 +69,8 @@ EXTRA = {  # what a kind needs besides its table row
     '-numa hmat-cache': 'node-id=0,size=1024,level=1,associativity=none,policy=none,line=8',
     '-netdev stream': 'addr.type=unix,addr.path=@/net', '-netdev dgram': 'local.type=inet,local.host=127.0.0.1,'
     'local.port=0', '-netdev socket': 'listen=:0', '-icount': 'shift=3', '-spice': 'port=0',
-    '-object filter-redirector': 'outdev=o', '-object secret': 'data=abc', '-object rng-random': 'filename=/dev/urandom',
+    '-object filter-redirector': 'outdev=o', '-object secret': 'data=abc',
+    '-object rng-random': 'filename=/dev/urandom',
 }
 
 
@@ -160,6 +161,9 @@ def is_list(row):
 
 
 def made_line(rows, row, value=None):
+    if row.option.startswith('URL '):
+        scheme = row.option[4:]
+        return '-drive if=none,file=' + ('rbd:pool/image' if scheme == 'rbd:' else scheme + '//127.0.0.1:1/x/y/0')
     if row.option == 'disk_image':
         return '@/disk'
     if not row.option.startswith('-'):
@@ -187,12 +191,12 @@ def made_line(rows, row, value=None):
 
 
 WRONG = {'bool': 'maybe', 'auto': 'maybe', 'enum': 'bogus-value', 'number': 'x', 'size': 'x'}
-REFUSES = re.compile(r"expects|does not accept|not available|[Ii]nvalid|unknown|[Uu]nsupported|not supported|not a valid|"
-                     r'[Uu]nknown|requires|could not|unable|not found|deprecated|Usage|must')
+REFUSES = re.compile(r"expects|does not accept|not available|[Ii]nvalid|unknown|[Uu]nsupported|not supported|"
+                     r'not a valid|[Uu]nknown|requires|could not|unable|not found|deprecated|Usage|must')
 
 
-# Back ends of other hosts: unknown values here.
-OTHER_HOSTS = re.compile(r"does not accept value '(cocoa|vmnet-[a-z]+|coreaudio|dsound)'")
+# Back ends of other hosts, or that this build has no library for: unknown values here.
+OTHER_HOSTS = re.compile(r"does not accept value '(cocoa|vmnet-[a-z]+|coreaudio|dsound|gluster)'|Unknown protocol 'gluster'")
 
 
 def classify(text, status):
@@ -220,6 +224,9 @@ def run_probes(args, checks):
     results = {}
     try:
         for key, check in checks:
+            if session.settings.get('DISPLAY') == ':none':
+                results[key] = ('accepted', f'{args}: no desktop to look at')
+                continue
             if check == '-' or session.status == 1 and not bare and EXPLAINS.search(session.err):
                 results[key] = (classify(session.err, session.status), f'{args}: {session.err.strip()[:300]}')
                 continue

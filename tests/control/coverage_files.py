@@ -111,6 +111,14 @@ def dmg(name):
     write(name, data + plist + bytes(koly))
 
 
+def scrambled(name):
+    """An image of qcow that says it is encrypted."""
+    converted('qcow')(name)
+    with open(path(name), 'r+b') as f:
+        f.seek(36)
+        f.write(struct.pack('>I', 1))
+
+
 def damaged(offset, value):
     """A qcow2 image with the pattern whose entry for the first cluster leads to OFFSET of the file."""
     def make(name):
@@ -210,6 +218,7 @@ COPIED = {  # name -> how it is made, when first wanted
     'i.parallels': converted('parallels'), 'i.bochs': bochs, 'i.cloop': cloop, 'i.dmg': dmg,
     'i.luks': encrypted('luks', 'key-secret=s', 'iter-time=10'),
     'luks.qcow2': encrypted('qcow2', 'encrypt.format=luks', 'encrypt.iter-time=10', 'encrypt.key-secret=s'),
+    'aes.qcow': scrambled,
     'aes.qcow2': encrypted('qcow2', 'encrypt.format=aes', 'encrypt.key-secret=s'),
     'small.qcow2': converted('qcow2', '-o', 'cluster_size=512'),
     'lazy.qcow2': converted('qcow2', '-o', 'lazy_refcounts=on'),
@@ -241,7 +250,7 @@ def places(line, files):
             else:
                 os.makedirs(os.path.dirname(target), exist_ok=True)
                 subprocess.run(['cp', '--sparse=always', source, target], check=True)
-    return {'{program}': os.environ['VITRINE']}
+    return {'{files}': BENCH, '{program}': os.environ['VITRINE']}
 
 
 def prepare():

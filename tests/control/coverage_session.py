@@ -14,6 +14,7 @@ import tempfile
 import time
 
 import coverage_files
+import coverage_servers
 from program import PROGRAM, Lines
 
 TIMEOUT = 60
@@ -33,7 +34,18 @@ class Session:
             name, _, value = words.pop(0)[4:].partition('=')
             self.settings[name] = value
         self.socket, theirs = socket.socketpair()
-        places = coverage_files.places(args, self.files) | {'{socket}': str(theirs.fileno())}
+        self.server = None
+        if '@/own.sock' in args:
+            self.server = coverage_servers.Own(self.files, 1 if 'open-timeout' in args else 0)
+        self.shown = '-display gtk' in args or '-full-screen' in args
+        if self.shown:
+            coverage_servers.Desktops.lock.acquire()  # one window at a time: keys go to the one in front
+            self.settings['DISPLAY'] = coverage_servers.places('{display}')['{display}']
+            if coverage_servers.Desktops.one:
+                self.settings = dict(coverage_servers.Desktops.one.env, G_DEBUG='')
+        places = (coverage_files.places(args, self.files) | coverage_servers.places(args) |
+                  {'{socket}': str(theirs.fileno())})
+        self.began = time.monotonic()
         self.args = [self.replace(a, places) for a in words]
         path = os.path.join(self.files, 'qmp')
         command = [PROGRAM] + ([] if bare else ['-S', '-display', 'none', '-nodefaults', '-qmp', f'unix:{path}'])
@@ -56,7 +68,7 @@ class Session:
     def replace(self, word, places):
         for name, value in places.items():
             word = word.replace(name, value)
-        return word.replace('@', self.files)
+        return word.replace('@', self.files).replace('{title}', self.files[5:])
 
     def wait_for(self, listener, bare):
         for _ in range(int(TIMEOUT / 0.05)):
@@ -83,6 +95,7 @@ class Session:
             self.out, self.err = self.process.communicate()
             self.err += 'TIMEOUT'
         self.status = self.process.returncode
+        self.took = time.monotonic() - self.began
 
     def close(self):
         if self.stream and self.process.poll() is None:
@@ -99,6 +112,10 @@ class Session:
         if self.status is None:
             self.finish()
         self.socket.close()
+        if self.shown:
+            coverage_servers.Desktops.lock.release()
+        if self.server:
+            self.server.stop()
         shutil.rmtree(self.files, ignore_errors=True)
 
     # What probes may use.
@@ -321,6 +338,25 @@ class Session:
                 return (s.version(), words) if words else None
         except (ssl.SSLError, OSError):
             return None
+
+    # The window.
+    def window(self):
+        """Its id, when it is shown."""
+        found = coverage_servers.Desktops.one.find(self.files[5:])
+        return found[0] if found else None
+
+    def place(self):
+        return coverage_servers.Desktops.one.geometry(self.window())
+
+    def type_keys(self, chord):
+        window = self.until(self.window) and self.window()
+        coverage_servers.Desktops.one.xdotool('windowactivate', '--sync', window)
+        coverage_servers.Desktops.one.key(chord)
+        return True
+
+    def lives(self):
+        time.sleep(1)
+        return self.process.poll() is None
 
     # Disks.
     def node(self, name):
