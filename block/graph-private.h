@@ -58,4 +58,6 @@ void vm_node_free (VmNode *node);
 /* Whether what the parents want is possible all the way down, and then makes it so. */
 bool vm_node_update_perms (VmNode *node, GError **error);
 
+/* The same as vm_module_symbol(), from a fiber. */
+void *vm_graph_load (const char *folder, const char *module, const char *symbol, GError **error);
 bool vm_graph_name_has_scheme (const char *name); /* "nbd:...", not a path */

@@ -109,6 +109,30 @@ vm_graph_find_driver (VmBlockGraph *graph, const char *name)
   return NULL;
 }
 
+typedef struct Loading
+{
+  const char *folder, *module, *symbol;
+  GError **error;
+  void *found;
+} Loading;
+
+static void
+do_load (void *opaque)
+{
+  Loading *l = opaque;
+
+  l->found = vm_module_symbol (l->folder, l->module, l->symbol, l->error);
+}
+
+void *
+vm_graph_load (const char *folder, const char *module, const char *symbol, GError **error)
+{
+  Loading l = { folder, module, symbol, error, NULL };
+
+  vm_fiber_work (do_load, &l); /* what a library does when it is loaded may need more stack than a fiber has */
+  return l.found;
+}
+
 const VmBlockDriver *
 vm_block_driver_load (const VmBlockDriver *driver, GError **error)
 {
@@ -117,7 +141,7 @@ vm_block_driver_load (const VmBlockDriver *driver, GError **error)
   if (!driver->module)
     return driver;
   g_autofree char *symbol = g_strconcat ("vm_block_", driver->name, NULL);
-  loaded = vm_module_symbol ("block/protocols", driver->module, symbol, error);
+  loaded = vm_graph_load ("block/protocols", driver->module, symbol, error);
   if (!loaded)
     g_prefix_error (error, "Protocol '%s' needs %s, but ", driver->name, driver->needs);
   return loaded;

@@ -4,7 +4,6 @@
 #include "block/export/nbd-server.h"
 #include "block/graph-private.h"
 #include "block/machine.h"
-#include "engine/base/module.h"
 #include "engine/monitor/qmp-handlers.h"
 
 enum
@@ -192,7 +191,7 @@ add_fuse (VmNode *node, const VmqBlockExportAddArg *args, GError **error)
   { /* ISO C has no cast between the two */
     void *symbol;
     FuseNew *func;
-  } module = { vm_module_symbol ("block/export", "vitrine-export-fuse", "vm_export_fuse_new", error) };
+  } module = { vm_graph_load ("block/export", "vitrine-export-fuse", "vm_export_fuse_new", error) };
 
   if (module.symbol)
     return module.func (node, args, error) != NULL;

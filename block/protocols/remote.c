@@ -191,3 +191,70 @@ const VmBlockDriver vm_iscsi_driver = {
   .schemes = iscsi_schemes,
   .parse_name = iscsi_parse_name,
 };
+
+/* --- rbd
+ * --------------------------------------------------------------------------------------------------------------- */
+
+/* The part of *TEXT up to END, where a backslash takes what a character means away; *TEXT is behind it, or NULL. */
+static char *
+take_part (char **text, char end)
+{
+  char *from = *text, *to = *text, *part = *text;
+
+  for (; *from && *from != end; from++)
+    {
+      if (*from == '\\' && from[1])
+        from++;
+      *to++ = *from;
+    }
+  *text = *from ? from + 1 : NULL;
+  *to = '\0';
+  return part;
+}
+
+/* "rbd:pool/[namespace/]image[@snapshot][:id=user][:conf=file]". */
+static bool
+rbd_parse_name (const char *name, json_object *options, GError **error)
+{
+  g_autofree char *copy = g_strdup (name + strlen ("rbd:"));
+  char *rest = copy, *image, *snapshot;
+  const char *space = NULL;
+
+  image = rest;
+  for (rest = strchr (copy, ':'); rest && rest > copy && rest[-1] == '\\'; rest = strchr (rest + 1, ':'))
+    ;
+  if (rest)
+    *rest++ = '\0';
+  const char *pool = take_part (&image, '/');
+  if (!image || !*pool)
+    return vm_fail (error, "Invalid RBD name '%s': rbd:pool/image[@snapshot][:option=value]", name);
+  if (strchr (image, '/'))
+    space = take_part (&image, '/');
+  snapshot = image;
+  add (options, "pool", pool);
+  if (space && *space)
+    add (options, "namespace", space);
+  add (options, "image", take_part (&snapshot, '@'));
+  if (snapshot)
+    add (options, "snapshot", snapshot);
+  while (rest)
+    {
+      char *value = take_part (&rest, ':'), *key = strsep (&value, "=");
+      if (!value || (strcmp (key, "id") && strcmp (key, "conf")))
+        return vm_fail (error, "rbd: the name's option '%s' is not known: put it into the file that conf= names", key);
+      add (options, *key == 'i' ? "user" : "conf", value);
+    }
+  return true;
+}
+
+static const char *const rbd_schemes[] = { "rbd", NULL };
+
+const VmBlockDriver vm_rbd_driver = {
+  .name = "rbd",
+  .help = "Image in a Ceph cluster",
+  .kind = VM_DRIVER_PROTOCOL,
+  .module = "vitrine-block-rbd",
+  .needs = "librbd",
+  .schemes = rbd_schemes,
+  .parse_name = rbd_parse_name,
+};
