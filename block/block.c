@@ -21,6 +21,8 @@ request_execute (Request *r)
 
   if (!node)
     return -ENOMEDIUM;
+  if (r->control)
+    return vm_node_control (node, r->control, r->arg);
   switch (r->kind)
     {
     case VM_BLOCK_READ:
@@ -164,6 +166,8 @@ request_account (const Request *r, int status)
 {
   VmBlockStats *s = &r->block->stats;
 
+  if (r->control)
+    return;
   if (status < 0)
     {
       s->failed[r->kind]++;
@@ -198,12 +202,32 @@ request_settle (Request *r, bool may_hold)
   VmBlock *block = r->block;
   VmBlockErrorAction action = VM_BLOCK_ERROR_REPORT;
 
-  if (r->status < 0 && block->failed)
+  if (r->status < 0 && block->failed && !r->control)
     action = block->failed (block->owner, r->kind == VM_BLOCK_READ, r->status);
   if (action == VM_BLOCK_ERROR_STOP && may_hold)
     return false;
   request_done (r, action == VM_BLOCK_ERROR_IGNORE ? 0 : r->status);
   return true;
+}
+
+static void
+settle_or_hold (Request *r)
+{
+  if (!request_settle (r, true))
+    g_queue_push_tail (&r->block->held, r);
+}
+
+static bool
+lock_enter (VmBlock *block)
+{
+  return block->lock && vm_lock_enter (block->lock);
+}
+
+static void
+lock_leave (VmBlock *block, bool taken)
+{
+  if (block->lock)
+    vm_lock_leave (block->lock, taken);
 }
 
 static Request *
@@ -223,6 +247,8 @@ front_dispatch (GSource *source, GSourceFunc func, gpointer data)
   Request *r;
 
   vm_block_ref (block);
+  VmLock *lock = block->lock; /* the block may move meanwhile */
+  bool taken = lock && vm_lock_enter (lock);
   g_mutex_lock (&block->mutex);
   g_source_set_ready_time (source, -1);
   bool resized = block->tell_resized;
@@ -231,8 +257,9 @@ front_dispatch (GSource *source, GSourceFunc func, gpointer data)
   if (resized && block->resized)
     block->resized (block->owner);
   while ((r = take_finished (block)))
-    if (!request_settle (r, true))
-      g_queue_push_tail (&block->held, r);
+    settle_or_hold (r);
+  if (lock)
+    vm_lock_leave (lock, taken);
   vm_block_unref (block);
   return G_SOURCE_CONTINUE;
 }
@@ -359,6 +386,14 @@ vm_block_discard (VmBlock *block, uint64_t offset, uint64_t len, VmBlockDone don
 }
 
 void
+vm_block_control (VmBlock *block, unsigned long request, void *arg, VmBlockDone done, void *opaque)
+{
+  Request r = { .kind = VM_BLOCK_FLUSH, .control = request, .arg = arg };
+
+  request_submit (block, &r, NULL, done, opaque);
+}
+
+void
 vm_block_set_write_cache (VmBlock *block, bool on)
 {
   block->write_through = !on;
@@ -375,35 +410,64 @@ vm_block_limits (const VmBlock *block)
   return limits;
 }
 
-/* Who waits here (a reset, a medium that goes) wants an end: what was held is reported as failed. */
-void
-vm_block_drain (VmBlock *block)
+/* Until all requests are done, or all but those held. */
+static void
+wait_for_requests (VmBlock *block, void (*settle) (Request *r), bool keep_held)
 {
-  Request *r;
-
   vm_block_ref (block);
-  while ((r = g_queue_pop_head (&block->held)))
-    request_done (r, r->status);
   g_mutex_lock (&block->mutex);
-  while (block->in_flight)
+  while (block->in_flight > (keep_held ? block->held.length : 0))
     {
-      r = g_queue_pop_head (&block->finished);
+      Request *r = g_queue_pop_head (&block->finished);
+
       if (!r)
         {
           g_cond_wait (&block->idle, &block->mutex);
           continue;
         }
       g_mutex_unlock (&block->mutex);
-      request_settle (r, false);
+      settle (r);
       g_mutex_lock (&block->mutex);
     }
   g_mutex_unlock (&block->mutex);
   vm_block_unref (block);
 }
 
+static void
+settle_for_good (Request *r)
+{
+  request_settle (r, false);
+}
+
+/* Who waits here (a reset, a medium that goes) wants an end: what was held is reported as failed. */
+void
+vm_block_drain (VmBlock *block)
+{
+  bool taken = lock_enter (block);
+  Request *r;
+
+  vm_block_ref (block);
+  while ((r = g_queue_pop_head (&block->held)))
+    request_done (r, r->status);
+  wait_for_requests (block, settle_for_good, false);
+  lock_leave (block, taken);
+  vm_block_unref (block);
+}
+
+unsigned
+vm_block_settle (VmBlock *block)
+{
+  bool taken = lock_enter (block);
+
+  wait_for_requests (block, settle_or_hold, true);
+  lock_leave (block, taken);
+  return block->held.length;
+}
+
 void
 vm_block_retry (VmBlock *block)
 {
+  bool taken = lock_enter (block);
   GQueue held = block->held;
   Request *r;
 
@@ -413,6 +477,7 @@ vm_block_retry (VmBlock *block)
       r->status = 0;
       vm_block_resubmit (r);
     }
+  lock_leave (block, taken);
 }
 
 /* --- life ------------------------------------------------------------------------------------------------------- */
@@ -434,6 +499,31 @@ attach_front (void *opaque)
   publish (n->block);
 }
 
+static void
+make_source (VmBlock *block)
+{
+  block->source = g_source_new ((GSourceFuncs *) (uintptr_t) &front_source_funcs, sizeof (FrontSource));
+  ((FrontSource *) (void *) block->source)->block = block;
+  g_source_set_name (block->source, "block");
+  g_source_attach (block->source, vm_loop_context (block->loop));
+}
+
+void
+vm_block_set_loop (VmBlock *block, VmLoop *loop, VmLock *lock)
+{
+  vm_block_drain (block);
+  g_mutex_lock (&block->mutex);
+  bool ready = block->tell_resized;
+  if (block->source)
+    vm_source_clear (&block->source);
+  block->loop = loop;
+  block->lock = lock;
+  make_source (block);
+  if (ready)
+    g_source_set_ready_time (block->source, 0);
+  g_mutex_unlock (&block->mutex);
+}
+
 VmBlock *
 vm_block_new (VmLoop *loop, VmNode *node)
 {
@@ -444,10 +534,7 @@ vm_block_new (VmLoop *loop, VmNode *node)
   block->graph = node->graph;
   g_mutex_init (&block->mutex);
   g_cond_init (&block->idle);
-  block->source = g_source_new ((GSourceFuncs *) (uintptr_t) &front_source_funcs, sizeof (FrontSource));
-  ((FrontSource *) (void *) block->source)->block = block;
-  g_source_set_name (block->source, "block");
-  g_source_attach (block->source, vm_loop_context (loop));
+  make_source (block);
   vm_graph_call (block->graph, attach_front, &(NewBlock){ block, node });
   return block;
 }

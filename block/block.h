@@ -69,6 +69,13 @@ void vm_block_discard (VmBlock *block, uint64_t offset, uint64_t len, VmBlockDon
 /* Returns when nothing is under way; completions have been called. The device's loop's thread, or a vCPU's with the
  * lock. */
 void vm_block_drain (VmBlock *block);
+/* The same, but requests that wait for the machine to go on after an error stay: how many. */
+unsigned vm_block_settle (VmBlock *block);
+/* For pre_save: settles what is in DRIVE; DEVICE cannot be saved while requests wait. */
+bool vm_drive_settle (VmDrive *drive, VmObject *device, GError **error);
+/* An ioctl of the host's device below, which stays open and unchanged: -ENOTTY where the medium is none. ARG and what
+ * it points to are valid until DONE. */
+void vm_block_control (VmBlock *block, unsigned long request, void *arg, VmBlockDone done, void *opaque);
 /* Whether the device promises the guest a volatile cache; without, each write is on stable storage when done. */
 void vm_block_set_write_cache (VmBlock *block, bool on);
 
@@ -95,6 +102,8 @@ struct VmDrive {
   bool     cdrom, readonly;
   bool     locked;    /* the device holds the tray shut */
   bool     tray_open;
+  VmLoop  *served_loop; /* where the device works, if not on LOOP; and its lock */
+  VmLock  *served_lock;
   void    *device;    /* who claimed it */
   void   (*changed) (void *device); /* another medium, or none */
   void   (*resized) (void *device); /* the medium has another size; may be set by who claimed it */
@@ -158,6 +167,10 @@ extern const char *const vm_on_error_names[];
 #define VM_BLOCK_ERROR_PROPS(Type, field)                                                                             \
   VM_PROP_ENUMERATED ("rerror", Type, field.rerror, 0, vm_on_error_names, "on read errors"),                          \
     VM_PROP_ENUMERATED ("werror", Type, field.werror, 0, vm_on_error_names, "on write errors")
+
+/* For a device that is served elsewhere, after it has claimed DRIVE: requests come from LOOP, which holds no lock, and
+ * complete there with LOCK held; so do "changed" and "resized". LOOP NULL: as it was. */
+void vm_drive_set_loop (VmDrive *drive, VmLoop *loop, VmLock *lock);
 
 /* In realize: checks what the user said (sizes: powers of two, 512 to 2 MiB, logical at most physical ...), claims the
  * drive for DEVICE with the permissions of a disk (READONLY: of a CD-ROM), and fills in what was left open. A drive

@@ -261,8 +261,20 @@ attach (VmDrive *drive, VmBlock *block, GError **error)
 }
 
 void
+vm_drive_set_loop (VmDrive *drive, VmLoop *loop, VmLock *lock)
+{
+  drive->served_loop = loop;
+  drive->served_lock = lock;
+  if (drive->block)
+    vm_block_set_loop (drive->block, loop ? loop : drive->loop, lock);
+}
+
+void
 vm_drive_set_block (VmDrive *drive, VmBlock *block)
 {
+  VmLock *lock = drive->served_lock;
+  bool taken = lock && vm_lock_enter (lock);
+
   if (drive->block)
     {
       vm_block_drain (drive->block);
@@ -278,8 +290,23 @@ vm_drive_set_block (VmDrive *drive, VmBlock *block)
       if (drive->device)
         attach (drive, block, NULL);
     }
+  if (block && drive->served_loop)
+    vm_block_set_loop (block, drive->served_loop, lock);
   if (drive->changed)
     drive->changed (drive->device);
+  if (lock)
+    vm_lock_leave (lock, taken);
+}
+
+bool
+vm_drive_settle (VmDrive *drive, VmObject *device, GError **error)
+{
+  unsigned held = drive && drive->block ? vm_block_settle (drive->block) : 0;
+  g_autofree char *path = held ? vm_object_path (device) : NULL;
+
+  return !held
+         || vm_fail (error, "%s: %u requests wait for the end of an I/O error, and cannot be saved: 'cont' tries them "
+                            "again", path, held);
 }
 
 bool
@@ -315,6 +342,8 @@ vm_drive_release (VmDrive *drive)
       vm_block_drain (drive->block);
       vm_block_attach (drive->block, drive->parent.id ? drive->parent.id : "", 0, VM_PERM_ALL, NULL);
     }
+  if (drive->served_loop)
+    vm_drive_set_loop (drive, NULL, NULL);
   drive->device = NULL;
   drive->changed = NULL;
   drive->resized = NULL;

@@ -33,6 +33,7 @@ struct VmBlock
   unsigned running, quiesced;
   GQueue parked; /* came in a drained section */
   VmThrottleMember *throttle;
+  VmLock *lock; /* held around what happens on the device's loop, where that holds none */
   /* device's loop */
   bool write_through;
   GQueue held; /* failed, and are tried again when the machine goes on */
@@ -49,6 +50,8 @@ typedef struct Request
   uint64_t offset, len;
   unsigned n, flags;
   bool zeroes; /* a write of LEN of them, without a vector */
+  unsigned long control; /* an ioctl, with its argument; 0: none */
+  void *arg;
   int status;
   gint64 begun; /* microseconds of the host */
   VmBlockDone done;
@@ -59,4 +62,6 @@ typedef struct Request
 /* Out of the graph; later requests fail. After a drain. */
 void vm_block_close (VmBlock *block);
 void vm_block_resubmit (Request *r);
+/* Where its requests come from and complete, and under which lock when LOOP has none. Waits for those under way. */
+void vm_block_set_loop (VmBlock *block, VmLoop *loop, VmLock *lock);
 void vm_block_retry (VmBlock *block); /* what was held; device's loop */

@@ -99,10 +99,9 @@ stop_machine (void *opaque)
 }
 
 static void
-drive_failed (void *opaque, VmDrive *drive, bool read, VmBlockErrorAction action, int status)
+tell_failure (VmMachine *machine, VmDrive *drive, bool read, VmBlockErrorAction action, int status)
 {
   static const char *const actions[] = { "report", "ignore", "stop" };
-  VmMachine *machine = opaque;
   NodeName node = { drive->block, NULL };
   json_object *data = json_object_new_object ();
   g_autofree char *text = NULL;
@@ -121,6 +120,43 @@ drive_failed (void *opaque, VmDrive *drive, bool read, VmBlockErrorAction action
   g_free (node.name);
   if (action == VM_BLOCK_ERROR_STOP)
     vm_loop_post (machine->env.loop, stop_machine, machine);
+}
+
+typedef struct Failure
+{
+  VmMachine *machine;
+  VmDrive *drive;
+  bool read;
+  VmBlockErrorAction action;
+  int status;
+} Failure;
+
+static void
+tell_posted_failure (void *opaque)
+{
+  Failure *f = opaque;
+
+  if (f->drive->block)
+    tell_failure (f->machine, f->drive, f->read, f->action, f->status);
+  vm_object_unref (&f->drive->parent);
+  g_free (f);
+}
+
+/* On the loop of the drive's device, which may be another than the engine's. */
+static void
+drive_failed (void *opaque, VmDrive *drive, bool read, VmBlockErrorAction action, int status)
+{
+  VmMachine *machine = opaque;
+  Failure *f;
+
+  if (vm_lock_held (machine->lock))
+    {
+      tell_failure (machine, drive, read, action, status);
+      return;
+    }
+  f = g_new (Failure, 1);
+  *f = (Failure){ machine, (VmDrive *) vm_object_ref (&drive->parent), read, action, status };
+  vm_loop_post (machine->env.loop, tell_posted_failure, f);
 }
 
 /* What was held is tried again when the machine goes on. */

@@ -540,6 +540,16 @@ flush_all (VmNode *node)
 }
 
 int
+vm_node_control (VmNode *node, unsigned long request, void *arg)
+{
+  /* What changes nothing about the data is looked through. */
+  while (!node->driver->control && node->file
+         && (node->driver->kind == VM_DRIVER_FILTER || !strcmp (node->driver->name, "raw")))
+    node = node->file->node;
+  return node->driver->control ? node->driver->control (node, request, arg) : -ENOTTY;
+}
+
+int
 vm_node_flush (VmNode *node)
 {
   VmNodeCore *core = node->core;

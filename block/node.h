@@ -85,6 +85,8 @@ int vm_node_pwrite (VmNode *node, uint64_t offset, const void *buffer, size_t le
 int vm_node_write_zeroes (VmNode *node, uint64_t offset, uint64_t len, unsigned flags);
 int vm_node_discard (VmNode *node, uint64_t offset, uint64_t len);
 int vm_node_flush (VmNode *node); /* down to stable storage */
+/* An ioctl of the host's device that NODE shows as it is; -ENOTTY: there is none. */
+int vm_node_control (VmNode *node, unsigned long request, void *arg);
 /* What is known of the bytes from OFFSET, below the size, by this layer alone. */
 int vm_node_status (VmNode *node, uint64_t offset, uint64_t len, VmExtent *extent);
 /* The same through all layers down to (not into) BASE, NULL: all; ALLOCATED is set when a layer above BASE has it. */
@@ -257,6 +259,7 @@ struct VmBlockDriver {
   bool  (*remove_child) (VmNode *node, VmEdge *edge, GError **error);
   void  (*refresh_size) (VmNode *node); /* protocols whose size others may change */
   int   (*make_empty) (VmNode *node);   /* drop all data of this layer; NULL: by discards */
+  int   (*control) (VmNode *node, unsigned long request, void *arg); /* an ioctl of the host's device; may wait */
 
   /* Makes an image of SIZE bytes in FILE (formats: open for writing, empty) or at NAME (protocols). */
   bool  (*create) (VmBlockGraph *graph, VmNode *file, const char *name, uint64_t size, const VmCreateValues *values,

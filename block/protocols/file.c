@@ -276,11 +276,38 @@ host_parse_name (const char *name, json_object *options, GError **error)
   return true;
 }
 
+typedef struct ControlErrand
+{
+  int fd;
+  unsigned long request;
+  void *arg;
+  int status;
+} ControlErrand;
+
+static void
+do_control (void *opaque)
+{
+  ControlErrand *e = opaque;
+
+  e->status = ioctl (e->fd, e->request, e->arg) < 0 ? -errno : 0;
+}
+
+static int
+host_control (VmNode *node, unsigned long request, void *arg)
+{
+  const FileState *s = node->state;
+  ControlErrand e = { s->fd, request, arg, 0 };
+
+  vm_fiber_work (do_control, &e);
+  return e.status;
+}
+
 const VmBlockDriver vm_host_device_driver = {
   .name = "host_device",
   .help = "Block or character device of the host",
   .schemes = host_device_schemes,
   .parse_name = host_parse_name,
+  .control = host_control,
   FILE_FUNCTIONS,
 };
 
@@ -291,5 +318,6 @@ const VmBlockDriver vm_host_cdrom_driver = {
   .help = "CD-ROM drive of the host",
   .schemes = host_cdrom_schemes,
   .parse_name = host_parse_name,
+  .control = host_control,
   FILE_FUNCTIONS,
 };

@@ -230,6 +230,12 @@ ns_reset (VmDevice *dev, VmResetKind kind)
 }
 
 static bool
+ns_pre_save (VmDevice *dev, GError **error)
+{
+  return vm_drive_settle (((VmNvmeNs *) dev)->ns.conf.drive, &dev->parent, error);
+}
+
+static bool
 ns_post_load (VmDevice *dev, GError **error)
 {
   NvmeNamespace *ns = &((VmNvmeNs *) dev)->ns;
@@ -279,6 +285,7 @@ static const VmDeviceClass ns_class = {
   .realize = ns_realize,
   .unrealize = ns_unrealize,
   .reset = ns_reset,
+  .pre_save = ns_pre_save,
   .post_load = ns_post_load,
   .bus_type = VM_NVME_BUS_TYPE,
   .category = "Storage",

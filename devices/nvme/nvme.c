@@ -656,6 +656,17 @@ nvme_reset (VmDevice *dev, VmResetKind kind)
 }
 
 static bool
+nvme_pre_save (VmDevice *dev, GError **error)
+{
+  VmNvme *n = (VmNvme *) dev;
+
+  for (unsigned i = 1; i <= NVME_NAMESPACES; i++)
+    if (n->namespaces[i] && !vm_drive_settle (n->namespaces[i]->conf.drive, &dev->parent, error))
+      return false;
+  return true;
+}
+
+static bool
 nvme_post_load (VmDevice *dev, GError **error)
 {
   VmNvme *n = (VmNvme *) dev;
@@ -747,6 +758,7 @@ static const VmPciClass nvme_class = {
     .realize = nvme_realize,
     .unrealize = nvme_unrealize,
     .reset = nvme_reset,
+    .pre_save = nvme_pre_save,
     .post_load = nvme_post_load,
     .category = "Storage",
     .user_creatable = true,

@@ -286,7 +286,7 @@ medium_command (VmScsiDisk *disk, VmScsiRequest *req)
     }
 }
 
-static void
+void
 scsi_disk_command (VmScsiDevice *dev, VmScsiRequest *req)
 {
   VmScsiDisk *disk = (VmScsiDisk *) dev;
@@ -400,6 +400,8 @@ scsi_disk_realize (VmDevice *device, GError **error)
                             error))
     return false;
   disk->conf.drive->resized = scsi_disk_resized;
+  if (vm_scsi_device_bus (&disk->parent)->loop)
+    vm_drive_set_loop (disk->conf.drive, vm_scsi_device_bus (&disk->parent)->loop, device->bus->lock);
   disk->block_size = disk->conf.logical_block_size;
   if (!check_strings (disk, error) || (!disk->is_cd && disk->conf.drive->block && !check_geometry (disk, error)))
     {
@@ -436,11 +438,21 @@ scsi_cd_init (VmObject *obj)
 }
 
 static bool
+scsi_disk_pre_save (VmDevice *device, GError **error)
+{
+  VmScsiDisk *disk = (VmScsiDisk *) device;
+
+  disk->tray_open = disk->conf.drive->tray_open;
+  return vm_drive_settle (disk->conf.drive, &device->parent, error);
+}
+
+static bool
 scsi_disk_post_load (VmDevice *device, GError **error)
 {
   VmScsiDisk *disk = (VmScsiDisk *) device;
 
   disk->conf.drive->locked = disk->tray_locked;
+  disk->conf.drive->tray_open = disk->is_cd && disk->tray_open;
   if (disk->conf.drive->block && !disk->is_cd)
     vm_block_set_write_cache (disk->conf.drive->block, disk->write_cache_on);
   return true;
@@ -491,14 +503,15 @@ static const VmField scsi_disk_state[] = {
   VM_FIELD (VmScsiDisk, write_cache_on),
   VM_FIELD (VmScsiDisk, stopped),
   VM_FIELD (VmScsiDisk, tray_locked),
+  VM_FIELD (VmScsiDisk, tray_open),
   VM_FIELD (VmScsiDisk, event_pending),
   { 0 },
 };
 
 static const VmScsiClass scsi_disk_class = {
   .parent = {
-    .realize = scsi_disk_realize, .unrealize = scsi_disk_unrealize, .post_load = scsi_disk_post_load,
-    .bus_type = VM_SCSI_BUS_TYPE, .category = "Storage", .hotpluggable = true,
+    .realize = scsi_disk_realize, .unrealize = scsi_disk_unrealize, .pre_save = scsi_disk_pre_save,
+    .post_load = scsi_disk_post_load, .bus_type = VM_SCSI_BUS_TYPE, .category = "Storage", .hotpluggable = true,
   },
   .parse = scsi_disk_parse, .command = scsi_disk_command, .unit_reset = scsi_disk_unit_reset,
   .drain = scsi_disk_drain,

@@ -23,7 +23,7 @@ typedef struct VmScsiDisk {
   /* guest state */
   bool     write_cache_on;
   bool     stopped;      /* START STOP UNIT */
-  bool     tray_locked;
+  bool     tray_locked, tray_open; /* the latter as saved; else of the drive */
   bool     event_pending;
 } VmScsiDisk;
 
@@ -42,6 +42,7 @@ bool     scsi_disk_can_unmap (const VmScsiDisk *disk);
 bool     scsi_disk_check_status (VmScsiRequest *req, int status);
 
 /* Commands; each ends the request. */
+void scsi_disk_command (VmScsiDevice *dev, VmScsiRequest *req);
 void scsi_disk_inquiry (VmScsiDisk *disk, VmScsiRequest *req);
 void scsi_disk_mode_sense (VmScsiDisk *disk, VmScsiRequest *req);
 void scsi_disk_mode_select (VmScsiDisk *disk, VmScsiRequest *req);

@@ -13,7 +13,7 @@
  * vm_scsi_request_continue(), fills or empties it and asks again. VmScsiStream ("stream.h") is that with a buffer, as
  * bytes to take or to put.
  *
- * Everything happens with the machine lock held. */
+ * Everything happens with the machine lock held, or with that of the bus on the bus's own loop. */
 #pragma once
 
 #include "engine/bus/device.h"
@@ -105,6 +105,7 @@ struct VmScsiBus {
   VmBus               parent;
   const VmScsiBusOps *ops;
   void               *opaque; /* the adapter's */
+  VmLoop             *loop;   /* where the adapter works without the machine lock, under parent.lock; or NULL */
 };
 #define VM_SCSI_BUS(bus) ((VmScsiBus *) (bus))
 

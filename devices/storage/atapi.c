@@ -185,8 +185,8 @@ cd_read_next (VmIdeDevice *dev)
 }
 
 /* A host whose table is shorter wanted no more. */
-static void
-cd_dma_ended (VmIdeDevice *dev, int status)
+void
+atapi_dma_ended (VmIdeDevice *dev, int status)
 {
   if (status < 0)
     cd_check_condition (dev, status == -ENOMEDIUM ? SENSE_NOT_READY : SENSE_MEDIUM_ERROR,
@@ -219,7 +219,7 @@ cd_read (VmIdeDevice *dev, uint64_t lba, uint32_t blocks, uint32_t block_size)
     {
       dev->lba = lba * SECTORS_PER_BLOCK;
       dev->sectors = blocks * SECTORS_PER_BLOCK;
-      ide_transfer_dma (dev, true, cd_dma_ended);
+      ide_transfer_dma (dev, true, atapi_dma_ended);
     }
   else if (dev->regs.feature & 1)
     ide_start_dma (dev, true, cd_read_next);
@@ -580,3 +580,7 @@ atapi_medium_changed (void *opaque)
   dev->medium_changed = dev->conf.drive->block != NULL;
   dev->event_pending = true;
 }
+
+/* --- saving ----------------------------------------------------------------------------------- */
+
+const VmIdeStep atapi_steps[] = { atapi_packet, cd_reply_pio_next, cd_read_pio_next, cd_reply_dma, cd_read_next, NULL };

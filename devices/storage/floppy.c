@@ -89,6 +89,12 @@ static const VmProp floppy_props[] = {
   { 0 },
 };
 
+static bool
+floppy_pre_save (VmDevice *dev, GError **error)
+{
+  return vm_drive_settle (((VmFloppy *) dev)->conf.drive, &dev->parent, error);
+}
+
 static const VmField floppy_state[] = {
   VM_FIELD (VmFloppy, track),
   VM_FIELD (VmFloppy, changed),
@@ -99,6 +105,7 @@ static const VmDeviceClass floppy_class = {
   .realize = floppy_realize,
   .unrealize = floppy_unrealize,
   .reset = floppy_reset,
+  .pre_save = floppy_pre_save,
   .bus_type = VM_FLOPPY_BUS_TYPE,
   .category = "Storage",
   .user_creatable = true,

@@ -781,6 +781,58 @@ ide_run_command (VmIdeDevice *dev, uint8_t command)
   c->run (dev);
 }
 
+/* --- saving ----------------------------------------------------------------------------------- */
+
+static const VmIdeStep disk_steps[] = {
+  ide_pio_read_next, ide_reply_pio_next, ide_pio_write_block, ide_reply_dma_step, ide_dma_next, ide_trim_step, NULL,
+};
+
+/* 0: none; a disk's begin with 1, a packet device's with 0x40. */
+static uint8_t
+step_number (VmIdeStep step)
+{
+  for (uint8_t i = 0; disk_steps[i]; i++)
+    if (disk_steps[i] == step)
+      return i + 1;
+  for (uint8_t i = 0; atapi_steps[i]; i++)
+    if (atapi_steps[i] == step)
+      return i + 0x40;
+  return 0;
+}
+
+static VmIdeStep
+find_step (uint8_t number, bool cd)
+{
+  for (uint8_t i = 0; disk_steps[i]; i++)
+    if (number == i + 1)
+      return disk_steps[i];
+  for (uint8_t i = 0; cd && atapi_steps[i]; i++)
+    if (number == i + 0x40)
+      return atapi_steps[i];
+  return NULL;
+}
+
+void
+ide_name_steps (VmIdeDevice *dev)
+{
+  dev->data_step_number = step_number (dev->data_done);
+  dev->dma_step_number = dev->dma_wanted ? step_number (dev->dma_step) : 0;
+}
+
+bool
+ide_find_steps (VmIdeDevice *dev)
+{
+  dev->data_done = find_step (dev->data_step_number, dev->is_cd);
+  dev->dma_step = find_step (dev->dma_step_number, dev->is_cd);
+  dev->dma_ended = dev->is_cd ? atapi_dma_ended : ide_dma_ended;
+  dev->busy_io = false;
+  dev->sg_at = 0;
+  if (dev->bus->transport)
+    vm_dma_sg_reset (&dev->bus->sg);
+  return !dev->data_done == !dev->data_step_number && dev->dma_wanted == (dev->dma_step != NULL)
+         && (!dev->dma_wanted || dev->bus->transport);
+}
+
 /* --- reset ------------------------------------------------------------------------------------ */
 
 void

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The IDE bus and its two kinds of device, "ide-hd" and "ide-cd". */
+#include "devices/scsi/mmc.h"
 #include "devices/storage/ide.h"
 
 #include <stdlib.h>
@@ -193,13 +194,33 @@ ide_device_unrealize (VmDevice *device)
 }
 
 static bool
-ide_device_post_load (VmDevice *device, GError **error)
+ide_device_pre_save (VmDevice *device, GError **error)
 {
   VmIdeDevice *dev = (VmIdeDevice *) device;
 
+  if (!vm_drive_settle (dev->conf.drive, &device->parent, error))
+    return false;
+  ide_name_steps (dev);
+  dev->tray_open = dev->conf.drive->tray_open;
+  return true;
+}
+
+static bool
+ide_device_post_load (VmDevice *device, GError **error)
+{
+  VmIdeDevice *dev = (VmIdeDevice *) device;
+  bool cd = dev->is_cd;
+
   if (dev->data_at > dev->data_end || dev->data_end > VM_IDE_BUFFER || dev->cd_left > dev->chunk
-      || dev->chunk > VM_IDE_BUFFER || dev->multiple > IDE_MAX_MULTIPLE || !dev->lheads != !dev->lsecs)
+      || dev->chunk > VM_IDE_BUFFER || dev->multiple > IDE_MAX_MULTIPLE || (dev->multiple & (dev->multiple - 1))
+      || (!cd && (!dev->lheads || !dev->lsecs)) || (cd && dev->cd_block > VM_MMC_RAW_BLOCK)
+      || (cd && dev->data_step_number && dev->cd_left && dev->byte_limit < 2)
+      || !ide_find_steps (dev))
     return vm_fail (error, "%s: impossible state", vm_device_path (device));
+  dev->conf.drive->locked = dev->tray_locked;
+  dev->conf.drive->tray_open = cd && dev->tray_open;
+  if (!cd)
+    vm_block_set_write_cache (dev->conf.drive->block, dev->write_cache_on);
   return true;
 }
 
@@ -273,8 +294,11 @@ static const VmField ide_device_state[] = {
   VM_FIELD (VmIdeDevice, lba),
   VM_FIELD (VmIdeDevice, sectors),
   VM_FIELD (VmIdeDevice, chunk),
+  VM_FIELD (VmIdeDevice, transferred),
   VM_FIELD (VmIdeDevice, dma_wanted),
   VM_FIELD (VmIdeDevice, dma_to_memory),
+  VM_FIELD (VmIdeDevice, data_step_number),
+  VM_FIELD (VmIdeDevice, dma_step_number),
   VM_FIELD_ARRAY (VmIdeDevice, packet),
   VM_FIELD (VmIdeDevice, sense_key),
   VM_FIELD (VmIdeDevice, asc),
@@ -282,6 +306,7 @@ static const VmField ide_device_state[] = {
   VM_FIELD (VmIdeDevice, medium_changed),
   VM_FIELD (VmIdeDevice, event_pending),
   VM_FIELD (VmIdeDevice, tray_locked),
+  VM_FIELD (VmIdeDevice, tray_open),
   VM_FIELD (VmIdeDevice, cd_block),
   VM_FIELD (VmIdeDevice, cd_left),
   VM_FIELD (VmIdeDevice, byte_limit),
@@ -291,6 +316,7 @@ static const VmField ide_device_state[] = {
 static const VmDeviceClass ide_device_class = {
   .realize = ide_device_realize,
   .unrealize = ide_device_unrealize,
+  .pre_save = ide_device_pre_save,
   .post_load = ide_device_post_load,
   .bus_type = VM_IDE_BUS_TYPE,
   .category = "Storage",

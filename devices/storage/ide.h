@@ -106,10 +106,12 @@ struct VmIdeDevice {
   void    (*data_done) (VmIdeDevice *dev); /* the guest has read or written all of the buffer */
   void    (*dma_step) (VmIdeDevice *dev);
   void    (*dma_ended) (VmIdeDevice *dev, int status);
+  uint8_t   data_step_number, dma_step_number; /* of the first two, as saved */
   /* ATAPI */
   uint8_t   packet[12];
   uint8_t   sense_key, asc, ascq;
   bool      medium_changed, event_pending, tray_locked;
+  bool      tray_open;         /* as saved; else of the drive */
   uint32_t  cd_block;          /* bytes of a block as transferred */
   uint32_t  cd_left;           /* reply bytes not yet offered */
   uint16_t  byte_limit;
@@ -181,6 +183,15 @@ void ide_standby_expired (void *opaque);
 /* ide-logs.c */
 void ide_smart (VmIdeDevice *dev);
 void ide_read_log (VmIdeDevice *dev);
+
+/* Saving: the functions that go on with a transfer, as numbers, and back; false: there is no such number, or it does
+ * not fit the rest. */
+void ide_name_steps (VmIdeDevice *dev);
+bool ide_find_steps (VmIdeDevice *dev);
+/* The packet device's; ends with NULL. */
+typedef void (*VmIdeStep) (VmIdeDevice *dev);
+extern const VmIdeStep atapi_steps[];
+void atapi_dma_ended (VmIdeDevice *dev, int status);
 
 void ide_fill_identify (VmIdeDevice *dev);
 void atapi_fill_identify (VmIdeDevice *dev);

@@ -493,6 +493,12 @@ static const VmProp flash_props[] = {
   { 0 },
 };
 
+static bool
+flash_pre_save (VmDevice *dev, GError **error)
+{
+  return vm_drive_settle (((VmPflash *) dev)->drive, &dev->parent, error);
+}
+
 static const VmField flash_state[] = {
   VM_FIELD (VmPflash, command),
   VM_FIELD (VmPflash, cycle),
@@ -507,6 +513,7 @@ static const VmDeviceClass flash_class = {
   .realize = flash_realize,
   .unrealize = flash_unrealize,
   .reset = flash_reset,
+  .pre_save = flash_pre_save,
   .post_load = flash_post_load,
   .category = "Storage",
 };

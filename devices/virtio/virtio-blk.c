@@ -350,8 +350,6 @@ blk_check (VmVirtioBlk *s, GError **error)
                     VM_VIRTQUEUE_MAX);
   if (s->scsi && vm_virtio_bus (&s->parent)->modern)
     return vm_fail (error, "Please set scsi=off for virtio-blk devices in order to use virtio 1.0");
-  if (s->iothread && *s->iothread)
-    return vm_fail (error, "iothread=%s: not available in this build", s->iothread);
   if (s->lcyls || s->lheads || s->lsecs)
     return vm_fail (error, "lcyls, lheads, lsecs: not available in this build");
   if (s->cyls || s->heads || s->secs)
@@ -415,6 +413,13 @@ blk_realize (VmDevice *dev, GError **error)
   s->parent.config_size = s->write_zeroes ? CFG_ZEROES_UNMAP + 1 : s->discard ? CFG_MAX_ZEROES : CFG_MAX_DISCARD;
   for (unsigned i = 0; i < s->num_queues; i++)
     vm_virtio_add_queue (&s->parent, s->queue_size, handle_queue);
+  if (s->iothread)
+    {
+      VmLoop *loop = vm_iothread_loop (vm_iothread_use (s->iothread));
+
+      vm_virtio_set_loops (&s->parent, &loop, 1, vm_iothread_max_batch (s->iothread));
+      vm_drive_set_loop (s->conf.drive, loop, s->parent.lock);
+    }
   return true;
 }
 
@@ -427,6 +432,15 @@ blk_unrealize (VmDevice *dev)
   if (s->bootindex >= 0 && dev->env->machine)
     vm_machine_remove_boot_device (dev->env->machine, dev);
   blk_release (s);
+  vm_virtio_leave_loops (&s->parent);
+  if (s->iothread)
+    vm_iothread_unuse (s->iothread);
+}
+
+static bool
+blk_settle (VmVirtio *v, GError **error)
+{
+  return vm_drive_settle (((VmVirtioBlk *) v)->conf.drive, &v->parent.parent, error);
 }
 
 static bool
@@ -461,7 +475,7 @@ const VmProp vm_virtio_blk_props[] = {
   VM_PROP ("write-zeroes", VmVirtioBlk, write_zeroes, true, "writes of zeroes without data"),
   VM_PROP ("max-discard-sectors", VmVirtioBlk, max_discard_sectors, MAX_SECTORS, "of one discard"),
   VM_PROP ("max-write-zeroes-sectors", VmVirtioBlk, max_write_zeroes_sectors, MAX_SECTORS, "of one such write"),
-  VM_PROP_STRING ("iothread", VmVirtioBlk, iothread, NULL, "thread that serves it"),
+  VM_PROP_LINK_TO ("iothread", VmVirtioBlk, iothread, &vm_iothread_type, "thread that serves it"),
   VM_PROP ("bootindex", VmVirtioBlk, bootindex, -1, "place in the boot order"),
   { 0 }
 };
@@ -477,7 +491,7 @@ static const VmVirtioClass blk_class = {
     .user_creatable = true, .hotpluggable = true,
   },
   .id = VIRTIO_ID_BLOCK, .legacy_features = VM_BIT (F_SCSI), .features = blk_features, .config_get = blk_config_get,
-  .config_set = blk_config_set, .status_set = blk_status_set, .stop = blk_stop,
+  .config_set = blk_config_set, .status_set = blk_status_set, .stop = blk_stop, .settle = blk_settle,
 };
 
 const VmType vm_virtio_blk_type = {

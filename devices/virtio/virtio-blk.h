@@ -4,6 +4,7 @@
 
 #include "block/block.h"
 #include "devices/virtio/virtio.h"
+#include "engine/machine/iothread.h"
 
 typedef struct VmVirtioBlk {
   VmVirtio parent;
@@ -13,7 +14,8 @@ typedef struct VmVirtioBlk {
   uint32_t max_discard_sectors, max_write_zeroes_sectors;
   uint16_t num_queues, queue_size;
   int32_t  bootindex;
-  char    *serial, *iothread;
+  char    *serial, *iothread_mapping;
+  VmIothread *iothread;
   bool     config_wce, scsi, request_merging, seg_max_adjust, discard, write_zeroes, report_discard_granularity;
   bool     x_enable_wce;
   /* guest state */

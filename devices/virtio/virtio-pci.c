@@ -387,6 +387,8 @@ virtio_pci_realize (VmDevice *dev, GError **error)
   VmVirtioPci *p = (VmVirtioPci *) dev;
   const VmVirtioPciClass *klass = klass_of (p);
 
+  if (p->ats || p->aer) /* no machine here has PCI Express yet */
+    return vm_fail (error, "%s=on: only functions on a PCI Express bus have that", p->ats ? "ats" : "aer");
   if (p->class_code > 0xffff)
     return vm_fail (error, "class=%#x: PCI class codes have 16 bits", p->class_code);
   if (!choose_interfaces (p, error))

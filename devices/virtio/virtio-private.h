@@ -52,6 +52,14 @@ virtq_event_passed (uint16_t event, uint16_t next, unsigned slots)
   return (uint16_t) (next - event - 1) < slots;
 }
 
+/* Guest memory of a device: false where there is none that may be read here. */
+bool virtio_read_memory (const VmVirtio *v, uint64_t addr, void *buf, uint32_t len);
+/* To the engine loop: interrupts, from a thread that cannot have the machine lock now. */
+struct VmVirtioLink *virtio_link_new (VmVirtio *v);
+void virtio_link_cut (struct VmVirtioLink *link);
+/* QUEUE's interrupt, NULL: the configuration's; at once where the machine lock is to be had. */
+void virtio_interrupt (VmVirtio *v, VmVirtqueue *queue);
+
 /* After its state was loaded. */
 void virtqueue_loaded (VmVirtqueue *q);
 /* The type's realize is done: the features are known. */

@@ -180,7 +180,7 @@ gather_copy (Gather *g, uint64_t addr, uint64_t len, bool write)
   const VmVirtioBus *bus = vm_virtio_bus (v);
   void *copy;
 
-  if (len > COPY_MAX - g->copied || len > DEVICE_COPY_MAX - v->copied)
+  if (v->lock || len > COPY_MAX - g->copied || len > DEVICE_COPY_MAX - v->copied)
     {
       vm_virtio_break (v, "queue %u: a buffer is not in memory", g->q->index);
       return false;
@@ -229,10 +229,31 @@ virtq_gather (Gather *g, uint64_t addr, uint32_t len, bool write)
 }
 
 bool
+virtio_read_memory (const VmVirtio *v, uint64_t addr, void *buf, uint32_t len)
+{
+  const VmVirtioBus *bus = vm_virtio_bus (v);
+
+  if (!v->lock)
+    return vm_as_read (bus->as, addr, bus->attrs, buf, len) == VM_MEM_OK;
+  for (uint64_t part = len; len; len -= part, part = len)
+    {
+      VmRamBlock *block;
+      const void *host = vm_as_map (bus->as, addr, &part, false, &block);
+
+      if (!host)
+        return false;
+      memcpy (buf, host, part);
+      vm_as_unmap (bus->as, (void *) (uintptr_t) host, 0, block);
+      addr += part;
+      buf = (uint8_t *) buf + part;
+    }
+  return true;
+}
+
+bool
 virtq_gather_indirect (Gather *g, uint64_t addr, uint32_t len, bool packed)
 {
   VmVirtio *v = g->q->v;
-  const VmVirtioBus *bus = vm_virtio_bus (v);
   unsigned n = len / DESC_SIZE, i = 0;
 
   if (!vm_virtio_has (v, VIRTIO_F_INDIRECT_DESC) || !len || len % DESC_SIZE)
@@ -245,7 +266,7 @@ virtq_gather_indirect (Gather *g, uint64_t addr, uint32_t len, bool packed)
       uint8_t desc[DESC_SIZE];
       uint16_t flags;
 
-      if (vm_as_read (bus->as, addr + DESC_SIZE * (uint64_t) i, bus->attrs, desc, sizeof desc) != VM_MEM_OK)
+      if (!virtio_read_memory (v, addr + DESC_SIZE * (uint64_t) i, desc, sizeof desc))
         break;
       flags = vm_load_le16 (desc + (packed ? 14 : 12));
       if (!packed && (flags & DESC_INDIRECT))
@@ -356,7 +377,7 @@ vm_virtqueue_unpop (void *element)
 
 /* --- the other way --------------------------------------------------------------------------------------- */
 
-static void post (VmVirtio *v);
+static void post (VmVirtqueue *q);
 
 void
 vm_virtqueue_push (void *element, uint32_t written)
@@ -370,18 +391,19 @@ vm_virtqueue_push (void *element, uint32_t written)
     return;
   layout (q)->put (q, id, slots, written);
   q->pushed += slots;
-  post (q->v);
+  post (q);
 }
 
 void
 vm_virtqueue_flush (VmVirtqueue *q)
 {
+  bool taken = vm_virtio_enter (q->v);
   unsigned slots = q->pushed;
-  VmVirtioBus *bus = vm_virtio_bus (q->v);
 
   q->pushed = 0;
   if (slots && vm_virtqueue_ready (q) && queue_map (q) && layout (q)->publish (q, slots))
-    bus->ops->notify (bus->opaque, q->s->vector);
+    virtio_interrupt (q->v, q);
+  vm_virtio_leave (q->v, taken);
 }
 
 bool
@@ -436,7 +458,12 @@ queue_serve (VmVirtqueue *q)
   q->kicked = false;
   if (!vm_virtqueue_ready (q) || !q->handle)
     return;
-  q->budget = MAX (q->s->num, ROUND_MIN);
+  q->budget = q->batch ? q->batch : MAX (q->s->num, ROUND_MIN);
+  if (q->v->lock) /* no registers are within reach */
+    {
+      q->handle (q->v, q);
+      return;
+    }
   vm_memory_owner_enter (bus->as->memory, &mark, bus->owner);
   q->handle (q->v, q);
   vm_memory_owner_leave (bus->as->memory, &mark);
@@ -452,50 +479,67 @@ holder (VmVirtio *v)
 static void
 look_after (void *opaque)
 {
-  VmVirtio *v = opaque;
-  VmObject *held = v->held;
+  VmVirtqueue *q = opaque;
+  VmVirtio *v = q->v;
+  VmObject *held = q->held;
 
-  v->posted = false;
-  v->held = NULL;
-  for (unsigned i = 0; i < v->n_queues && vm_virtio_bus (v); i++)
-    if (v->queues[i]->kicked)
-      queue_serve (v->queues[i]);
-  for (unsigned i = 0; i < v->n_queues && vm_virtio_bus (v); i++)
-    if (v->queues[i]->pushed)
-      vm_virtqueue_flush (v->queues[i]);
-  vm_object_unref (held);
+  if (!v)
+    {
+      g_free (q); /* the device has gone */
+      vm_object_unref (held);
+      return;
+    }
+  bool taken = vm_virtio_enter (v);
+  q->posted = false;
+  q->held = NULL;
+  if (q->kicked && vm_virtio_bus (v))
+    queue_serve (q);
+  if (q->pushed && vm_virtio_bus (v))
+    vm_virtqueue_flush (q);
+  vm_virtio_leave (v, taken);
+  if (held)
+    vm_object_unref (held);
 }
 
+/* Devices on iothreads wait for their posts when they go; others are held. */
 static void
-post (VmVirtio *v)
+post (VmVirtqueue *q)
 {
-  if (v->posted)
+  if (q->posted)
     return;
-  v->posted = true;
-  v->held = vm_object_ref (holder (v));
-  vm_loop_post (v->parent.env->loop, look_after, v);
+  q->posted = true;
+  if (!q->v->lock)
+    q->held = vm_object_ref (holder (q->v));
+  vm_loop_post (q->loop, look_after, q);
 }
 
 void
 vm_virtqueue_kick (VmVirtqueue *q)
 {
-  if (!vm_virtqueue_ready (q))
-    return;
-  q->kicked = true;
-  post (q->v);
+  bool taken = vm_virtio_enter (q->v);
+
+  if (vm_virtqueue_ready (q))
+    {
+      q->kicked = true;
+      post (q);
+    }
+  vm_virtio_leave (q->v, taken);
 }
 
 static bool
 on_doorbell (int fd, GIOCondition condition, void *opaque)
 {
   VmVirtqueue *q = opaque;
+  VmVirtio *v = q->v;
+  bool taken = vm_virtio_enter (v);
   uint64_t count;
 
-  if (read (fd, &count, sizeof count) == sizeof count)
+  if (q->eventfd == fd && read (fd, &count, sizeof count) == sizeof count)
     {
       queue_serve (q);
       vm_virtqueue_flush (q);
     }
+  vm_virtio_leave (v, taken);
   return true;
 }
 
@@ -506,7 +550,7 @@ vm_virtqueue_doorbell (VmVirtqueue *q)
     {
       q->eventfd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
       if (q->eventfd >= 0)
-        q->watch = vm_loop_watch_fd (q->v->parent.env->loop, q->eventfd, G_IO_IN, on_doorbell, q);
+        q->watch = vm_loop_watch_fd (q->loop, q->eventfd, G_IO_IN, on_doorbell, q);
     }
   return q->eventfd;
 }
@@ -514,10 +558,13 @@ vm_virtqueue_doorbell (VmVirtqueue *q)
 void
 vm_virtqueue_close_doorbell (VmVirtqueue *q)
 {
+  bool taken = vm_virtio_enter (q->v);
+
   vm_source_clear (&q->watch);
   if (q->eventfd >= 0)
     close (q->eventfd);
   q->eventfd = -1;
+  vm_virtio_leave (q->v, taken);
 }
 
 /* --- set-up ---------------------------------------------------------------------------------------------- */
@@ -525,19 +572,25 @@ vm_virtqueue_close_doorbell (VmVirtqueue *q)
 void
 vm_virtqueue_enable (VmVirtqueue *q)
 {
+  bool taken = vm_virtio_enter (q->v);
+
   queue_unmap (q);
   q->s->enabled = q->s->num != 0;
   q->s->next_avail = q->s->next_used = 0;
   q->s->avail_wrap = q->s->used_wrap = 1;
+  vm_virtio_leave (q->v, taken);
 }
 
 void
 vm_virtqueue_reset (VmVirtqueue *q)
 {
+  bool taken = vm_virtio_enter (q->v);
+
   queue_unmap (q);
   q->pushed = 0;
   q->kicked = q->quiet = false;
   *q->s = (VmVirtqueueState) { .num = q->max, .vector = VM_VIRTIO_NO_VECTOR };
+  vm_virtio_leave (q->v, taken);
 }
 
 void

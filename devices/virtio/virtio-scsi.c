@@ -2,6 +2,7 @@
 /* The SCSI host device (OASIS Virtual I/O Device 1.2, 5.6), with its front on PCI. */
 #include "devices/scsi/scsi.h"
 #include "devices/virtio/virtio-pci.h"
+#include "engine/machine/iothread.h"
 
 #define QUEUES_AUTO UINT32_MAX
 #define QUEUES_MAX  (VM_VIRTIO_QUEUES - 2)
@@ -37,7 +38,7 @@ typedef struct VirtioScsi {
   /* properties */
   uint32_t num_queues, virtqueue_size, max_sectors, cmd_per_lun;
   bool     seg_max_adjust, hotplug, param_change;
-  char    *iothread;
+  VmIothread *iothread;
   /* wiring */
   VmScsiBus    bus;
   VmVirtqueue *events;
@@ -515,8 +516,6 @@ scsi_check (const VirtioScsi *s, GError **error)
   if (!vm_is_pow2 (s->virtqueue_size) || s->virtqueue_size > VM_VIRTQUEUE_MAX)
     return vm_fail (error, "invalid virtqueue_size property (= %u), must be a power of 2 (max %d)", s->virtqueue_size,
                     VM_VIRTQUEUE_MAX);
-  if (s->iothread && *s->iothread)
-    return vm_fail (error, "iothread=%s: not available in this build", s->iothread);
   return true;
 }
 
@@ -541,6 +540,12 @@ scsi_realize (VmDevice *dev, GError **error)
   for (unsigned i = 0; i < s->num_queues; i++)
     vm_virtio_add_queue (&s->parent, s->virtqueue_size, handle_commands);
   vm_scsi_bus_init (&s->bus, dev, name, &scsi_bus_ops, s);
+  if (s->iothread)
+    {
+      s->bus.loop = vm_iothread_loop (vm_iothread_use (s->iothread));
+      vm_virtio_set_loops (&s->parent, &s->bus.loop, 1, vm_iothread_max_batch (s->iothread));
+      s->bus.parent.lock = s->parent.lock;
+    }
   return true;
 }
 
@@ -551,6 +556,20 @@ scsi_unrealize (VmDevice *dev)
 
   vm_virtio_shut_down (&s->parent);
   vm_scsi_bus_destroy (&s->bus);
+  vm_virtio_leave_loops (&s->parent);
+  if (s->iothread)
+    vm_iothread_unuse (s->iothread);
+}
+
+static bool
+scsi_settle (VmVirtio *v, GError **error)
+{
+  const VmScsiBus *bus = &((VirtioScsi *) v)->bus;
+
+  for (guint i = 0; i < bus->parent.devices->len; i++)
+    if (!vm_device_pre_save (g_ptr_array_index (bus->parent.devices, i), error))
+      return false;
+  return true;
 }
 
 static bool
@@ -567,7 +586,7 @@ static const VmProp scsi_props[] = {
   VM_PROP ("cmd_per_lun", VirtioScsi, cmd_per_lun, 128, "commands for one unit at a time, reported to the guest"),
   VM_PROP ("hotplug", VirtioScsi, hotplug, true, "the driver hears of units that come and go"),
   VM_PROP ("param_change", VirtioScsi, param_change, true, "and of units that change"),
-  VM_PROP_STRING ("iothread", VirtioScsi, iothread, NULL, "thread that serves it"),
+  VM_PROP_LINK_TO ("iothread", VirtioScsi, iothread, &vm_iothread_type, "thread that serves it"),
   { 0 }
 };
 
@@ -583,6 +602,7 @@ static const VmVirtioClass scsi_class = {
               .category = "Storage", .user_creatable = true, .hotpluggable = true },
   .id = VIRTIO_ID_SCSI, .features = scsi_features, .config_get = scsi_config_get, .config_set = scsi_config_set,
   .status_set = scsi_status_set, .stop = scsi_stop, .stop_queue = scsi_stop_queue,
+  .settle = scsi_settle,
 };
 
 const VmType vm_virtio_scsi_type = {

@@ -55,6 +55,8 @@ serial_of (const VmVirtioSerialPort *port)
 void
 virtio_serial_tell_open (VmVirtioSerialPort *port)
 {
+  if (!serial_of (port)->ready) /* it is told when it is */
+    return;
   port->host_told = port->host_open;
   send_message (serial_of (port), port->nr, PORT_OPEN, port->host_open, NULL);
 }

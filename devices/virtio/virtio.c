@@ -27,14 +27,87 @@ vm_virtio_bus_init (VmVirtioBus *bus, VmDevice *owner, const VmVirtioBusOps *ops
   bus->opaque = opaque;
 }
 
+/* --- interrupts from iothreads --------------------------------------------------------------------------- */
+
+/* What posts to the engine hold instead of the device, which may be gone when they run. */
+struct VmVirtioLink {
+  VmVirtio *v; /* under the machine lock; NULL: gone */
+};
+
+typedef struct Notice {
+  struct VmVirtioLink *link;
+  VmVirtqueue *q; /* NULL: the configuration */
+} Notice;
+
+struct VmVirtioLink *
+virtio_link_new (VmVirtio *v)
+{
+  struct VmVirtioLink *link = g_atomic_rc_box_new (struct VmVirtioLink);
+
+  link->v = v;
+  return link;
+}
+
 void
-vm_virtio_config_changed (VmVirtio *v)
+virtio_link_cut (struct VmVirtioLink *link)
+{
+  link->v = NULL;
+  g_atomic_rc_box_release (link);
+}
+
+static void
+interrupt (VmVirtio *v, const VmVirtqueue *q)
 {
   VmVirtioBus *bus = vm_virtio_bus (v);
 
-  v->generation++;
-  if (bus && (v->status & VIRTIO_STATUS_DRIVER_OK))
+  if (bus && q)
+    bus->ops->notify (bus->opaque, q->s->vector);
+  else if (bus)
     bus->ops->config_changed (bus->opaque);
+}
+
+static void
+on_notice (void *opaque)
+{
+  Notice *notice = opaque;
+
+  if (notice->link->v)
+    interrupt (notice->link->v, notice->q);
+  g_atomic_rc_box_release (notice->link);
+  g_free (notice);
+}
+
+void
+virtio_interrupt (VmVirtio *v, VmVirtqueue *queue)
+{
+  VmLoop *engine = v->parent.env->loop;
+  VmLock *machine = vm_loop_lock (engine);
+  Notice *notice;
+
+  if (!v->lock || vm_lock_held (machine))
+    interrupt (v, queue);
+  else if (vm_lock_try (machine))
+    {
+      interrupt (v, queue);
+      vm_lock_leave (machine, true);
+    }
+  else
+    {
+      notice = g_new (Notice, 1);
+      *notice = (Notice) { g_atomic_rc_box_acquire (v->link), queue };
+      vm_loop_post (engine, on_notice, notice);
+    }
+}
+
+void
+vm_virtio_config_changed (VmVirtio *v)
+{
+  bool taken = vm_virtio_enter (v);
+
+  v->generation++;
+  if (vm_virtio_bus (v) && (v->status & VIRTIO_STATUS_DRIVER_OK))
+    virtio_interrupt (v, NULL);
+  vm_virtio_leave (v, taken);
 }
 
 void
@@ -112,6 +185,7 @@ void
 vm_virtio_reset (VmVirtio *v)
 {
   const VmVirtioClass *klass = klass_of (v);
+  bool taken = vm_virtio_enter (v);
   uint8_t old = v->status;
 
   stop (v);
@@ -120,6 +194,38 @@ vm_virtio_reset (VmVirtio *v)
   v->broken = false;
   if (klass->status_set)
     klass->status_set (v, old);
+  vm_virtio_leave (v, taken);
+}
+
+void
+vm_virtio_set_loops (VmVirtio *v, VmLoop *const *loops, unsigned n_loops, unsigned batch)
+{
+  v->lock = vm_lock_new ();
+  v->link = virtio_link_new (v);
+  for (unsigned i = 0; i < v->n_queues; i++)
+    {
+      v->queues[i]->loop = loops[i % n_loops];
+      v->queues[i]->batch = batch;
+    }
+}
+
+static void
+do_nothing (void *opaque)
+{
+}
+
+void
+vm_virtio_leave_loops (VmVirtio *v)
+{
+  if (!v->lock)
+    return;
+  for (unsigned i = 0; i < v->n_queues; i++)
+    {
+      vm_loop_call (v->queues[i]->loop, do_nothing, NULL);
+      v->queues[i]->loop = v->parent.env->loop;
+    }
+  virtio_link_cut (g_steal_pointer (&v->link));
+  g_clear_pointer (&v->lock, vm_lock_free);
 }
 
 void
@@ -135,6 +241,7 @@ void
 vm_virtqueue_restart (VmVirtqueue *q)
 {
   const VmVirtioClass *klass = klass_of (q->v);
+  bool taken = vm_virtio_enter (q->v);
   uint16_t vector = q->s->vector;
 
   if (klass->stop_queue)
@@ -143,10 +250,11 @@ vm_virtqueue_restart (VmVirtqueue *q)
     klass->stop (q->v);
   vm_virtqueue_reset (q);
   q->s->vector = vector;
+  vm_virtio_leave (q->v, taken);
 }
 
-void
-vm_virtio_set_status (VmVirtio *v, uint8_t status)
+static void
+set_status (VmVirtio *v, uint8_t status)
 {
   const VmVirtioClass *klass = klass_of (v);
   uint8_t old = v->status, comes = status & ~old, final;
@@ -168,6 +276,15 @@ vm_virtio_set_status (VmVirtio *v, uint8_t status)
   if (comes & VIRTIO_STATUS_DRIVER_OK)
     for (unsigned i = 0; i < v->n_queues; i++)
       vm_virtqueue_kick (v->queues[i]);
+}
+
+void
+vm_virtio_set_status (VmVirtio *v, uint8_t status)
+{
+  bool taken = vm_virtio_enter (v);
+
+  set_status (v, status);
+  vm_virtio_leave (v, taken);
 }
 
 /* --- configuration --------------------------------------------------------------------------------------- */
@@ -201,9 +318,11 @@ vm_virtio_config_write (VmVirtio *v, uint32_t offset, uint64_t value, unsigned s
 
   if (!klass->config_set || offset >= v->config_size || size > v->config_size - offset)
     return;
+  bool taken = vm_virtio_enter (v);
   config_get (v, config);
   vm_store_le (config + offset, value, size);
   klass->config_set (v, config, offset, size);
+  vm_virtio_leave (v, taken);
 }
 
 /* --- queues ---------------------------------------------------------------------------------------------- */
@@ -219,7 +338,8 @@ vm_virtio_add_queue (VmVirtio *v, unsigned max, void (*handle) (VmVirtio *v, VmV
   v->queue_state = g_renew (VmVirtqueueState, v->queue_state, n + 1);
   v->queue_state_size = (n + 1) * (uint32_t) sizeof *v->queue_state;
   v->queues[n] = q;
-  *q = (VmVirtqueue) { .v = v, .index = (uint16_t) n, .max = (uint16_t) max, .handle = handle, .eventfd = -1 };
+  *q = (VmVirtqueue) { .v = v, .index = (uint16_t) n, .max = (uint16_t) max, .handle = handle, .eventfd = -1,
+                       .loop = v->parent.env->loop };
   for (unsigned i = 0; i <= n; i++)
     v->queues[i]->s = &v->queue_state[i];
   vm_virtqueue_reset (q);
@@ -231,8 +351,12 @@ free_queues (VmVirtio *v)
 {
   for (unsigned i = 0; i < v->n_queues; i++)
     {
-      vm_virtqueue_close_doorbell (v->queues[i]);
-      g_free (v->queues[i]);
+      VmVirtqueue *q = v->queues[i];
+
+      vm_virtqueue_close_doorbell (q);
+      q->v = NULL;
+      if (!q->posted) /* else the post does it */
+        g_free (q);
     }
   g_clear_pointer (&v->queues, g_free);
   g_clear_pointer (&v->queue_state, g_free);
@@ -241,12 +365,23 @@ free_queues (VmVirtio *v)
 
 /* --- life ------------------------------------------------------------------------------------------------ */
 
+/* A doorbell may have been on its way when the state was saved. */
+static void
+on_loaded (void *opaque)
+{
+  VmVirtio *v = opaque;
+
+  for (unsigned i = 0; i < v->n_queues; i++)
+    vm_virtqueue_kick (v->queues[i]);
+}
+
 static bool
 virtio_bus_realize (VmDevice *dev, GError **error)
 {
   VmVirtio *v = VM_VIRTIO (dev);
   const VmVirtioBus *bus = vm_virtio_bus (v);
 
+  vm_timer_init (&v->loaded, dev->env->clocks, VM_CLOCK_VIRTUAL, on_loaded, v);
   if (v->iommu_platform && bus->legacy)
     return vm_fail (error, "VIRTIO_F_IOMMU_PLATFORM was supported by neither legacy nor transitional device");
   if (v->packed && !bus->modern)
@@ -268,6 +403,7 @@ virtio_bus_unrealize (VmDevice *dev)
 {
   VmVirtio *v = VM_VIRTIO (dev);
 
+  vm_timer_cancel (&v->loaded);
   free_queues (v);
 }
 
@@ -293,6 +429,50 @@ queue_fits (const VmVirtio *v, const VmVirtqueue *q)
   return packed ? s->next_avail < s->num && s->next_used < s->num : vm_is_pow2 (s->num);
 }
 
+/* What is posted to iothreads runs, and what is signalled there. */
+static void
+catch_up (VmVirtio *v)
+{
+  for (unsigned i = 0; v->lock && i < v->n_queues; i++)
+    for (int round = 0; round < 2; round++) /* whatever was ready in the first has been dispatched in the second */
+      vm_loop_call (v->queues[i]->loop, do_nothing, NULL);
+}
+
+static bool
+is_restless (VmVirtio *v)
+{
+  bool taken = vm_virtio_enter (v), restless = false;
+
+  for (unsigned i = 0; v->lock && i < v->n_queues; i++)
+    restless |= v->queues[i]->posted;
+  vm_virtio_leave (v, taken);
+  return restless;
+}
+
+/* What was given back is made visible. Types hold no elements but those of requests, which have ended. */
+static bool
+virtio_pre_save (VmDevice *dev, GError **error)
+{
+  VmVirtio *v = VM_VIRTIO (dev);
+  const VmVirtioClass *klass = klass_of (v);
+
+  do
+    {
+      catch_up (v);
+      if (klass->settle && !klass->settle (v, error))
+        return false;
+    }
+  while (is_restless (v));
+  for (unsigned i = 0; i < v->n_queues; i++)
+    {
+      vm_virtqueue_flush (v->queues[i]);
+      if (v->queues[i]->in_flight)
+        return vm_fail (error, "%s: %u requests of queue %u are under way", vm_device_path (dev),
+                        v->queues[i]->in_flight, i);
+    }
+  return true;
+}
+
 static bool
 virtio_post_load (VmDevice *dev, GError **error)
 {
@@ -307,12 +487,14 @@ virtio_post_load (VmDevice *dev, GError **error)
 
       if (!queue_fits (v, q))
         return vm_fail (error, "%s: queue %u has an impossible state", vm_device_path (dev), i);
+      bool taken = vm_virtio_enter (v);
       virtqueue_loaded (q);
+      vm_virtio_leave (v, taken);
     }
   if (klass_of (v)->features_set && v->features)
     klass_of (v)->features_set (v);
-  for (unsigned i = 0; i < v->n_queues; i++)
-    vm_virtqueue_kick (v->queues[i]); /* a doorbell may have been on its way */
+  /* Nothing moves before the machine does. */
+  vm_timer_set (&v->loaded, vm_clock_now (dev->env->clocks, VM_CLOCK_VIRTUAL));
   return true;
 }
 
@@ -342,7 +524,7 @@ static const VmField virtio_state[] = {
 
 static const VmDeviceClass virtio_class = {
   .bus_type = VM_VIRTIO_BUS_TYPE, .bus_realize = virtio_bus_realize, .bus_unrealize = virtio_bus_unrealize,
-  .reset = virtio_reset, .post_load = virtio_post_load,
+  .reset = virtio_reset, .pre_save = virtio_pre_save, .post_load = virtio_post_load,
 };
 
 const VmType vm_virtio_type = {

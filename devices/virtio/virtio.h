@@ -4,13 +4,17 @@
  * A device type has vm_virtio_type as parent and a VmVirtioClass as klass. Its realize sets config_size and adds its
  * queues; a transport ("virtio-blk-pci") has the device as its child "virtio-backend" on its VmVirtioBus.
  *
- * Queues are served on the engine loop: a doorbell is an eventfd, or a post. A handler takes elements by
- * vm_virtqueue_next() until that says NULL, works on guest memory in place (element->iov), and gives each back by
- * vm_virtqueue_push(), at once or later. What is pushed in one round of the loop is made visible together, with one
- * interrupt. A driver that breaks the rules finds its device in the state "needs reset": no queue moves any more. */
+ * Queues are served on the engine loop, or on that of an iothread: a doorbell is an eventfd, or a post. A handler takes
+ * elements by vm_virtqueue_next() until that says NULL, works on guest memory in place (element->iov), and gives each
+ * back by vm_virtqueue_push(), at once or later. What is pushed in one round of the loop is made visible together, with
+ * one interrupt. A driver that breaks the rules finds its device in the state "needs reset": no queue moves any more.
+ *
+ * On an iothread there is no machine lock: handlers, and whatever completes requests there, run under the device's own
+ * lock, which comes after the machine lock where both are held. Buffers must be RAM then. */
 #pragma once
 
 #include "engine/bus/device.h"
+#include "engine/clock/clock.h"
 
 #include <sys/uio.h>
 
@@ -76,6 +80,8 @@ typedef struct VmVirtioClass {
   /* All elements are given up: cancel or wait for what is under way, then vm_virtqueue_drop() the rest. */
   void     (*stop) (VmVirtio *v);
   void     (*stop_queue) (VmVirtio *v, VmVirtqueue *q); /* the same for one (2.6.1); NULL: as stop */
+  /* Before saving: waits for what is under way; false: some of it cannot end. NULL: nothing ever is. */
+  bool     (*settle) (VmVirtio *v, GError **error);
 } VmVirtioClass;
 
 /* What a queue keeps between calls, saved as it is. */
@@ -108,6 +114,10 @@ struct VmVirtqueue {
   unsigned  budget;            /* elements left in this round */
   int       eventfd;           /* -1: none */
   GSource  *watch;
+  VmLoop   *loop;              /* that serves it */
+  unsigned  batch;             /* elements in a row; 0: any */
+  bool      posted;            /* to look after it */
+  VmObject *held;              /* by the post */
   bool      kicked;            /* a handler is posted */
   bool      quiet;             /* no doorbells wanted for now */
 };
@@ -121,8 +131,9 @@ struct VmVirtio {
   VmVirtqueue **queues;
   unsigned      n_queues;
   uint32_t     config_size;
-  bool         posted;        /* to look after the queues */
-  VmObject    *held;          /* by the post */
+  VmLock      *lock;          /* of the queues, when iothreads serve them; else NULL */
+  struct VmVirtioLink *link;  /* for posts to the engine */
+  VmTimer      loaded;        /* when time goes on after a state was loaded */
   uint64_t     copied;        /* bytes of copies that elements hold */
   uint64_t     host_features;
   /* guest state */
@@ -159,12 +170,29 @@ vm_virtio_running (const VmVirtio *v)
 
 /* In realize. */
 VmVirtqueue *vm_virtio_add_queue (VmVirtio *v, unsigned max, void (*handle) (VmVirtio *v, VmVirtqueue *q));
+/* In realize, after the queues: iothreads serve them, LOOPS[n % N_LOOPS] queue n; BATCH elements in a row at most. */
+void vm_virtio_set_loops (VmVirtio *v, VmLoop *const *loops, unsigned n_loops, unsigned batch);
 /* First of all in unrealize: nothing is under way any more. */
 void vm_virtio_shut_down (VmVirtio *v);
+/* And then, when nobody else has the lock: what is posted there runs into nothing, and is waited for. */
+void vm_virtio_leave_loops (VmVirtio *v);
 /* The configuration is another: its generation grows, the driver is told. */
 void vm_virtio_config_changed (VmVirtio *v);
 /* The driver broke a rule: nothing moves until it resets the device. */
 void vm_virtio_break (VmVirtio *v, const char *format, ...) G_GNUC_PRINTF (2, 3);
+
+/* For who comes with the machine lock to what queues may be using. */
+static inline bool
+vm_virtio_enter (const VmVirtio *v)
+{
+  return v->lock && vm_lock_enter (v->lock);
+}
+static inline void
+vm_virtio_leave (const VmVirtio *v, bool taken)
+{
+  if (v->lock)
+    vm_lock_leave (v->lock, taken);
+}
 
 /* For transports. */
 void     vm_virtio_reset (VmVirtio *v);

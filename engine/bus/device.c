@@ -131,6 +131,20 @@ destroy_buses (VmDevice *dev)
   g_clear_pointer (&dev->buses, g_ptr_array_unref);
 }
 
+/* Who works on a bus without the machine lock stands still while something about its devices changes. */
+static bool
+bus_enter (const VmBus *bus)
+{
+  return bus && bus->lock && vm_lock_enter (bus->lock);
+}
+
+static void
+bus_leave (const VmBus *bus, bool taken)
+{
+  if (bus && bus->lock)
+    vm_lock_leave (bus->lock, taken);
+}
+
 /* --- realize ---------------------------------------------------------------------------------- */
 
 static bool
@@ -201,6 +215,7 @@ vm_device_realize (VmDevice *dev, VmEnv *env, VmBus *bus, GError **error)
     return vm_fail (error, "No '%s' bus found for device '%s'", vm_device_bus_type (dev->parent.type),
                     dev->parent.type->name);
   vm_object_ref (&dev->parent); /* leaving the tree must not free what the caller may still hold */
+  bool taken = bus_enter (bus);
   bool ok = join_tree (dev, env, error);
   if (ok && (ok = !bus || join_bus (dev, bus, error)))
     {
@@ -224,6 +239,7 @@ vm_device_realize (VmDevice *dev, VmEnv *env, VmBus *bus, GError **error)
     }
   else
     vm_object_remove_child (&dev->parent);
+  bus_leave (bus, taken);
   vm_object_unref (&dev->parent);
   return ok;
 }
@@ -236,6 +252,8 @@ vm_device_unrealize (VmDevice *dev)
   if (!dev->realized)
     return;
   vm_object_ref (&dev->parent);
+  const VmBus *on = dev->bus;
+  bool taken = bus_enter (on);
   for (guint i = dev->buses ? dev->buses->len : 0; i-- > 0;)
     {
       VmBus *bus = g_ptr_array_index (dev->buses, i);
@@ -249,6 +267,7 @@ vm_device_unrealize (VmDevice *dev)
   leave_bus (dev);
   dev->realized = false;
   dev->parent.frozen = false;
+  bus_leave (on, taken);
   vm_object_remove_child (&dev->parent);
   vm_object_unref (&dev->parent);
 }
@@ -257,11 +276,13 @@ bool
 vm_device_post_load (VmDevice *dev, GError **error)
 {
   Chain chain = class_chain (dev);
+  bool taken = bus_enter (dev->bus), ok = true;
 
-  for (unsigned i = 0; i < chain.n; i++)
-    if (OWN (&chain, i, post_load) && !chain.klass[i]->post_load (dev, error))
-      return false;
-  return true;
+  for (unsigned i = 0; i < chain.n && ok; i++)
+    if (OWN (&chain, i, post_load))
+      ok = chain.klass[i]->post_load (dev, error);
+  bus_leave (dev->bus, taken);
+  return ok;
 }
 
 /* --- all of them ------------------------------------------------------------------------------ */
@@ -295,9 +316,11 @@ vm_device_reset (VmDevice *dev, VmResetKind kind)
   vm_trace (QDEV_RESET, "%s type %s", vm_device_path (dev), dev->parent.type->name);
   for (guint i = 0; dev->buses && i < dev->buses->len; i++)
     vm_bus_reset (g_ptr_array_index (dev->buses, i), kind);
+  bool taken = bus_enter (dev->bus);
   for (unsigned i = 0; i < chain.n; i++)
     if (OWN (&chain, i, reset))
       chain.klass[i]->reset (dev, kind);
+  bus_leave (dev->bus, taken);
 }
 
 static bool
@@ -317,4 +340,39 @@ vm_devices_reset (VmEnv *env, VmResetKind kind)
   /* A device made later may be part of one made earlier. */
   for (guint i = system->len; i-- > 0;)
     vm_device_reset (g_ptr_array_index (system, i), kind);
+}
+
+bool
+vm_device_pre_save (VmDevice *dev, GError **error)
+{
+  Chain chain = class_chain (dev);
+
+  for (guint i = 0; dev->buses && i < dev->buses->len; i++)
+    {
+      const VmBus *bus = g_ptr_array_index (dev->buses, i);
+
+      for (guint k = 0; k < bus->devices->len; k++)
+        if (!vm_device_pre_save (g_ptr_array_index (bus->devices, k), error))
+          return false;
+    }
+  if (dev->realized && vm_device_class (dev)->unmigratable)
+    return vm_fail (error, "%s: the state of '%s' cannot be saved", vm_device_path (dev), dev->parent.type->name);
+  bool taken = bus_enter (dev->bus), ok = true;
+  for (unsigned i = chain.n; dev->realized && ok && i-- > 0;)
+    if (OWN (&chain, i, pre_save))
+      ok = chain.klass[i]->pre_save (dev, error);
+  bus_leave (dev->bus, taken);
+  return ok;
+}
+
+bool
+vm_devices_pre_save (const VmEnv *env, GError **error)
+{
+  g_autoptr (GPtrArray) system = g_ptr_array_new ();
+
+  vm_device_foreach (env->root, collect_system_device, system);
+  for (guint i = system->len; i-- > 0;)
+    if (!vm_device_pre_save (g_ptr_array_index (system, i), error))
+      return false;
+  return true;
 }

@@ -47,6 +47,8 @@ typedef struct VmDeviceClass {
   bool (*realize) (VmDevice *dev, GError **error); /* undoes its own work on failure */
   void (*unrealize) (VmDevice *dev);
   void (*reset) (VmDevice *dev, VmResetKind kind); /* to the state after power-on; irq lines fall */
+  /* Before its fields are saved: what is under way outside of them ends or is undone. False: it cannot be saved. */
+  bool (*pre_save) (VmDevice *dev, GError **error);
   bool (*post_load) (VmDevice *dev, GError **error);
   const char *bus_type;   /* name of the bus family it needs: "ISA", "PCI", "i2c-bus", "IDE"; NULL: none */
   const char *category;   /* heading in "-device help": "Controller/Bridge/Hub", "Storage", ... */
@@ -95,6 +97,7 @@ struct VmBus {
   GPtrArray   *devices;   /* in order of arrival */
   unsigned     max_devices; /* 0: no limit */
   bool         hotplug;   /* may devices come and go while running */
+  VmLock      *lock;      /* of who works on it without the machine lock: taken to change what is on it; or NULL */
   /* Checks an address and claims it; may fail. NULL: anything goes. */
   bool (*attach) (VmBus *bus, VmDevice *dev, GError **error);
   void (*detach) (VmBus *bus, VmDevice *dev);
@@ -116,6 +119,9 @@ extern const VmType vm_bus_type;
 VmBus *vm_bus_find (VmEnv *env, const char *name);
 VmBus *vm_bus_find_type (VmEnv *env, const char *type_name);
 
+/* Runs pre_save of DEV and, before, of what hangs off it; of all devices. */
+bool vm_device_pre_save (VmDevice *dev, GError **error);
+bool vm_devices_pre_save (const VmEnv *env, GError **error);
 /* Runs post_load of DEV's class and its parents'. */
 bool vm_device_post_load (VmDevice *dev, GError **error);
 

@@ -179,6 +179,15 @@ vm_lock_enter (VmLock *lock)
   return true;
 }
 
+bool
+vm_lock_try (VmLock *lock)
+{
+  if (vm_lock_held (lock) || !try_take (lock))
+    return false;
+  atomic_store_explicit (&lock->owner, this_thread (), memory_order_relaxed);
+  return true;
+}
+
 /* Lets go and wakes or appoints the next; the mutex is held. */
 static void
 pass_on (VmLock *lock, unsigned gate)

@@ -11,6 +11,8 @@ VmLock *vm_lock_new (void);
 void    vm_lock_free (VmLock *lock);
 /* Takes the lock unless this thread has it already; returns whether it was taken, for vm_lock_leave(). */
 bool    vm_lock_enter (VmLock *lock);
+/* Takes the lock when nobody has it, and never waits; whether it did. */
+bool    vm_lock_try (VmLock *lock);
 void    vm_lock_leave (VmLock *lock, bool taken);
 bool    vm_lock_held (const VmLock *lock); /* by the calling thread */
 /* Waits on COND with the lock released; the calling thread must hold it exactly once. */

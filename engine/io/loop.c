@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 
 typedef struct Post Post;
 struct Post {
@@ -27,6 +28,9 @@ struct VmLoop {
   Post            *first, **last;
   atomic_bool      has_posts;
   Post            *running;  /* taken from the queue, not yet run; the loop's thread */
+  VmLoopPolling    polling;  /* under mutex */
+  bool             polls;    /* atomic: there is any */
+  int64_t          poll_ns;  /* how long the loop looks now */
   GThreadPool     *workers;  /* under mutex: NULL until there was work */
 };
 
@@ -184,16 +188,68 @@ query (VmLoop *loop, int priority, int *timeout)
   return n;
 }
 
-static void
+static int
 wait_for (VmLoop *loop, int n, int timeout_ms)
 {
   struct timespec timeout = { timeout_ms / 1000, timeout_ms % 1000 * 1000000L };
+  int ready;
 
   /* GPollFD is defined to be laid out as struct pollfd. */
   G_STATIC_ASSERT (sizeof (GPollFD) == sizeof (struct pollfd));
-  if (ppoll ((struct pollfd *) (void *) loop->fds, n, timeout_ms < 0 ? NULL : &timeout, NULL) < 0)
-    for (int i = 0; i < n; i++)
-      loop->fds[i].revents = 0;
+  ready = ppoll ((struct pollfd *) (void *) loop->fds, n, timeout_ms < 0 ? NULL : &timeout, NULL);
+  for (int i = 0; ready < 0 && i < n; i++)
+    loop->fds[i].revents = 0;
+  return ready;
+}
+
+static int64_t
+monotonic_ns (void)
+{
+  struct timespec now;
+
+  clock_gettime (CLOCK_MONOTONIC, &now);
+  return now.tv_sec * INT64_C (1000000000) + now.tv_nsec;
+}
+
+#define POLL_FIRST_NS 4000 /* when it begins to look */
+
+/* After a wait of WAITED_NS. */
+static int64_t
+next_poll_ns (const VmLoopPolling *polling, int64_t poll_ns, int64_t waited_ns)
+{
+  int64_t next = poll_ns;
+
+  if (waited_ns > polling->max_ns)
+    next = polling->shrink ? poll_ns / polling->shrink : 0;
+  else if (waited_ns > poll_ns && !poll_ns)
+    next = POLL_FIRST_NS;
+  else if (waited_ns > poll_ns && __builtin_mul_overflow (poll_ns, polling->grow ? polling->grow : 2, &next))
+    next = polling->max_ns;
+  return CLAMP (next, 0, polling->max_ns);
+}
+
+static void
+poll_and_wait (VmLoop *loop, int n, int timeout_ms)
+{
+  pthread_mutex_lock (&loop->mutex);
+  VmLoopPolling polling = loop->polling;
+  pthread_mutex_unlock (&loop->mutex);
+  int64_t begin = monotonic_ns (), end = begin + MIN (loop->poll_ns, polling.max_ns);
+
+  while (monotonic_ns () < end)
+    if (wait_for (loop, n, 0) > 0)
+      return;
+  wait_for (loop, n, timeout_ms);
+  loop->poll_ns = next_poll_ns (&polling, loop->poll_ns, monotonic_ns () - begin);
+}
+
+void
+vm_loop_set_polling (VmLoop *loop, VmLoopPolling polling)
+{
+  pthread_mutex_lock (&loop->mutex);
+  loop->polling = polling;
+  __atomic_store_n (&loop->polls, polling.max_ns > 0, __ATOMIC_RELAXED);
+  pthread_mutex_unlock (&loop->mutex);
 }
 
 static bool
@@ -203,7 +259,10 @@ round_once (VmLoop *loop, bool may_block)
 
   g_main_context_prepare (loop->context, &priority);
   int n = query (loop, priority, &timeout);
-  wait_for (loop, n, may_block ? timeout : 0);
+  if (may_block && timeout != 0 && __atomic_load_n (&loop->polls, __ATOMIC_RELAXED))
+    poll_and_wait (loop, n, timeout);
+  else
+    wait_for (loop, n, may_block ? timeout : 0);
   /* This fails when a source was added meanwhile; the next round sees it. */
   if (!g_main_context_check (loop->context, priority, loop->fds, n))
     return false;

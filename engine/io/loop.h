@@ -20,6 +20,14 @@ void          vm_loop_quit (VmLoop *loop); /* any thread */
 bool          vm_loop_iterate (VmLoop *loop, bool may_block);
 bool          vm_loop_is_current (const VmLoop *loop);
 
+/* Before it sleeps, the loop looks again and again for up to MAX_NS (0: not at all). How long it really does so follows
+ * what it finds: times GROW when a little longer would have been enough, through SHRINK when it was in vain; 0: twice,
+ * and back to nothing. Any thread. */
+typedef struct VmLoopPolling {
+  int64_t max_ns, grow, shrink;
+} VmLoopPolling;
+void vm_loop_set_polling (VmLoop *loop, VmLoopPolling polling);
+
 /* FUNC (OPAQUE) runs on the loop's thread, in the order posted. Any thread. */
 void vm_loop_post (VmLoop *loop, VmPostFunc func, void *opaque);
 /* The same, and waits until it has run. Never from a thread that holds the loop's lock, unless it is

@@ -56,6 +56,24 @@ vm_machine_set_event_sink (VmMachine *m, VmEventSink sink, void *opaque)
   m->priv->sink_opaque = opaque;
 }
 
+typedef struct PostedEvent
+{
+  VmMachine *m;
+  char *name, *data;
+} PostedEvent;
+
+static void
+emit_posted (void *opaque)
+{
+  PostedEvent *e = opaque;
+
+  if (e->m->priv->sink)
+    e->m->priv->sink (e->m->priv->sink_opaque, e->name, e->data);
+  g_free (e->name);
+  g_free (e->data);
+  g_free (e);
+}
+
 void
 vm_machine_emit (VmMachine *m, const char *name, const char *format, ...)
 {
@@ -70,7 +88,15 @@ vm_machine_emit (VmMachine *m, const char *name, const char *format, ...)
       data = g_strdup_vprintf (format, args);
       va_end (args);
     }
-  m->priv->sink (m->priv->sink_opaque, name, data);
+  if (vm_lock_held (m->lock))
+    m->priv->sink (m->priv->sink_opaque, name, data);
+  else
+    {
+      PostedEvent *e = g_new (PostedEvent, 1);
+
+      *e = (PostedEvent){ m, g_strdup (name), g_steal_pointer (&data) };
+      vm_loop_post (m->env.loop, emit_posted, e);
+    }
 }
 
 static bool

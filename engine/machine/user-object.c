@@ -104,7 +104,6 @@ vm_machine_create_objects (VmMachine *m, bool late, GError **error)
     "authz-list",
     "authz-listfile",
     "authz-pam",
-    "iothread",
     "main-loop",
     "throttle-group",
     "thread-context",

@@ -4,6 +4,7 @@
 #include "engine/monitor/qmp-handlers.h"
 
 #include "engine/base/log.h"
+#include "engine/machine/iothread.h"
 #include "engine/options/options.h"
 
 bool
@@ -176,5 +177,24 @@ vm_qmp_x_query_interrupt_controllers (VmMonitor *mon, GError **error)
 GPtrArray *
 vm_qmp_query_iothreads (VmMonitor *mon, GError **error)
 {
-  return g_ptr_array_new (); /* -object iothread is not in this build: there are none */
+  const GPtrArray *objects = mon->machine->objects->children;
+  GPtrArray *list = g_ptr_array_new ();
+
+  for (guint i = 0; objects && i < objects->len; i++)
+    {
+      VmObject *obj = g_ptr_array_index (objects, i);
+      const VmIothread *thread = (const VmIothread *) obj;
+
+      if (obj->type != &vm_iothread_type)
+        continue;
+      VmqIOThreadInfo *info = g_new0 (VmqIOThreadInfo, 1);
+      info->id = g_strdup (obj->id);
+      info->thread_id = thread->thread_id;
+      info->poll_max_ns = thread->poll_max_ns;
+      info->poll_grow = thread->poll_grow;
+      info->poll_shrink = thread->poll_shrink;
+      info->aio_max_batch = thread->aio_max_batch;
+      g_ptr_array_add (list, info);
+    }
+  return list;
 }

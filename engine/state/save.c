@@ -161,6 +161,8 @@ vm_state_write_objects (const VmStateWriter *writer, const VmEnv *env, GError **
 {
   uint8_t now[8];
 
+  if (!vm_devices_pre_save (env, error))
+    return false;
   vm_store_le64 (now, (uint64_t) vm_clock_now (env->clocks, VM_CLOCK_VIRTUAL));
   return vm_state_write_section (writer, KIND_CLOCK, "virtual", now, sizeof now, error) &&
          write_object_tree (writer, env->root, error);

@@ -150,6 +150,37 @@ write_bar (Bench *b, unsigned bar, uint32_t offset, uint32_t value, unsigned siz
     rig_store (&b->rig, which->addr + offset, value, size);
 }
 
+/* Of the Fusion-MPT adapter: to the state in which it takes requests, with memory for answers. */
+static void
+mpt_start (Bench *b)
+{
+  write_bar (b, 0, 0x00, 0x40000000, 4);
+  write_bar (b, 0, 0x00, 0x420b0000, 4);
+  for (unsigned i = 0; i < 11; i++)
+    write_bar (b, 0, 0x00, i ? i == 3 ? 80 : 0 : 0x02000004, 4);
+  for (unsigned i = 0; i < 64; i++)
+    write_bar (b, 0, i < 48 ? 0x30 : 0x44, i < 48 ? 0 : 0x8000 + 128 * i, 4);
+}
+
+static void
+mpt_request (Bench *b, Input *in)
+{
+  static const uint8_t functions[] = { 0, 0, 0, 1, 3, 4, 4, 5, 6, 7, 0x1b };
+  uint32_t addr = 0x4000 + (take (in, 1) << 7), how = take (in, 1);
+
+  write_ram (b, addr, take (in, 1) % 9 | (how & 0x80 ? take (in, 1) << 16 : 0)
+                        | (uint32_t) functions[take (in, 1) % sizeof functions] << 24);
+  for (unsigned i = 1; i < 32; i++)
+    write_ram (b, addr + 4 * i, how & 1 << i % 6 ? take (in, 2) : 0);
+  write_ram (b, addr + 4, how & 0x40 ? take (in, 4) : 0x200a);
+  write_ram (b, addr + 0x18, take (in, 1) | take (in, 1) << 24);
+  write_ram (b, addr + 0x28, take (in, 2));
+  write_ram (b, addr + 0x30, (how & 0x20 ? take (in, 1) : 0xd1) << 24 | take (in, 2));
+  write_ram (b, addr + 0x34, take (in, 2));
+  write_bar (b, 0, 0x40, addr, 4);
+  rig_in (&b->rig, IO_BASE + 0x44, 4);
+}
+
 static void
 adapter_step (Bench *b, Input *in)
 {
@@ -193,6 +224,12 @@ adapter_step (Bench *b, Input *in)
     case 10:
       while (vm_loop_iterate (b->rig.env.loop, false))
         ;
+      break;
+    case 12:
+      mpt_start (b);
+      break;
+    case 13: case 14:
+      mpt_request (b, in);
       break;
     case 11: /* numbers of a table where drivers put them */
       for (n = 0; n < 8; n++)

@@ -13,7 +13,7 @@
 #define FLASH_BASE UINT64_C (0xffc00000)
 #define FLASH_SIZE (256 * VM_KIB)
 
-extern const VmType vm_ich9_ahci_type;
+extern const VmType vm_ich9_ahci_type, vm_sdhci_pci_type, vm_sd_card_type;
 
 typedef struct Input
 {
@@ -188,8 +188,6 @@ nvme_queues (DiskRig *r, unsigned *tail)
       }
 }
 
-/* --- all of them ------------------------------------------------------------------------------ */
-
 enum
 {
   OP_COMMAND,
@@ -201,6 +199,73 @@ enum
   OP_CONFIG,
   OP_RING
 };
+
+/* --- SD --------------------------------------------------------------------------------------------------------------
+ */
+
+static void
+sd_set_up (DiskRig *r)
+{
+  disk_rig_drive (r, "d", VM_MIB, false);
+  disk_rig_add (r, &vm_sdhci_pci_type, 0, (const char *const[]){ "sd-spec-version", "3", NULL });
+  disk_rig_plug (r, &vm_sd_card_type, 0, (const char *const[]){ "drive", "d", "spec_version", "3", NULL });
+}
+
+static void
+sd_command (DiskRig *r, uint32_t argument, uint16_t mode, uint16_t command)
+{
+  disk_rig_write (r, 0x08, argument);
+  disk_rig_write (r, 0x0c, mode | (uint32_t) command << 16);
+}
+
+/* Powered, and the card selected. */
+static void
+sd_start (DiskRig *r)
+{
+  disk_rig_write (r, 0x28, 0x00000f02);
+  disk_rig_write (r, 0x2c, 0x00000005);
+  disk_rig_write (r, 0x34, 0xffffffff);
+  disk_rig_write (r, 0x38, 0xffffffff);
+  sd_command (r, 0, 0, 0);
+  sd_command (r, 0x1aa, 0, 0x081a);
+  sd_command (r, 0, 0, 0x371a);
+  sd_command (r, 0x40ff8000, 0, 0x2902);
+  sd_command (r, 0, 0, 0x0209);
+  sd_command (r, 0, 0, 0x031a);
+  sd_command (r, disk_rig_read (r, 0x10) & 0xffff0000, 0, 0x071b);
+}
+
+static void
+sd_step (DiskRig *r, Input *in, uint8_t op, unsigned *tail)
+{
+  static const uint8_t commands[] = { 6, 7, 9, 12, 13, 16, 17, 18, 18, 23, 24, 25, 25, 27, 32, 33, 38, 55, 51, 22 };
+  uint8_t how = (uint8_t) take (in, 1), index = commands[take (in, 1) % sizeof commands];
+
+  switch (op & 7)
+    {
+    case OP_START:
+      sd_start (r);
+      break;
+    case OP_RING: /* bytes through the port */
+      for (unsigned n = take (in, 1) * 4; n; n--)
+        if (op & 8)
+          disk_rig_write (r, 0x20, n);
+        else
+          disk_rig_read (r, 0x20);
+      break;
+    default:
+      disk_rig_write (r, 0x30, 0xffffffff);
+      disk_rig_write (r, 0x00, place (in));
+      disk_rig_write (r, 0x58, LISTS + take (in, 2));
+      disk_rig_write (r, 0x04, (how & 1 ? take (in, 2) : 0x7200) | take (in, 1) << 16);
+      disk_rig_write (r, 0x28, 0x00000f02 | (how >> 1 & 3) << 3);
+      sd_command (r, how & 8 ? take (in, 4) : take (in, 1) << 9, (uint16_t) take (in, 1),
+                  (uint16_t) (index << 8 | (how & 0x10 ? take (in, 1) : 0x3a)));
+      break;
+    }
+}
+
+/* --- all of them ------------------------------------------------------------------------------ */
 
 static void
 ahci_step (DiskRig *r, Input *in, uint8_t op, unsigned *tail)
@@ -277,7 +342,7 @@ flash_run (Input *in)
 void
 fuzz_one (const uint8_t *data, size_t size)
 {
-  bool nvme = !strcmp (FUZZ_STORAGE, "nvme");
+  bool nvme = !strcmp (FUZZ_STORAGE, "nvme"), sd = !strcmp (FUZZ_STORAGE, "sdhci");
   Input in = { data, size };
   DiskRig rig, *r = &rig;
   unsigned tail[4] = { 0 };
@@ -288,7 +353,7 @@ fuzz_one (const uint8_t *data, size_t size)
       return;
     }
   disk_rig_init (r);
-  (nvme ? nvme_set_up : ahci_set_up) (r);
+  (sd ? sd_set_up : nvme ? nvme_set_up : ahci_set_up) (r);
   while (in.left)
     {
       uint8_t op = (uint8_t) take (&in, 1);
@@ -309,7 +374,7 @@ fuzz_one (const uint8_t *data, size_t size)
           disk_rig_set_config (r, PCI_COMMAND, op & 8 ? 7 : take (&in, 1) | PCI_COMMAND_MEMORY, 2);
           break;
         default:
-          (nvme ? nvme_step : ahci_step) (r, &in, op, tail);
+          (sd ? sd_step : nvme ? nvme_step : ahci_step) (r, &in, op, tail);
           break;
         }
     }

@@ -23,7 +23,7 @@ def adapter(driver, module, rescan=True, trim=True):
     """The common tour: a disk to write and read, a disc to change, a second disk that comes and goes."""
     disk, other = storage.image(f'{driver}.img'), storage.image(f'{driver}-other.img', 8 << 20)
     first, second = storage.iso(f'{driver}1.iso', 'first disc'), storage.iso(f'{driver}2.iso', 'second disc')
-    with storage.boot(DISKS + [module], '-device', f'{driver},id=hba', '-drive',
+    with storage.boot(DISKS + module.split(), '-device', f'{driver},id=hba', '-drive',
                       f'file={other},format=raw,if=none,id=o', *drives(disk, first, more=',serial=VT1,ver=9.1')) as m:
         storage.exercise(m, '/dev/sda', disk)
         assert m.shell('cat /sys/block/sda/device/rev').strip() == '9.1'
@@ -71,6 +71,16 @@ def dc390():
 @vm.case
 def pvscsi():
     adapter('pvscsi', 'vmw_pvscsi', rescan=False)
+
+
+@vm.case
+def virtio():
+    adapter('virtio-scsi-pci', 'virtio_pci virtio_scsi', rescan=False)
+
+
+@vm.case
+def mptsas():
+    adapter('mptsas1068', 'mptsas', rescan=False)
 
 
 @vm.case

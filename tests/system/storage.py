@@ -112,10 +112,21 @@ def swap_discs(m, first, second, device):
     wait_node(m, '/dev/sr0')
     m.shell('mkdir -p /cd; mount -t iso9660 -o ro /dev/sr0 /cd')
     assert m.shell('cat /cd/*') == first
+    try:
+        m.qmp('eject', id=device)
+        raise ValueError('a locked tray opened')
+    except AssertionError as error:
+        assert 'is locked' in str(error), error
     m.shell('umount /cd')
     m.shell('eject')
     event = m.qmp.wait_event('DEVICE_TRAY_MOVED')
     assert event['data']['tray-open'] is True, event
+    m.qmp('blockdev-change-medium', id=device, filename=str(second[1]))
+    m.shell('for i in 1 2 3 4 5 6 7 8; do mount -t iso9660 -o ro /dev/sr0 /cd 2>/dev/null && break; sleep 1; done')
+    assert m.shell('cat /cd/*') == second[0]
+    # By force, whatever the guest thinks of it; then a disc comes again.
+    m.qmp('eject', id=device, force=True)
+    m.shell('umount /cd')
     m.qmp('blockdev-change-medium', id=device, filename=str(second[1]))
     m.shell('for i in 1 2 3 4 5 6 7 8; do mount -t iso9660 -o ro /dev/sr0 /cd 2>/dev/null && break; sleep 1; done')
     assert m.shell('cat /cd/*') == second[0]
@@ -151,6 +162,19 @@ def ahci():
 
 
 @vm.case
+def ide():
+    """A disk and a CD on the channels of the PIIX3."""
+    disk, first, second = image('ide.img'), iso('i1.iso', 'first disc'), iso('i2.iso', 'second disc')
+    with boot(['sd_mod', 'sr_mod', 'isofs', 'ata_piix'], '-drive', f'file={disk},format=raw,if=ide,index=0', '-drive',
+              f'file={first},format=raw,if=none,id=c,media=cdrom,readonly=on', '-device',
+              'ide-cd,drive=c,bus=ide.1,id=cd') as m:
+        exercise(m, '/dev/sda', disk)
+        swap_discs(m, 'first disc', ('second disc', second), 'cd')
+        assert not re.search(r'ata\d.*(exception|failed|error)', m.shell('dmesg')), m.shell('dmesg | grep ata')
+        m.quit()
+
+
+@vm.case
 def nvme():
     """A controller with a namespace of its own and one more, with doorbells in memory and a memory buffer."""
     disk, other = image('nvme.img'), image('nvme2.img', 16 << 20)
@@ -172,6 +196,27 @@ def nvme():
         m.shell('echo 1 > /sys/class/nvme/nvme0/reset_controller; sleep 1')
         m.shell('dd if=/dev/nvme0n1 of=/dev/null bs=1M count=4 iflag=direct 2>/dev/null')
         assert not re.search(r'nvme.*(timeout|error|abort)', m.shell('dmesg'), re.I), m.shell('dmesg | grep nvme')
+        m.quit()
+
+
+@vm.case
+def sd():
+    """Cards of standard and high capacity behind sdhci-pci, one of them protected; a file system; another card."""
+    card, big, other = image('sd.img'), image('sdhc.img', 4 << 30), image('sd2.img', 128 << 20)
+    with boot(['sdhci_pci', 'mmc_block', 'ext4'],
+              '-device', 'sdhci-pci,id=a', '-drive', f'file={card},format=raw,if=none,id=d',
+              '-device', 'sd-card,drive=d,bus=a.0,id=card',
+              '-device', 'sdhci-pci,id=b,sd-spec-version=3', '-drive', f'file={big},format=raw,if=none,id=e,readonly=on',
+              '-device', 'sd-card,drive=e,bus=b.0,spec_version=3') as m:
+        exercise(m, '/dev/mmcblk0', card)
+        wait_node(m, '/dev/mmcblk1')
+        assert m.shell('cat /sys/block/mmcblk0/device/type') == 'SD'
+        assert m.shell('cat /sys/block/mmcblk1/size') == str((4 << 30) // 512)
+        assert m.shell('cat /sys/block/mmcblk1/ro') == '1'
+        m.qmp('blockdev-change-medium', id='card', filename=str(other))
+        vm.wait_for('the other card', lambda: m.shell('cat /sys/block/mmcblk?/size | sort -n | head -1')
+                    == str((128 << 20) // 512), 30, 0.5)
+        assert not re.search(r'mmc\d.*(error|timeout)', m.shell('dmesg')), m.shell('dmesg | grep mmc')
         m.quit()
 
 

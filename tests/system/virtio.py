@@ -80,6 +80,40 @@ def blk_packed():
 
 
 @vm.case
+def iothread():
+    """Queues of a disk and of an adapter on threads of their own, which work, have their names and stay as long as they
+    are used."""
+    path, other = image('io1.img'), image('io2.img')
+    with boot('-object', 'iothread,id=one,poll-max-ns=1000', '-object', 'iothread,id=two,aio-max-batch=2', '-smp', '2',
+              '-drive', f'file={path},format=raw,if=none,id=d', '-device',
+              'virtio-blk-pci,drive=d,iothread=one,num-queues=2,id=disk,serial=vitrine-disk-7',
+              '-device', 'virtio-scsi-pci,id=hba,iothread=two', '-drive', f'file={other},format=raw,if=none,id=e',
+              '-device', 'scsi-hd,drive=e,bus=hba.0') as m:
+        threads = {thread['id']: thread for thread in m.qmp('query-iothreads')}
+        assert threads['one']['poll-max-ns'] == 1000 and threads['two']['aio-max-batch'] == 2, threads
+        tasks = f'/proc/{m.process.pid}/task'
+        for name, thread in threads.items():
+            assert open(f'{tasks}/{thread["thread-id"]}/comm').read().strip() == f'IO {name}'
+        for disk, image_path in (('/dev/vda', path), ('/dev/sda', other)):
+            inside = exercise_disk(m, disk)
+            assert hashlib.md5(image_path.read_bytes()[1 << 20:5 << 20]).hexdigest() == inside
+        for thread in threads.values():
+            ran = open(f'{tasks}/{thread["thread-id"]}/schedstat').read().split()
+            assert int(ran[2]) > 100, ran
+        try:
+            m.qmp('object-del', id='one')
+        except Exception as error:
+            assert 'in use' in str(error), error
+        else:
+            raise AssertionError('object-del of a thread in use')
+        m.qmp('device_del', id='disk')
+        m.qmp.wait_event('DEVICE_DELETED')
+        m.qmp('object-del', id='one')
+        assert [thread['id'] for thread in m.qmp('query-iothreads')] == ['two']
+        m.quit()
+
+
+@vm.case
 def drive_option():
     """-drive if=virtio: a queue for each processor; the disk grows under the guest."""
     path = image('drive.img')
