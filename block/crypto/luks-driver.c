@@ -174,6 +174,7 @@ static const VmCreateOption luks_create_options[] = {
   { "ivgen-alg", 's', NULL, "Name of IV generator algorithm", false },
   { "ivgen-hash-alg", 's', NULL, "Name of IV generator hash algorithm", false },
   { "hash-alg", 's', NULL, "Name of encryption hash algorithm", false },
+  { "detached-header", 'b', NULL, "Create a detached LUKS header", false },
   { "iter-time", 'n', NULL, "Time to spend in PBKDF in milliseconds", true },
   { "keyslot", 'n', NULL, "Select a single keyslot to modify explicitly", true, true },
   { "state", 's', NULL, "Select new state of affected keyslots (active/inactive)", true, true },
@@ -193,10 +194,14 @@ luks_create (VmBlockGraph *graph, VmNode *file, const char *name, uint64_t size,
   VmLuks *luks = vm_luks_new (&params, vm_graph_objects (graph), vm_create_text (values, "key-secret"), error);
   if (!luks)
     return false;
+  bool detached = vm_create_has (values, "detached-header") && vm_create_bool (values, "detached-header");
   bool ok = size <= INT64_MAX - vm_luks_payload (luks) || vm_fail (error, "The requested file size is too large");
   if (ok)
     {
-      int err = vm_file_grow (file, 0, vm_luks_payload (luks) + VM_ALIGN_UP (size, VM_CIPHER_SECTOR));
+      uint64_t data = detached ? 0 : VM_ALIGN_UP (size, VM_CIPHER_SECTOR);
+      int err = vm_file_grow (file, 0, vm_luks_payload (luks) + data);
+      if (detached)
+        vm_luks_detach (luks);
       ok = !err || vm_fail (error, "Could not make the LUKS volume: %s", g_strerror (-err));
     }
   ok = ok && vm_luks_write (luks, &(VmLuksIo){ node_read, node_write, file }, error);

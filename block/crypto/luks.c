@@ -42,6 +42,12 @@ vm_luks_payload (const VmLuks *luks)
   return vm_load_be32 (luks->header + LUKS_AT_PAYLOAD) * UINT64_C (512);
 }
 
+void
+vm_luks_detach (VmLuks *luks)
+{
+  vm_store_be32 (luks->header + LUKS_AT_PAYLOAD, 0);
+}
+
 bool
 vm_luks_unlocked (const VmLuks *luks)
 {

@@ -30,6 +30,7 @@ VmLuks *vm_luks_new (const VmLuksParams *params, VmObject *objects, const char *
 bool vm_luks_write (VmLuks *luks, const VmLuksIo *io, GError **error); /* of a new one, once */
 void vm_luks_free (VmLuks *luks);
 
+void vm_luks_detach (VmLuks *luks); /* a new one: the data will lie elsewhere, from its beginning */
 uint64_t vm_luks_payload (const VmLuks *luks); /* where data begins: the bytes the header takes */
 bool vm_luks_unlocked (const VmLuks *luks);
 /* Whole sectors of data in place; OFFSET counts from the payload or whatever numbers the sectors. */

@@ -481,9 +481,9 @@ switch_header (Qcow2 *s, uint64_t size, uint32_t l1_size, uint64_t l1_offset)
   int status;
 
   vm_store_be64 (h, size);
-  vm_store_be32 (h + HEADER_CRYPT_METHOD - HEADER_SIZE, s->crypt_method);
-  vm_store_be32 (h + HEADER_L1_SIZE - HEADER_SIZE, l1_size);
-  vm_store_be64 (h + HEADER_L1_OFFSET - HEADER_SIZE, l1_offset);
+  vm_store_be32 (h + (HEADER_CRYPT_METHOD - HEADER_SIZE), s->crypt_method);
+  vm_store_be32 (h + (HEADER_L1_SIZE - HEADER_SIZE), l1_size);
+  vm_store_be64 (h + (HEADER_L1_OFFSET - HEADER_SIZE), l1_offset);
   if ((status = qcow2_write_back (s)) < 0 || (status = qcow2_meta_flush (s)) < 0
       || (status = qcow2_meta_write (s, HEADER_SIZE, h, sizeof h, OVERLAP_MAIN_HEADER)) < 0)
     return status;

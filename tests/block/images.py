@@ -2,6 +2,7 @@
 """What the tests share that write images and look at them with another program: data by offset and seed, random requests,
 writers that are killed, rounds."""
 import contextlib
+import functools
 import os
 import random
 import shutil
@@ -24,18 +25,21 @@ def run(*args, ok=(0,), data=None):
     return p.stdout
 
 
+@functools.lru_cache(maxsize=None)
+def period(seed):
+    """256 sectors, after which the pattern begins again, twice."""
+    return b''.join(bytes((seed * 131 + sector * 7 + (i & seed & 15)) & 255 for i in range(16)) * 32
+                    for sector in range(256)) * 2
+
+
 def pattern(offset, length, seed):
     """The bytes that "blkio" writes there."""
     if not seed:
         return bytes(length)
-    out = bytearray()
-    first = offset & ~511
-    mask = seed & 15
-    steps = [i & mask for i in range(16)]
-    for sector in range(first >> 9, (offset + length + 511) >> 9):
-        base = seed * 131 + sector * 7
-        out += bytes((base + s) & 255 for s in steps) * 32
-    return bytes(out[offset - first:offset - first + length])
+    first = offset % 131072
+    if length <= 131072:
+        return period(seed)[first:first + length]
+    return (period(seed) * ((first + length) // 262144 + 1))[first:first + length]
 
 
 def create(blkio, rng, fmt, path, size, options):
