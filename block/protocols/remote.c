@@ -173,6 +173,11 @@ iscsi_parse_name (const char *name, json_object *options, GError **error)
         }
       add (options, "user", user);
     }
+  else if (g_getenv ("LIBISCSI_CHAP_USERNAME") && g_getenv ("LIBISCSI_CHAP_PASSWORD"))
+    {
+      add (options, "user", g_getenv ("LIBISCSI_CHAP_USERNAME"));
+      add (options, "password", g_getenv ("LIBISCSI_CHAP_PASSWORD"));
+    }
   add (options, "transport", g_str_has_prefix (name, "iser") ? "iser" : "tcp");
   add (options, "portal", at ? at + 1 : authority);
   add (options, "target", target);

@@ -50,7 +50,7 @@ def probes():
 
 # --- lines made from the table ---
 
-EXPLAINS = re.compile(r'not available in this build|not supported for this target|takes no device tree')
+EXPLAINS = re.compile(r'not available in this build|needs lib\w+, but the module|not supported for this target|takes no device tree')
 SAMPLES = {  # by key; else by what the value is
     'host': '127.0.0.1', 'port': '0', 'path': '@/new', 'filename': '@/disk', 'addr.host': '127.0.0.1', 'dir': '@',
     'mac': '52:54:00:11:22:33', 'macaddr': '52:54:00:11:22:33', 'size': '1M', 'mem-path': '@/mem', 'uuid':
@@ -227,12 +227,12 @@ def run_probes(args, checks):
             if session.settings.get('DISPLAY') == ':none':
                 results[key] = ('accepted', f'{args}: no desktop to look at')
                 continue
-            if check == '-' or session.status == 1 and not bare and EXPLAINS.search(session.err):
+            if check == '-' or session.status == 1 and EXPLAINS.search(session.err) and not EXPLAINS.search(check):
                 results[key] = (classify(session.err, session.status), f'{args}: {session.err.strip()[:300]}')
                 continue
             try:
-                seen = session.see(check)
-                results[key] = ('effect', '') if seen else ('wrong', f'not seen: {check} {session.err.strip()[:200]}')
+                seen = session.see(check.lstrip('~'))
+                results[key] = ('accepted' if check.startswith('~') else 'effect', '') if seen else ('wrong', f'not seen: {check} {session.err.strip()[:200]}')
             except Exception as e:  # pylint: disable=broad-except
                 results[key] = ('wrong', f'{check}: {type(e).__name__} {e} {session.err.strip()[:200]}')
     finally:

@@ -2,9 +2,13 @@
 """Servers that the command lines of coverage.py speak to, started when a line first names them ("{nbd}"): for all starts,
 or ("own") for one start of the program."""
 import atexit
+import base64
+import http.server
 import os
+import re
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -74,6 +78,105 @@ def tls_nbd():
     return tcp_nbd('--object', f'tls-creds-x509,id=t,endpoint=server,dir={folder},verify-peer=on', '--tls-creds', 't')
 
 
+class Web(http.server.BaseHTTPRequestHandler):
+    """The image "pattern" in ranges. Under /auth/ for "me:secret" only, under /cookie/ for who has the cookie a=b, under
+    /silent/ after ten seconds, under /small/ in ranges of 4 KiB at most."""
+    protocol_version = 'HTTP/1.1'
+
+    def log_message(self, *args):
+        pass
+
+    def do_HEAD(self):
+        self.answer(False)
+
+    def do_GET(self):
+        self.answer(True)
+
+    def answer(self, body):
+        place, data, status = self.path.split('/')[-2], coverage_files.PATTERN, 200
+        if place == 'silent':
+            time.sleep(10)
+        if place == 'auth' and self.headers.get('Authorization') != 'Basic bWU6c2VjcmV0':
+            return self.refuse(401)
+        if place == 'cookie' and self.headers.get('Cookie') != 'a=b':
+            return self.refuse(403)
+        if self.path.startswith('http:') and self.headers.get('Proxy-Authorization') != 'Basic bWU6c2VjcmV0':
+            return self.refuse(407)
+        part = re.match(r'bytes=(\d+)-(\d+)$', self.headers.get('Range', ''))
+        if part:
+            data, status = data[int(part[1]):int(part[2]) + 1], 206
+        if place == 'small' and body and len(data) > 4096:
+            return self.refuse(416)
+        self.send_response(status)
+        self.send_header('Accept-Ranges', 'bytes')
+        self.send_header('Content-Length', str(len(data)))
+        self.end_headers()
+        return self.wfile.write(data) if body else None
+
+    def refuse(self, status):
+        self.send_response(status)
+        for header in ('WWW-Authenticate', 'Proxy-Authenticate'):
+            self.send_header(header, 'Basic realm="x"')
+        self.send_header('Content-Length', '0')
+        self.end_headers()
+
+
+def web(secure=False):
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Web)
+    server.daemon_threads = True
+    server.handle_error = lambda *unused: None  # clients that go early
+    if secure:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        folder = coverage_files.need('pki')
+        context.load_cert_chain(f'{folder}/server-cert.pem', f'{folder}/server-key.pem')
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f'127.0.0.1:{server.server_port}'
+
+
+def sshd():
+    """"PORT" of a server of this host's own keys; the user's key is in the agent "agent" of the bench."""
+    at = coverage_files.path
+    image('ssh.raw')
+    os.makedirs('/run/sshd', exist_ok=True)
+    for name in ('host', 'user'):
+        subprocess.run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', at(name)], check=True)
+    port = free_port()
+    coverage_files.write('sshd.conf', f'Port {port}\nListenAddress 127.0.0.1\nHostKey {at("host")}\nStrictModes no\n'
+                         f'UsePAM no\nAuthorizedKeysFile {at("user.pub")}\nPidFile none\nPermitRootLogin yes\n'
+                         'Subsystem sftp internal-sftp\n')
+    lasting(start('/usr/sbin/sshd', '-D', '-e', '-f', at('sshd.conf')))
+    lasting(start(shutil.which('ssh-agent'), '-D', '-a', at('agent')))
+    wait_for(at('agent'))
+    subprocess.run(['ssh-add', '-q', at('user')], check=True, env=dict(os.environ, SSH_AUTH_SOCK=at('agent')))
+    return str(wait_for(port))
+
+
+def host_key(kind):
+    places('{ssh}')
+    return subprocess.run(['ssh-keygen', '-l', '-E', kind, '-f', coverage_files.path('host.pub')], capture_output=True,
+                          text=True, check=True).stdout.split()[1].split(':', 1)[1].replace(':', '')
+
+
+def tgtd():
+    """"PORT" of an iSCSI server; target 2 wants a password."""
+    port, control = free_port(), str(os.getpid() % 30000)
+    os.makedirs('/run/tgtd', exist_ok=True)
+    lasting(start('/usr/sbin/tgtd', '-f', '-C', control, '--iscsi', f'portal=127.0.0.1:{port}'))
+    wait_for(port)
+
+    def admin(*args):
+        subprocess.run(['/usr/sbin/tgtadm', '-C', control, '--lld', 'iscsi', *args], check=True, capture_output=True,
+                       timeout=20)
+    for tid in ('1', '2'):
+        admin('--op', 'new', '--mode', 'target', '--tid', tid, '-T', f'iqn.2020-01.test:{tid}')
+        admin('--op', 'new', '--mode', 'logicalunit', '--tid', tid, '--lun', '1', '-b', image(f'lun{tid}.raw'))
+        admin('--op', 'bind', '--mode', 'target', '--tid', tid, '-I', 'ALL')
+    admin('--op', 'new', '--mode', 'account', '--user', 'me', '--password', 'secret123456')
+    admin('--op', 'bind', '--mode', 'account', '--tid', '2', '--user', 'me')
+    return str(port)
+
+
 class Desktops:
     """The desktop that windows are shown on; none where its tools are not installed."""
     one = None
@@ -90,9 +193,10 @@ class Desktops:
         return cls.one.env['DISPLAY']
 
 
-MAKERS = {'{display}': Desktops.display, '{nbd}': unix_nbd, '{nbd-port}': tcp_nbd, '{nbd-tls}': tls_nbd, '{free-port}': lambda: str(free_port())}
+MAKERS = {'{display}': Desktops.display, '{http}': web, '{https}': lambda: web(True), '{ssh}': sshd, '{iscsi}': tgtd,
+          '{agent}': lambda: coverage_files.path('agent'), '{nbd}': unix_nbd, '{nbd-port}': tcp_nbd, '{nbd-tls}': tls_nbd, '{free-port}': lambda: str(free_port())}
 MADE = {}
-LOCK = threading.Lock()
+LOCK = threading.RLock()
 
 
 def places(line):
@@ -101,6 +205,8 @@ def places(line):
         for name, make in MAKERS.items():
             if name in line and (name not in MADE or name == '{free-port}'):
                 MADE[name] = make()
+        if '{sha256}' in line:
+            MADE['{sha256}'] = base64.b64decode(host_key('sha256') + '=').hex()
         return dict(MADE)
 
 

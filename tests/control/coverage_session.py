@@ -29,10 +29,6 @@ class Session:
         self.files_of_firmware = {}
         self.number = 0
         self.settings = dict(os.environ)
-        words = shlex.split(args)
-        while words and re.match(r'env:\w+=', words[0]):
-            name, _, value = words.pop(0)[4:].partition('=')
-            self.settings[name] = value
         self.socket, theirs = socket.socketpair()
         self.server = None
         if '@/own.sock' in args:
@@ -46,6 +42,10 @@ class Session:
         places = (coverage_files.places(args, self.files) | coverage_servers.places(args) |
                   {'{socket}': str(theirs.fileno())})
         self.began = time.monotonic()
+        words = shlex.split(args)
+        while words and re.match(r'env:\w+=', words[0]):
+            name, _, value = words.pop(0)[4:].partition('=')
+            self.settings[name] = self.replace(value, places)
         self.args = [self.replace(a, places) for a in words]
         path = os.path.join(self.files, 'qmp')
         command = [PROGRAM] + ([] if bare else ['-S', '-display', 'none', '-nodefaults', '-qmp', f'unix:{path}'])
@@ -68,7 +68,7 @@ class Session:
     def replace(self, word, places):
         for name, value in places.items():
             word = word.replace(name, value)
-        return word.replace('@', self.files).replace('{title}', self.files[5:])
+        return word.replace('@', self.files).replace('{title}', self.files[5:]).replace('{at}', '@')
 
     def wait_for(self, listener, bare):
         for _ in range(int(TIMEOUT / 0.05)):
