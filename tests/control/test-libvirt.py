@@ -178,7 +178,8 @@ def shut_down(d):
 def disks(d):
     folder = os.path.join(d.folder, 'runtime_dir')
     for name in 'v.qcow2', 'i.qcow2':
-        subprocess.run([*d.become, 'qemu-img', 'create', '-q', '-f', 'qcow2', os.path.join(folder, name), '32M'], check=True)
+        subprocess.run([*d.become, 'qemu-img', 'create', '-q', '-f', 'qcow2', os.path.join(folder, name), '32M'],
+                       check=True)
     with open(os.path.join(folder, 'c.iso'), 'wb') as f:
         f.write(bytes(1 << 20))
     path = os.path.join(d.folder, 'disks.xml')

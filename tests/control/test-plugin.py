@@ -18,14 +18,15 @@ def run_guest(folder, *options):
     rom = os.path.join(folder, 'rom')
     with open(rom, 'wb') as f:
         f.write(bytes(0x10000) + CODE.ljust(0xfff0, b'\xf4') + bytes.fromhex('ea000000f0').ljust(16, b'\xf4'))
-    return subprocess.run([program.PROGRAM, *program.BASE, '-bios', rom, '-device', 'isa-debug-exit,iobase=0xf4,iosize=4',
-                           *options], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run([program.PROGRAM, *program.BASE, '-bios', rom, '-device',
+                           'isa-debug-exit,iobase=0xf4,iosize=4', *options], capture_output=True, text=True, timeout=60, check=False)
 
 
 def counts():
     with tempfile.TemporaryDirectory() as folder:
         path, log = os.path.join(folder, 'counts'), os.path.join(folder, 'log')
-        p = run_guest(folder, '-accel', 'tcg', '-smp', '2', '-plugin', f'file={PLUGIN},report={path}', '-d', 'plugin', '-D', log)
+        p = run_guest(folder, '-accel', 'tcg', '-smp', '2', '-plugin', f'file={PLUGIN},report={path}', '-d', 'plugin',
+                      '-D', log)
         assert p.returncode == 33, (p.returncode, p.stderr)
         with open(path) as f:
             n = {name: int(value) for name, value in (line.split() for line in f)}

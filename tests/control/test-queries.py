@@ -51,13 +51,14 @@ def virtio():
         end = time.monotonic() + 30
         while True:
             s = m.command('x-query-virtio-status', path=listed['virtio-blk'])['return']
-            if s['started'] and m.command('x-query-virtio-queue-status', path=listed['virtio-blk'], queue=0)['return']['used-idx']:
+            q = m.command('x-query-virtio-queue-status', path=listed['virtio-blk'], queue=0)['return']
+            if s['started'] and q['used-idx']:
                 break
             assert time.monotonic() < end, s
             time.sleep(0.1)
         assert 'VIRTIO_CONFIG_S_DRIVER_OK: Driver setup and ready' in s['status']['statuses'], s
         e = m.command('x-query-virtio-queue-element', path=listed['virtio-blk'], queue=0, index=0)['return']
-        assert e['name'] == 'virtio-blk' and e['descs'] and e['descs'][0]['len'] == 16 and 'next' in e['descs'][0]['flags'], e
+        assert e['name'] == 'virtio-blk' and e['descs'][0]['len'] == 16 and 'next' in e['descs'][0]['flags'], e
         assert 'addr 0x' in m.hmp(f'info virtio-queue-element {listed["virtio-blk"]} 0 0')
         m.quit()
     m = Machine('-S')
@@ -70,7 +71,8 @@ def dirty_rate():
     m = Machine('-accel', 'tcg', '-m', '32')
     m.negotiate()
     assert m.command('query-dirty-rate')['return']['status'] == 'unstarted'
-    for arguments, text in (({'calc-time': 0}, 'calc-time is out of range'), ({'calc-time': 1, 'sample-pages': 1}, 'sample-pages'),
+    for arguments, text in (({'calc-time': 0}, 'calc-time is out of range'),
+                            ({'calc-time': 1, 'sample-pages': 1}, 'sample-pages'),
                             ({'calc-time': 1, 'mode': 'dirty-ring'}, 'dirty ring')):
         assert text in error(m.command('calc-dirty-rate', **arguments))
     for mode in 'page-sampling', 'dirty-bitmap':
@@ -122,7 +124,8 @@ def machine_checks():
     assert [f['action'] for f in failures()] == ['inject']
     assert m.hmp('mce 0 3 0xbe00000000000000 1 1 2') == 'CPU 0: MCE capability is not enabled, raising triple fault\n'
     m.command('query-status')
-    assert [e['data'] for e in m.events if e['event'] == 'RESET'] == [{'guest': True, 'reason': 'guest-reset'}], m.events
+    resets = [e['data'] for e in m.events if e['event'] == 'RESET']
+    assert resets == [{'guest': True, 'reason': 'guest-reset'}], m.events
     assert [f['action'] for f in failures()] == ['reset']
     m.quit()
 
@@ -132,7 +135,8 @@ def answers():
     m.negotiate()
     assert m.command('query-replay')['return'] == {'mode': 'none', 'icount': 0}
     assert m.command('query-colo-status')['return'] == {'mode': 'none', 'last-mode': 'none', 'reason': 'none'}
-    for command, arguments, text in (('replay-break', {'icount': 5}, 'setting the breakpoint is allowed only in play mode'),
+    only_in_play = 'setting the breakpoint is allowed only in play mode'
+    for command, arguments, text in (('replay-break', {'icount': 5}, only_in_play),
                                      ('replay-delete-break', {}, 'replay breakpoints are allowed only in play mode'),
                                      ('replay-seek', {'icount': 5}, 'replay must be enabled to seek'),
                                      ('dumpdtb', {'filename': 'x'}, "This machine doesn't have a FDT"),

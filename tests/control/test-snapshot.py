@@ -76,7 +76,8 @@ def people(folder):
 
 @in_folder
 def raw(folder):
-    m = Machine('-m', '16', '-S', *drive(disk(folder, 'r', 'raw'), 'format=raw'), *drive(disk(folder, 'q'), 'if=virtio'))
+    m = Machine('-m', '16', '-S', *drive(disk(folder, 'r', 'raw'), 'format=raw'),
+                *drive(disk(folder, 'q'), 'if=virtio'))
     m.negotiate()
     for command in 'savevm x', 'loadvm x', 'delvm x':
         assert m.hmp(command) == "Error: Device 'ide0-hd0' is writable but does not support snapshots\n", m.hmp(command)
@@ -104,7 +105,8 @@ def job(m, command, **arguments):
 def jobs(folder):
     m = Machine('-m', '16', '-blockdev', f'qcow2,node-name=n,file.driver=file,file.filename={disk(folder, "n")}',
                 '-device', 'virtio-blk-pci,drive=n', '-blockdev',
-                f'qcow2,node-name=o,file.driver=file,file.filename={disk(folder, "o")}', '-device', 'virtio-blk-pci,drive=o')
+                f'qcow2,node-name=o,file.driver=file,file.filename={disk(folder, "o")}',
+                '-device', 'virtio-blk-pci,drive=o')
     m.negotiate()
     both = {'vmstate': 'n', 'devices': ['n', 'o']}
     assert job(m, 'snapshot-save', tag='x', vmstate='z', devices=['z']) == "No block device node 'z'"

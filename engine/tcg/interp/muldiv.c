@@ -111,7 +111,7 @@ idiv_fits (unsigned __int128 n, uint64_t b, unsigned size)
 {
   unsigned shift = 128 - size * 16;
   __int128 dividend = (__int128) (n << shift) >> shift;
-  int64_t divisor = sign_extend (b, size), limit = (int64_t) 1 << (size * 8 - 1);
+  int64_t divisor = sign_extend (b, size), limit = (int64_t) (UINT64_C (1) << (size * 8 - 1));
   unsigned __int128 magnitude = dividend < 0 ? -(unsigned __int128) dividend : (unsigned __int128) dividend;
   uint64_t unit = divisor < 0 ? -(uint64_t) divisor : (uint64_t) divisor;
   uint64_t quotient;
