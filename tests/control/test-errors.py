@@ -227,7 +227,7 @@ ERRORS = {
     '-spice port=1': '@: not available in this build',
     '-display sdl': '@: not available in this build',
     '-netdev user,id=n': '@: not available in this build',
-    '-object iothread,id=x': '@: not available in this build',
+    '-object input-barrier,id=x,name=y': '@: not available in this build',
     '-vga cirrus': '-vga cirrus: not available in this build',
 }
 
