@@ -50,7 +50,8 @@ def probes():
 
 # --- lines made from the table ---
 
-EXPLAINS = re.compile(r'not available in this build|needs lib\w+, but the module|not supported for this target|takes no device tree')
+EXPLAINS = re.compile(r'not available in this build|needs lib\w+, but the module|not supported for this target|'
+                      r'takes no device tree')
 SAMPLES = {  # by key; else by what the value is
     'host': '127.0.0.1', 'port': '0', 'path': '@/new', 'filename': '@/disk', 'addr.host': '127.0.0.1', 'dir': '@',
     'mac': '52:54:00:11:22:33', 'macaddr': '52:54:00:11:22:33', 'size': '1M', 'mem-path': '@/mem', 'uuid':
@@ -196,7 +197,8 @@ REFUSES = re.compile(r"expects|does not accept|not available|[Ii]nvalid|unknown|
 
 
 # Back ends of other hosts, or that this build has no library for: unknown values here.
-OTHER_HOSTS = re.compile(r"does not accept value '(cocoa|vmnet-[a-z]+|coreaudio|dsound|gluster)'|Unknown protocol 'gluster'")
+OTHER_HOSTS = re.compile(r"does not accept value '(cocoa|vmnet-[a-z]+|coreaudio|dsound|gluster)'|"
+                         r"Unknown protocol 'gluster'")
 
 
 def classify(text, status):
@@ -232,7 +234,10 @@ def run_probes(args, checks):
                 continue
             try:
                 seen = session.see(check.lstrip('~'))
-                results[key] = ('accepted' if check.startswith('~') else 'effect', '') if seen else ('wrong', f'not seen: {check} {session.err.strip()[:200]}')
+                if seen:
+                    results[key] = ('accepted' if check.startswith('~') else 'effect', args)
+                else:
+                    results[key] = ('wrong', f'not seen: {check} {session.err.strip()[:200]}')
             except Exception as e:  # pylint: disable=broad-except
                 results[key] = ('wrong', f'{check}: {type(e).__name__} {e} {session.err.strip()[:200]}')
     finally:

@@ -150,7 +150,8 @@ def certificates(name):
         run('openssl', 'req', '-new', '-key', path(f'{name}/{side}-key.pem'), '-subj', f'/CN={side}', '-out',
             path(f'{name}/{side}.csr'))
         write(f'{name}/{side}.ext', 'basicConstraints=critical,CA:FALSE\n'
-              'keyUsage=critical,digitalSignature,keyEncipherment\n' f'extendedKeyUsage=critical,{use}\nsubjectAltName=DNS:localhost,IP:127.0.0.1\n')
+              'keyUsage=critical,digitalSignature,keyEncipherment\n'
+              f'extendedKeyUsage=critical,{use}\nsubjectAltName=DNS:localhost,IP:127.0.0.1\n')
         run('openssl', 'x509', '-req', '-in', path(f'{name}/{side}.csr'), '-CA', path(f'{name}/ca-cert.pem'), '-CAkey',
             path(f'{name}/ca-key.pem'), '-CAcreateserial', '-days', '3650', '-extfile', path(f'{name}/{side}.ext'),
             '-out', path(f'{name}/{side}-cert.pem'))
@@ -208,10 +209,12 @@ COPIED = {  # name -> how it is made, when first wanted
     'smbios': lambda n: write(n, bytes([11, 5, 0x77, 0x10, 1]) + b'blob-marker\0\0'),
     'flash': lambda n: write(n, b'\x37' * 65536), 'folder': folder,
     'log1': write_log,
-    'rules': lambda n: write(n, '[inject-error]\nevent = "none"\nerrno = "5"\nsector = "4"\n'), 'unfit': unfit, 'phrase': lambda n: write(n, 'opensesame'),
+    'rules': lambda n: write(n, '[inject-error]\nevent = "none"\nerrno = "5"\nsector = "4"\n'),
+    'unfit': unfit, 'phrase': lambda n: write(n, 'opensesame'),
     'authz-client': lambda n: write(n, '{"policy": "deny", "rules": [{"match": "CN=client", "policy": "allow"}]}'),
     'trim': trim, 'pki': certificates, 'locked': locked, 'mixed': expired,
-    'plugin.so': lambda name: shutil.copy(os.path.join(os.path.dirname(IMG), '../../tests/control/plugin-count.so'), path(name)),
+    'plugin.so': lambda n: shutil.copy(os.path.join(os.path.dirname(IMG), '../../tests/control/plugin-count.so'),
+                                       path(n)),
     'i.qcow2': converted('qcow2'), 'i.qcow': converted('qcow'), 'i.qed': converted('qed'), 'i.vmdk': converted('vmdk'),
     'i.vdi': converted('vdi'), 'i.vhdx': converted('vhdx', '-o', 'block_size=1M'),
     'i.vpc': converted('vpc', '-o', 'force_size=on'),

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Servers that the command lines of coverage.py speak to, started when a line first names them ("{nbd}"): for all starts,
-or ("own") for one start of the program."""
+"""Servers that the command lines of coverage.py speak to, started when a line first names them ("{nbd}"): for all
+starts, or ("own") for one start of the program."""
 import atexit
 import base64
 import http.server
@@ -79,8 +79,8 @@ def tls_nbd():
 
 
 class Web(http.server.BaseHTTPRequestHandler):
-    """The image "pattern" in ranges. Under /auth/ for "me:secret" only, under /cookie/ for who has the cookie a=b, under
-    /silent/ after ten seconds, under /small/ in ranges of 4 KiB at most."""
+    """The image "pattern" in ranges. Under /auth/ for "me:secret" only, under /cookie/ for who has the cookie a=b,
+    under /silent/ after ten seconds."""
     protocol_version = 'HTTP/1.1'
 
     def log_message(self, *args):
@@ -105,8 +105,6 @@ class Web(http.server.BaseHTTPRequestHandler):
         part = re.match(r'bytes=(\d+)-(\d+)$', self.headers.get('Range', ''))
         if part:
             data, status = data[int(part[1]):int(part[2]) + 1], 206
-        if place == 'small' and body and len(data) > 4096:
-            return self.refuse(416)
         self.send_response(status)
         self.send_header('Accept-Ranges', 'bytes')
         self.send_header('Content-Length', str(len(data)))
@@ -193,8 +191,11 @@ class Desktops:
         return cls.one.env['DISPLAY']
 
 
-MAKERS = {'{display}': Desktops.display, '{http}': web, '{https}': lambda: web(True), '{ssh}': sshd, '{iscsi}': tgtd,
-          '{agent}': lambda: coverage_files.path('agent'), '{nbd}': unix_nbd, '{nbd-port}': tcp_nbd, '{nbd-tls}': tls_nbd, '{free-port}': lambda: str(free_port())}
+MAKERS = {
+    '{display}': Desktops.display, '{http}': web, '{https}': lambda: web(True), '{ssh}': sshd, '{iscsi}': tgtd,
+    '{agent}': lambda: coverage_files.path('agent'), '{nbd}': unix_nbd, '{nbd-port}': tcp_nbd, '{nbd-tls}': tls_nbd,
+    '{free-port}': lambda: str(free_port()),
+}
 MADE = {}
 LOCK = threading.RLock()
 
