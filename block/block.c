@@ -2,6 +2,7 @@
 /* The devices' side of the graph: requests go to the graph's thread, run there in fibers, and come back to the loop of
  * the device. In both directions many travel with one wake-up. */
 #include "block/front.h"
+#include "block/latency.h"
 
 #include <errno.h>
 
@@ -165,17 +166,26 @@ static void
 request_account (const Request *r, int status)
 {
   VmBlockStats *s = &r->block->stats;
+  VmDrive *drive = r->block->owner;
+  gint64 now = g_get_monotonic_time ();
+  uint64_t ns = (uint64_t) (now - r->begun) * 1000;
 
   if (r->control)
     return;
+  if (status < 0 && r->refused)
+    s->invalid[r->kind]++;
+  else if (status < 0)
+    s->failed[r->kind]++;
+  if (status < 0 && drive && !(r->refused ? drive->account_invalid : drive->account_failed))
+    return;
+  s->last_us = now;
+  s->time_ns[r->kind] += r->refused ? 0 : ns;
   if (status < 0)
-    {
-      s->failed[r->kind]++;
-      return;
-    }
+    return;
   s->operations[r->kind]++;
   s->bytes[r->kind] += r->len;
-  s->time_ns[r->kind] += (uint64_t) (g_get_monotonic_time () - r->begun) * 1000;
+  if (drive)
+    vm_histogram_add (&drive->histograms[r->kind], ns);
   if (r->kind == VM_BLOCK_WRITE)
     s->highest = MAX (s->highest, r->offset + r->len);
 }
@@ -291,7 +301,7 @@ request_submit (VmBlock *block, const Request *what, const struct iovec *iov, Vm
     }
   if (r->status)
     {
-      block->stats.invalid[r->kind]++;
+      r->refused = true;
       request_finish (r);
     }
   else

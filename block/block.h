@@ -35,6 +35,7 @@ typedef struct VmBlockStats { /* since the medium was put in, by kind */
   uint64_t invalid[VM_BLOCK_REQUEST_N]; /* refused before they were tried */
   uint64_t time_ns[VM_BLOCK_REQUEST_N]; /* of all requests together */
   uint64_t highest;                     /* end of the last byte written */
+  int64_t  last_us;                     /* when a request ended last, by the host's clock; 0: none did */
 } VmBlockStats;
 const VmBlockStats *vm_block_stats (const VmBlock *block); /* the device's loop */
 
@@ -79,6 +80,11 @@ void vm_block_control (VmBlock *block, unsigned long request, void *arg, VmBlock
 /* Whether the device promises the guest a volatile cache; without, each write is on stable storage when done. */
 void vm_block_set_write_cache (VmBlock *block, bool on);
 
+typedef struct VmHistogram { /* of the times that requests take */
+  GArray   *bounds; /* int64_t, nanoseconds, ascending; NULL: nobody asked */
+  uint64_t *bins;   /* one more than bounds */
+} VmHistogram;
+
 /* --- drives: the place a medium is put in ---------------------------------------------------------- */
 
 typedef struct VmDriveOptions {
@@ -90,6 +96,7 @@ typedef struct VmDriveOptions {
   bool        snapshot;        /* writes go to a file of their own, which ends with the program */
   bool        write_through;
   bool        copy_on_read;
+  bool        ignore_invalid, ignore_failed; /* requests that are not accounted */
   int         rerror, werror;  /* VmBlockOnError: for devices that leave it open */
   const struct VmThrottleConfig *throttle; /* or NULL */
   const char *throttle_group;  /* NULL: of its own */
@@ -116,6 +123,8 @@ struct VmDrive {
   int      spec_rerror, spec_werror; /* what -drive said */
   int      io_status;      /* VmqBlockDeviceIoStatus */
   bool     account_invalid, account_failed;
+  bool     spec_account_invalid, spec_account_failed; /* what -drive said */
+  VmHistogram histograms[VM_BLOCK_REQUEST_N];
 };
 
 extern const VmType vm_drive_type;

@@ -59,8 +59,10 @@ vm_block_conf_claim (VmBlockConf *conf, VmObject *device, bool readonly, void (*
   drive->werror = conf->werror != VM_ON_ERROR_AUTO ? conf->werror : drive->spec_werror;
   if (!check_sizes (conf, error) || !vm_drive_claim (drive, device, changed, error))
     return false;
-  drive->account_invalid = conf->account_invalid != VM_ONOFFAUTO_OFF;
-  drive->account_failed = conf->account_failed != VM_ONOFFAUTO_OFF;
+  if (conf->account_invalid != VM_ONOFFAUTO_AUTO)
+    drive->account_invalid = conf->account_invalid == VM_ONOFFAUTO_ON;
+  if (conf->account_failed != VM_ONOFFAUTO_AUTO)
+    drive->account_failed = conf->account_failed == VM_ONOFFAUTO_ON;
   if (conf->discard_granularity == UINT32_MAX)
     conf->discard_granularity = conf->logical_block_size;
   /* Left open, it is what -drive's cache= says; devices that tell the guest ask the field. */

@@ -163,7 +163,7 @@ vm_drive_options_of (const VmDriveSpec *spec, VmDriveOptions *to, VmThrottleConf
 {
   const VmKeyVals *list = spec->options;
   json_object *options = json_object_new_object ();
-  bool copy_on_read = false;
+  bool copy_on_read = false, count_invalid = true, count_failed = true;
 
   *to = (VmDriveOptions){
     .id = spec->id, .file = spec->file, .format = spec->format, .readonly = spec->readonly, .snapshot = spec->snapshot
@@ -172,23 +172,22 @@ vm_drive_options_of (const VmDriveSpec *spec, VmDriveOptions *to, VmThrottleConf
   for (guint i = 0; i < list->pairs->len; i++)
     {
       const VmKeyValue *pair = g_ptr_array_index (list->pairs, i);
-      if (g_str_has_prefix (pair->key, "stats-account-") && strcmp (pair->value, "on"))
-        {
-          json_object_put (options);
-          return vm_fail (error, "%s=%s: not available in this build", pair->key, pair->value);
-        }
       if (!is_of_drive (pair->key))
         put_text (options, pair->key, pair->value);
     }
   bool has_medium = spec->file || spec->format || json_object_object_length (options);
   if (!take_cache (list, options, to, error) || !take_discard (list, options, error)
       || !take_aio (list, spec, options, error) || !take_throttle (list, throttle, error)
-      || !vm_keyvals_bool (list, "copy-on-read", &copy_on_read, error))
+      || !vm_keyvals_bool (list, "copy-on-read", &copy_on_read, error)
+      || !vm_keyvals_bool (list, "stats-account-invalid", &count_invalid, error)
+      || !vm_keyvals_bool (list, "stats-account-failed", &count_failed, error))
     {
       json_object_put (options);
       return false;
     }
   to->copy_on_read = copy_on_read && !spec->readonly;
+  to->ignore_invalid = !count_invalid;
+  to->ignore_failed = !count_failed;
   to->rerror = on_error (vm_keyvals_get (list, "rerror"));
   to->werror = on_error (vm_keyvals_get (list, "werror"));
   to->throttle = throttle;

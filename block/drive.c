@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Drives: what -drive makes, what devices claim by id and media are put into. */
 #include "block/drives.h"
+#include "block/latency.h"
 
 #include "engine/schema/types.h"
 
@@ -202,6 +203,7 @@ drive_new (VmDrives *drives)
   drive->drives = drives;
   drive->loop = drives->loop;
   drive->account_invalid = drive->account_failed = true;
+  drive->spec_account_invalid = drive->spec_account_failed = true;
   return drive;
 }
 
@@ -216,6 +218,8 @@ vm_drive_new (VmObject *root, VmLoop *loop, const VmDriveOptions *options, GErro
   drive->write_through = options->write_through;
   drive->rerror = drive->spec_rerror = options->rerror;
   drive->werror = drive->spec_werror = options->werror;
+  drive->account_invalid = drive->spec_account_invalid = !options->ignore_invalid;
+  drive->account_failed = drive->spec_account_failed = !options->ignore_failed;
   drive->parent.id = g_strdup (options->id);
   if ((options->file || options->options) && !(drive->block = vm_drive_open (drive, options, error)))
     {
@@ -350,6 +354,8 @@ vm_drive_release (VmDrive *drive)
   drive->locked = drive->tray_open = false;
   drive->rerror = drive->spec_rerror;
   drive->werror = drive->spec_werror;
+  drive->account_invalid = drive->spec_account_invalid;
+  drive->account_failed = drive->spec_account_failed;
 }
 
 /* --- property ------------------------------------------------------------------------------------- */
@@ -469,6 +475,8 @@ drive_finalize (VmObject *obj)
       vm_block_close (drive->block);
     }
   vm_block_unref (drive->block);
+  for (unsigned i = 0; i < VM_BLOCK_REQUEST_N; i++)
+    vm_histogram_set (&drive->histograms[i], NULL, NULL);
 }
 
 const VmType vm_drive_type = {

@@ -49,6 +49,7 @@ typedef struct Request
   VmBlockRequestKind kind;
   uint64_t offset, len;
   unsigned n, flags;
+  bool refused; /* before it was tried */
   bool zeroes; /* a write of LEN of them, without a vector */
   unsigned long control; /* an ioctl, with its argument; 0: none */
   void *arg;

@@ -60,4 +60,7 @@ bool vm_node_update_perms (VmNode *node, GError **error);
 
 /* The same as vm_module_symbol(), from a fiber. */
 void *vm_graph_load (const char *folder, const char *module, const char *symbol, GError **error);
+/* A node called NAME (NULL: nobody needs to know it) that passes all on to BELOW. */
+VmNode *vm_node_new_filter (VmNode *below, const VmBlockDriver *driver, const char *name, GError **error);
+
 bool vm_graph_name_has_scheme (const char *name); /* "nbd:...", not a path */

@@ -222,6 +222,7 @@ vm_graph_free (VmBlockGraph *graph)
 {
   if (!graph)
     return;
+  graph->event = NULL; /* nobody is left who could be told */
   if (graph->loop)
     {
       vm_graph_call (graph, cancel_jobs, graph);

@@ -63,8 +63,8 @@ vm_snapshot_row (const VmSnapshotInfo *s)
   return g_strdup_printf ("%-9s %-16s %8s%20s%13s%11s\n", s->id, s->name, size, date, clock, count);
 }
 
-static json_object *
-snapshot_info (const VmSnapshotInfo *s)
+json_object *
+vm_snapshot_info (const VmSnapshotInfo *s)
 {
   json_object *out = json_object_new_object ();
 
@@ -90,7 +90,7 @@ add_snapshots (json_object *to, VmNode *node)
     return;
   out = json_object_new_array ();
   for (guint i = 0; i < list->len; i++)
-    json_object_array_add (out, snapshot_info (g_ptr_array_index (list, i)));
+    json_object_array_add (out, vm_snapshot_info (g_ptr_array_index (list, i)));
   json_object_object_add (to, "snapshots", out);
 }
 

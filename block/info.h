@@ -17,6 +17,7 @@ char *vm_format_size (uint64_t size);
 /* A line of a table of snapshots, whose first is the head. */
 #define VM_SNAPSHOT_HEAD "ID        TAG               VM SIZE                DATE     VM CLOCK     ICOUNT\n"
 char *vm_snapshot_row (const VmSnapshotInfo *snapshot);
+json_object *vm_snapshot_info (const VmSnapshotInfo *info); /* SnapshotInfo */
 /* The path of the backing file as the image names it, made absolute or relative to where the program runs; NULL: none.
  */
 char *vm_node_full_backing_name (VmNode *node);

@@ -10,6 +10,7 @@
 
 typedef struct VmJob VmJob;
 typedef struct VmJobs VmJobs;
+typedef struct VmJobGroup VmJobGroup; /* jobs that end well together or not at all */
 
 typedef struct VmJobClass
 {
@@ -21,6 +22,7 @@ typedef struct VmJobClass
   bool (*commit) (VmJob *job, GError **error);
   void (*clean) (VmJob *job); /* in the end in any case */
   bool can_complete;          /* takes job-complete once it is ready */
+  bool (*change) (VmJob *job, VmqMirrorCopyMode mode, GError **error); /* block-job-change; NULL: nothing can be */
 } VmJobClass;
 
 typedef enum VmJobOnError
@@ -52,6 +54,9 @@ struct VmJob
   int64_t free_at; /* when the speed allows more */
   VmFiberQueue wake;
   GPtrArray *roots; /* VmEdge * */
+  VmNode *filter;   /* over what it works on, by the user's name; NULL: none */
+  unsigned workers; /* fibers beside its own that make requests */
+  VmJobGroup *group; /* NULL: on its own */
   bool ended;
 };
 
@@ -63,6 +68,15 @@ bool vm_job_attach (VmJob *job, VmNode *node, const char *who, unsigned perm, un
 void vm_job_start (VmJob *job);
 /* Before start. */
 void vm_job_free (VmJob *job);
+/* Before start. */
+VmJobGroup *vm_job_group_new (void);
+void vm_job_group_unref (VmJobGroup *group);
+void vm_job_join (VmJob *job, VmJobGroup *group);
+/* Puts a node called NAME, which passes all on, over NODE until the job ends. */
+bool vm_job_insert_filter (VmJob *job, VmNode *node, const char *name, GError **error);
+/* A fiber of the job that makes requests: drained sections wait for it. FUNC calls vm_job_worker_done() last. */
+void vm_job_worker (VmJob *job, void (*func) (void *opaque), void *opaque);
+void vm_job_worker_done (VmJob *job);
 
 /* --- in its fiber -------------------------------------------------------------------------------------------- */
 
@@ -70,6 +84,8 @@ void vm_job_free (VmJob *job);
 bool vm_job_point (VmJob *job);
 /* BYTES were done; waits as the speed demands. */
 void vm_job_progress (VmJob *job, uint64_t bytes);
+/* BYTES will be moved: waits until the speed allows more. */
+void vm_job_slow_down (VmJob *job, uint64_t bytes);
 /* Until somebody wants something of it, at most NS; false: cancelled. */
 bool vm_job_sleep (VmJob *job, int64_t ns);
 void vm_job_ready (VmJob *job);
@@ -90,6 +106,7 @@ bool vm_job_complete (VmJob *job, GError **error);
 bool vm_job_finalize (VmJob *job, GError **error);
 bool vm_job_dismiss (VmJob *job, GError **error);
 bool vm_job_set_speed (VmJob *job, int64_t speed, GError **error);
+bool vm_job_change (VmJob *job, VmqJobType type, VmqMirrorCopyMode mode, GError **error);
 /* All are cancelled and over; before the graph goes. */
 void vm_jobs_cancel_all (VmBlockGraph *graph);
 
@@ -103,8 +120,13 @@ typedef struct VmJobOptions
   bool no_auto_finalize, no_auto_dismiss;
   VmJobOnError on_source_error, on_target_error;
   VmqMirrorSyncMode sync;
-  bool compress, unmap, target_is_zero;
-  uint64_t granularity;
+  bool compress, keep_zeroes, target_is_zero; /* KEEP_ZEROES: zeros take place in the target, too */
+  bool write_blocking;      /* a mirror's writes are done in both places at once */
+  const char *filter;       /* the name of a node over NODE; NULL: none */
+  uint64_t granularity, buffer; /* BUFFER: bytes in flight; 0: as the job likes */
+  uint64_t max_chunk;       /* of one copy; 0: as the job likes */
+  unsigned max_workers;     /* copies at once; 0: as the job likes */
+  bool copy_range;          /* the host may copy, where it can */
   const char *replaces;     /* node that the target of a mirror stands in for; NULL: NODE */
   const char *backing_file; /* as images name the new one; NULL: as it was found */
   VmNode *base;             /* of stream and commit: what stays; NULL: nothing */
@@ -119,5 +141,7 @@ VmJob *vm_job_mirror (const VmJobOptions *options, GError **error);
 VmJob *vm_job_backup (const VmJobOptions *options, GError **error);
 /* OPTIONS as blockdev-create takes them. */
 VmJob *vm_job_create (VmBlockGraph *graph, const char *id, json_object *options, GError **error);
+/* OPTIONS as x-blockdev-amend takes them. */
+VmJob *vm_job_amend (VmNode *node, const char *id, json_object *options, bool force, GError **error);
 /* Writes may go to NODE from now on, and no more. Its file is opened anew as needed. */
 bool vm_node_set_readonly (VmNode *node, bool readonly, GError **error);

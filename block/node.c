@@ -196,7 +196,8 @@ vm_node_replace (VmNode *from, VmNode *to, GError **error)
     }
   for (guint i = 0; i < moved->len; i++)
     edge_move (g_ptr_array_index (moved, i), to);
-  ok = vm_node_update_perms (to, error);
+  /* A filter that is taken out has no more wishes about what it lay on. */
+  ok = vm_node_update_perms (reaches (from, to) ? from : to, error);
   if (!ok)
     for (guint i = 0; i < moved->len; i++)
       edge_move (g_ptr_array_index (moved, i), from);

@@ -275,6 +275,28 @@ node_new (VmBlockGraph *graph, const VmBlockDriver *driver)
   return node;
 }
 
+VmNode *
+vm_node_new_filter (VmNode *below, const VmBlockDriver *driver, const char *name, GError **error)
+{
+  VmNode *node = node_new (below->graph, driver);
+
+  node->options = json_object_new_object ();
+  node->size = below->size;
+  node->limits = below->limits;
+  node->readonly = below->readonly;
+  node->discard_unmap = true; /* as asked of it */
+  node->write_flags = VM_REQ_FUA;
+  if (!set_name (node, name, error)
+      || !vm_node_attach (node, "file", below, VM_ROLE_FILTERED | VM_ROLE_PRIMARY, error))
+    {
+      vm_node_free (node);
+      return NULL;
+    }
+  node->filename = g_strdup (below->filename);
+  g_ptr_array_add (below->graph->nodes, node);
+  return node;
+}
+
 static bool
 take_generic (VmNode *node, const Opening *o, const VmqBlockdevOptions *options, GError **error)
 {

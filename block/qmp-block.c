@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* QMP commands about drives and the media in them. */
 #include "block/drives.h"
+#include "block/bitmap.h"
 #include "block/info.h"
+#include "block/latency.h"
 #include "block/machine.h"
 #include "engine/monitor/qmp-handlers.h"
 
@@ -76,6 +78,28 @@ describe_throttle (VmqBlockDeviceInfo *info, const VmThrottleMember *member)
   info->group = g_strdup (vm_throttle_group_name (vm_throttle_member_group (member)));
 }
 
+/* Also those of jobs, which have no name. NULL: none. */
+static GPtrArray *
+describe_bitmaps (const VmNode *node)
+{
+  GPtrArray *list = node->bitmaps && node->bitmaps->len ? g_ptr_array_new () : NULL;
+
+  for (guint i = 0; list && i < node->bitmaps->len; i++)
+    {
+      const VmDirtyBitmap *b = g_ptr_array_index (node->bitmaps, i);
+      VmqBlockDirtyInfo *info = g_new0 (VmqBlockDirtyInfo, 1);
+      info->name = g_strdup (b->name);
+      info->count = (int64_t) vm_bitmap_count (b);
+      info->granularity = (int64_t) vm_bitmap_granularity (b);
+      info->recording = b->recording;
+      info->busy = b->busy || !b->name;
+      info->persistent = b->persistent;
+      info->has_inconsistent = info->inconsistent = b->inconsistent;
+      g_ptr_array_add (list, info);
+    }
+  return list;
+}
+
 /* In a fiber. FLAT: without the images below. */
 static VmqBlockDeviceInfo *
 describe_node (VmNode *node, bool flat)
@@ -96,6 +120,7 @@ describe_node (VmNode *node, bool flat)
   if (!info->image) /* never: what is written is what is read */
     info->image = g_new0 (VmqImageInfo, 1);
   json_object_put (image);
+  info->dirty_bitmaps = describe_bitmaps (node);
   info->cache = g_new0 (VmqBlockdevCacheInfo, 1);
   info->cache->writeback = true;
   info->cache->direct = node->cache_direct;
@@ -219,6 +244,15 @@ describe_stats (const VmBlockStats *s, const VmDrive *drive)
   out->invalid_wr_operations = s->invalid[VM_BLOCK_WRITE];
   out->invalid_flush_operations = s->invalid[VM_BLOCK_FLUSH];
   out->invalid_unmap_operations = s->invalid[VM_BLOCK_DISCARD];
+  out->timed_stats = g_ptr_array_new (); /* of intervals, which nobody can ask for */
+  out->has_idle_time_ns = s->last_us != 0;
+  out->idle_time_ns = s->last_us ? (g_get_monotonic_time () - s->last_us) * 1000 : 0;
+  if (drive)
+    {
+      out->rd_latency_histogram = vm_histogram_describe (&drive->histograms[VM_BLOCK_READ]);
+      out->wr_latency_histogram = vm_histogram_describe (&drive->histograms[VM_BLOCK_WRITE]);
+      out->flush_latency_histogram = vm_histogram_describe (&drive->histograms[VM_BLOCK_FLUSH]);
+    }
   out->account_failed = !drive || drive->account_failed;
   out->account_invalid = !drive || drive->account_invalid;
   return out;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* QMP commands about nodes: made, closed, changed, put over each other. */
-#include "block/create.h"
+/* QMP commands about nodes: made, closed, changed, limited. */
 #include "block/drives.h"
 #include "block/job.h"
 #include "block/machine.h"
@@ -90,6 +89,30 @@ member (json_object *options, const char *name)
   return value;
 }
 
+/* A node in change, and what it was. */
+typedef struct Reopen
+{
+  VmNode *node; /* referenced, drained */
+  const VmqBlockdevOptions *o;
+  json_object *options;
+  VmNode *backing, *file; /* before; referenced, may be NULL */
+  bool readonly, discard_unmap, cache_no_flush, auto_readonly;
+  uint8_t detect_zeroes;
+} Reopen;
+
+static const char *
+text_of (json_object *value)
+{
+  return json_object_is_type (value, json_type_string) ? json_object_get_string (value) : NULL;
+}
+
+/* Filters and raw do not care what they lie on. */
+static bool
+may_move (const VmNode *node)
+{
+  return node->file && (node->driver->kind == VM_DRIVER_FILTER || !strcmp (node->driver->name, "raw"));
+}
+
 /* What opening it again would be needed for is refused: those are the options of the driver. */
 static bool
 check_driver_options (VmNode *node, json_object *options, GError **error)
@@ -102,27 +125,64 @@ check_driver_options (VmNode *node, json_object *options, GError **error)
   json_object_object_foreach (options, key, value)
   {
     json_object *before = member (node->options, key);
-    const char *name = json_object_is_type (value, json_type_string) ? json_object_get_string (value) : NULL;
+    const char *name = text_of (value);
     const VmEdge *edge = !strcmp (key, "file") ? node->file : NULL;
     if (g_strv_contains (changeable, key) || !strcmp (key, "driver") || (before && json_object_equal (before, value)))
       continue;
-    if (!edge || !name || strcmp (edge->node->name, name) != 0)
+    if (!edge || !name || (strcmp (edge->node->name, name) && !may_move (node)))
       return vm_fail (error, "Cannot change the option '%s'", key);
   }
   return true;
 }
 
 static bool
-reopen_backing (VmNode *node, json_object *value, GError **error)
+set_file (VmNode *node, VmNode *file, GError **error)
 {
-  const char *name = json_object_is_type (value, json_type_string) ? json_object_get_string (value) : NULL;
-  VmNode *backing = name && *name ? vm_node_find (node->graph, name) : NULL;
+  VmNode *old = vm_node_ref (node->file->node);
+  unsigned role = node->file->role;
+  bool ok;
 
+  vm_node_detach (node->file);
+  ok = vm_node_attach (node, "file", file, role, error) != NULL;
+  if (!ok)
+    vm_node_attach (node, "file", old, role, NULL); /* was possible a moment ago */
+  vm_node_unref (old);
+  if (node->driver->refresh_size)
+    node->driver->refresh_size (node);
+  else
+    node->size = node->file->node->size;
+  return ok;
+}
+
+static bool
+reopen_file (Reopen *r, GError **error)
+{
+  const char *name = text_of (member (r->options, "file"));
+  VmNode *file = name && r->node->file ? vm_node_find (r->node->graph, name) : NULL;
+
+  if (!name || !r->node->file || !strcmp (r->node->file->node->name, name))
+    return true;
+  if (!file)
+    return vm_fail (error, "Cannot find device='%s' nor node-name='%s'", name, name);
+  return set_file (r->node, file, error);
+}
+
+static bool
+reopen_backing (Reopen *r, GError **error)
+{
+  json_object *value = NULL;
+  VmNode *node = r->node, *backing;
+  const char *name;
+
+  if (!json_object_object_get_ex (r->options, "backing", &value)) /* null is NULL */
+    return true;
+  name = text_of (value);
+  backing = name && *name ? vm_node_find (node->graph, name) : NULL;
   if (json_object_is_type (value, json_type_object))
     return vm_fail (error, "Cannot change the option 'backing'");
   if (name && *name && !backing)
     return vm_fail (error, "Cannot find device='%s' nor node-name='%s'", name, name);
-  if ((node->backing ? node->backing->node : NULL) == backing)
+  if (r->backing == backing)
     return true;
   if (!node->driver->has_backing)
     return vm_fail (error, "'%s' format driver does not support backing files", node->driver->name);
@@ -130,11 +190,9 @@ reopen_backing (VmNode *node, json_object *value, GError **error)
 }
 
 static bool
-reopen_one (const Call *call, const VmqBlockdevOptions *o, GError **error)
+reopen_begin (Reopen *r, const Call *call, const VmqBlockdevOptions *o, GError **error)
 {
   VmNode *node;
-  json_object *options, *backing = NULL;
-  bool has_backing, readonly = o->has_read_only && o->read_only, ok;
 
   if (!o->node_name)
     return vm_fail (error, "node-name not specified");
@@ -142,35 +200,85 @@ reopen_one (const Call *call, const VmqBlockdevOptions *o, GError **error)
     return vm_fail (error, "Failed to find node with node-name='%s'", o->node_name);
   if (o->cache && o->cache->has_direct && o->cache->direct != node->cache_direct)
     return vm_fail (error, "Cannot change the option 'cache.direct'");
-  options = vm_schema_write (&vmq_type_blockdevoptions, &o);
-  has_backing = json_object_object_get_ex (options, "backing", &backing); /* null is NULL */
-  ok = check_driver_options (node, options, error);
-  if (ok)
-    {
-      vm_node_drain_begin (node);
-      ok = vm_node_set_readonly (node, readonly, error) && (!has_backing || reopen_backing (node, backing, error));
-      if (ok)
-        {
-          node->discard_unmap = o->has_discard && o->discard == VMQ_BLOCKDEV_DISCARD_OPTIONS_UNMAP;
-          node->detect_zeroes = o->has_detect_zeroes ? o->detect_zeroes : VMQ_BLOCKDEV_DETECT_ZEROES_OPTIONS_OFF;
-          node->cache_no_flush = o->cache && o->cache->has_no_flush && o->cache->no_flush;
-          node->auto_readonly = o->has_auto_read_only && o->auto_read_only;
-        }
-      vm_node_drain_end (node);
-    }
-  json_object_put (options);
-  return ok;
+  r->options = vm_schema_write (&vmq_type_blockdevoptions, &o);
+  if (!check_driver_options (node, r->options, error))
+    return false;
+  r->o = o;
+  r->node = vm_node_ref (node);
+  r->backing = node->backing ? vm_node_ref (node->backing->node) : NULL;
+  r->file = node->file ? vm_node_ref (node->file->node) : NULL;
+  r->readonly = node->readonly;
+  r->discard_unmap = node->discard_unmap;
+  r->detect_zeroes = node->detect_zeroes;
+  r->cache_no_flush = node->cache_no_flush;
+  r->auto_readonly = node->auto_readonly;
+  vm_node_drain_begin (node);
+  return true;
 }
 
+static bool
+reopen_apply (Reopen *r, GError **error)
+{
+  const VmqBlockdevOptions *o = r->o;
+  VmNode *node = r->node;
+
+  node->discard_unmap = o->has_discard && o->discard == VMQ_BLOCKDEV_DISCARD_OPTIONS_UNMAP;
+  node->detect_zeroes = o->has_detect_zeroes ? o->detect_zeroes : VMQ_BLOCKDEV_DETECT_ZEROES_OPTIONS_OFF;
+  node->cache_no_flush = o->cache && o->cache->has_no_flush && o->cache->no_flush;
+  node->auto_readonly = o->has_auto_read_only && o->auto_read_only;
+  return vm_node_set_readonly (node, o->has_read_only && o->read_only, error) && reopen_file (r, error)
+         && reopen_backing (r, error);
+}
+
+/* As it was: all of this was possible before. */
+static void
+reopen_undo (Reopen *r)
+{
+  VmNode *node = r->node;
+
+  node->discard_unmap = r->discard_unmap;
+  node->detect_zeroes = r->detect_zeroes;
+  node->cache_no_flush = r->cache_no_flush;
+  node->auto_readonly = r->auto_readonly;
+  if ((node->backing ? node->backing->node : NULL) != r->backing)
+    vm_node_set_backing (node, r->backing, NULL);
+  if (r->file && node->file && node->file->node != r->file)
+    set_file (node, r->file, NULL);
+  vm_node_set_readonly (node, r->readonly, NULL);
+}
+
+static void
+reopen_end (Reopen *r)
+{
+  json_object_put (r->options);
+  if (!r->node)
+    return;
+  vm_node_drain_end (r->node);
+  if (r->backing)
+    vm_node_unref (r->backing);
+  if (r->file)
+    vm_node_unref (r->file);
+  vm_node_unref (r->node);
+}
+
+/* All of them or none. */
 static bool
 reopen (Call *call, GError **error)
 {
   const VmqBlockdevReopenArg *args = call->args;
+  guint n = args->options->len, done = 0;
+  g_autofree Reopen *all = g_new0 (Reopen, n + 1);
+  bool ok = true;
 
-  for (guint i = 0; i < args->options->len; i++)
-    if (!reopen_one (call, g_ptr_array_index (args->options, i), error))
-      return false;
-  return true;
+  for (guint i = 0; ok && i < n; i++)
+    ok = reopen_begin (&all[i], call, g_ptr_array_index (args->options, i), error);
+  while (ok && done < n)
+    ok = reopen_apply (&all[done++], error);
+  while (!ok && done-- > 0)
+    reopen_undo (&all[done]);
+  for (guint i = n; i-- > 0;)
+    reopen_end (&all[i]);
+  return ok;
 }
 
 bool
@@ -222,116 +330,6 @@ bool
 vm_qmp_block_set_write_threshold (VmMonitor *mon, const VmqBlockSetWriteThresholdArg *args, GError **error)
 {
   return call_graph (mon, set_threshold, NULL, NULL, args, error);
-}
-
-/* --- overlays -------------------------------------------------------------------------------------------------- */
-
-/* All who use NODE use OVERLAY then, which reads from it what it does not have. */
-static bool
-put_over (VmNode *node, VmNode *overlay, GError **error)
-{
-  bool ok;
-
-  if (overlay->parents->len)
-    return vm_fail (error, "The overlay is already in use");
-  if (!overlay->driver->has_backing)
-    return vm_fail (error, "The overlay does not support backing images");
-  if (overlay->backing)
-    return vm_fail (error, "The overlay already has a backing image");
-  vm_node_ref (node);
-  vm_node_drain_begin (node);
-  ok = vm_node_replace (node, overlay, error);
-  if (ok && !vm_node_set_backing (overlay, node, error))
-    {
-      vm_node_replace (overlay, node, NULL); /* as it was */
-      ok = false;
-    }
-  if (ok)
-    vm_node_set_readonly (node, true, NULL); /* what cannot change that is not written all the same */
-  vm_node_drain_end (node);
-  vm_node_unref (node);
-  return ok;
-}
-
-static bool
-snapshot (Call *call, GError **error)
-{
-  const VmqBlockdevSnapshotArg *args = call->args;
-  VmNode *node = find_node (call, call->name, error), *overlay = node ? find_node (call, args->overlay, error) : NULL;
-
-  return overlay && put_over (node, overlay, error);
-}
-
-bool
-vm_qmp_blockdev_snapshot (VmMonitor *mon, const VmqBlockdevSnapshotArg *args, GError **error)
-{
-  return call_graph (mon, snapshot, args->node, NULL, args, error);
-}
-
-static bool
-create_overlay (VmNode *node, const VmqBlockdevSnapshotSyncArg *args, const char *format, GError **error)
-{
-  g_autofree char *backing = NULL;
-  VmImageCreate spec = { .name = args->snapshot_file, .format = format, .size = node->size, .has_size = true };
-
-  if (args->has_mode && args->mode == VMQ_NEW_IMAGE_MODE_EXISTING)
-    return true;
-  backing = g_str_has_prefix (node->filename, "json:") || strstr (node->filename, "://")
-                ? g_strdup (node->filename)
-                : g_canonicalize_filename (node->filename, NULL);
-  spec.backing = backing;
-  spec.backing_format = node->driver->name;
-  spec.unsafe = true; /* it is in use: by us */
-  return vm_image_create (node->graph, &spec, error);
-}
-
-static VmNode *
-open_overlay (VmNode *node, const VmqBlockdevSnapshotSyncArg *args, const char *format, GError **error)
-{
-  json_object *options = json_object_new_object ();
-  VmNode *overlay;
-
-  json_object_object_add (options, "driver", json_object_new_string (format));
-  if (args->snapshot_node_name)
-    json_object_object_add (options, "node-name", json_object_new_string (args->snapshot_node_name));
-  if (node->cache_direct)
-    json_object_object_add (options, "cache.direct", json_object_new_string ("on"));
-  if (node->cache_no_flush)
-    json_object_object_add (options, "cache.no-flush", json_object_new_string ("on"));
-  json_object_object_add (options, "discard", json_object_new_string (node->discard_unmap ? "unmap" : "ignore"));
-  overlay = vm_node_open_name (node->graph, args->snapshot_file, format, options, VM_OPEN_NO_BACKING, error);
-  json_object_put (options);
-  return overlay;
-}
-
-static bool
-snapshot_sync (Call *call, GError **error)
-{
-  const VmqBlockdevSnapshotSyncArg *args = call->args;
-  const char *format = args->format ? args->format : "qcow2";
-  VmNode *node = find_node (call, call->name, error), *overlay;
-  bool ok;
-
-  if (!node)
-    return false;
-  if (args->node_name && !args->snapshot_node_name)
-    return vm_fail (error, "New overlay node-name missing");
-  vm_node_drain_begin (node);
-  vm_node_flush (node);
-  vm_node_drain_end (node);
-  if (!create_overlay (node, args, format, error) || !(overlay = open_overlay (node, args, format, error)))
-    return false;
-  ok = put_over (node, overlay, error);
-  vm_node_unref (overlay); /* those who use it hold it */
-  return ok;
-}
-
-bool
-vm_qmp_blockdev_snapshot_sync (VmMonitor *mon, const VmqBlockdevSnapshotSyncArg *args, GError **error)
-{
-  if (!args->device == !args->node_name)
-    return vm_fail (error, "Need exactly one of 'device' and 'node-name'");
-  return call_graph (mon, snapshot_sync, args->device, args->node_name, args, error);
 }
 
 /* --- limits ----------------------------------------------------------------------------------------------------------

@@ -196,7 +196,9 @@ inject (VmNode *node, VmqBlkdebugIOType kind, uint64_t offset, uint64_t len)
     {
       const Rule *rule = &g_array_index (s->rules, Rule, i);
       uint64_t at = rule->sector < 0 ? 0 : (uint64_t) rule->sector << 9;
-      if (!rule->active || !(rule->kinds & (1u << kind)) || (rule->state && rule->state != s->state))
+      if (!rule->active || !(rule->kinds & (1u << kind)))
+        continue;
+      if (rule->event == VMQ_BLKDEBUG_EVENT_NONE && rule->state && rule->state != s->state)
         continue;
       if (rule->sector >= 0 && (kind == VMQ_BLKDEBUG_IO_TYPE_FLUSH || at + 512 <= offset || at >= offset + len))
         continue;

@@ -33,7 +33,7 @@ commit_run (VmJob *job, GError **error)
       if (status > 0)
         {
           len = MIN (len, VM_JOB_CHUNK - at % VM_JOB_CHUNK);
-          status = vm_job_copy (c->top, c->base, at, len, c->buffer, 0, &read);
+          status = vm_job_copy (c->top, c->base, at, len, c->buffer, 0, VM_REQ_UNMAP, &read);
           if (status >= 0)
             {
               vm_job_progress (job, len);
@@ -129,6 +129,7 @@ vm_job_commit (const VmJobOptions *o, VmNode *overlay, GError **error)
   c->prepared = true;
   vm_job_share_backing (above, true);
   if (vm_node_set_readonly (c->base, false, error)
+      && (!o->filter || vm_job_insert_filter (job, c->top, o->filter, error))
       && vm_job_attach (job, c->base, "commit base", VM_PERM_READ | VM_PERM_WRITE | VM_PERM_RESIZE, VM_PERM_ALL, error)
       && vm_job_attach (job, c->top, "commit top", VM_PERM_READ, VM_PERM_ALL, error)
       && vm_job_attach (job, overlay, "commit overlay", 0, VM_PERM_ALL, error))

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The job create: images as blockdev-create describes them. */
+/* The jobs create and amend: images as blockdev-create and x-blockdev-amend describe them. */
 #include "block/create.h"
 #include "block/jobs/copy.h"
 
 typedef struct Create
 {
+  VmNode *node; /* to be amended */
+  bool force;
   const VmBlockDriver *driver;
   VmCreateValues *values;
   char *name;   /* of a protocol's */
@@ -169,6 +171,79 @@ vm_job_create (VmBlockGraph *graph, const char *id, json_object *options, GError
   ((Create *) job->state)->driver = driver;
   job->auto_dismiss = false;
   if (prepare (job, options, error))
+    return job;
+  vm_job_free (job);
+  return NULL;
+}
+
+/* --- amend ---------------------------------------------------------------------------------------------------- */
+
+static void
+amend_progress (void *opaque, uint64_t done, uint64_t total)
+{
+  VmJob *job = opaque;
+
+  job->done = done;
+  job->total = total;
+}
+
+static bool
+amend_run (VmJob *job, GError **error)
+{
+  Create *c = job->state;
+
+  return c->driver->amend (c->node, c->values, c->force, amend_progress, job, error);
+}
+
+static const VmJobClass amend_class = { .type = VMQ_JOB_TYPE_AMEND, .run = amend_run, .clean = create_clean };
+
+/* Members of qcow2's "encrypt" are those of the options "encrypt.", but its format goes without saying. */
+static bool
+amend_values (Create *c, json_object *options, GError **error)
+{
+  json_object *encrypt, *format, *copy = NULL;
+  bool ok;
+
+  json_object_deep_copy (options, &copy, NULL);
+  if (json_object_object_get_ex (copy, "encrypt", &encrypt) && json_object_object_get_ex (encrypt, "format", &format))
+    {
+      if (strcmp (json_object_get_string (format), "luks"))
+        {
+          json_object_put (copy);
+          return vm_fail (error, "Only LUKS encryption can be amended");
+        }
+      json_object_object_del (encrypt, "format");
+    }
+  ok = set_values (c, NULL, copy, error);
+  json_object_put (copy);
+  return ok;
+}
+
+VmJob *
+vm_job_amend (VmNode *node, const char *id, json_object *options, bool force, GError **error)
+{
+  const VmBlockDriver *driver = node->driver;
+  json_object *name;
+  VmJob *job = NULL;
+  Create *c;
+
+  if (!json_object_is_type (options, json_type_object) || !json_object_object_get_ex (options, "driver", &name))
+    vm_fail (error, "Parameter 'driver' is missing");
+  else if (strcmp (json_object_get_string (name), driver->name))
+    vm_fail (error, "x-blockdev-amend doesn't support changing the block driver");
+  else if (!driver->amend)
+    vm_fail (error, "Driver does not support x-blockdev-amend");
+  else
+    job = vm_job_new (node->graph, id, &amend_class, sizeof (Create), error);
+  if (!job)
+    return NULL;
+  c = job->state;
+  c->driver = driver;
+  c->node = node;
+  c->force = force;
+  c->values = vm_create_values_new (driver, NULL, true);
+  job->auto_dismiss = false;
+  if (amend_values (c, options, error) && vm_job_attach (job, node, "amend", VM_PERM_READ, VM_PERM_ALL, error))
     return job;
   vm_job_free (job);
   return NULL;

@@ -110,11 +110,166 @@ vm_job_new (VmBlockGraph *graph, const char *id, const VmJobClass *klass, size_t
   return job;
 }
 
+/* --- groups ----------------------------------------------------------------------------------------------------- */
+
+struct VmJobGroup
+{
+  unsigned refs;
+  GPtrArray *jobs; /* VmJob *, those that are not forgotten */
+};
+
+VmJobGroup *
+vm_job_group_new (void)
+{
+  VmJobGroup *group = g_new0 (VmJobGroup, 1);
+
+  group->refs = 1;
+  group->jobs = g_ptr_array_new ();
+  return group;
+}
+
+void
+vm_job_group_unref (VmJobGroup *group)
+{
+  if (--group->refs)
+    return;
+  g_ptr_array_unref (group->jobs);
+  g_free (group);
+}
+
+void
+vm_job_join (VmJob *job, VmJobGroup *group)
+{
+  if (!group)
+    return;
+  group->refs++;
+  job->group = group;
+  g_ptr_array_add (group->jobs, job);
+}
+
+static void
+leave_group (VmJob *job)
+{
+  if (!job->group)
+    return;
+  g_ptr_array_remove (job->group->jobs, job);
+  vm_job_group_unref (g_steal_pointer (&job->group));
+}
+
+static void
+wake (VmJob *job)
+{
+  vm_fiber_queue_wake_all (&job->wake);
+}
+
+/* JOB is done or lost: the others hear of it. */
+static void
+tell_group (VmJob *job, bool lost)
+{
+  for (guint i = 0; job->group && i < job->group->jobs->len; i++)
+    {
+      VmJob *other = g_ptr_array_index (job->group->jobs, i);
+      if (other == job || other->ended)
+        continue;
+      if (lost)
+        {
+          other->cancelled = other->forced = true;
+          other->user_paused = false;
+        }
+      wake (other);
+    }
+}
+
+/* Others have still to do. */
+static bool
+group_works (const VmJob *job)
+{
+  for (guint i = 0; job->group && i < job->group->jobs->len; i++)
+    {
+      const VmJob *other = g_ptr_array_index (job->group->jobs, i);
+      if (!other->ended && other->status != VMQ_JOB_STATUS_WAITING && other->status != VMQ_JOB_STATUS_PENDING)
+        return true;
+    }
+  return false;
+}
+
+/* One that waits for its user makes all wait. */
+static bool
+group_waits_for_user (const VmJob *job)
+{
+  bool waits = !job->auto_finalize && !job->finalizing;
+
+  for (guint i = 0; job->group && i < job->group->jobs->len; i++)
+    {
+      const VmJob *other = g_ptr_array_index (job->group->jobs, i);
+      waits |= !other->ended && !other->auto_finalize && !other->finalizing;
+    }
+  return waits;
+}
+
+/* --- filters ---------------------------------------------------------------------------------------------------- */
+
+static int
+filter_read (VmNode *node, uint64_t offset, VmVec vec, unsigned flags)
+{
+  return vm_node_read (node->file->node, offset, vec, flags);
+}
+
+static int
+filter_write (VmNode *node, uint64_t offset, VmVec vec, unsigned flags)
+{
+  return vm_node_write (node->file->node, offset, vec, flags);
+}
+
+static int
+filter_write_zeroes (VmNode *node, uint64_t offset, uint64_t len, unsigned flags)
+{
+  return vm_node_write_zeroes (node->file->node, offset, len, flags);
+}
+
+static int
+filter_discard (VmNode *node, uint64_t offset, uint64_t len)
+{
+  return vm_node_discard (node->file->node, offset, len);
+}
+
+#define FILTER(driver_name)                                                                                            \
+  {                                                                                                                    \
+    .name = driver_name, .help = "Over what a job works on", .kind = VM_DRIVER_FILTER, .read = filter_read,            \
+    .write = filter_write, .write_zeroes = filter_write_zeroes, .discard = filter_discard                              \
+  }
+static const VmBlockDriver mirror_filter = FILTER ("mirror_top"), commit_filter = FILTER ("commit_top"),
+                           stream_filter = FILTER ("copy-on-read"), backup_filter = FILTER ("copy-before-write");
+
+bool
+vm_job_insert_filter (VmJob *job, VmNode *node, const char *name, GError **error)
+{
+  const VmBlockDriver *driver = job->klass->type == VMQ_JOB_TYPE_MIRROR   ? &mirror_filter
+                                : job->klass->type == VMQ_JOB_TYPE_COMMIT ? &commit_filter
+                                : job->klass->type == VMQ_JOB_TYPE_STREAM ? &stream_filter
+                                                                          : &backup_filter;
+
+  job->filter = vm_node_new_filter (node, driver, name, error);
+  if (!job->filter)
+    return false;
+  if (vm_node_replace (node, job->filter, error))
+    return true;
+  vm_node_unref (g_steal_pointer (&job->filter));
+  return false;
+}
+
 static void
 release (VmJob *job)
 {
   if (job->klass->clean)
     job->klass->clean (job);
+  if (job->filter)
+    {
+      /* Whoever came by it comes to what is below it now. */
+      if (job->filter->parents->len)
+        vm_node_replace (job->filter, job->filter->file->node, NULL);
+      vm_node_unref (g_steal_pointer (&job->filter));
+    }
   while (job->roots->len)
     vm_node_detach (g_ptr_array_remove_index (job->roots, job->roots->len - 1));
 }
@@ -123,6 +278,7 @@ static void
 forget (VmJob *job)
 {
   g_ptr_array_remove (job->graph->jobs->list, job);
+  leave_group (job);
   g_ptr_array_unref (job->roots);
   g_free (job->state);
   g_free (job->error);
@@ -148,7 +304,7 @@ drain_busy (void *opaque)
 {
   VmJob *job = opaque;
 
-  return !job->still && !job->ended;
+  return (!job->still || job->workers) && !job->ended;
 }
 
 static void
@@ -250,11 +406,31 @@ vm_job_sleep (VmJob *job, int64_t ns)
 }
 
 void
+vm_job_worker (VmJob *job, void (*func) (void *opaque), void *opaque)
+{
+  job->workers++;
+  vm_fiber_spawn (vm_graph_loop (job->graph), func, opaque);
+}
+
+void
+vm_job_worker_done (VmJob *job)
+{
+  job->workers--;
+  vm_fiber_queue_wake_all (&job->wake);
+}
+
+void
 vm_job_progress (VmJob *job, uint64_t bytes)
+{
+  job->done += bytes;
+  vm_job_slow_down (job, bytes);
+}
+
+void
+vm_job_slow_down (VmJob *job, uint64_t bytes)
 {
   int64_t now = g_get_monotonic_time () * 1000;
 
-  job->done += bytes;
   if (!job->speed)
     return;
   job->free_at = MAX (job->free_at, now) + (int64_t) ((double) bytes * 1e9 / (double) job->speed);
@@ -308,11 +484,15 @@ static bool
 await_finalize (VmJob *job)
 {
   set_status (job, VMQ_JOB_STATUS_WAITING);
+  tell_group (job, false);
+  while (group_works (job) && !job->cancelled)
+    wait_for_users (job);
+  if (job->cancelled)
+    return false;
   set_status (job, VMQ_JOB_STATUS_PENDING);
-  if (job->auto_finalize)
-    return true;
-  block_event (job, "BLOCK_JOB_PENDING");
-  while (!job->finalizing && !job->cancelled)
+  if (!job->auto_finalize)
+    block_event (job, "BLOCK_JOB_PENDING");
+  while (group_waits_for_user (job) && !job->cancelled)
     wait_for_users (job);
   return !job->cancelled;
 }
@@ -334,9 +514,11 @@ job_life (void *opaque)
     {
       take_error (job, error);
       set_status (job, VMQ_JOB_STATUS_ABORTING);
+      tell_group (job, true);
     }
   release (job);
   job->ended = true;
+  tell_group (job, false);
   block_event (job, job->cancelled ? "BLOCK_JOB_CANCELLED" : "BLOCK_JOB_COMPLETED");
   set_status (job, VMQ_JOB_STATUS_CONCLUDED);
   while (!job->auto_dismiss && !job->dismissed)
@@ -365,12 +547,6 @@ allowed (const VmJob *job, const char *verb, unsigned states, GError **error)
 
 #define STATE(name) (1u << VMQ_JOB_STATUS_##name)
 #define ALIVE (STATE (CREATED) | STATE (RUNNING) | STATE (PAUSED) | STATE (READY) | STATE (STANDBY))
-
-static void
-wake (VmJob *job)
-{
-  vm_fiber_queue_wake_all (&job->wake);
-}
 
 bool
 vm_job_pause (VmJob *job, GError **error)
@@ -428,8 +604,11 @@ vm_job_finalize (VmJob *job, GError **error)
 {
   if (!allowed (job, "finalize", STATE (PENDING), error))
     return false;
+  for (guint i = 0; job->group && i < job->group->jobs->len; i++)
+    ((VmJob *) g_ptr_array_index (job->group->jobs, i))->finalizing = true;
   job->finalizing = true;
   wake (job);
+  tell_group (job, false);
   return true;
 }
 
@@ -454,6 +633,19 @@ vm_job_set_speed (VmJob *job, int64_t speed, GError **error)
   job->free_at = 0;
   wake (job);
   return true;
+}
+
+bool
+vm_job_change (VmJob *job, VmqJobType type, VmqMirrorCopyMode mode, GError **error)
+{
+  if (!allowed (job, "change", ALIVE, error))
+    return false;
+  if (type != job->klass->type)
+    return vm_fail (error, "Job '%s' is '%s' job, not '%s'", job->id, vmq_type_jobtype.names[job->klass->type],
+                    vmq_type_jobtype.names[type]);
+  if (!job->klass->change)
+    return vm_fail (error, "Job type does not support change");
+  return job->klass->change (job, mode, error);
 }
 
 void

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The job mirror: another node becomes equal to one in use, and stays so until it takes its place or is let go. A
  * commit of the top in use is the same, to its base. */
-#include "block/bitmap.h"
 #include "block/jobs/copy.h"
 
 #include <errno.h>
 
 #define GRANULARITY 65536
+#define BUFFER (16 * VM_MIB)
+#define WORKERS 16
 #define IDLE_NS 20000000 /* how long a mirror that is ready looks away */
 
 typedef struct Mirror
@@ -14,14 +15,15 @@ typedef struct Mirror
   VmNode *source, *target, *base; /* BASE: what is below it is not copied */
   VmNode *replaced;               /* by the target, in the end */
   VmEdge *target_root;
-  VmDirtyBitmap *dirty;
+  VmCopy copy;
   VmqMirrorSyncMode sync;
-  VmJobOnError on_source_error, on_target_error;
   bool target_is_zero, drained;
+  bool blocking;  /* writes are done here and there at once */
+  unsigned hooks; /* such writes */
+  VmFiberQueue unhooked;
   /* of a commit */
   bool commits, prepared, was_readonly;
   VmNode *above;
-  void *buffer;
 } Mirror;
 
 /* What is to be copied at first. */
@@ -35,7 +37,7 @@ mark (VmJob *job, GError **error)
     return true;
   if (m->sync == VMQ_MIRROR_SYNC_MODE_FULL && !m->target_is_zero)
     {
-      vm_bitmap_set (m->dirty, 0, m->source->size);
+      vm_bitmap_set (m->copy.todo, 0, m->source->size);
       return true;
     }
   for (uint64_t at = 0; at < m->source->size; at += len)
@@ -51,41 +53,17 @@ mark (VmJob *job, GError **error)
       if (m->sync == VMQ_MIRROR_SYNC_MODE_FULL && extent.flags & VM_EXTENT_ZERO)
         wanted = false;
       if (wanted)
-        vm_bitmap_set (m->dirty, at, len);
+        vm_bitmap_set (m->copy.todo, at, len);
       if (!vm_job_point (job))
         return false;
     }
   return true;
 }
 
-/* One piece; false with an error: given up. */
 static bool
-copy_next (VmJob *job, bool quickly, GError **error)
+copy_end (const Mirror *m, GError **error)
 {
-  Mirror *m = job->state;
-  uint64_t offset = 0, len;
-  bool read = true, retry;
-
-  if (!vm_bitmap_next_dirty (m->dirty, &offset, m->source->size, VM_JOB_CHUNK, &len))
-    return true;
-  vm_bitmap_clear (m->dirty, offset, len); /* first: what is written from now on counts again */
-  int status = vm_job_copy (m->source, m->target, offset, len, m->buffer, 0, &read);
-  if (status < 0)
-    {
-      if (!vm_job_failed (job, read ? m->on_source_error : m->on_target_error, read, status, &retry))
-        return vm_fail (error, "%s", g_strerror (-status));
-      if (retry)
-        {
-          vm_bitmap_set (m->dirty, offset, len);
-          return true;
-        }
-    }
-  job->total = job->done + len + vm_bitmap_count (m->dirty);
-  if (quickly)
-    job->done += len;
-  else
-    vm_job_progress (job, len);
-  return true;
+  return !m->copy.failure || vm_fail (error, "%s", g_strerror (-m->copy.failure));
 }
 
 static bool
@@ -104,35 +82,64 @@ come_to_rest (VmJob *job, GError **error)
 
   vm_job_still (job, true);
   vm_node_drain_begin (m->source);
-  m->drained = true;
-  while (vm_bitmap_count (m->dirty))
-    if (!copy_next (job, true, error))
-      return false;
-  return flush_target (m, error);
+  m->drained = m->copy.quick = true;
+  while (vm_copy_step (&m->copy))
+    ;
+  vm_copy_rest (&m->copy);
+  return copy_end (m, error) && flush_target (m, error);
+}
+
+/* A guest's write is done when the target has it, too. */
+static void
+after_write (void *opaque, uint64_t offset, uint64_t len)
+{
+  VmJob *job = opaque;
+  Mirror *m = job->state;
+  bool read, retry = false;
+  int status;
+
+  /* What is not yet copied at all comes with the rest. */
+  if (!m->blocking || m->copy.failure || offset >= m->source->size || m->drained)
+    return;
+  m->hooks++;
+  status = vm_copy_now (&m->copy, offset, MIN (offset + len, m->source->size), &read);
+  if (status < 0 && !m->copy.failure
+      && !vm_job_failed (job, read ? m->copy.on_read_error : m->copy.on_write_error, read, status, &retry))
+    m->copy.failure = status;
+  if (!--m->hooks)
+    vm_fiber_queue_wake_all (&m->unhooked);
 }
 
 static bool
-mirror_run (VmJob *job, GError **error)
+mirror_change (VmJob *job, VmqMirrorCopyMode mode, GError **error)
 {
   Mirror *m = job->state;
 
-  if (!mark (job, error))
-    return false;
-  job->total = vm_bitmap_count (m->dirty);
+  if (mode == VMQ_MIRROR_COPY_MODE_BACKGROUND && m->blocking)
+    return vm_fail (error, "Change to copy mode '%s' is not implemented", vmq_type_mirrorcopymode.names[mode]);
+  m->blocking = mode == VMQ_MIRROR_COPY_MODE_WRITE_BLOCKING;
+  return true;
+}
+
+static bool
+mirror_loop (VmJob *job, GError **error)
+{
+  Mirror *m = job->state;
+
   for (;;)
     {
       if (!vm_job_point (job))
         return false;
-      if (vm_bitmap_count (m->dirty))
-        {
-          if (!copy_next (job, false, error))
-            return false;
-          continue;
-        }
+      if (vm_copy_step (&m->copy))
+        continue;
+      if (!copy_end (m, error))
+        return false;
       if (job->status != VMQ_JOB_STATUS_READY)
         {
           if (!flush_target (m, error))
             return false;
+          if (vm_bitmap_count (m->copy.todo))
+            continue;
           job->total = job->done;
           vm_job_ready (job);
         }
@@ -141,6 +148,20 @@ mirror_run (VmJob *job, GError **error)
       if (!vm_job_sleep (job, IDLE_NS))
         return false;
     }
+}
+
+static bool
+mirror_run (VmJob *job, GError **error)
+{
+  Mirror *m = job->state;
+  bool ok;
+
+  if (!mark (job, error))
+    return false;
+  job->total = vm_bitmap_count (m->copy.todo);
+  ok = mirror_loop (job, error);
+  vm_copy_rest (&m->copy);
+  return ok;
 }
 
 static bool
@@ -158,13 +179,19 @@ mirror_clean (VmJob *job)
 {
   Mirror *m = job->state;
 
-  if (m->dirty && m->source->bitmaps)
-    g_ptr_array_remove (m->source->bitmaps, m->dirty);
-  m->dirty = NULL;
+  if (m->source->after_write_opaque == job)
+    {
+      m->source->after_write = NULL;
+      m->source->after_write_opaque = NULL;
+    }
+  while (m->hooks)
+    vm_fiber_queue_wait (&m->unhooked);
+  if (m->copy.todo && m->source->bitmaps)
+    g_ptr_array_remove (m->source->bitmaps, m->copy.todo);
+  m->copy.todo = NULL;
   if (m->drained)
     vm_node_drain_end (m->source);
   m->drained = false;
-  g_clear_pointer (&m->buffer, g_free);
   if (m->prepared)
     {
       m->prepared = false;
@@ -182,6 +209,7 @@ static const VmJobClass mirror_class = { .type = VMQ_JOB_TYPE_MIRROR,
                                          .run = mirror_run,
                                          .commit = mirror_commit,
                                          .clean = mirror_clean,
+                                         .change = mirror_change,
                                          .can_complete = true };
 static const VmJobClass active_commit_class = { .type = VMQ_JOB_TYPE_COMMIT,
                                                 .block = true,
@@ -195,6 +223,8 @@ mirror_attach (VmJob *job, const VmJobOptions *o, GError **error)
 {
   Mirror *m = job->state;
 
+  if (o->filter && !vm_job_insert_filter (job, m->source, o->filter, error))
+    return false;
   if (!vm_job_attach (job, m->target, "mirror target", VM_PERM_READ | VM_PERM_WRITE | VM_PERM_RESIZE, VM_PERM_ALL,
                       error))
     return false;
@@ -204,13 +234,34 @@ mirror_attach (VmJob *job, const VmJobOptions *o, GError **error)
   if (m->target->size < m->source->size
       && vm_node_truncate (m->target, m->source->size, true, VM_PREALLOC_OFF, 0, error) < 0)
     return false;
-  m->dirty = vm_bitmap_new (NULL, m->source->size, o->granularity ? o->granularity : GRANULARITY);
-  if (!m->dirty)
+  m->copy.todo = vm_bitmap_new (NULL, m->source->size, o->granularity ? o->granularity : GRANULARITY);
+  if (!m->copy.todo)
     return vm_fail (error, "The bitmap is too big for the memory");
+  if (m->source->after_write)
+    return vm_fail (error, "Node '%s' is being mirrored already", m->source->name);
+  m->source->after_write_opaque = job;
+  m->source->after_write = after_write;
   if (!m->source->bitmaps)
     m->source->bitmaps = g_ptr_array_new_with_free_func ((GDestroyNotify) vm_bitmap_free);
-  g_ptr_array_add (m->source->bitmaps, m->dirty);
+  g_ptr_array_add (m->source->bitmaps, m->copy.todo);
   return true;
+}
+
+static void
+take_copy (VmJob *job, const VmJobOptions *o)
+{
+  Mirror *m = job->state;
+  uint64_t granule = o->granularity ? o->granularity : GRANULARITY;
+  uint64_t buffer = o->buffer ? MAX (o->buffer, granule) : BUFFER;
+
+  m->copy.job = job;
+  m->copy.from = m->source;
+  m->copy.to = m->target;
+  m->copy.chunk = MAX (VM_ALIGN_DOWN (MIN (VM_JOB_CHUNK, buffer), granule), granule);
+  m->copy.max_workers = (unsigned) CLAMP (buffer / m->copy.chunk, 1, WORKERS);
+  m->copy.zero_flags = o->keep_zeroes ? 0 : VM_REQ_UNMAP;
+  m->copy.on_read_error = o->on_source_error;
+  m->copy.on_write_error = o->on_target_error;
 }
 
 static VmJob *
@@ -238,9 +289,8 @@ mirror_new (const VmJobOptions *o, const VmJobClass *klass, VmNode *target, VmNo
   m->sync = o->sync;
   m->base = above ? target : vm_node_backing (o->node);
   m->target_is_zero = o->target_is_zero;
-  m->on_source_error = o->on_source_error;
-  m->on_target_error = o->on_target_error;
-  m->buffer = g_malloc (VM_JOB_CHUNK);
+  m->blocking = o->write_blocking;
+  take_copy (job, o);
   if (above)
     {
       m->above = above;

@@ -135,7 +135,8 @@ vm_job_stream (const VmJobOptions *o, GError **error)
   s->on_error = o->on_source_error;
   s->backing_file = g_strdup (o->backing_file);
   s->buffer = g_malloc (VM_JOB_CHUNK);
-  if (vm_job_attach (job, o->node, "stream", VM_PERM_READ | VM_PERM_UNCHANGED, VM_PERM_ALL, error)
+  if ((!o->filter || vm_job_insert_filter (job, o->node, o->filter, error))
+      && vm_job_attach (job, o->node, "stream", VM_PERM_READ | VM_PERM_UNCHANGED, VM_PERM_ALL, error)
       && (!o->base || vm_job_attach (job, o->base, "stream base", VM_PERM_READ, VM_PERM_ALL, error)))
     return job;
   vm_job_free (job);

@@ -510,6 +510,11 @@ qcow2_set_readonly (VmNode *node, bool readonly)
 {
   Qcow2 *s = node->state;
 
+  /* As if it were closed: what comes from now on is only read. */
+  if (readonly && !s->opened_readonly && !s->broken)
+    if (qcow2_bitmaps_store (s) < 0 || qcow2_close_tables (s) < 0)
+      g_warning ("%s: metadata could not be written", node->filename);
+  s->changed = false;
   s->opened_readonly = readonly;
   for (guint i = 0; node->bitmaps && i < node->bitmaps->len; i++)
     ((VmDirtyBitmap *) node->bitmaps->pdata[i])->readonly = readonly;

@@ -186,12 +186,6 @@ def refused():
                               ('drive-backup', {'device': 'd0', 'target': 'x', 'sync': 'bitmap'}),
                               ('drive-mirror', {'device': 'd0', 'target': 'x', 'sync': 'full', 'granularity': 3})):
             assert 'error' in m.command(command, **args), command
-        for command, args, words in (('block-stream', {'filter-node-name': 'f'}, 'filter-node-name=f'),
-                                     ('block-commit', {'filter-node-name': 'f'}, 'filter-node-name=f'),
-                                     ('drive-mirror', {'target': 'x', 'sync': 'full', 'buf-size': 65536}, 'buf-size=65536'),
-                                     ('drive-mirror', {'target': 'x', 'sync': 'full', 'unmap': False}, 'unmap=off')):
-            answer = m.command(command, device='d0', **args)
-            assert answer['error']['desc'] == f'{words}: not available in this build', answer
         assert ok(m.command('query-jobs')) == []
         m.quit()
         b.img('compare', 'top', 'want')
