@@ -26,6 +26,9 @@ open_all (VmMachine *machine, const char **text, GError **error)
 {
   const VmSettings *settings = machine->settings;
 
+  for (guint i = 0; i < settings->iscsi->len; i++)
+    if (!vm_drives_add_iscsi (machine, g_ptr_array_index (settings->iscsi, i), error))
+      return *text = "-iscsi", false;
   for (guint i = 0; i < settings->blockdevs->len; i++)
     {
       const VmBlockdevSpec *spec = g_ptr_array_index (settings->blockdevs, i);

@@ -20,6 +20,7 @@ struct VmBlockGraph
   struct VmJobs *jobs; /* NULL until one starts */
   GPtrArray *exports;  /* VmExport *, or NULL */
   VmFiberQueue exports_gone;
+  json_object *iscsi; /* a list of what -iscsi said; NULL: nothing */
   struct VmNbdServer *nbd; /* of nbd-server-start; NULL: none */
   struct VmAio *aio[2]; /* Linux AIO, io_uring; NULL until somebody asks for it */
   void (*aio_free[2]) (void *aio);
@@ -63,4 +64,6 @@ void *vm_graph_load (const char *folder, const char *module, const char *symbol,
 /* A node called NAME (NULL: nobody needs to know it) that passes all on to BELOW. */
 VmNode *vm_node_new_filter (VmNode *below, const VmBlockDriver *driver, const char *name, GError **error);
 
+/* What -iscsi says about the target of OPTIONS. */
+void vm_graph_complete_iscsi (VmBlockGraph *graph, json_object *options);
 bool vm_graph_name_has_scheme (const char *name); /* "nbd:...", not a path */

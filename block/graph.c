@@ -232,6 +232,7 @@ vm_graph_free (VmBlockGraph *graph)
       vm_loop_free (graph->loop);
     }
   g_ptr_array_unref (graph->nodes);
+  json_object_put (graph->iscsi);
   g_mutex_clear (&graph->mutex);
   g_free (graph);
 }

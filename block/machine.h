@@ -10,6 +10,8 @@
 bool vm_drive_add (VmMachine *machine, const VmDriveSpec *spec, GError **error);
 /* Events go to the monitors, errors stop the machine; once, with the first drive or node. */
 void vm_drives_bind (VmMachine *machine);
+/* -iscsi: settings of sessions that URLs name. */
+bool vm_drives_add_iscsi (VmMachine *machine, const VmKeyVals *list, GError **error);
 /* What clients call the device that uses DRIVE: its id, else its path; NULL: nobody. */
 struct VmObject *vm_drive_user (VmMachine *machine, const VmDrive *drive);
 char *vm_drive_user_name (VmObject *user);

@@ -209,7 +209,11 @@ vm_graph_parse_name (VmBlockGraph *graph, const char *name, GError **error)
       json_object *options = json_object_new_object ();
       json_object_object_add (options, "driver", json_object_new_string ((*d)->name));
       if ((*d)->parse_name ? (*d)->parse_name (name, options, error) : true)
-        return options;
+        {
+          if (!strcmp ((*d)->name, "iscsi"))
+            vm_graph_complete_iscsi (graph, options);
+          return options;
+        }
       json_object_put (options);
       return NULL;
     }

@@ -238,6 +238,11 @@ check_family (VmParser *p, const Family *f, const char *arg, GError **error)
     p->s->default_nic = false;
   if (!strcmp (f->option, "numa"))
     return keep_numa (p, list);
+  if (!strcmp (f->option, "iscsi"))
+    {
+      g_ptr_array_add (p->s->iscsi, vm_keyvals_copy (list));
+      return true;
+    }
   if (!strcmp (f->option, "blockdev"))
     return keep_blockdev (p, list, arg);
   return (f->idle && !strcmp (f->idle, kind)) ? asks_for_nothing (p, f, list, error) : vm_parser_unavailable (p);

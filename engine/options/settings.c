@@ -164,6 +164,7 @@ vm_settings_new (void)
   s->display_opts = vm_keyvals_new ();
   s->accels = g_ptr_array_new_with_free_func ((GDestroyNotify) vm_keyvals_free);
   s->numa = g_ptr_array_new_with_free_func (numa_free);
+  s->iscsi = g_ptr_array_new_with_free_func ((GDestroyNotify) vm_keyvals_free);
   s->globals = g_ptr_array_new_with_free_func (global_free);
   s->fw_cfg = g_ptr_array_new_with_free_func (fw_cfg_free);
   s->option_roms = g_ptr_array_new_with_free_func (option_rom_free);
@@ -200,7 +201,7 @@ vm_settings_free (VmSettings *s)
   };
   GPtrArray *const lists[] = {
     s->accels, s->globals, s->fw_cfg,  s->option_roms, s->smbios,   s->acpi_tables, s->data_dirs,
-    s->drives, s->devices, s->objects, s->char_specs,  s->monitors, s->fds,         s->numa,
+    s->drives, s->devices, s->objects, s->char_specs,  s->monitors, s->fds,         s->numa, s->iscsi,
     s->traces, s->blockdevs, s->plugins,
   };
 

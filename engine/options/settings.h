@@ -204,6 +204,7 @@ typedef struct VmSettings
   char *mem_path;
   bool mem_prealloc;
   GPtrArray *numa;    /* VmNumaSpec * */
+  GPtrArray *iscsi;   /* VmKeyVals *: -iscsi */
   GPtrArray *globals; /* VmGlobal * */
 
   /* start */
