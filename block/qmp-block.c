@@ -495,3 +495,23 @@ vm_qmp_blockdev_insert_medium (VmMonitor *mon, const VmqBlockdevInsertMediumArg 
   vm_block_unref (b.block);
   return false;
 }
+
+bool
+vm_qmp_block_latency_histogram_set (VmMonitor *mon, const VmqBlockLatencyHistogramSetArg *a, GError **error)
+{
+  VmDrive *drive = vm_drive_find_named (vm_monitor_machine (mon), NULL, a->id, error);
+  const GArray *given[] = { a->boundaries_read, a->boundaries_write, a->boundaries_flush };
+  static const VmBlockRequestKind kinds[] = { VM_BLOCK_READ, VM_BLOCK_WRITE, VM_BLOCK_FLUSH };
+  bool all = !given[0] && !given[1] && !given[2];
+
+  if (!drive)
+    return false;
+  for (unsigned i = 0; i < 3; i++)
+    {
+      const GArray *bounds = given[i] ? given[i] : a->boundaries;
+      /* Without any, what is there goes. */
+      if ((bounds || all) && !vm_histogram_set (&drive->histograms[kinds[i]], bounds, error))
+        return false;
+    }
+  return true;
+}
