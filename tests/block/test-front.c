@@ -75,6 +75,7 @@ static const VmBlockDriver *const drivers[] = { &medium_driver, NULL };
 
 typedef struct Bench
 {
+  VmDrive drive; /* whom the front belongs to: nothing in it is set */
   VmBlockGraph *graph;
   VmLoop *loop;
   VmNode *node;

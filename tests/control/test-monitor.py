@@ -286,7 +286,7 @@ def line_editing():
     m = Machine('-S', '-machine', 'none', '-monitor', 'stdio')
     m.negotiate()
     write = m.process.stdin.write
-    write('inof\b\b\bnfo stat\t\n')              # erase, complete
+    write('inof\b\b\bnfo statu\t\n')             # erase, complete
     write('print 1\x01\x1b[C\x1b[C\x1b[C\x1b[C\x1b[C\x1b[C4\n')  # to the start, six to the right, insert
     write('\x1b[A\n')                            # history
     write('quit\n')
