@@ -41,7 +41,11 @@ char *
 vm_drive_user_name (VmObject *user)
 {
   bool named = user->parent && user->id && g_strcmp0 (user->parent->id, "peripheral") == 0;
+  VmObject *behind = vm_object_child (user, "virtio-backend");
 
+  /* Clients know a virtio disk by the device behind its transport. */
+  if (behind)
+    return vm_object_path (behind);
   return named ? g_strdup (user->id) : vm_object_path (user);
 }
 

@@ -162,7 +162,7 @@ def last_client_ends_it():
         s.connect(b.file('sock'))
         s.close()
         end = time.monotonic() + 30
-        while os.path.exists(b.file('pid')) and time.monotonic() < end:
+        while (os.path.exists(b.file('pid')) or os.path.exists(b.file('sock'))) and time.monotonic() < end:
             time.sleep(0.01)
         assert not os.path.exists(b.file('pid')) and not os.path.exists(b.file('sock'))
         status, _, err = b.run('qemu-nbd', '--fork', '-k', b.file('sock'), 'nonex')

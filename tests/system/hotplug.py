@@ -16,9 +16,9 @@ def come_and_go(rounds, *options, device='virtio-blk-pci', thread=''):
                       f'{device},drive=s,serial=vitrine-disk-7{thread}', *options) as m:
         m.shell('dd if=/dev/urandom of=/tmp.bin bs=1M count=4 2>/dev/null')
         inside = m.shell('md5sum < /tmp.bin').split()[0]
-        m.shell('(while [ ! -e /stop ]; do dd if=/tmp.bin of=/dev/vda bs=64k seek=16 oflag=direct 2>/dev/null; '
+        m.shell('((while [ ! -e /stop ]; do dd if=/tmp.bin of=/dev/vda bs=64k seek=16 oflag=direct 2>/dev/null; '
                 '[ "$(dd if=/dev/vda bs=64k skip=16 count=64 iflag=direct 2>/dev/null | md5sum)" = '
-                '"$(md5sum < /tmp.bin)" ] || echo bad >> /bad; done; echo end > /ended) &')
+                '"$(md5sum < /tmp.bin)" ] || echo bad >> /bad; done; echo end > /ended) &)')
         extra = {'iothread': 'io'} if thread else {}
         for number in range(rounds):
             m.qmp('blockdev-add', driver='raw', **{'node-name': 'o', 'file': {'driver': 'file', 'filename': str(other)}})
