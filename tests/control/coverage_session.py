@@ -18,6 +18,8 @@ import coverage_servers
 from program import PROGRAM, Lines
 
 TIMEOUT = 60
+with open(PROGRAM, 'rb') as program_file:
+    SANITIZED = b'__asan_init' in program_file.read()  # which keeps memory from being locked
 
 
 class Session:
@@ -263,13 +265,16 @@ class Session:
 
     def map(self, size):
         """The mapping of SIZE bytes: its address, permissions, offset in its file, and what the kernel says of it."""
+        found = []
         for part in re.split(r'(?m)^(?=[0-9a-f]+-[0-9a-f]+ )', self.proc('smaps')):
             head = re.match(r'([0-9a-f]+)-([0-9a-f]+) (\S+) ([0-9a-f]+) \S+ \d+ *(.*)\n', part)
             if head and int(head.group(2), 16) - int(head.group(1), 16) == size:
-                return {'at': int(head.group(1), 16), 'mode': head.group(3), 'offset': int(head.group(4), 16), 'file':
-                        head.group(5), 'resident': int(re.search(r'^Rss: +(\d+)', part, re.M).group(1)) << 10, 'flags':
-                        re.search(r'^VmFlags: (.*)', part, re.M).group(1).split()}
-        return {'at': 1, 'mode': '', 'offset': None, 'file': '', 'resident': 0, 'flags': []}
+                found.append({'at': int(head.group(1), 16), 'mode': head.group(3), 'offset': int(head.group(4), 16), 'file':
+                              head.group(5), 'resident': int(re.search(r'^Rss: +(\d+)', part, re.M).group(1)) << 10, 'flags':
+                              re.search(r'^VmFlags: (.*)', part, re.M).group(1).split()})
+        # The program, or a sanitizer, may have others of that size: a file that was named goes first.
+        named = [m for m in found if m['file'] in (self.files, PROGRAM) or m['file'].startswith(self.files + '/')]
+        return (named or found or [{'at': 1, 'mode': '', 'offset': None, 'file': '', 'resident': 0, 'flags': []}])[0]
 
     def policy(self, size):
         """The host's NUMA policy of the mapping of SIZE bytes."""
@@ -477,5 +482,5 @@ class Session:
     def see(self, expression):
         names = {n: getattr(self, n) for n in dir(self) if not n.startswith('__')}
         names.update({'os': os, 're': re, 'json': json, 'time': time, 'PATTERN': coverage_files.PATTERN,
-                      'collections': collections, 'socket_': socket})
+                      'collections': collections, 'socket_': socket, 'sanitized': SANITIZED})
         return bool(eval(expression, names))  # pylint: disable=eval-used
