@@ -141,6 +141,8 @@ check_options (VmTool *tool, const Options *o, VmConvert *c)
     return vm_tool_error (tool, NULL, "Cannot enable copy offloading when -c is used");
   if (o->offload && o->sparse_given)
     return vm_tool_error (tool, NULL, "Cannot enable copy offloading when -S is used");
+  if (o->offload)
+    return vm_tool_error (tool, NULL, "-C: not available in this build");
   if (o->existing && o->lists->len)
     vm_tool_error (tool, NULL, "warning: -o has no effect when skipping image creation");
   if (o->target_image_opts && !o->existing)
