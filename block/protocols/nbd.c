@@ -577,7 +577,7 @@ nbd_open (VmNode *node, const void *opaque, GError **error)
   NbdState *s = node->state;
   VmLoop *loop = vm_graph_loop (node->graph);
   g_autoptr (GError) why = NULL;
-  int64_t timeout, begun = now ();
+  int64_t timeout = 0, begun = now ();
   bool ok;
 
   s->node = node;
