@@ -414,10 +414,7 @@ add_capabilities (VmNvme *n, GError **error)
   vm_pci_set_interrupt_pin (pci, 1);
   pci->config[PCI_CLASS_PROG] = 2;
   if (n->use_intel_id)
-    {
-      vm_store_le16 (pci->config + PCI_VENDOR_ID, PCI_VENDOR_INTEL);
-      vm_store_le16 (pci->config + PCI_DEVICE_ID, 0x5845);
-    }
+    vm_pci_set_id (pci, PCI_VENDOR_INTEL, 0x5845);
   if (!vm_pci_add_pm_capability (pci, PM_AT, error)
       || !vm_pci_add_capability (pci, PCI_CAP_EXPRESS, EXPRESS_AT, EXPRESS_SIZE, error))
     return false;

@@ -323,6 +323,40 @@ vm_pci_dma_write (VmPciDevice *dev, uint64_t addr, const void *buf, uint64_t len
 
 /* --- expansion ROM ------------------------------------------------------------------------------------ */
 
+/* The file that a type brings is for a family of cards: firmware takes the one image of it for its own whose identity is
+ * the function's (PCI Firmware Specification 3.0, 5.1.2). The bytes of a legacy image still sum up to zero. */
+static void
+pci_name_rom (VmPciDevice *dev)
+{
+  uint8_t *rom = dev->has_rom ? vm_region_ram_ptr (&dev->rom) : NULL;
+  size_t at = 0, size = dev->romsize;
+
+  while (rom && dev->default_rom && at + 0x1a <= size && vm_load_le16 (rom + at) == 0xaa55)
+    {
+      size_t pcir = at + vm_load_le16 (rom + at + 0x18), len;
+      if (pcir + 0x18 > size || memcmp (rom + pcir, "PCIR", 4))
+        return;
+      for (unsigned i = 0; i < 4; i++) /* vendor and device lie alike in both */
+        {
+          if (rom[pcir + 0x14] == 0)
+            rom[at + 6] = (uint8_t) (rom[at + 6] + rom[pcir + 4 + i] - dev->config[PCI_VENDOR_ID + i]);
+          rom[pcir + 4 + i] = dev->config[PCI_VENDOR_ID + i];
+        }
+      len = 512u * vm_load_le16 (rom + pcir + 0x10);
+      if (!len || rom[pcir + 0x15] & 0x80)
+        return;
+      at += len;
+    }
+}
+
+void
+vm_pci_set_id (VmPciDevice *dev, uint16_t vendor, uint16_t device)
+{
+  vm_store_le16 (dev->config + PCI_VENDOR_ID, vendor);
+  vm_store_le16 (dev->config + PCI_DEVICE_ID, device);
+  pci_name_rom (dev);
+}
+
 static bool
 pci_load_rom (VmPciDevice *dev, GError **error)
 {
@@ -358,6 +392,7 @@ pci_load_rom (VmPciDevice *dev, GError **error)
     return false;
   dev->has_rom = true;
   memcpy (vm_region_ram_ptr (&dev->rom), data, len);
+  pci_name_rom (dev);
   vm_pci_add_bar (dev, VM_PCI_ROM_BAR, PCI_BAR_MEM, &dev->rom);
   return true;
 }
@@ -415,7 +450,10 @@ pci_bus_realize (VmDevice *vmdev, GError **error)
   vm_region_add (&dev->dma_root, 0, &dev->dma_window);
   vm_address_space_init (&dev->dma_as, env->memory, &dev->dma_root, vmdev->parent.type->name);
   if (!dev->romfile && pci_class (dev)->romfile)
-    dev->romfile = g_strdup (pci_class (dev)->romfile);
+    {
+      dev->romfile = g_strdup (pci_class (dev)->romfile);
+      dev->default_rom = true;
+    }
   if (!pci_load_rom (dev, error))
     {
       pci_bus_unrealize (vmdev);

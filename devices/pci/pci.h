@@ -62,6 +62,7 @@ struct VmPciDevice {
   void         (*msix_changed) (VmPciDevice *dev, unsigned vector, bool masked);
   uint32_t       msix_table_size, msix_pba_size; /* bytes */
   bool           has_rom, has_msix_bar;
+  bool           default_rom; /* the type's: it is given the function's identity */
   /* guest state */
   uint8_t       *config;
   uint8_t       *msix_table, *msix_pba;
@@ -142,6 +143,9 @@ vm_pci_range_touched (uint32_t addr, unsigned size, uint32_t reg, unsigned len)
 {
   return addr < reg + len && reg < addr + size;
 }
+
+/* In realize, for identities that the class cannot know. */
+void     vm_pci_set_id (VmPciDevice *dev, uint16_t vendor, uint16_t device);
 
 /* REGION, initialised by the device, at BAR N (0..5). Its size must be a power of two, at least 4 (I/O) or
  * 16 (memory). A 64-bit BAR also takes N + 1. */

@@ -316,7 +316,7 @@ set_identity (VmVirtioPci *p)
   uint8_t *config = p->parent.config;
   bool old = p->bus.legacy && id < G_N_ELEMENTS (transitional) && transitional[id];
 
-  vm_store_le16 (config + PCI_DEVICE_ID, old ? transitional[id] : (uint16_t) (0x1040 + id));
+  vm_pci_set_id (&p->parent, PCI_VENDOR_REDHAT_QUMRANET, old ? transitional[id] : (uint16_t) (0x1040 + id));
   config[PCI_REVISION_ID] = old ? 0 : 1;
   if (old)
     {
