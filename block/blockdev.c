@@ -32,7 +32,7 @@ vm_graph_add_node (VmBlockGraph *graph, json_object *options, VmSchemaSource sou
   if (!json_object_object_get_ex (options, "node-name", &name))
     {
       /* What else is wrong with them is said first. */
-      json_object *nested = vm_graph_nest_options (options, error);
+      json_object *nested = vm_json_nest (options, error);
       void *read = nested ? vm_schema_read (&vmq_type_blockdevoptions, nested, source, NULL, error) : NULL;
       json_object_put (nested);
       if (!read)

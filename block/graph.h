@@ -63,8 +63,6 @@ VmNode *vm_node_open_name (VmBlockGraph *graph, const char *name, const char *fo
  * driver file, host_device or host_cdrom by what it is. */
 json_object *vm_graph_parse_name (VmBlockGraph *graph, const char *name, GError **error);
 const char *vm_graph_probe (VmNode *file); /* the format that FILE seems to hold */
-/* {"file.filename": ..., "children.0": ...} in nested form, a new reference. */
-json_object *vm_graph_nest_options (json_object *options, GError **error);
 VmNode *vm_node_find (VmBlockGraph *graph, const char *name); /* no new reference; NULL: none */
 VmNode *vm_node_ref (VmNode *node);
 void    vm_node_unref (VmNode *node); /* the last one closes */

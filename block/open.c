@@ -623,7 +623,7 @@ open_chain (VmNode *node, GError **error)
 VmNode *
 vm_node_open (VmBlockGraph *graph, json_object *options, VmSchemaSource source, unsigned flags, GError **error)
 {
-  json_object *nested = vm_graph_nest_options (options, error);
+  json_object *nested = vm_json_nest (options, error);
   VmNode *node;
 
   if (!nested)
@@ -670,7 +670,7 @@ VmNode *
 vm_node_open_name (VmBlockGraph *graph, const char *name, const char *format, json_object *options, unsigned flags,
                    GError **error)
 {
-  json_object *all = options ? vm_graph_nest_options (options, error) : json_object_new_object ();
+  json_object *all = options ? vm_json_nest (options, error) : json_object_new_object ();
   VmNode *node = NULL;
 
   if (!all)

@@ -23,7 +23,7 @@ vm_tool_nest (const char *list, GError **error)
       const VmKeyValue *pair = g_ptr_array_index (pairs->pairs, i);
       json_object_object_add (flat, pair->key, json_object_new_string (pair->value));
     }
-  nested = vm_graph_nest_options (flat, error);
+  nested = vm_json_nest (flat, error);
   json_object_put (flat);
   return nested;
 }

@@ -108,5 +108,7 @@ const VmSchemaEvent *vm_schema_find_event (const char *name);
 int vm_schema_enum_value (const VmSchemaType *type, const char *name); /* -1: none such */
 /* The answer of query-qmp-schema; arguments that are the properties of a type are described by TYPES. */
 json_object *vm_schema_introspect (const VmTypeList *types, const VmCompatPolicy *policy);
+/* {"file.filename": ..., "children.0": ...} in nested form, a new reference. */
+json_object *vm_json_nest (json_object *options, GError **error);
 /* Text in plain ASCII as clients know it, one line or PRETTY (lines indented by four). */
 char *vm_json_to_string (json_object *json, bool pretty);
