@@ -25,6 +25,8 @@ void app_name_process (const char *name);
 /* drives.c */
 bool app_open_drives (VmMachine *machine, GError **error);
 bool app_load_snapshot (VmMachine *machine, GError **error); /* -loadvm */
+/* networks.c */
+bool app_open_networks (VmMachine *machine, GError **error);
 
 /* privileges.c */
 typedef struct AppUser

@@ -10,6 +10,7 @@
 #include "engine/machine/user-object.h"
 #include "engine/options/options.h"
 #include "engine/x86/model.h"
+#include "net/net.h"
 
 #include <stdio.h>
 
@@ -307,7 +308,10 @@ app_print_list (const VmSettings *settings, const VmTypeList *types, const VmBoa
       return 1;
     }
   else if (!strcmp (topic, "netdev"))
-    puts ("Available netdev backend types:\nnone");
+    {
+      g_autofree char *kinds = vm_netdev_kinds ();
+      printf ("Available netdev backend types:\n%s", kinds);
+    }
   else if (!strcmp (topic, "d"))
     {
       g_autofree char *text = vm_log_describe_items ("-d");

@@ -171,6 +171,7 @@ build_machine (App *app, const VmBoard *board, GError **error)
     return false;
   m->arch = &app_arch_x86;
   m->describe_lapic = describe_lapic;
+  m->open_networks = app_open_networks;
 #ifdef VM_HAVE_KVM
   m->kvm_present = true;
 #endif

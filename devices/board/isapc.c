@@ -84,7 +84,7 @@ make_parts (VmPc *pc, GError **error)
          && vm_pc_make_fw_cfg (pc, error) && vm_pc_make_isa_chips (pc, error)
          && vm_pc_make_isa_ports (pc, error) && add_ide (pc, error)
          && vm_pc_add_vga (pc, &pc->isa->parent, false, error)
-         && add_optional (pc, "ne2k_isa", machine->settings->default_nic, error)
+         && vm_pc_make_nics (pc, NULL, &pc->isa->parent, error)
          && add_optional (pc, "isa-fdc", true, error) && vm_pc_add_drives (pc, error);
 }
 

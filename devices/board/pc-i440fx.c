@@ -207,19 +207,6 @@ make_power_management (PcI440fx *self, GError **error)
 /* --- default devices -------------------------------------------------------------------------------------- */
 
 static bool
-make_network (PcI440fx *self, GError **error)
-{
-  VmPc *pc = &self->parent;
-  const VmBoard *board = pc->parent.board;
-  const VmType *type = board->default_nic ? vm_pc_type (pc, board->default_nic) : NULL;
-
-  /* A default that this build cannot make is no reason to refuse the machine. */
-  if (!pc->parent.settings->default_nic || !type)
-    return true;
-  return vm_machine_add_device (&pc->parent, type, &self->host->bus.parent, error) != NULL;
-}
-
-static bool
 make_floppy (PcI440fx *self, GError **error)
 {
   const VmType *type = vm_pc_type (&self->parent, "isa-fdc");
@@ -357,7 +344,7 @@ make_parts (PcI440fx *self, GError **error)
          && vm_pc_make_fw_cfg (pc, error) && vm_pc_make_isa_chips (pc, error)
          && vm_pc_make_isa_ports (pc, error) && make_ide_and_usb (self, error)
          && make_power_management (self, error)
-         && vm_pc_add_vga (pc, &self->host->bus.parent, true, error) && make_network (self, error)
+         && vm_pc_add_vga (pc, &self->host->bus.parent, true, error) && vm_pc_make_nics (pc, &self->host->bus.parent, &pc->isa->parent, error)
          && make_floppy (self, error) && vm_pc_add_drives (pc, error);
 }
 

@@ -104,6 +104,8 @@ bool  vm_pc_make_isa_chips (VmPc *pc, GError **error);
 bool  vm_pc_make_isa_ports (VmPc *pc, GError **error);
 /* A type by name, which may be missing from this build; NULL then. */
 const VmType *vm_pc_type (VmPc *pc, const char *name);
+/* pc-nic.c: all cards of machine->nics. PCI NULL: has none. */
+bool vm_pc_make_nics (VmPc *pc, VmBus *pci, VmBus *isa, GError **error);
 VmDevice *vm_pc_add (VmPc *pc, const char *type, VmBus *bus, GError **error);
 bool  vm_pc_add_drives (VmPc *pc, GError **error); /* IDE and floppy drives of the settings */
 bool  vm_pc_add_vga (VmPc *pc, VmBus *bus, bool pci, GError **error);

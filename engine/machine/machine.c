@@ -147,6 +147,7 @@ vm_machine_new (const VmBoard *board, const VmSettings *settings, const VmTypeLi
   m->boards = boards;
   m->priv = private_new (settings);
   m->serials = g_ptr_array_new_with_free_func (g_free);
+  m->nics = g_ptr_array_new_with_free_func (vm_nic_spec_free);
   m->parallels = g_ptr_array_new_with_free_func (g_free);
   m->debugcons = g_ptr_array_new_with_free_func (g_free);
   m->texts = g_ptr_array_new_with_free_func (g_free);
@@ -253,12 +254,27 @@ vm_machine_init_accel (VmMachine *m, const VmAccelOps *const *accels, GError **e
 
 /* --- memory, board, devices --- */
 
+void
+vm_nic_spec_free (void *data)
+{
+  VmNicSpec *nic = data;
+
+  g_free (nic->model);
+  g_free (nic->netdev);
+  g_free (nic->mac);
+  g_free (nic->addr);
+  g_free (nic->vectors);
+  g_free (nic->name);
+  g_free (nic->text);
+  g_free (nic);
+}
+
 bool
 vm_machine_create_backends (VmMachine *m, GError **error)
 {
   bool taken = vm_lock_enter (m->lock);
   bool ok = vm_machine_create_objects (m, false, error) && vm_machine_create_chars (m, error)
-            && vm_machine_create_objects (m, true, error);
+            && (!m->open_networks || m->open_networks (m, error)) && vm_machine_create_objects (m, true, error);
 
   vm_lock_leave (m->lock, taken);
   return ok;
@@ -549,6 +565,7 @@ machine_finalize (VmObject *obj)
   vm_region_destroy (&m->system_io);
   vm_region_destroy (&m->system_memory);
   g_ptr_array_unref (m->serials);
+  g_ptr_array_unref (m->nics);
   g_ptr_array_unref (m->parallels);
   g_ptr_array_unref (m->debugcons);
   g_ptr_array_unref (m->texts);

@@ -84,6 +84,14 @@ typedef struct VmBoard
   bool (*init) (VmMachine *machine, GError **error);
 } VmBoard;
 
+/* A card of -nic, -net nic, or the board's own. NULL members: not given. */
+typedef struct VmNicSpec
+{
+  char *model, *netdev, *mac, *addr, *vectors, *name;
+  char *text; /* as typed, for messages; NULL: a default */
+} VmNicSpec;
+void vm_nic_spec_free (void *spec);
+
 /* Moments others may want to hear of; always on the engine loop (or start-up) with the machine lock held. */
 typedef enum VmMachineEvent
 {
@@ -180,6 +188,10 @@ struct VmMachine
   GError *ready_error; /* set by who hears VM_MACHINE_READY and finds that it cannot be */
   bool wakeup_supported;
   bool kvm_present; /* this build can use KVM; set by app */
+
+  GPtrArray *nics; /* VmNicSpec *: cards the board is to make; set by open_networks */
+  /* Network back ends of the settings; after the character back ends, before the filters. Set by app; NULL: none. */
+  bool (*open_networks) (VmMachine *machine, GError **error);
 
   void *monitors_of; /* VmMonitors *, which engine/monitor/monitor.h opens */
   void *gdb_of;      /* VmGdb *: engine/debug/gdb.h */

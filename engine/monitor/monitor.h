@@ -30,4 +30,6 @@ void vm_monitors_add_tap (VmMonitors *monitors, VmMonitorsTap tap, void *opaque)
 void vm_monitors_remove_tap (VmMonitors *monitors, VmMonitorsTap tap, void *opaque);
 VmMonitors *vm_monitors_of (VmMachine *machine); /* NULL: none were made */
 VmMachine *vm_monitors_machine (VmMonitors *monitors);
+/* Takes the descriptor NAME that "getfd" kept; -1 with ERROR set: there is none. */
+int vm_monitor_take_fd (VmMonitor *mon, const char *name, GError **error);
 VmMachine *vm_monitor_machine (VmMonitor *monitor);

@@ -132,3 +132,9 @@ vm_qmp_query_fdsets (VmMonitor *mon, GError **error)
   vm_fdset_foreach (describe_fd, list);
   return list;
 }
+
+int
+vm_monitor_take_fd (VmMonitor *mon, const char *name, GError **error)
+{
+  return vm_fds_take (mon->all, name, error);
+}

@@ -201,6 +201,22 @@ asks_for_nothing (VmParser *p, const Family *f, const VmKeyVals *list, GError **
 }
 
 static bool
+keep_net (VmParser *p, const Family *f, const char *kind, const VmKeyVals *list, const char *arg)
+{
+  VmNetSpec *spec = g_new0 (VmNetSpec, 1);
+
+  spec->option = !strcmp (f->option, "netdev") ? VM_NET_SPEC_NETDEV
+                 : !strcmp (f->option, "nic")  ? VM_NET_SPEC_NIC
+                                               : VM_NET_SPEC_NET;
+  spec->options = vm_keyvals_copy (list);
+  vm_keyvals_set (spec->options, "type", kind);
+  spec->json = *arg == '{' ? g_strdup (arg) : NULL;
+  spec->text = g_strdup (p->typed);
+  g_ptr_array_add (p->s->nets, spec);
+  return true;
+}
+
+static bool
 check_family (VmParser *p, const Family *f, const char *arg, GError **error)
 {
   g_autoptr (VmKeyVals) list = vm_keyvals_new ();
@@ -235,7 +251,10 @@ check_family (VmParser *p, const Family *f, const char *arg, GError **error)
   if (!strcmp (f->option, "blockdev") && !check_node_name (p, list, error))
     return false;
   if (!strcmp (f->option, "nic") || !strcmp (f->option, "net") || !strcmp (f->option, "netdev"))
-    p->s->default_nic = false;
+    {
+      p->s->default_nic = false;
+      return (f->idle && !strcmp (f->idle, kind)) || keep_net (p, f, kind, list, arg);
+    }
   if (!strcmp (f->option, "numa"))
     return keep_numa (p, list);
   if (!strcmp (f->option, "iscsi"))

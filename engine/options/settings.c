@@ -154,6 +154,17 @@ trace_free (gpointer data)
   g_free (spec);
 }
 
+static void
+net_free (gpointer data)
+{
+  VmNetSpec *spec = data;
+
+  vm_keyvals_free (spec->options);
+  g_free (spec->json);
+  g_free (spec->text);
+  g_free (spec);
+}
+
 VmSettings *
 vm_settings_new (void)
 {
@@ -173,6 +184,7 @@ vm_settings_new (void)
   s->data_dirs = g_ptr_array_new_with_free_func (g_free);
   s->drives = g_ptr_array_new_with_free_func ((GDestroyNotify) vm_drive_spec_free);
   s->blockdevs = g_ptr_array_new_with_free_func (blockdev_free);
+  s->nets = g_ptr_array_new_with_free_func (net_free);
   s->devices = g_ptr_array_new_with_free_func ((GDestroyNotify) vm_device_spec_free);
   s->objects = g_ptr_array_new_with_free_func ((GDestroyNotify) vm_device_spec_free);
   s->char_specs = g_ptr_array_new_with_free_func (char_spec_free);
@@ -202,7 +214,7 @@ vm_settings_free (VmSettings *s)
   GPtrArray *const lists[] = {
     s->accels, s->globals, s->fw_cfg,  s->option_roms, s->smbios,   s->acpi_tables, s->data_dirs,
     s->drives, s->devices, s->objects, s->char_specs,  s->monitors, s->fds,         s->numa, s->iscsi,
-    s->traces, s->blockdevs, s->plugins,
+    s->traces, s->blockdevs, s->plugins, s->nets,
   };
 
   for (size_t i = 0; i < G_N_ELEMENTS (strings); i++)

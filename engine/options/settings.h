@@ -80,6 +80,14 @@ typedef struct VmBlockdevSpec
   char *text; /* as typed, for messages */
 } VmBlockdevSpec;
 
+typedef struct VmNetSpec
+{ /* -netdev, -nic, -net */
+  enum { VM_NET_SPEC_NETDEV, VM_NET_SPEC_NIC, VM_NET_SPEC_NET } option;
+  VmKeyVals *options; /* "type" among them */
+  char *json; /* as typed when it was JSON; NULL: the list is all */
+  char *text; /* as typed, for messages */
+} VmNetSpec;
+
 typedef struct VmOptionRom
 {
   char *file;
@@ -225,6 +233,7 @@ typedef struct VmSettings
   /* devices and back ends */
   GPtrArray *drives;     /* VmDriveSpec * */
   GPtrArray *blockdevs;  /* VmBlockdevSpec *, in order */
+  GPtrArray *nets;       /* VmNetSpec *, in order */
   GPtrArray *devices;    /* VmDeviceSpec * */
   GPtrArray *objects;    /* VmDeviceSpec * */
   GPtrArray *char_specs; /* VmCharSpec *: the machine makes back ends of them (VmMachine.serials ...) */

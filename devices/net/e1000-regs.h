@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Registers, descriptors and bits of Intel's 8254x (PCI/PCI-X Family of Gigabit Ethernet Controllers Software
+ * Developer's Manual, 317453, chapters 3 and 13). */
+#pragma once
+
+#include "engine/base/base.h"
+
+enum { /* offsets in bytes */
+  E1000_CTRL = 0x00, E1000_STATUS = 0x08, E1000_EECD = 0x10, E1000_EERD = 0x14, E1000_CTRL_EXT = 0x18, E1000_FLA = 0x1c,
+  E1000_MDIC = 0x20, E1000_FCAL = 0x28, E1000_FCAH = 0x2c, E1000_FCT = 0x30, E1000_VET = 0x38, E1000_ICR = 0xc0,
+  E1000_ITR = 0xc4, E1000_ICS = 0xc8, E1000_IMS = 0xd0, E1000_IMC = 0xd8, E1000_RCTL = 0x100, E1000_FCTTV = 0x170,
+  E1000_TXCW = 0x178, E1000_RXCW = 0x180, E1000_TCTL = 0x400, E1000_TIPG = 0x410, E1000_AIFS = 0x458,
+  E1000_LEDCTL = 0xe00, E1000_PBA = 0x1000, E1000_PBM = 0x10000, E1000_FCRTL = 0x2160, E1000_FCRTH = 0x2168,
+  E1000_RDFH = 0x2410, E1000_RDFT = 0x2418, E1000_RDFHS = 0x2420, E1000_RDFTS = 0x2428, E1000_RDFPC = 0x2430,
+  E1000_RDBAL = 0x2800, E1000_RDBAH = 0x2804, E1000_RDLEN = 0x2808, E1000_RDH = 0x2810, E1000_RDT = 0x2818,
+  E1000_RDTR = 0x2820, E1000_RXDCTL = 0x2828, E1000_RADV = 0x282c, E1000_RSRPD = 0x2c00,
+  E1000_TDFH = 0x3410, E1000_TDFT = 0x3418, E1000_TDFHS = 0x3420, E1000_TDFTS = 0x3428, E1000_TDFPC = 0x3430,
+  E1000_TDBAL = 0x3800, E1000_TDBAH = 0x3804, E1000_TDLEN = 0x3808, E1000_TDH = 0x3810, E1000_TDT = 0x3818,
+  E1000_TIDV = 0x3820, E1000_TXDCTL = 0x3828, E1000_TADV = 0x382c, E1000_TSPMT = 0x3830,
+  E1000_STATS = 0x4000, E1000_STATS_END = 0x4128,
+  E1000_RXCSUM = 0x5000, E1000_MTA = 0x5200, E1000_RA = 0x5400, E1000_VFTA = 0x5600, E1000_WUC = 0x5800,
+  E1000_WUFC = 0x5808, E1000_WUS = 0x5810, E1000_MANC = 0x5820, E1000_IPAV = 0x5838, E1000_IP4AT = 0x5840,
+  E1000_IP6AT = 0x5880, E1000_WUPL = 0x5900, E1000_WUPM = 0x5a00, E1000_FFLT = 0x5f00, E1000_FFMT = 0x9000,
+  E1000_FFVT = 0x9800,
+};
+
+enum { /* statistics */
+  E1000_CRCERRS = 0x4000, E1000_MPC = 0x4010, E1000_RLEC = 0x4040, E1000_PRC64 = 0x405c, E1000_PRC1522 = 0x4070, E1000_GPRC = 0x4074,
+  E1000_BPRC = 0x4078, E1000_MPRC = 0x407c, E1000_GPTC = 0x4080, E1000_GORCL = 0x4088, E1000_GORCH = 0x408c,
+  E1000_GOTCL = 0x4090, E1000_GOTCH = 0x4094, E1000_RNBC = 0x40a0, E1000_RUC = 0x40a4, E1000_ROC = 0x40ac,
+  E1000_TORL = 0x40c0, E1000_TORH = 0x40c4, E1000_TOTL = 0x40c8, E1000_TOTH = 0x40cc, E1000_TPR = 0x40d0,
+  E1000_TPT = 0x40d4, E1000_PTC64 = 0x40d8, E1000_PTC1522 = 0x40ec, E1000_MPTC = 0x40f0, E1000_BPTC = 0x40f4, E1000_TSCTC = 0x40f8,
+};
+
+enum { /* CTRL */
+  CTRL_FD = 1 << 0, CTRL_ASDE = 1 << 5, CTRL_SLU = 1 << 6, CTRL_SPD_1000 = 2 << 8, CTRL_FRCSPD = 1 << 11,
+  CTRL_SWDPIN0 = 1 << 18, CTRL_SWDPIN2 = 1 << 20,
+  CTRL_RST = 1 << 26, CTRL_VME = 1 << 30, CTRL_PHY_RST = 1u << 31,
+};
+enum { STATUS_FD = 1 << 0, STATUS_LU = 1 << 1, STATUS_SPEED_1000 = 2 << 6, STATUS_ASDV_1000 = 2 << 8, STATUS_MTXCKOK = 1 << 10 };
+enum { /* EECD: microwire */
+  EECD_SK = 1 << 0, EECD_CS = 1 << 1, EECD_DI = 1 << 2, EECD_DO = 1 << 3, EECD_FWE_DIS = 1 << 4, EECD_REQ = 1 << 6,
+  EECD_GNT = 1 << 7, EECD_PRES = 1 << 8,
+};
+enum { EERD_START = 1 << 0, EERD_DONE = 1 << 4 };
+enum { CTRL_EXT_LINK_EN = 1 << 28 };
+enum { /* MDIC */
+  MDIC_OP_WRITE = 1 << 26, MDIC_OP_READ = 2 << 26, MDIC_READY = 1 << 28, MDIC_INT = 1 << 29, MDIC_ERROR = 1 << 30,
+};
+enum { /* ICR, ICS, IMS, IMC */
+  INT_TXDW = 1 << 0, INT_TXQE = 1 << 1, INT_LSC = 1 << 2, INT_RXSEQ = 1 << 3, INT_RXDMT0 = 1 << 4, INT_RXO = 1 << 6,
+  INT_RXT0 = 1 << 7, INT_MDAC = 1 << 9, INT_TXD_LOW = 1 << 15, INT_ASSERTED = 1u << 31, INT_ALL = 0x1ffff,
+};
+enum { /* RCTL */
+  RCTL_EN = 1 << 1, RCTL_SBP = 1 << 2, RCTL_UPE = 1 << 3, RCTL_MPE = 1 << 4, RCTL_LPE = 1 << 5, RCTL_LBM = 3 << 6,
+  RCTL_BAM = 1 << 15, RCTL_VFE = 1 << 18, RCTL_CFIEN = 1 << 19, RCTL_CFI = 1 << 20, RCTL_BSEX = 1 << 25,
+  RCTL_SECRC = 1 << 26,
+};
+enum { TCTL_EN = 1 << 1, TCTL_PSP = 1 << 3 };
+enum { RXCSUM_IPOFL = 1 << 8, RXCSUM_TUOFL = 1 << 9 };
+enum { RAH_AV = 1u << 31 };
+enum { MANC_EN_MNG2HOST = 1 << 21 };
+
+typedef struct E1000RxDesc { /* 3.2.3, little endian */
+  uint64_t addr;
+  uint16_t length, checksum;
+  uint8_t  status, errors;
+  uint16_t special;
+} E1000RxDesc;
+enum { RXD_DD = 1, RXD_EOP = 2, RXD_IXSM = 4, RXD_VP = 8, RXD_TCPCS = 0x20, RXD_IPCS = 0x40, RXD_PIF = 0x80 };
+enum { RXE_TCPE = 0x20, RXE_IPE = 0x40 };
+
+enum { /* upper half of a transmit descriptor: lower and upper dword (3.3) */
+  TXD_EOP = 1 << 24, TXD_IFCS = 1 << 25, TXD_IC = 1 << 26, TXD_TSE = 1 << 26, TXD_RS = 1 << 27, TXD_RPS = 1 << 28,
+  TXD_DEXT = 1 << 29, TXD_VLE = 1 << 30, TXD_IDE = 1u << 31, TXD_DTYP_DATA = 1 << 20, TXD_STAT_DD = 1,
+  TXD_POPTS_IXSM = 1, TXD_POPTS_TXSM = 2, TXD_TUCMD_TCP = 1 << 24, TXD_TUCMD_IP = 1 << 25,
+};
+
+enum { /* PHY registers of the M88E1011 (IEEE 802.3 clause 22, and its data sheet) */
+  PHY_CTRL = 0, PHY_STATUS = 1, PHY_ID1 = 2, PHY_ID2 = 3, PHY_ANA = 4, PHY_LPA = 5, PHY_ANE = 6, PHY_NPT = 7,
+  PHY_LPN = 8, PHY_1000T_CTRL = 9, PHY_1000T_STATUS = 10, PHY_EXT_STATUS = 15, PHY_M88_CTRL = 16, PHY_M88_STATUS = 17, PHY_M88_INT_EN = 18,
+  PHY_M88_INT_STATUS = 19, PHY_M88_EXT_CTRL = 20, PHY_M88_RX_ERR = 21, PHY_M88_PAGE = 29, PHY_M88_GEN = 30,
+};
+enum { PHY_CTRL_RESET = 1 << 15, PHY_CTRL_ANEN = 1 << 12, PHY_CTRL_RESTART = 1 << 9, PHY_CTRL_LOOPBACK = 1 << 14,
+       PHY_CTRL_POWER_DOWN = 1 << 11 };
+enum { PHY_STATUS_LINK = 1 << 2, PHY_STATUS_AN_DONE = 1 << 5, PHY_LPA_ACK = 1 << 14 };
+enum { PHY_M88_LINK = 1 << 10 };

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Reception: address filters, check sums, descriptors (8254x manual, 3.2 and 13.4.22). */
+#include "devices/net/e1000.h"
+
+#include <string.h>
+
+/* --- filters ------------------------------------------------------------------------------------------------ */
+
+static bool
+vlan_passes (const E1000 *self, uint16_t tag)
+{
+  uint32_t word = self->regs[E1000_VFTA / 4 + (tag >> 5 & 0x7f)];
+
+  return word >> (tag & 31) & 1;
+}
+
+/* Twelve bits of the address are looked up in the multicast table (13.5.1). */
+static bool
+hash_passes (const E1000 *self, const uint8_t *mac)
+{
+  static const uint8_t shifts[] = { 4, 3, 2, 0 };
+  unsigned shift = shifts[self->regs[E1000_RCTL / 4] >> 12 & 3];
+  unsigned hash = ((mac[5] << 8 | mac[4]) >> shift) & 0xfff;
+
+  return self->regs[E1000_MTA / 4 + (hash >> 5)] >> (hash & 31) & 1;
+}
+
+static bool
+is_tagged (const E1000 *self, const uint8_t *frame)
+{
+  return (frame[12] << 8 | frame[13]) == (int) (self->regs[E1000_VET / 4] & 0xffff);
+}
+
+/* FRAME: at least 18 bytes. */
+static bool
+passes (const E1000 *self, const uint8_t *frame)
+{
+  uint32_t rctl = self->regs[E1000_RCTL / 4];
+
+  if ((rctl & RCTL_VFE) && is_tagged (self, frame) && !vlan_passes (self, (frame[14] << 8 | frame[15]) & 0xfff))
+    return false;
+  if (vm_net_is_multicast (frame))
+    {
+      if (rctl & RCTL_MPE || (vm_net_is_broadcast (frame) && rctl & RCTL_BAM))
+        return true;
+    }
+  else if (rctl & RCTL_UPE)
+    return true;
+  for (unsigned i = 0; i < 16; i++)
+    {
+      uint32_t low = self->regs[E1000_RA / 4 + i * 2], high = self->regs[E1000_RA / 4 + i * 2 + 1];
+      uint8_t mac[6] = { low, low >> 8, low >> 16, low >> 24, high, high >> 8 };
+      if (high & RAH_AV && !memcmp (mac, frame, 6))
+        return true;
+    }
+  return vm_net_is_multicast (frame) && hash_passes (self, frame);
+}
+
+bool
+e1000_rx_filter (VmObject *device, VmNetRxFilter *filter)
+{
+  const E1000 *self = (const E1000 *) device;
+  uint32_t rctl = self->regs[E1000_RCTL / 4];
+
+  filter->promiscuous = rctl & RCTL_UPE;
+  filter->broadcast_allowed = rctl & RCTL_BAM;
+  filter->multicast = rctl & RCTL_MPE ? 2 : 0;
+  filter->unicast = rctl & RCTL_UPE ? 2 : 0;
+  filter->vlan = rctl & RCTL_VFE ? 0 : 2;
+  return true;
+}
+
+/* --- check sums ------------------------------------------------------------------------------------------------- */
+
+/* What the status says of the sums: those of IP and TCP or UDP that are there and were asked for. */
+static void
+check_sums (const E1000 *self, const VmNetPacket *packet, uint8_t *status, uint8_t *errors)
+{
+  uint32_t rxcsum = self->regs[E1000_RXCSUM / 4];
+  bool trusted = packet->header.flags & (VM_NET_NEEDS_CSUM | VM_NET_DATA_VALID);
+  VmNetLayers l;
+  uint8_t head[256];
+
+  *status |= RXD_IXSM;
+  if (!vm_net_layers (packet, &l) || !l.ip_version || l.l2 + l.l3 + 40u > sizeof head)
+    return;
+  vm_net_packet_copy (packet, 0, head, l.l2 + l.l3 + 40u);
+  if ((rxcsum & RXCSUM_IPOFL) && l.ip_version == 4)
+    {
+      *status = (*status & ~RXD_IXSM) | RXD_IPCS;
+      if (vm_net_checksum (packet->iov, packet->n, l.l2, l.l3, 0) != 0)
+        *errors |= RXE_IPE;
+    }
+  if ((rxcsum & RXCSUM_TUOFL) && l.l4)
+    {
+      const uint8_t *ip = head + l.l2;
+      uint32_t len = l.ip_len - l.l3;
+      if (l.protocol == 17 && !(ip[l.l3 + 6] | ip[l.l3 + 7]))
+        return;
+      *status = (*status & ~RXD_IXSM) | RXD_TCPCS;
+      if (!trusted
+          && vm_net_checksum (packet->iov, packet->n, l.l2 + l.l3, len,
+                              vm_net_pseudo_sum (ip, l.ip_version, l.protocol, len)) != 0)
+        *errors |= RXE_TCPE;
+    }
+}
+
+/* --- descriptors ---------------------------------------------------------------------------------------------------- */
+
+static uint32_t
+buffer_size (const E1000 *self)
+{
+  uint32_t rctl = self->regs[E1000_RCTL / 4], size = 2048 >> (rctl >> 16 & 3);
+
+  return rctl & RCTL_BSEX && (rctl >> 16 & 3) ? size * 16 : size;
+}
+
+static uint32_t
+ring_size (const E1000 *self)
+{
+  return (self->regs[E1000_RDLEN / 4] & 0xfff80) / 16;
+}
+
+static uint32_t
+free_descriptors (const E1000 *self)
+{
+  uint32_t n = ring_size (self), rdh = self->regs[E1000_RDH / 4], rdt = self->regs[E1000_RDT / 4];
+
+  /* A tail outside of the ring leaves all of it to the card. */
+  if (!n || rdh == rdt)
+    return 0;
+  return rdt >= n ? n : rdh < rdt ? rdt - rdh : n - rdh + rdt;
+}
+
+static void
+put_bytes (E1000 *self, uint64_t addr, const VmNetPacket *packet, size_t offset, size_t len)
+{
+  for (unsigned i = 0; i < packet->n && len; i++)
+    {
+      const struct iovec *v = &packet->iov[i];
+      if (offset >= v->iov_len)
+        {
+          offset -= v->iov_len;
+          continue;
+        }
+      size_t part = MIN (v->iov_len - offset, len);
+      vm_pci_dma_write (&self->parent, addr, (const uint8_t *) v->iov_base + offset, part);
+      addr += part;
+      len -= part;
+      offset = 0;
+    }
+}
+
+/* SPECIAL and STATUS go into the last descriptor. */
+static void
+fill_ring (E1000 *self, const VmNetPacket *packet, uint16_t special, uint8_t status, uint8_t errors)
+{
+  uint64_t base = ((uint64_t) self->regs[E1000_RDBAH / 4] << 32 | self->regs[E1000_RDBAL / 4]) & ~UINT64_C (15);
+  uint32_t *rdh = e1000_reg (self, E1000_RDH), n = ring_size (self), size = buffer_size (self);
+
+  for (size_t at = 0; at < packet->len;)
+    {
+      uint64_t addr = base + (uint64_t) *rdh * 16;
+      size_t part = MIN (size, packet->len - at);
+      E1000RxDesc desc;
+
+      vm_pci_dma_read (&self->parent, addr, &desc, sizeof desc);
+      /* A null buffer is passed over (3.2.1). */
+      if (desc.addr)
+        {
+          put_bytes (self, GUINT64_FROM_LE (desc.addr), packet, at, part);
+          at += part;
+          desc.length = GUINT16_TO_LE (part);
+        }
+      else
+        {
+          desc.length = 0;
+          at += part;
+        }
+      desc.checksum = 0;
+      desc.special = at < packet->len ? 0 : GUINT16_TO_LE (special);
+      desc.errors = at < packet->len ? 0 : errors;
+      desc.status = 0;
+      /* The status last: the driver looks at it. */
+      vm_pci_dma_write (&self->parent, addr, &desc, sizeof desc);
+      desc.status = RXD_DD | (at < packet->len ? 0 : RXD_EOP | status);
+      vm_pci_dma_write (&self->parent, addr + 12, &desc.status, 1);
+      *rdh = *rdh + 1 >= n ? 0 : *rdh + 1;
+    }
+}
+
+static void
+count_packet (E1000 *self, size_t len, const uint8_t *head)
+{
+  static const uint16_t limits[] = { 64, 127, 255, 511, 1023, 1522 };
+  unsigned i = 0;
+
+  while (i < G_N_ELEMENTS (limits) - 1 && len > limits[i])
+    i++;
+  e1000_count (self, E1000_PRC64 + i * 4, 1);
+  e1000_count (self, E1000_TPR, 1);
+  e1000_count (self, E1000_GPRC, 1);
+  e1000_count (self, E1000_TORL, len);
+  e1000_count (self, E1000_GORCL, len);
+  if (vm_net_is_broadcast (head))
+    e1000_count (self, E1000_BPRC, 1);
+  else if (vm_net_is_multicast (head))
+    e1000_count (self, E1000_MPRC, 1);
+}
+
+/* Wakes the driver when few descriptors are left, as RCTL.RDMTS says. */
+static uint32_t
+causes_of (E1000 *self)
+{
+  uint32_t n = ring_size (self), left = free_descriptors (self);
+
+  return left <= n >> (1 + (self->regs[E1000_RCTL / 4] >> 8 & 3)) ? INT_RXDMT0 : 0;
+}
+
+bool
+e1000_receive (void *opaque, const VmNetPacket *packet)
+{
+  E1000 *self = opaque;
+  uint32_t rctl = self->regs[E1000_RCTL / 4];
+  struct iovec iov[VM_NET_IOV_MAX + 2];
+  uint8_t head[18] = { 0 }, padding[VM_NET_FRAME_MIN] = { 0 }, fcs[4];
+  VmNetPacket wire = *packet; /* with padding and check sequence, without a stripped tag */
+  uint8_t status = 0, errors = 0;
+  uint16_t special = 0;
+  VmReentry mark;
+
+  if (!(rctl & RCTL_EN) || !vm_net_card_link_up (&self->card) || packet->len < 14 || packet->n > VM_NET_IOV_MAX)
+    return true;
+  vm_net_packet_copy (packet, 0, head, sizeof head);
+  if (packet->len + 4 > 16384 || (packet->len > 1518 && !(rctl & (RCTL_LPE | RCTL_SBP))))
+    {
+      e1000_count (self, E1000_ROC, 1);
+      return true;
+    }
+  if (!passes (self, head))
+    return true;
+  check_sums (self, packet, &status, &errors);
+
+  /* From here on the frame as it comes off the wire. */
+  memcpy (iov, packet->iov, packet->n * sizeof iov[0]);
+  wire.iov = iov;
+  bool strip = self->regs[E1000_CTRL / 4] & CTRL_VME && is_tagged (self, head) && packet->len >= 18;
+  if (strip)
+    {
+      size_t skip = 16;
+      unsigned i = 0;
+      special = head[14] << 8 | head[15];
+      status |= RXD_VP;
+      while (i < wire.n && skip >= iov[i].iov_len)
+        skip -= iov[i++].iov_len;
+      memmove (iov + 1, iov + i, (wire.n - i) * sizeof iov[0]);
+      wire.n = wire.n - i + 1;
+      iov[0] = (struct iovec){ head, 12 };
+      iov[1].iov_base = (uint8_t *) iov[1].iov_base + skip;
+      iov[1].iov_len -= skip;
+      wire.len -= 4;
+    }
+  if (wire.len < VM_NET_FRAME_MIN)
+    {
+      iov[wire.n++] = (struct iovec){ padding, VM_NET_FRAME_MIN - wire.len };
+      wire.len = VM_NET_FRAME_MIN;
+    }
+  if (!(rctl & RCTL_SECRC))
+    {
+      uint32_t crc = vm_net_frame_crc (&wire);
+      memcpy (fcs, (const uint8_t[]){ crc, crc >> 8, crc >> 16, crc >> 24 }, 4);
+      iov[wire.n++] = (struct iovec){ fcs, 4 };
+      wire.len += 4;
+    }
+  if ((uint64_t) free_descriptors (self) * buffer_size (self) < wire.len)
+    {
+      e1000_count (self, E1000_RNBC, 1);
+      e1000_interrupt (self, INT_RXO);
+      return false;
+    }
+  vm_memory_owner_enter (self->parent.parent.env->memory, &mark, self);
+  fill_ring (self, &wire, special, status, errors);
+  vm_memory_owner_leave (self->parent.parent.env->memory, &mark);
+  count_packet (self, wire.len, head);
+  uint32_t causes = causes_of (self);
+  if (causes)
+    e1000_interrupt (self, causes);
+  e1000_interrupt_late (self, INT_RXT0, self->regs[E1000_RDTR / 4] & 0xffff, self->regs[E1000_RADV / 4] & 0xffff);
+  return true;
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Host back ends as a whole: made by name, found, taken away. */
+#include "engine/machine/machine.h"
+#include "engine/schema/types.h"
+#include "net/net-private.h"
+
+#include <string.h>
+
+/* In the order of "-netdev help". */
+static const VmNetdevClass *const classes[] = {
+  &vm_netdev_bridge_class, &vm_netdev_hubport_class, &vm_netdev_tap_class, &vm_netdev_user_class,
+};
+
+char *
+vm_netdev_kinds (void)
+{
+  GString *out = g_string_new (NULL);
+
+  for (size_t i = 0; i < G_N_ELEMENTS (classes); i++)
+    g_string_append_printf (out, "%s\n", classes[i]->name);
+  return g_string_free (out, FALSE);
+}
+
+static void
+net_init (VmObject *obj)
+{
+  VmNet *net = (VmNet *) obj;
+
+  net->cards = g_ptr_array_new ();
+  net->netdevs = g_ptr_array_new ();
+  net->hubs = g_ptr_array_new ();
+}
+
+static void
+net_finalize (VmObject *obj)
+{
+  VmNet *net = (VmNet *) obj;
+
+  g_ptr_array_unref (net->cards);
+  g_ptr_array_unref (net->netdevs);
+  g_ptr_array_unref (net->hubs);
+  g_clear_pointer (&net->announcements, g_ptr_array_unref);
+}
+
+const VmType vm_net_type = {
+  .name = "network",
+  .parent = &vm_object_type,
+  .size = sizeof (VmNet),
+  .help = "the network back ends of a machine",
+  .init = net_init,
+  .finalize = net_finalize,
+};
+
+VmNet *
+vm_net_get (VmEnv *env)
+{
+  VmObject *obj = vm_object_child (env->root, "netdevs");
+
+  if (!obj)
+    {
+      obj = vm_object_new (&vm_net_type);
+      VmNet *net = (VmNet *) obj;
+      net->machine = env->machine;
+      net->loop = env->loop;
+      net->clocks = env->clocks;
+      net->root = env->root;
+      vm_object_add_child (env->root, "netdevs", obj);
+      vm_object_unref (obj);
+    }
+  return (VmNet *) obj;
+}
+
+static void
+netdev_init (VmObject *obj)
+{
+  ((VmNetdev *) obj)->ports = g_ptr_array_new ();
+}
+
+static void
+netdev_finalize (VmObject *obj)
+{
+  VmNetdev *netdev = (VmNetdev *) obj;
+
+  vm_netdev_close (netdev);
+  g_ptr_array_unref (netdev->ports);
+  g_free (netdev->info);
+}
+
+const VmType vm_netdev_type = {
+  .name = "netdev",
+  .parent = &vm_object_type,
+  .size = sizeof (VmNetdev),
+  .help = "a network back end",
+  .init = netdev_init,
+  .finalize = netdev_finalize,
+};
+
+VmNetdev *
+vm_netdev_find (VmObject *root, const char *id)
+{
+  VmObject *net = vm_object_child (root, "netdevs");
+
+  return net ? (VmNetdev *) vm_object_child (net, id) : NULL;
+}
+
+VmNetPort *
+vm_netdev_add_port (VmNetdev *netdev, const VmNetPortOps *ops, void *opaque)
+{
+  VmNetPort *port = g_new0 (VmNetPort, 1);
+
+  vm_net_port_init (port, ops, opaque);
+  port->netdev = netdev;
+  port->index = netdev->ports->len;
+  g_ptr_array_add (netdev->ports, port);
+  return port;
+}
+
+void
+vm_netdev_set_info (VmNetdev *netdev, const char *format, ...)
+{
+  va_list args;
+
+  g_free (netdev->info);
+  va_start (args, format);
+  netdev->info = g_strdup_vprintf (format, args);
+  va_end (args);
+}
+
+/* Nobody hears from it any more; what it has of the host is given back. */
+void
+vm_netdev_close (VmNetdev *netdev)
+{
+  VmNetCard *card = netdev->card;
+  bool was = card && vm_net_card_link_up (card);
+
+  if (!netdev->klass)
+    return;
+  vm_net_filters_drop (netdev);
+  for (guint i = 0; i < netdev->ports->len; i++)
+    vm_net_port_close (g_ptr_array_index (netdev->ports, i));
+  if (netdev->klass->close)
+    netdev->klass->close (netdev);
+  for (guint i = 0; i < netdev->ports->len; i++)
+    g_free (g_ptr_array_index (netdev->ports, i));
+  g_ptr_array_set_size (netdev->ports, 0);
+  g_free (netdev->state);
+  netdev->state = NULL;
+  netdev->klass = NULL;
+  vm_schema_free (&vmq_type_netdev, netdev->options);
+  netdev->options = NULL;
+  if (card)
+    {
+      card->netdev = NULL;
+      netdev->card = NULL;
+      card->unplugged = true;
+      vm_net_card_link_told (card, was);
+    }
+}
+
+void
+vm_netdev_remove (VmNetdev *netdev)
+{
+  vm_netdev_close (netdev);
+  g_ptr_array_remove (netdev->net->netdevs, netdev);
+  vm_object_remove_child (&netdev->parent);
+}
+
+VmNetdev *
+vm_netdev_new (VmMachine *machine, VmqNetdev *options, GError **error)
+{
+  VmNet *net = vm_net_get (&machine->env);
+  const char *kind = vmq_type_netclientdriver.names[options->type];
+  const VmNetdevClass *klass = NULL;
+
+  for (size_t i = 0; i < G_N_ELEMENTS (classes); i++)
+    if (!strcmp (classes[i]->name, kind))
+      klass = classes[i];
+  if (!vm_id_well_formed (options->id))
+    vm_fail (error, "Parameter 'id' expects an identifier");
+  else if (vm_object_child (&net->parent, options->id))
+    vm_fail (error, "Duplicate ID '%s' for netdev", options->id);
+  else if (!klass && (options->type == VMQ_NET_CLIENT_DRIVER_NONE || options->type == VMQ_NET_CLIENT_DRIVER_NIC))
+    vm_fail (error, "Parameter 'type' expects a netdev backend type");
+  else if (!klass)
+    vm_fail (error, "network backend '%s': not available in this build", kind);
+  else
+    {
+      VmNetdev *netdev = (VmNetdev *) vm_object_new (&vm_netdev_type);
+      netdev->net = net;
+      netdev->klass = klass;
+      netdev->options = options;
+      netdev->state = g_malloc0 (klass->state_size);
+      vm_object_set_id (&netdev->parent, options->id);
+      if (klass->open (netdev, options->u.any, error))
+        {
+          g_ptr_array_add (net->netdevs, netdev);
+          vm_object_add_child (&net->parent, netdev->parent.id, &netdev->parent);
+        }
+      else
+        vm_netdev_close (netdev); /* takes the options along */
+      VmNetdev *made = netdev->klass ? netdev : NULL;
+      vm_object_unref (&netdev->parent);
+      return made;
+    }
+  vm_schema_free (&vmq_type_netdev, options);
+  return NULL;
+}
+
+void
+vm_netdev_set_link (VmNetdev *netdev, bool up)
+{
+  VmNetCard *card = netdev->card;
+  bool was = card && vm_net_card_link_up (card);
+
+  netdev->link_down = !up;
+  for (guint i = 0; i < netdev->ports->len; i++)
+    ((VmNetPort *) g_ptr_array_index (netdev->ports, i))->link_down = !up;
+  if (netdev->klass->set_link)
+    netdev->klass->set_link (netdev, up);
+  if (card)
+    vm_net_card_link_told (card, was);
+}
+
+bool
+vm_netdev_delete (VmMachine *machine, const char *id, GError **error)
+{
+  VmNetdev *netdev = vm_netdev_find (machine->env.root, id);
+
+  if (!netdev)
+    {
+      g_set_error (error, VM_ERROR, VM_ERROR_DEVICE_NOT_FOUND, "Device '%s' not found", id);
+      return false;
+    }
+  vm_netdev_remove (netdev);
+  return true;
+}

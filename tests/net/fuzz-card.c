@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A network card on the bench, a driver out of its mind and a wire full of noise: FUZZ_CARD says which card. */
+#include "tests/devices/disk-rig.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/net/wire.h"
+
+#include "devices/net/e1000.h"
+
+extern const VmType vm_e1000_type;
+
+typedef struct Target
+{
+  const char *name;
+  const VmType *type;
+  size_t card; /* offset of its VmNetCard */
+  unsigned registers; /* bytes that matter */
+  uint16_t hot[12];   /* registers that make it move */
+} Target;
+
+static const Target targets[] = {
+  { "e1000", &vm_e1000_type, offsetof (E1000, card), 0x6000,
+    { E1000_TDBAL, E1000_TDLEN, E1000_TDH, E1000_TDT, E1000_RDBAL, E1000_RDLEN, E1000_RDH, E1000_RDT, E1000_TCTL,
+      E1000_RCTL, E1000_CTRL, E1000_EECD } },
+};
+
+typedef struct Input
+{
+  const uint8_t *data;
+  size_t left;
+} Input;
+
+static uint32_t
+take (Input *in, unsigned bytes)
+{
+  uint32_t value = 0;
+
+  for (; bytes && in->left; bytes--, in->left--)
+    value = value << 8 | *in->data++;
+  return value;
+}
+
+/* A place that may mean something. */
+static uint32_t
+place (Input *in)
+{
+  uint32_t kind = take (in, 1), at = take (in, 2);
+
+  switch (kind & 7)
+    {
+    case 0:
+      return (uint32_t) DISK_RIG_BAR + (at & 0x7fff); /* itself */
+    case 1:
+      return DISK_RIG_RAM - (at & 0xfff);
+    default:
+      return 0x10000 * (kind >> 3 & 3) + (at & 0xfff0);
+    }
+}
+
+static void
+send_noise (Wire *wire, Input *in)
+{
+  static uint8_t frame[9000];
+  uint8_t how = (uint8_t) take (in, 1);
+  size_t len = take (in, 2) % sizeof frame, from_input = MIN (len, 64);
+
+  memset (frame, how, len);
+  for (size_t i = 0; i < from_input; i++)
+    frame[i] = (uint8_t) take (in, 1);
+  if (how & 1)
+    memcpy (frame, "\x52\x54\0\x12\x34\x56", 6);
+  struct iovec iov[2] = { { frame, len / 2 }, { frame + len / 2, len - len / 2 } };
+  VmNetPacket packet = { iov, 2, len, { 0 } };
+  if (how & 2)
+    packet.header = (VmNetHeader){ how >> 2 & 3, how >> 4, (uint16_t) take (in, 1), (uint16_t) take (in, 2),
+                                   (uint16_t) take (in, 1), (uint16_t) take (in, 1) };
+  vm_net_send (&wire->port, &packet, NULL);
+}
+
+static void
+step (DiskRig *r, const Target *t, Wire *wire, VmNetCard *card, Input *in)
+{
+  uint8_t op = (uint8_t) take (in, 1);
+
+  switch (op & 7)
+    {
+    case 0:
+      disk_rig_write (r, take (in, 2) % t->registers & ~3u, take (in, 4));
+      break;
+    case 1:
+      disk_rig_read (r, take (in, 2) % t->registers & ~3u);
+      break;
+    case 2:
+    case 3:
+      disk_rig_write (r, t->hot[(op >> 3) % G_N_ELEMENTS (t->hot)], op & 0x80 ? take (in, 1) : take (in, 3));
+      break;
+    case 4:
+      rig_store (&r->rig, place (in), take (in, 4), 4);
+      break;
+    case 5:
+      {
+        /* A descriptor of which most is likely. */
+        uint32_t at = 0x10000 * (op >> 3 & 3) + (take (in, 1) & 15) * 16;
+        rig_store (&r->rig, at, place (in), 4);
+        rig_store (&r->rig, at + 8, take (in, 4), 4);
+        rig_store (&r->rig, at + 12, take (in, 2), 4);
+        break;
+      }
+    case 6:
+      send_noise (wire, in);
+      break;
+    case 7:
+      if (op & 0x40)
+        vm_net_card_set_link (card, op & 0x80);
+      wire->full = (op & 0x30) == 0x30;
+      if (!wire->full)
+        vm_net_port_ready (&wire->port);
+      rig_advance (&r->rig, (int64_t) take (in, 2) * VM_NS_PER_US * 100);
+      break;
+    }
+}
+
+void
+fuzz_one (const uint8_t *data, size_t size)
+{
+  const Target *t = targets;
+  Input in = { data, size };
+  DiskRig rig, *r = &rig;
+  Wire wire;
+
+  while (strcmp (t->name, FUZZ_CARD) != 0)
+    t++;
+  disk_rig_init (r);
+  disk_rig_add (r, t->type, 0, (const char *const[]){ "romfile", "", NULL });
+  VmNetCard *card = (VmNetCard *) (void *) ((char *) r->dev + t->card);
+  wire_init (&wire, card, 0);
+  while (in.left)
+    step (r, t, &wire, card, &in);
+  wire_clear (&wire);
+  disk_rig_clear (r);
+}
