@@ -175,7 +175,7 @@ vm_netdev_new (VmMachine *machine, VmqNetdev *options, GError **error)
   for (size_t i = 0; i < G_N_ELEMENTS (classes); i++)
     if (!strcmp (classes[i]->name, kind))
       klass = classes[i];
-  if (!vm_id_well_formed (options->id))
+  if (!vm_id_well_formed (options->id + (*options->id == '#'))) /* "#net0": made up, by nobody typed */
     vm_fail (error, "Parameter 'id' expects an identifier");
   else if (vm_object_child (&net->parent, options->id))
     vm_fail (error, "Duplicate ID '%s' for netdev", options->id);
