@@ -18,17 +18,18 @@ e1000_eeprom_fill (E1000 *self)
   };
   const VmPciClass *klass = vm_type_klass (self->parent.parent.parent.type);
   const uint8_t *mac = self->card.mac.byte;
-  uint16_t sum = 0;
+  uint16_t *to = self->eeprom.words, sum = 0;
 
+  vm_eeprom93xx_init (&self->eeprom, E1000_EEPROM_N);
   for (int i = 0; i < E1000_EEPROM_N; i++)
-    self->eeprom[i] = words[i] ? words[i] : 0xffff;
+    to[i] = words[i] ? words[i] : 0xffff;
   for (int i = 0; i < 3; i++)
-    self->eeprom[i] = mac[2 * i + 1] << 8 | mac[2 * i];
-  self->eeprom[3] = 0x0420; /* LAN on motherboard, no compatibility bits */
-  self->eeprom[11] = self->eeprom[13] = klass->device;
+    to[i] = mac[2 * i + 1] << 8 | mac[2 * i];
+  to[3] = 0x0420; /* LAN on motherboard, no compatibility bits */
+  to[11] = to[13] = klass->device;
   for (int i = 0; i < E1000_EEPROM_N - 1; i++)
-    sum += self->eeprom[i];
-  self->eeprom[E1000_EEPROM_N - 1] = 0xbaba - sum;
+    sum += to[i];
+  to[E1000_EEPROM_N - 1] = 0xbaba - sum;
 }
 
 uint32_t
@@ -38,51 +39,16 @@ e1000_eecd_read (E1000 *self)
 
   if (value & EECD_REQ)
     value |= EECD_GNT;
-  /* DO rests high. */
-  if (!self->ee_reading || (self->ee_out >> 16 & 1))
+  if (vm_eeprom93xx_read (&self->eeprom))
     value |= EECD_DO;
   return value | EECD_PRES | EECD_FWE_DIS;
 }
 
-/* A start bit, two bits of operation, six of address; then a read gives a zero and sixteen bits, word after word. */
 void
 e1000_eecd_write (E1000 *self, uint32_t value)
 {
-  uint32_t *eecd = e1000_reg (self, E1000_EECD), old = *eecd;
-
-  *eecd = value & (EECD_SK | EECD_CS | EECD_DI | EECD_REQ);
-  if (!(value & EECD_CS) || !(old & EECD_CS))
-    {
-      self->ee_reading = false;
-      self->ee_shift = self->ee_bits = 0;
-      return;
-    }
-  if (!(value & EECD_SK) || (old & EECD_SK))
-    return;
-  if (self->ee_reading)
-    {
-      if (self->ee_bits++ == 16)
-        {
-          self->ee_shift = (self->ee_shift + 1) % E1000_EEPROM_N;
-          self->ee_out = self->eeprom[self->ee_shift];
-          self->ee_bits = 1;
-        }
-      self->ee_out = (self->ee_out << 1) & 0x1ffff;
-      return;
-    }
-  if (!self->ee_bits && !(value & EECD_DI))
-    return; /* before the start bit */
-  self->ee_shift = self->ee_shift << 1 | !!(value & EECD_DI);
-  if (++self->ee_bits < 9)
-    return;
-  if ((self->ee_shift >> 6 & 7) == 6)
-    {
-      self->ee_reading = true;
-      self->ee_shift &= E1000_EEPROM_N - 1;
-      self->ee_out = self->eeprom[self->ee_shift];
-    }
-  /* Writing is not wired: the EEPROM is the same at each start. */
-  self->ee_bits = 0;
+  *e1000_reg (self, E1000_EECD) = value & (EECD_SK | EECD_CS | EECD_DI | EECD_REQ);
+  vm_eeprom93xx_write (&self->eeprom, value & EECD_CS, value & EECD_SK, value & EECD_DI);
 }
 
 /* --- PHY ----------------------------------------------------------------------------------------------------------- */

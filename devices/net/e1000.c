@@ -166,8 +166,7 @@ e1000_reset (VmDevice *dev, VmResetKind kind)
   E1000 *self = (E1000 *) dev;
 
   self->io_addr = 0;
-  self->ee_shift = self->ee_bits = self->ee_out = 0;
-  self->ee_reading = false;
+  vm_eeprom93xx_reset (&self->eeprom);
   e1000_phy_reset (self);
   reset_mac (self);
   if (self->card.ports)
@@ -301,7 +300,7 @@ mmio_write_reg (E1000 *self, uint32_t offset, uint32_t value)
       break;
     case E1000_EERD:
       self->regs[offset / 4] = value & EERD_START
-                                 ? (uint32_t) self->eeprom[value >> 8 & (E1000_EEPROM_N - 1)] << 16
+                                 ? (uint32_t) self->eeprom.words[value >> 8 & (E1000_EEPROM_N - 1)] << 16
                                      | (value & 0xff00) | EERD_DONE
                                  : value & 0xff00;
       break;
@@ -478,7 +477,7 @@ e1000_post_load (VmDevice *dev, GError **error)
 {
   E1000 *self = (E1000 *) dev;
 
-  if (self->ee_bits > 16 || self->ee_shift >= 512 || self->tx_len > VM_NET_FRAME_MAX - 4)
+  if (self->tx_len > VM_NET_FRAME_MAX - 4)
     return vm_fail (error, "the state of %s makes no sense", dev->parent.type->name);
   set_address (self);
   /* The other side's link may differ from the one that was saved. */
@@ -499,12 +498,8 @@ static const VmField context_state[] = {
 static const VmField e1000_state[] = {
   VM_FIELD_ARRAY (E1000, regs),
   VM_FIELD_ARRAY (E1000, phy),
-  VM_FIELD_ARRAY (E1000, eeprom),
+  VM_FIELD_EMBED (E1000, eeprom, vm_eeprom93xx_state),
   VM_FIELD (E1000, io_addr),
-  VM_FIELD (E1000, ee_shift),
-  VM_FIELD (E1000, ee_bits),
-  VM_FIELD (E1000, ee_out),
-  VM_FIELD (E1000, ee_reading),
   VM_FIELD_EMBED (E1000, tso, context_state),
   VM_FIELD_EMBED (E1000, csum, context_state),
   VM_FIELD_HEAP (E1000, tx_data, tx_data_size),

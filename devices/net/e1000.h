@@ -3,6 +3,7 @@
 #pragma once
 
 #include "devices/net/e1000-regs.h"
+#include "devices/net/eeprom93xx.h"
 #include "devices/pci/pci.h"
 #include "net/net.h"
 
@@ -32,10 +33,8 @@ typedef struct E1000 {
   /* guest state */
   uint32_t  regs[E1000_MMIO_SIZE / 4 / 4]; /* the first 32 KiB */
   uint16_t  phy[32];
-  uint16_t  eeprom[E1000_EEPROM_N];
+  VmEeprom93xx eeprom;
   uint32_t  io_addr;
-  uint32_t  ee_shift, ee_bits, ee_out; /* microwire: what came in, how much, what goes out */
-  bool      ee_reading;
   E1000Context tso, csum;
   bool      tx_tse, tx_started; /* of the packet under way */
   uint8_t   tx_popts;
