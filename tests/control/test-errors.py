@@ -226,7 +226,6 @@ ERRORS = {
     '-old-param': '@: Option not supported for this target',
     '-spice port=1': '@: not available in this build',
     '-display sdl': '@: not available in this build',
-    '-netdev user,id=n': '@: not available in this build',
     '-object input-barrier,id=x,name=y': '@: not available in this build',
     '-vga cirrus': '-vga cirrus: not available in this build',
 }
