@@ -8,52 +8,15 @@
 
 /* Keys of a card rather than of a back end. */
 static const char *const card_keys[] = { "model", "mac", "macaddr", "addr", "vectors", "name", NULL };
-/* May be given several times: each is one more of a list. */
-static const char *const list_keys[] = { "hostfwd", "guestfwd", "dnssearch", NULL };
-
-static json_object *
-options_of (const VmKeyVals *list, bool with_card)
+/* What LIST says of the back end alone. */
+static VmKeyVals *
+without_card (const VmKeyVals *list)
 {
-  json_object *json = json_object_new_object ();
+  VmKeyVals *rest = vm_keyvals_copy (list);
 
-  for (guint i = 0; i < list->pairs->len; i++)
-    {
-      const VmKeyValue *pair = g_ptr_array_index (list->pairs, i);
-      json_object *values, *item;
-      if (!with_card && g_strv_contains (card_keys, pair->key))
-        continue;
-      if (!g_strv_contains (list_keys, pair->key))
-        {
-          json_object_object_add (json, pair->key, json_object_new_string (pair->value));
-          continue;
-        }
-      if (!json_object_object_get_ex (json, pair->key, &values))
-        {
-          values = json_object_new_array ();
-          json_object_object_add (json, pair->key, values);
-        }
-      item = json_object_new_object ();
-      json_object_object_add (item, "str", json_object_new_string (pair->value));
-      json_object_array_add (values, item);
-    }
-  return json;
-}
-
-/* Takes JSON. */
-static VmNetdev *
-make_netdev (VmMachine *machine, json_object *json, VmSchemaSource source, const char *id, GError **error)
-{
-  json_object *nested;
-  VmqNetdev *options = NULL;
-
-  if (id)
-    json_object_object_add (json, "id", json_object_new_string (id));
-  nested = vm_json_nest (json, error);
-  if (nested)
-    options = vm_schema_read (&vmq_type_netdev, nested, source, NULL, error);
-  json_object_put (nested);
-  json_object_put (json);
-  return options ? vm_netdev_new (machine, options, error) : NULL;
+  for (const char *const *key = card_keys; *key; key++)
+    vm_keyvals_remove (rest, *key);
+  return rest;
 }
 
 /* For back ends without a name: "#net0", which nobody can type. */
@@ -72,14 +35,19 @@ make_name (VmMachine *machine)
 static VmNetdev *
 make_hub_port (VmMachine *machine, VmNetdev *other, GError **error)
 {
-  g_autofree char *id = make_name (machine);
-  json_object *json = json_object_new_object ();
+  g_autoptr (VmKeyVals) list = vm_keyvals_new ();
+  g_autofree char *id = NULL;
 
-  json_object_object_add (json, "type", json_object_new_string ("hubport"));
-  json_object_object_add (json, "hubid", json_object_new_string ("0"));
+  for (unsigned n = 0; !id || vm_netdev_find (machine->env.root, id); n++)
+    {
+      g_free (id);
+      id = g_strdup_printf ("hub0port%u", n);
+    }
+  vm_keyvals_add (list, "type", "hubport");
+  vm_keyvals_add (list, "hubid", "0");
   if (other)
-    json_object_object_add (json, "netdev", json_object_new_string (other->parent.id));
-  return make_netdev (machine, json, VM_SCHEMA_TEXT, id, error);
+    vm_keyvals_add (list, "netdev", other->parent.id);
+  return vm_netdev_new_from_list (machine, list, id, error);
 }
 
 static void
@@ -105,9 +73,9 @@ add_card (VmMachine *machine, const VmKeyVals *list, const VmNetdev *netdev, con
 static bool
 open_nic (VmMachine *machine, const VmNetSpec *spec, GError **error)
 {
-  const char *id = vm_keyvals_get (spec->options, "id");
-  g_autofree char *name = id ? g_strdup (id) : make_name (machine);
-  VmNetdev *netdev = make_netdev (machine, options_of (spec->options, false), VM_SCHEMA_TEXT, name, error);
+  g_autoptr (VmKeyVals) rest = without_card (spec->options);
+  g_autofree char *name = make_name (machine);
+  VmNetdev *netdev = vm_netdev_new_from_list (machine, rest, name, error);
 
   if (netdev)
     add_card (machine, spec->options, netdev, spec->text);
@@ -130,10 +98,10 @@ open_net (VmMachine *machine, const VmNetSpec *spec, GError **error)
         add_card (machine, spec->options, other, spec->text);
       return other != NULL;
     }
-  const char *id = vm_keyvals_get (spec->options, "id");
   const char *label = vm_keyvals_get (spec->options, "name");
-  g_autofree char *name = id ? g_strdup (id) : label ? g_strdup (label) : make_name (machine);
-  other = make_netdev (machine, options_of (spec->options, false), VM_SCHEMA_TEXT, name, error);
+  g_autofree char *name = label ? g_strdup (label) : make_name (machine);
+  g_autoptr (VmKeyVals) rest = without_card (spec->options);
+  other = vm_netdev_new_from_list (machine, rest, name, error);
   return other && make_hub_port (machine, other, error);
 }
 
@@ -143,9 +111,9 @@ open_spec (VmMachine *machine, const VmNetSpec *spec, GError **error)
   switch (spec->option)
     {
     case VM_NET_SPEC_NETDEV:
-      return make_netdev (machine, spec->json ? json_tokener_parse (spec->json) : options_of (spec->options, true),
-                          spec->json ? VM_SCHEMA_JSON : VM_SCHEMA_TEXT, NULL, error)
-             != NULL;
+      if (spec->json)
+        return vm_netdev_new_from_json (machine, json_tokener_parse (spec->json), VM_SCHEMA_JSON, error) != NULL;
+      return vm_netdev_new_from_list (machine, spec->options, NULL, error) != NULL;
     case VM_NET_SPEC_NIC:
       return open_nic (machine, spec, error);
     default:
@@ -169,9 +137,10 @@ app_open_networks (VmMachine *machine, GError **error)
   if (settings->default_nic && machine->board->default_nic)
     {
       /* The one that comes by itself. */
-      json_object *json = json_object_new_object ();
-      json_object_object_add (json, "type", json_object_new_string ("user"));
-      VmNetdev *netdev = make_netdev (machine, json, VM_SCHEMA_TEXT, "#net0", error);
+      g_autoptr (VmKeyVals) list = vm_keyvals_new ();
+      g_autofree char *name = make_name (machine);
+      vm_keyvals_add (list, "type", "user");
+      VmNetdev *netdev = vm_netdev_new_from_list (machine, list, name, error);
       if (!netdev)
         return false;
       add_card (machine, NULL, netdev, NULL);

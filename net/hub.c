@@ -94,6 +94,12 @@ const VmNetdevClass vm_netdev_hubport_class = {
   .close = hubport_close,
 };
 
+int
+vm_net_hub_of (const VmNetPort *port)
+{
+  return port && port->ops == &hub_ops ? ((const HubPort *) port->opaque)->hub->id : -1;
+}
+
 void
 vm_net_describe_hubs (const VmNet *net, GString *out)
 {

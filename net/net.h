@@ -16,6 +16,8 @@
 #include <sys/uio.h>
 
 struct VmEnv;
+struct VmKeyVals;
+struct json_object;
 typedef struct VmMachine VmMachine;
 typedef struct VmMonitor VmMonitor;
 typedef struct VmNet     VmNet;
@@ -180,6 +182,10 @@ VmNet    *vm_net_get (struct VmEnv *env);
 VmNetdev *vm_netdev_find (VmObject *root, const char *id);
 /* -netdev, netdev_add. Takes OPTIONS. */
 VmNetdev *vm_netdev_new (VmMachine *machine, struct VmqNetdev *options, GError **error);
+/* The same from "type=user,hostfwd=..."; ID when the list has none. */
+VmNetdev *vm_netdev_new_from_list (VmMachine *machine, const struct VmKeyVals *list, const char *id, GError **error);
+/* Takes JSON. SOURCE: VmSchemaSource. */
+VmNetdev *vm_netdev_new_from_json (VmMachine *machine, struct json_object *json, int source, GError **error);
 /* netdev_del: a card that uses it keeps working, without a link. */
 bool      vm_netdev_delete (VmMachine *machine, const char *id, GError **error);
 void      vm_netdev_set_link (VmNetdev *netdev, bool up);

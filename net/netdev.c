@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Host back ends as a whole: made by name, found, taken away. */
 #include "engine/machine/machine.h"
+#include "engine/options/keyvals.h"
 #include "engine/schema/types.h"
 #include "net/net-private.h"
 
@@ -175,9 +176,7 @@ vm_netdev_new (VmMachine *machine, VmqNetdev *options, GError **error)
   for (size_t i = 0; i < G_N_ELEMENTS (classes); i++)
     if (!strcmp (classes[i]->name, kind))
       klass = classes[i];
-  if (!vm_id_well_formed (options->id + (*options->id == '#'))) /* "#net0": made up, by nobody typed */
-    vm_fail (error, "Parameter 'id' expects an identifier");
-  else if (vm_object_child (&net->parent, options->id))
+  if (vm_object_child (&net->parent, options->id))
     vm_fail (error, "Duplicate ID '%s' for netdev", options->id);
   else if (!klass && (options->type == VMQ_NET_CLIENT_DRIVER_NONE || options->type == VMQ_NET_CLIENT_DRIVER_NIC))
     vm_fail (error, "Parameter 'type' expects a netdev backend type");
@@ -204,6 +203,47 @@ vm_netdev_new (VmMachine *machine, VmqNetdev *options, GError **error)
     }
   vm_schema_free (&vmq_type_netdev, options);
   return NULL;
+}
+
+VmNetdev *
+vm_netdev_new_from_json (VmMachine *machine, json_object *json, int source, GError **error)
+{
+  json_object *nested = vm_json_nest (json, error);
+  VmqNetdev *options = nested ? vm_schema_read (&vmq_type_netdev, nested, source, NULL, error) : NULL;
+
+  json_object_put (nested);
+  json_object_put (json);
+  return options ? vm_netdev_new (machine, options, error) : NULL;
+}
+
+VmNetdev *
+vm_netdev_new_from_list (VmMachine *machine, const VmKeyVals *list, const char *id, GError **error)
+{
+  /* May be given several times: each is one more of a list. */
+  static const char *const list_keys[] = { "hostfwd", "guestfwd", "dnssearch", NULL };
+  json_object *json = json_object_new_object ();
+
+  for (guint i = 0; i < list->pairs->len; i++)
+    {
+      const VmKeyValue *pair = g_ptr_array_index (list->pairs, i);
+      json_object *values, *item;
+      if (!g_strv_contains (list_keys, pair->key))
+        {
+          json_object_object_add (json, pair->key, json_object_new_string (pair->value));
+          continue;
+        }
+      if (!json_object_object_get_ex (json, pair->key, &values))
+        {
+          values = json_object_new_array ();
+          json_object_object_add (json, pair->key, values);
+        }
+      item = json_object_new_object ();
+      json_object_object_add (item, "str", json_object_new_string (pair->value));
+      json_object_array_add (values, item);
+    }
+  if (id && !vm_keyvals_has (list, "id"))
+    json_object_object_add (json, "id", json_object_new_string (id));
+  return vm_netdev_new_from_json (machine, json, VM_SCHEMA_TEXT, error);
 }
 
 void

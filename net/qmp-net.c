@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* QMP commands about the network, and announcements of where the guest's addresses are. */
 #include "engine/monitor/qmp-handlers.h"
+#include "engine/options/keyvals.h"
 #include "net/net-private.h"
 
 #include <fcntl.h>
@@ -17,6 +18,11 @@ vm_qmp_netdev_add (VmMonitor *mon, const VmqNetdevAddArg *args, GError **error)
   bool ok;
 
   json_object_put (json);
+  if (options && !vm_id_well_formed (options->id))
+    {
+      vm_schema_free (&vmq_type_netdev, options);
+      return vm_fail (error, "Parameter 'id' expects an identifier");
+    }
   net->monitor = mon;
   ok = options && vm_netdev_new (net->machine, options, error);
   net->monitor = NULL;

@@ -4,6 +4,7 @@
 #include "engine/char/char.h"
 #include "engine/machine/machine.h"
 #include "engine/schema/types.h"
+#include "net/net-private.h"
 #include "net/user.h"
 
 #include <arpa/inet.h>
@@ -354,7 +355,7 @@ char *
 vm_net_user_describe (VmNetUser *user)
 {
   char *info = slirp_connection_info (user->slirp);
-  char *text = g_strdup_printf ("Hub -1 (%s):\n%s", user->netdev->parent.id, info);
+  char *text = g_strdup_printf ("Hub %d (%s):\n%s", vm_net_hub_of (user->port->peer), user->netdev->parent.id, info);
 
   free (info);
   return text;
