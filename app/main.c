@@ -16,6 +16,7 @@
 #include "engine/options/options.h"
 #include "engine/tcg/exec.h"
 #include "engine/tcg/plugin/plugins.h"
+#include "net/net.h"
 #include "ui/gtk/ui-gtk.h"
 
 #include <errno.h>
@@ -132,6 +133,7 @@ open_doors (App *app, GError **error)
   VmMachine *m = app->machine;
   bool taken = vm_lock_enter (m->lock);
 
+  vm_net_warn (m);
   vm_monitors_start (app->monitors);
   bool ok
       = (!m->qtest_chardev || (app->qtest = vm_qtest_new (m, error))) && (!m->gdb_chardev || vm_gdb_start (m, error));

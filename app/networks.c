@@ -75,6 +75,8 @@ open_nic (VmMachine *machine, const VmNetSpec *spec, GError **error)
 {
   g_autoptr (VmKeyVals) rest = without_card (spec->options);
   g_autofree char *name = make_name (machine);
+  if (!vm_keyvals_has (rest, "type"))
+    vm_keyvals_add (rest, "type", "user");
   VmNetdev *netdev = vm_netdev_new_from_list (machine, rest, name, error);
 
   if (netdev)
@@ -89,6 +91,8 @@ open_net (VmMachine *machine, const VmNetSpec *spec, GError **error)
   const char *netdev = vm_keyvals_get (spec->options, "netdev");
   VmNetdev *other;
 
+  if (!g_strcmp0 (vm_keyvals_get (spec->options, "type"), "hubport"))
+    return vm_fail (error, "network backend 'hubport' is only supported with -netdev/-nic");
   if (!strcmp (vm_keyvals_get (spec->options, "type"), "nic"))
     {
       other = netdev ? vm_netdev_find (machine->env.root, netdev) : make_hub_port (machine, NULL, error);

@@ -12,6 +12,12 @@
 /* --- properties ------------------------------------------------------------------------------------------- */
 
 static bool
+bad_mac (const VmObject *obj, const char *text, GError **error)
+{
+  return vm_fail (error, "Property '%s.mac' doesn't take value '%s'", obj->type->name, text);
+}
+
+static bool
 mac_set (VmObject *obj, void *field, const char *text, GError **error)
 {
   VmMac mac = { .set = true };
@@ -20,16 +26,16 @@ mac_set (VmObject *obj, void *field, const char *text, GError **error)
   for (int i = 0; i < 6; i++)
     {
       if (!g_ascii_isxdigit (p[0]) || !g_ascii_isxdigit (p[1]))
-        return vm_fail (error, "invalid hardware address '%s': six bytes are wanted, as in 52:54:00:12:34:56", text);
+        return bad_mac (obj, text, error);
       mac.byte[i] = g_ascii_xdigit_value (p[0]) << 4 | g_ascii_xdigit_value (p[1]);
       p += 2;
       if (i < 5 && *p != ':' && *p != '-')
-        return vm_fail (error, "invalid hardware address '%s': six bytes are wanted, as in 52:54:00:12:34:56", text);
+        return bad_mac (obj, text, error);
       if (i < 5)
         p++;
     }
   if (*p)
-    return vm_fail (error, "invalid hardware address '%s': six bytes are wanted, as in 52:54:00:12:34:56", text);
+    return bad_mac (obj, text, error);
   *(VmMac *) field = mac;
   return true;
 }
@@ -56,7 +62,7 @@ netdev_set (VmObject *obj, void *field, const char *text, GError **error)
 
   if (root && !netdev)
     return vm_fail (error, "Property '%s.netdev' can't find value '%s'", obj->type->name, text);
-  if (netdev && netdev->card)
+  if (netdev && vm_netdev_in_use (netdev))
     return vm_fail (error, "Property '%s.netdev' can't take value '%s', it's in use", obj->type->name, text);
   g_free (*(char **) field);
   *(char **) field = g_strdup (text);
@@ -155,7 +161,7 @@ vm_net_card_attach (VmNetCard *card, VmObject *device, const char *model, const 
       netdev = vm_netdev_find (dev->env->root, card->netdev_id);
       if (!netdev)
         return vm_fail (error, "Property '%s.netdev' can't find value '%s'", device->type->name, card->netdev_id);
-      if (netdev->card)
+      if (vm_netdev_in_use (netdev))
         return vm_fail (error, "Property '%s.netdev' can't take value '%s', it's in use", device->type->name,
                         card->netdev_id);
     }

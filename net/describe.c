@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The network as people read it: "info network". */
+#include "engine/base/log.h"
 #include "engine/machine/machine.h"
 #include "net/net-private.h"
 
@@ -9,6 +10,26 @@ add_netdev (GString *out, const VmNetdev *netdev, const char *lead)
   for (guint i = 0; i < netdev->ports->len; i++)
     g_string_append_printf (out, "%s%s: index=%u,type=%s,%s\n", lead, netdev->parent.id, i, netdev->klass->name,
                             netdev->info ? netdev->info : "");
+}
+
+void
+vm_net_warn (VmMachine *machine)
+{
+  const VmNet *net = vm_net_get (&machine->env);
+
+  vm_net_warn_hubs (net);
+  for (guint i = 0; i < net->netdevs->len; i++)
+    {
+      const VmNetdev *netdev = g_ptr_array_index (net->netdevs, i);
+      if (!vm_netdev_in_use (netdev))
+        vm_report_warning ("netdev %s has no peer", netdev->parent.id);
+    }
+  for (guint i = 0; i < net->cards->len; i++)
+    {
+      const VmNetCard *card = g_ptr_array_index (net->cards, i);
+      if (!card->netdev)
+        vm_report_warning ("nic %s has no peer", card->name);
+    }
 }
 
 char *
@@ -21,6 +42,8 @@ vm_net_describe (VmMachine *machine)
   for (guint i = 0; i < net->cards->len; i++)
     {
       const VmNetCard *card = g_ptr_array_index (net->cards, i);
+      if (vm_net_hub_of (card->ports[0].peer) >= 0)
+        continue; /* it stands there */
       for (unsigned j = 0; j < card->n; j++)
         g_string_append_printf (out, "%s: index=%u,type=nic,%s\n", card->name, j, card->info);
       if (card->netdev)

@@ -3,6 +3,7 @@
 #include "engine/base/log.h"
 #include "net/filter.h"
 
+#include <errno.h>
 #include <pcap/pcap.h>
 #include <sys/time.h>
 
@@ -23,12 +24,12 @@ dump_start (VmNetFilter *filter, GError **error)
   FilterDump *self = (FilterDump *) filter;
 
   if (!self->file || !*self->file)
-    return vm_fail (error, "dump filter needs 'file' property set!");
+    return vm_fail (error, "Parameter 'file' is missing");
   self->pcap = pcap_open_dead (DLT_EN10MB, (int) self->maxlen);
   self->out = self->pcap ? pcap_dump_open (self->pcap, self->file) : NULL;
   if (!self->out)
     {
-      vm_fail (error, "net dump: can't open %s: %s", self->file, self->pcap ? pcap_geterr (self->pcap) : "no memory");
+      vm_fail (error, "net dump: can't open %s: %s", self->file, g_strerror (errno));
       g_clear_pointer (&self->pcap, pcap_close);
       return false;
     }

@@ -81,7 +81,7 @@ find_place (VmNetFilter *filter, const GPtrArray *filters, guint *place, GError 
   bool before = false;
 
   if (insert && strcmp (insert, "behind") != 0 && strcmp (insert, "before") != 0)
-    return vm_fail (error, "Invalid insert type for '%s'; should be 'before' or 'behind'", filter->parent.id);
+    return vm_fail (error, "Parameter 'insert' does not accept value '%s'", insert);
   before = insert && !strcmp (insert, "before");
   if (!strcmp (position, "tail"))
     *place = filters->len;
@@ -101,7 +101,7 @@ find_place (VmNetFilter *filter, const GPtrArray *filters, guint *place, GError 
       return vm_fail (error, "filter '%s' not found", position + 3);
     }
   else
-    return vm_fail (error, "position should be 'head', 'tail' or 'id=<id>'");
+    return vm_fail (error, "Parameter 'position' expects 'head', 'tail' or 'id=<id>'");
   return true;
 }
 
@@ -113,7 +113,7 @@ vm_net_filter_complete (VmObject *obj, VmMachine *machine, GError **error)
   guint place = 0;
 
   if (!filter->netdev_id)
-    return vm_fail (error, "Parameter 'netdev' is required");
+    return vm_fail (error, "Parameter 'netdev' is missing");
   VmNetdev *netdev = vm_netdev_find (root, filter->netdev_id);
   if (!netdev)
     return vm_fail (error, "Parameter 'netdev' expects a network backend id");

@@ -88,7 +88,7 @@ vm_net_bridge_helper (const char *helper, const char *bridge, bool vnet_hdr, GEr
     }
   close (pair[0]);
   if (!started)
-    vm_fail (error, "failed to launch bridge helper '%s': %s", program, why->message);
+    vm_fail (error, "bridge helper failed: %s", why->message);
   else if (fd < 0)
     vm_fail (error, "bridge helper failed: it sent no interface (status %d)",
              WIFEXITED (status) ? WEXITSTATUS (status) : -1);

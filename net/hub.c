@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Hubs: what comes in at one port goes out at all others (IEEE 802.3, clause 27, without collisions). "-netdev hubport",
  * and the hub 0 of "-net". */
+#include "engine/base/log.h"
 #include "engine/schema/types.h"
 #include "net/net-private.h"
 
@@ -46,7 +47,7 @@ hubport_open (VmNetdev *netdev, const void *options, GError **error)
     return vm_fail (error, "Parameter 'hubid' expects int32_t");
   if (o->netdev && !other)
     return vm_fail (error, "netdev '%s' not found", o->netdev);
-  if (other && (other->card || other->ports->len != 1 || ((VmNetPort *) other->ports->pdata[0])->peer))
+  if (other && (other->ports->len != 1 || vm_netdev_in_use (other)))
     return vm_fail (error, "netdev '%s' is already in use", o->netdev);
   for (guint i = 0; i < netdev->net->hubs->len; i++)
     if (((VmNetHub *) netdev->net->hubs->pdata[i])->id == o->hubid)
@@ -93,6 +94,29 @@ const VmNetdevClass vm_netdev_hubport_class = {
   .open = hubport_open,
   .close = hubport_close,
 };
+
+/* A hub without cards, or without a way out. */
+void
+vm_net_warn_hubs (const VmNet *net)
+{
+  for (guint i = 0; i < net->hubs->len; i++)
+    {
+      const VmNetHub *hub = g_ptr_array_index (net->hubs, i);
+      bool cards = false, hosts = false;
+      for (guint j = 0; j < hub->ports->len; j++)
+        {
+          const VmNetPort *port = ((HubPort *) g_ptr_array_index (hub->ports, j))->port;
+          if (!port->peer)
+            vm_report_warning ("hub port %s has no peer", port->netdev->parent.id);
+          cards |= port->peer && port->peer->card;
+          hosts |= port->peer && port->peer->netdev;
+        }
+      if (cards && !hosts)
+        vm_report_warning ("hub %d is not connected to host network", hub->id);
+      if (hosts && !cards)
+        vm_report_warning ("hub %d with no nics", hub->id);
+    }
+}
 
 int
 vm_net_hub_of (const VmNetPort *port)

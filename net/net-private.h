@@ -31,6 +31,7 @@ bool vm_net_deliver (VmNetPort *from, const VmNetPacket *packet, VmNetSent sent)
 bool vm_net_card_is_model (const VmNetCard *card, const char *model);
 void vm_net_card_link_told (VmNetCard *card, bool was); /* something changed: the device hears of it if it matters */
 void vm_net_describe_hubs (const VmNet *net, GString *out); /* hub.c */
+void vm_net_warn_hubs (const VmNet *net);
 int vm_net_hub_of (const VmNetPort *port); /* the number of the hub that PORT belongs to; -1: none */
 void vm_netdev_close (VmNetdev *netdev);
 void vm_netdev_remove (VmNetdev *netdev);

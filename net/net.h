@@ -186,11 +186,13 @@ VmNetdev *vm_netdev_new (VmMachine *machine, struct VmqNetdev *options, GError *
 VmNetdev *vm_netdev_new_from_list (VmMachine *machine, const struct VmKeyVals *list, const char *id, GError **error);
 /* Takes JSON. SOURCE: VmSchemaSource. */
 VmNetdev *vm_netdev_new_from_json (VmMachine *machine, struct json_object *json, int source, GError **error);
+bool vm_netdev_in_use (const VmNetdev *netdev); /* by a card, or by a port of a hub */
 /* netdev_del: a card that uses it keeps working, without a link. */
 bool      vm_netdev_delete (VmMachine *machine, const char *id, GError **error);
 void      vm_netdev_set_link (VmNetdev *netdev, bool up);
 char     *vm_netdev_kinds (void); /* a line each */
 char     *vm_net_describe (VmMachine *machine); /* "info network" */
+void vm_net_warn (VmMachine *machine);          /* of ends that lead nowhere, at the start */
 
 /* --- cards ------------------------------------------------------------------------------------------------- */
 

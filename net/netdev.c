@@ -104,6 +104,12 @@ vm_netdev_find (VmObject *root, const char *id)
   return net ? (VmNetdev *) vm_object_child (net, id) : NULL;
 }
 
+bool
+vm_netdev_in_use (const VmNetdev *netdev)
+{
+  return netdev->card || (netdev->ports->len && ((VmNetPort *) g_ptr_array_index (netdev->ports, 0))->peer);
+}
+
 VmNetPort *
 vm_netdev_add_port (VmNetdev *netdev, const VmNetPortOps *ops, void *opaque)
 {
@@ -227,6 +233,15 @@ vm_netdev_new_from_list (VmMachine *machine, const VmKeyVals *list, const char *
     {
       const VmKeyValue *pair = g_ptr_array_index (list->pairs, i);
       json_object *values, *item;
+      if (!strcmp (pair->key, "ipv6-net"))
+        {
+          /* "fec0::/64": the two others in one. */
+          g_auto (GStrv) parts = g_strsplit (pair->value, "/", 2);
+          json_object_object_add (json, "ipv6-prefix", json_object_new_string (parts[0] ? parts[0] : ""));
+          if (parts[0] && parts[1])
+            json_object_object_add (json, "ipv6-prefixlen", json_object_new_string (parts[1]));
+          continue;
+        }
       if (!g_strv_contains (list_keys, pair->key))
         {
           json_object_object_add (json, pair->key, json_object_new_string (pair->value));

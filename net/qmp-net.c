@@ -4,6 +4,7 @@
 #include "engine/options/keyvals.h"
 #include "net/net-private.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
@@ -38,9 +39,14 @@ vm_net_take_fd (VmNet *net, const char *name, GError **error)
   if (net->monitor && !g_ascii_isdigit (*name))
     return vm_monitor_take_fd (net->monitor, name, error);
   fd = strtol (name, &end, 10);
-  if (!g_ascii_isdigit (*name) || *end || fd > INT_MAX || fcntl ((int) fd, F_GETFD) < 0)
+  if (!g_ascii_isdigit (*name) || *end || fd > INT_MAX)
     {
-      vm_fail (error, "'%s' is no open descriptor", name);
+      vm_fail (error, "Invalid file descriptor number '%s'", name);
+      return -1;
+    }
+  if (fcntl ((int) fd, F_GETFD) < 0)
+    {
+      vm_fail (error, "Can't use file descriptor %ld: %s", fd, g_strerror (errno));
       return -1;
     }
   return (int) fd;

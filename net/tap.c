@@ -176,7 +176,7 @@ look_at (Tap *tap, int fd, GError **error)
   struct ifreq ifr = { 0 };
 
   if (ioctl (fd, TUNGETIFF, &ifr) < 0)
-    return vm_fail (error, "descriptor %d is no TAP interface: %s", fd, g_strerror (errno));
+    return vm_fail (error, "Unable to query TUNGETIFF on FD %d: %s", fd, g_strerror (errno));
   tap->vnet_hdr = ifr.ifr_flags & IFF_VNET_HDR;
   memcpy (tap->ifname, ifr.ifr_name, IFNAMSIZ - 1);
   return true;

@@ -26,40 +26,36 @@ typedef union Address
 
 /* --- host ports ----------------------------------------------------------------------------------------------- */
 
-static const char *
+static bool
 bad_rule (GError **error, const char *rule, const char *why)
 {
-  vm_fail (error, "Invalid host forwarding rule '%s' (%s)", rule, why);
-  return NULL;
+  return vm_fail (error, "Invalid host forwarding rule '%s' (%s)", rule, why);
 }
 
-/* Takes "[HOST]:PORT" up to END off P; HOST in brackets is IPv6. *HOST is newly allocated. */
-static bool
-take_endpoint (const char **p, char end, char **host, unsigned *port)
+/* Takes "HOST:" off P; HOST in brackets is IPv6. Newly allocated; NULL: there is no colon before what ends it. */
+static char *
+take_host (const char **p, bool *v6)
 {
-  const char *colon;
-  char *stop;
+  const char *end = strchr (*p, **p == '[' ? ']' : ':'), *start = *p;
 
-  if (**p == '[')
-    {
-      const char *close = strchr (*p, ']');
-      if (!close || close[1] != ':')
-        return false;
-      *host = g_strndup (*p + 1, close - *p - 1);
-      colon = close + 1;
-    }
-  else
-    {
-      colon = strchr (*p, ':');
-      if (!colon || memchr (*p, '-', colon - *p))
-        return false;
-      *host = g_strndup (*p, colon - *p);
-    }
-  unsigned long n = strtoul (colon + 1, &stop, 10);
-  if (!g_ascii_isdigit (colon[1]) || *stop != end || n > 65535)
+  *v6 = **p == '[';
+  if (!end || (*v6 && end[1] != ':'))
+    return NULL;
+  *p = end + 1 + *v6;
+  return g_strndup (start + *v6, end - start - *v6);
+}
+
+/* Takes a port of at least LOWEST that ends at END. */
+static bool
+take_port (const char **p, const char *end, unsigned lowest, unsigned *port)
+{
+  char *stop;
+  unsigned long n = strtoul (*p, &stop, 10);
+
+  if (!g_ascii_isdigit (**p) || stop != end || n > 65535 || n < lowest)
     return false;
   *port = n;
-  *p = stop + (end != 0);
+  *p = end;
   return true;
 }
 
@@ -78,43 +74,51 @@ fill_address (Address *a, socklen_t *len, const char *host, unsigned port, bool 
   a->v4.sin_port = htons (port);
   a->v4.sin_addr = standard;
   *len = sizeof a->v4;
-  return !*host || inet_pton (AF_INET, host, &a->v4.sin_addr) == 1;
+  return !*host || inet_aton (host, &a->v4.sin_addr);
 }
 
 /* "[tcp|udp]:[ADDRESS]:PORT" and then "-[GUEST]:PORT" when GUEST is wanted. Without an address the host listens on its
  * loopback only; 0.0.0.0 opens the port to everyone. */
-static const char *
+static bool
 parse_rule (const VmNetUser *user, const char *rule, bool *udp, Address *host, socklen_t *host_len, Address *guest,
             socklen_t *guest_len, GError **error)
 {
   const struct in_addr loopback = { htonl (INADDR_LOOPBACK) };
+  const char *p = strchr (rule, ':'), *end;
+  size_t name = p ? p - rule : 0;
   g_autofree char *host_text = NULL, *guest_text = NULL;
-  const char *p = rule;
-  unsigned host_port, guest_port;
+  unsigned port = 0;
   bool v6;
 
-  *udp = g_str_has_prefix (p, "udp:");
-  if (*udp || g_str_has_prefix (p, "tcp:"))
-    p += 4;
-  else if (*p == ':')
-    p++;
-  else
-    return bad_rule (error, rule, strchr (p, ':') ? "bad protocol name" : "no protocol");
-  v6 = *p == '[';
-  if (!take_endpoint (&p, guest ? '-' : 0, &host_text, &host_port))
-    return bad_rule (error, rule, "bad host port");
-  if (!fill_address (host, host_len, host_text, host_port, v6, loopback))
-    return bad_rule (error, rule, "bad host address");
+  if (!p)
+    return bad_rule (error, rule, "No : separators");
+  *udp = name == 3 && !strncmp (rule, "udp", 3);
+  if (name && !*udp && (name != 3 || strncmp (rule, "tcp", 3) != 0))
+    return bad_rule (error, rule, "Bad protocol name");
+  p++;
+  host_text = take_host (&p, &v6);
+  if (!host_text)
+    return bad_rule (error, rule, "Missing : separator");
+  if (!fill_address (host, host_len, host_text, 0, v6, loopback))
+    return bad_rule (error, rule, "Bad host address");
+  end = guest ? strchr (p, '-') : p + strlen (p);
+  if (!end)
+    return bad_rule (error, rule, "Bad host port separator");
+  if (!take_port (&p, end, 0, &port))
+    return bad_rule (error, rule, "Bad host port");
+  fill_address (host, host_len, host_text, port, v6, loopback);
   if (!guest)
-    return rule;
-  v6 = *p == '[';
-  if (!take_endpoint (&p, 0, &guest_text, &guest_port) || !guest_port)
-    return bad_rule (error, rule, "bad guest port");
-  if (!fill_address (guest, guest_len, guest_text, guest_port, v6, user->dhcp))
-    return bad_rule (error, rule, "bad guest address");
-  if (v6 && !*guest_text)
-    return bad_rule (error, rule, "an IPv6 guest address is needed");
-  return rule;
+    return true;
+  p++;
+  guest_text = take_host (&p, &v6);
+  if (!guest_text)
+    return bad_rule (error, rule, "Missing guest address");
+  if (!fill_address (guest, guest_len, guest_text, 0, v6, user->dhcp) || (v6 && !*guest_text))
+    return bad_rule (error, rule, "Bad guest address");
+  if (!take_port (&p, p + strlen (p), 1, &port))
+    return bad_rule (error, rule, "Bad guest port");
+  fill_address (guest, guest_len, guest_text, port, v6, user->dhcp);
+  return true;
 }
 
 bool
@@ -140,8 +144,8 @@ vm_net_user_remove_hostfwd (VmNetUser *user, const char *rule, GError **error)
   socklen_t len;
   bool udp;
 
-  if (!parse_rule (user, rule, &udp, &host, &len, NULL, NULL, error))
-    return false;
+  if (!parse_rule (user, rule, &udp, &host, &len, NULL, NULL, NULL))
+    return vm_fail (error, "invalid format");
   if (slirp_remove_hostxfwd (user->slirp, &host.any, len, udp ? SLIRP_HOSTFWD_UDP : 0) < 0)
     return vm_fail (error, "host forwarding rule for %s not found", rule);
   return true;

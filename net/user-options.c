@@ -47,7 +47,8 @@ parse_net (VmNetUser *user, const char *text, GError **error)
   return true;
 }
 
-/* TEXT or, when it was not given, number N of the network. WHAT as messages have it. */
+/* TEXT or, when it was not given, number N of the network. WHAT and OUTSIDE as messages have it; OUTSIDE NULL: it may
+ * lie elsewhere. A name server that does is reached as any other host. */
 static bool
 pick (const VmNetUser *user, struct in_addr *addr, const char *text, uint32_t n, const char *what, const char *outside,
       GError **error)
@@ -59,7 +60,7 @@ pick (const VmNetUser *user, struct in_addr *addr, const char *text, uint32_t n,
     }
   if (!parse4 (text, addr))
     return vm_fail (error, "Failed to parse %s", what);
-  if ((addr->s_addr & user->mask.s_addr) != user->net.s_addr)
+  if (outside && (addr->s_addr & user->mask.s_addr) != user->net.s_addr)
     return vm_fail (error, "%s doesn't belong to network", outside);
   return true;
 }
@@ -71,11 +72,11 @@ configure4 (VmNetUser *user, const VmqNetdevUserOptions *o, SlirpConfig *config,
 
   if (!parse_net (user, net, error) || !pick (user, &user->host, o->host, 2, "host", "Host", error)
       || !pick (user, &user->dhcp, o->dhcpstart, 15, "DHCP start address", "DHCP", error)
-      || !pick (user, &user->dns, o->dns, 3, "DNS", "DNS", error)
+      || !pick (user, &user->dns, o->dns, 3, "DNS", NULL, error)
       || !pick (user, &user->smb, o->smbserver, 4, "SMB address", "SMB server", error))
     return false;
   if (user->dhcp.s_addr == user->host.s_addr || user->dhcp.s_addr == user->dns.s_addr)
-    return vm_fail (error, "DNS must be different from host");
+    return vm_fail (error, "DHCP must be different from host and DNS");
   if (user->dns.s_addr == user->host.s_addr)
     return vm_fail (error, "DNS must be different from host");
   if (user->smb.s_addr == user->host.s_addr || user->smb.s_addr == user->dns.s_addr)
@@ -118,8 +119,8 @@ configure6 (const VmqNetdevUserOptions *o, SlirpConfig *config, GError **error)
         }
       if (inet_pton (AF_INET6, texts[i], addrs[i]) != 1)
         return vm_fail (error, i ? "Failed to parse IPv6 DNS" : "Failed to parse IPv6 host");
-      if (!same_prefix (addrs[i], &config->vprefix_addr6, bits))
-        return vm_fail (error, i ? "IPv6 DNS doesn't belong to network" : "IPv6 Host doesn't belong to network");
+      if (i == 0 && !same_prefix (addrs[i], &config->vprefix_addr6, bits))
+        return vm_fail (error, "IPv6 Host doesn't belong to network");
     }
   if (!memcmp (&config->vhost6, &config->vnameserver6, sizeof config->vhost6))
     return vm_fail (error, "IPv6 DNS must be different from IPv6 host");
@@ -141,6 +142,8 @@ vm_net_user_configure (VmNetUser *user, const VmqNetdevUserOptions *o, SlirpConf
     return vm_fail (error, "IPv4 and IPv6 disabled");
   if (o->tftp_server_name && strlen (o->tftp_server_name) > 255)
     return vm_fail (error, "'tftp-server-name' parameter cannot exceed 255 bytes");
+  if (o->domainname && !*o->domainname)
+    return vm_fail (error, "'domainname' parameter cannot be empty");
   if (o->domainname && strlen (o->domainname) > 255)
     return vm_fail (error, "'domainname' parameter cannot exceed 255 bytes");
   config->in_enabled = v4;

@@ -15,8 +15,16 @@ fill (VmDevice *dev, const VmNicSpec *nic, GError **error)
     { "netdev", nic->netdev }, { "mac", nic->mac }, { "addr", nic->addr }, { "vectors", nic->vectors },
   };
 
+  uint32_t offset;
+
+  /* Multicast addresses are for groups. */
+  if (nic->mac && g_ascii_xdigit_value (nic->mac[0]) >= 0 && g_ascii_xdigit_value (nic->mac[1]) & 1)
+    return vm_fail (error, "NIC cannot have multicast MAC address");
   for (size_t i = 0; i < G_N_ELEMENTS (all); i++)
-    if (all[i].value && !vm_object_set (&dev->parent, all[i].name, all[i].value, error))
+    /* Vectors of a card that has none are a wish, not an order. */
+    if (all[i].value
+        && (strcmp (all[i].name, "vectors") != 0 || vm_type_find_prop (dev->parent.type, "vectors", &offset))
+        && !vm_object_set (&dev->parent, all[i].name, all[i].value, error))
       return false;
   return true;
 }
@@ -29,9 +37,9 @@ make_nic (VmPc *pc, const VmNicSpec *nic, VmBus *pci, VmBus *isa, unsigned *n_is
   const VmType *type = model ? vm_pc_type (pc, !strcmp (model, "virtio") ? "virtio-net-pci" : model) : NULL;
   const VmDeviceClass *klass = type ? vm_type_klass (type) : NULL;
   VmBus *bus = !klass || !klass->category || strcmp (klass->category, "Network") != 0 ? NULL
-               : !g_strcmp0 (klass->bus_type, "ISA")                                         ? isa
-               : !g_strcmp0 (klass->bus_type, "PCI")                                         ? pci
-                                                                                             : NULL;
+               : !g_strcmp0 (vm_device_bus_type (type), "ISA")                        ? isa
+               : !g_strcmp0 (vm_device_bus_type (type), "PCI")                        ? pci
+                                                                                      : NULL;
   bool ok;
 
   if (!bus)

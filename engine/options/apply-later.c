@@ -234,6 +234,8 @@ check_family (VmParser *p, const Family *f, const char *arg, GError **error)
     return vm_parser_want_help (p, "audio-model", NULL);
   if (!strcmp (f->option, "net") && !kind && vm_keyvals_has (list, "netdev"))
     kind = "nic";
+  if (!strcmp (f->option, "nic") && !kind)
+    kind = "user";
   if (is_fs && !check_id (p, f, list, error))
     return false;
   if (!kind)
