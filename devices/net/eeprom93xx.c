@@ -5,15 +5,35 @@
 
 #include <string.h>
 
-enum { PHASE_START, PHASE_COMMAND, PHASE_READ, PHASE_WRITE, PHASE_DONE };
-enum { OP_EXTENDED, OP_WRITE, OP_READ, OP_ERASE };
-enum { EXTENDED_DISABLE, EXTENDED_WRITE_ALL, EXTENDED_ERASE_ALL, EXTENDED_ENABLE };
+enum
+{
+  PHASE_START,
+  PHASE_COMMAND,
+  PHASE_READ,
+  PHASE_WRITE,
+  PHASE_DONE
+};
+enum
+{
+  OP_EXTENDED,
+  OP_WRITE,
+  OP_READ,
+  OP_ERASE
+};
+enum
+{
+  EXTENDED_DISABLE,
+  EXTENDED_WRITE_ALL,
+  EXTENDED_ERASE_ALL,
+  EXTENDED_ENABLE
+};
 
 const VmField vm_eeprom93xx_state[] = {
-  VM_FIELD_ARRAY (VmEeprom93xx, words), VM_FIELD (VmEeprom93xx, phase), VM_FIELD (VmEeprom93xx, bits),
-  VM_FIELD (VmEeprom93xx, command),     VM_FIELD (VmEeprom93xx, data),  VM_FIELD (VmEeprom93xx, cs),
-  VM_FIELD (VmEeprom93xx, sk),          VM_FIELD (VmEeprom93xx, out),   VM_FIELD (VmEeprom93xx, writable),
-  { 0 },
+  VM_FIELD_ARRAY (VmEeprom93xx, words), VM_FIELD (VmEeprom93xx, phase),
+  VM_FIELD (VmEeprom93xx, bits),        VM_FIELD (VmEeprom93xx, command),
+  VM_FIELD (VmEeprom93xx, data),        VM_FIELD (VmEeprom93xx, cs),
+  VM_FIELD (VmEeprom93xx, sk),          VM_FIELD (VmEeprom93xx, out),
+  VM_FIELD (VmEeprom93xx, writable),    { 0 },
 };
 
 void

@@ -6,16 +6,17 @@
 
 #define VM_EEPROM93XX_MAX 256 /* words of the largest, 93C66 */
 
-typedef struct VmEeprom93xx {
+typedef struct VmEeprom93xx
+{
   /* wiring */
-  uint16_t n;     /* words: 64 (93C46), 128 (93C56), 256 (93C66) */
+  uint16_t n; /* words: 64 (93C46), 128 (93C56), 256 (93C66) */
   /* guest state */
   uint16_t words[VM_EEPROM93XX_MAX];
-  uint8_t  phase;
-  uint8_t  bits;  /* of the phase, so far */
+  uint8_t phase;
+  uint8_t bits; /* of the phase, so far */
   uint16_t command;
-  uint16_t data;  /* on its way in or out */
-  bool     cs, sk, out, writable;
+  uint16_t data; /* on its way in or out */
+  bool cs, sk, out, writable;
 } VmEeprom93xx;
 
 extern const VmField vm_eeprom93xx_state[];

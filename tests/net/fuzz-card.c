@@ -5,22 +5,30 @@
 #include "tests/net/wire.h"
 
 #include "devices/net/e1000.h"
+#include "devices/net/rtl8139.h"
 
-extern const VmType vm_e1000_type;
+extern const VmType vm_e1000_type, vm_rtl8139_type;
+
+#define PORTS 0xc000
 
 typedef struct Target
 {
   const char *name;
   const VmType *type;
   size_t card; /* offset of its VmNetCard */
+  unsigned bar;       /* where its registers are */
+  bool ports;         /* they are I/O ports */
   unsigned registers; /* bytes that matter */
   uint16_t hot[12];   /* registers that make it move */
 } Target;
 
 static const Target targets[] = {
-  { "e1000", &vm_e1000_type, offsetof (E1000, card), 0x6000,
+  { "e1000", &vm_e1000_type, offsetof (E1000, card), 0, false, 0x6000,
     { E1000_TDBAL, E1000_TDLEN, E1000_TDH, E1000_TDT, E1000_RDBAL, E1000_RDLEN, E1000_RDH, E1000_RDT, E1000_TCTL,
       E1000_RCTL, E1000_CTRL, E1000_EECD } },
+  { "rtl8139", &vm_rtl8139_type, offsetof (Rtl8139, card), 1, false, 0x100,
+    { RTL_TSD, RTL_TSAD, RTL_RBSTART, RTL_CR & ~3, RTL_CAPR & ~3, RTL_TCR, RTL_RCR, RTL_9346CR, RTL_CPCR, RTL_RDSAR,
+      RTL_TPPOLL & ~3, RTL_TIMERINT } },
 };
 
 typedef struct Input
@@ -37,6 +45,24 @@ take (Input *in, unsigned bytes)
   for (; bytes && in->left; bytes--, in->left--)
     value = value << 8 | *in->data++;
   return value;
+}
+
+static void
+write_reg (DiskRig *r, const Target *t, unsigned reg, uint32_t value, unsigned size)
+{
+  if (t->ports)
+    rig_out (&r->rig, (uint16_t) (PORTS + reg), value, size);
+  else
+    rig_store (&r->rig, DISK_RIG_BAR + reg, value, size);
+}
+
+static void
+read_reg (DiskRig *r, const Target *t, unsigned reg, unsigned size)
+{
+  if (t->ports)
+    rig_in (&r->rig, (uint16_t) (PORTS + reg), size);
+  else
+    rig_load (&r->rig, DISK_RIG_BAR + reg, size);
 }
 
 /* A place that may mean something. */
@@ -80,18 +106,19 @@ static void
 step (DiskRig *r, const Target *t, Wire *wire, VmNetCard *card, Input *in)
 {
   uint8_t op = (uint8_t) take (in, 1);
+  unsigned size = 1u << ((op >> 3 & 3) % 3);
 
   switch (op & 7)
     {
     case 0:
-      disk_rig_write (r, take (in, 2) % t->registers & ~3u, take (in, 4));
+      write_reg (r, t, take (in, 2) % t->registers & ~(size - 1), take (in, 4), size);
       break;
     case 1:
-      disk_rig_read (r, take (in, 2) % t->registers & ~3u);
+      read_reg (r, t, take (in, 2) % t->registers & ~(size - 1), size);
       break;
     case 2:
     case 3:
-      disk_rig_write (r, t->hot[(op >> 3) % G_N_ELEMENTS (t->hot)], op & 0x80 ? take (in, 1) : take (in, 3));
+      write_reg (r, t, t->hot[(op >> 3) % G_N_ELEMENTS (t->hot)] & ~3u, op & 0x80 ? take (in, 1) : take (in, 4), 4);
       break;
     case 4:
       rig_store (&r->rig, place (in), take (in, 4), 4);
@@ -130,7 +157,9 @@ fuzz_one (const uint8_t *data, size_t size)
   while (strcmp (t->name, FUZZ_CARD) != 0)
     t++;
   disk_rig_init (r);
-  disk_rig_add (r, t->type, 0, (const char *const[]){ "romfile", "", NULL });
+  disk_rig_add (r, t->type, t->bar, (const char *const[]){ "romfile", "", NULL });
+  if (t->ports)
+    disk_rig_set_config (r, PCI_BAR0 + 4 * t->bar, PORTS, 4);
   VmNetCard *card = (VmNetCard *) (void *) ((char *) r->dev + t->card);
   wire_init (&wire, card, 0);
   while (in.left)
