@@ -113,11 +113,16 @@ def virtio_plain():
     drive('virtio-net-pci,mrg_rxbuf=off,csum=off,guest_csum=off,ctrl_vq=off,packed=on,status=on', ['virtio-net', 'virtio-pci'])
 
 
-def boot_from(card):
+@vm.case
+def rtl8139():
+    drive('rtl8139', ['8139cp', '8139too'])
+
+
+def boot_from(card, rom=None):
     folder = vm.scratch() / f'tftp-{card}'
     folder.mkdir()
     (folder / 'start.ipxe').write_text('#!ipxe\necho What was booted came from the network\nprompt\n')
-    vm.need('/usr/lib/ipxe/qemu/efi-e1000.rom')
+    vm.need(f'/usr/lib/ipxe/qemu/efi-{rom or card}.rom')
     with vm.Machine('-m', '64M', '-boot', 'n', '-nodefaults', '-vga', 'std', '-netdev',
                     f'user,id=n0,tftp={folder},bootfile=start.ipxe', '-device', f'{card},netdev=n0,bootindex=0') as m:
         m.wait_screen('came from the network', 90)
@@ -130,7 +135,12 @@ def boot_e1000():
 
 @vm.case
 def boot_virtio():
-    boot_from('virtio-net-pci')
+    boot_from('virtio-net-pci', 'virtio')
+
+
+@vm.case
+def boot_rtl8139():
+    boot_from('rtl8139')
 
 
 if __name__ == '__main__':
