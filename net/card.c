@@ -228,7 +228,7 @@ vm_net_card_detach (VmNetCard *card)
 bool
 vm_net_card_link_up (const VmNetCard *card)
 {
-  return card->device && !card->link_down && !card->unplugged && !(card->netdev && card->netdev->link_down);
+  return card->device && !card->link_down && !card->unplugged && !(card->netdev && (card->netdev->link_down || card->netdev->no_carrier));
 }
 
 void

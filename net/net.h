@@ -156,6 +156,7 @@ struct VmNetdev {
   struct VmqNetdev *options; /* as given */
   bool      implicit;  /* of -nic and -net: goes with its card */
   bool      link_down; /* set_link of the netdev */
+  bool      no_carrier; /* nobody is at the other end */
   VmNetCard *card;     /* who uses it; NULL: nobody */
 };
 extern const VmType vm_netdev_type;
@@ -190,6 +191,8 @@ bool vm_netdev_in_use (const VmNetdev *netdev); /* by a card, or by a port of a 
 /* netdev_del: a card that uses it keeps working, without a link. */
 bool      vm_netdev_delete (VmMachine *machine, const char *id, GError **error);
 void      vm_netdev_set_link (VmNetdev *netdev, bool up);
+/* By the back end: whether anybody is at the other end. The card's link goes down while nobody is. */
+void      vm_netdev_set_carrier (VmNetdev *netdev, bool there);
 char     *vm_netdev_kinds (void); /* a line each */
 char     *vm_net_describe (VmMachine *machine); /* "info network" */
 void vm_net_warn (VmMachine *machine);          /* of ends that lead nowhere, at the start */

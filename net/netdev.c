@@ -261,19 +261,34 @@ vm_netdev_new_from_list (VmMachine *machine, const VmKeyVals *list, const char *
   return vm_netdev_new_from_json (machine, json, VM_SCHEMA_TEXT, error);
 }
 
+/* After LINK_DOWN or NO_CARRIER changed; WAS: how the card's link was before. */
+static void
+link_told (VmNetdev *netdev, bool was)
+{
+  for (guint i = 0; i < netdev->ports->len; i++)
+    ((VmNetPort *) g_ptr_array_index (netdev->ports, i))->link_down = netdev->link_down || netdev->no_carrier;
+  if (netdev->card)
+    vm_net_card_link_told (netdev->card, was);
+}
+
 void
 vm_netdev_set_link (VmNetdev *netdev, bool up)
 {
-  VmNetCard *card = netdev->card;
-  bool was = card && vm_net_card_link_up (card);
+  bool was = netdev->card && vm_net_card_link_up (netdev->card);
 
   netdev->link_down = !up;
-  for (guint i = 0; i < netdev->ports->len; i++)
-    ((VmNetPort *) g_ptr_array_index (netdev->ports, i))->link_down = !up;
   if (netdev->klass->set_link)
     netdev->klass->set_link (netdev, up);
-  if (card)
-    vm_net_card_link_told (card, was);
+  link_told (netdev, was);
+}
+
+void
+vm_netdev_set_carrier (VmNetdev *netdev, bool there)
+{
+  bool was = netdev->card && vm_net_card_link_up (netdev->card);
+
+  netdev->no_carrier = !there;
+  link_told (netdev, was);
 }
 
 bool

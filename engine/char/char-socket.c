@@ -2,6 +2,7 @@
 /* The socket back end: TCP and Unix streams, server or client. */
 #include "engine/char/char-addr.h"
 #include "engine/char/char-link.h"
+#include "engine/io/connect.h"
 
 #include "engine/base/log.h"
 
@@ -9,25 +10,22 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 typedef struct SocketChar {
   VmLinkChar    base;
   /* options */
-  char         *host, *port, *path;
-  int           family;
+  VmAddress     address;
   VmCharWireKind wire;
-  bool          server, wait, nodelay, abstract, tight, inherited;
+  bool          server, wait, nodelay, inherited;
   uint64_t      reconnect_ms;
   VmTlsCreds   *creds; /* NULL: no TLS */
   char         *authz;
   /* state */
-  int           listener, connecting; /* -1: none */
+  int           listener; /* -1: none */
   char         *bound_path; /* to be removed; a daemon's working folder changes */
-  GSource      *listen_source, *connect_source;
-  VmCharLookup *lookup;
-  struct addrinfo *addrs, *next_addr; /* still to be tried */
+  GSource      *listen_source;
+  VmConnect    *connect;  /* NULL: none under way */
   VmTimer       retry;
   bool          complained;
 } SocketChar;
@@ -36,6 +34,12 @@ static VmChardev *
 socket_chr (SocketChar *s)
 {
   return &s->base.parent;
+}
+
+static bool
+is_unix (const SocketChar *s)
+{
+  return s->address.kind == VM_ADDRESS_UNIX;
 }
 
 /* --- names ------------------------------------------------------------------------------------- */
@@ -48,40 +52,37 @@ socket_kind (SocketChar *s)
     [VM_CHAR_WIRE_WEBSOCKET] = "websocket",
   };
 
-  return s->path ? "unix" : kinds[s->wire];
+  return is_unix (s) ? "unix" : kinds[s->wire];
 }
 
 static void
 name_disconnected (SocketChar *s)
 {
-  struct sockaddr_storage addr;
-  socklen_t len = sizeof addr;
+  VmSockaddr addr;
   g_autofree char *where = NULL;
 
-  if (s->path)
-    where = g_strdup_printf ("%s%s", s->abstract ? "@" : "", s->path);
-  else if (s->listener >= 0 && getsockname (s->listener, (struct sockaddr *) &addr, &len) == 0)
-    where = vm_char_addr_text (&addr, len);
+  if (!is_unix (s) && s->listener >= 0 && vm_sockaddr_of (&addr, s->listener, false))
+    where = vm_sockaddr_text (&addr);
   else
-    where = g_strdup_printf ("%s:%s", s->host, s->port);
+    where = vm_address_text (&s->address);
   vm_chardev_set_filename (socket_chr (s), "disconnected:%s:%s%s", socket_kind (s), where, s->server ? ",server=on" : "");
 }
 
 static void
 name_connected (SocketChar *s, int fd)
 {
-  struct sockaddr_storage local, peer;
-  socklen_t local_len = sizeof local, peer_len = sizeof peer;
+  VmSockaddr local, peer;
   const char *server = s->server ? ",server=on" : "";
 
-  if (s->path || getsockname (fd, (struct sockaddr *) &local, &local_len) < 0 ||
-      getpeername (fd, (struct sockaddr *) &peer, &peer_len) < 0 || local.ss_family == AF_UNIX)
+  if (is_unix (s) || !vm_sockaddr_of (&local, fd, false) || !vm_sockaddr_of (&peer, fd, true)
+      || local.any.sa_family == AF_UNIX)
     {
-      vm_chardev_set_filename (socket_chr (s), "unix:%s%s%s", s->abstract ? "@" : "", s->path ? s->path : "", server);
+      g_autofree char *path = is_unix (s) ? vm_address_text (&s->address) : g_strdup ("");
+      vm_chardev_set_filename (socket_chr (s), "unix:%s%s", path, server);
       return;
     }
-  g_autofree char *here = vm_char_addr_text (&local, local_len);
-  g_autofree char *there = vm_char_addr_text (&peer, peer_len);
+  g_autofree char *here = vm_sockaddr_text (&local);
+  g_autofree char *there = vm_sockaddr_text (&peer);
   vm_chardev_set_filename (socket_chr (s), "%s:%s%s <-> %s", socket_kind (s), here, server, there);
 }
 
@@ -144,7 +145,7 @@ connection_begin (SocketChar *s, int fd)
 {
   int one = 1;
   g_autoptr (GError) error = NULL;
-  const char *hostname = s->server || s->inherited ? NULL : s->host;
+  const char *hostname = s->server || s->inherited ? NULL : s->address.host;
   VmTlsSession *tls = s->creds ? vm_tls_session_new (s->creds, hostname, s->authz, &error) : NULL;
 
   if (error)
@@ -153,7 +154,7 @@ connection_begin (SocketChar *s, int fd)
       socket_gone (socket_chr (s), error->message);
       return;
     }
-  if (!s->path && s->nodelay)
+  if (!is_unix (s) && s->nodelay)
     setsockopt (fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   vm_source_clear (&s->listen_source); /* one at a time: the next waits in the backlog */
   vm_char_link_begin (&s->base.link, fd, s->wire, tls);
@@ -176,87 +177,14 @@ socket_accept (int fd, GIOCondition condition, void *opaque)
 }
 
 static bool
-unix_address (SocketChar *s, struct sockaddr_un *addr, socklen_t *len, GError **error)
+start_listening (SocketChar *s, GError **error)
 {
-  size_t n = strlen (s->path);
-  bool bound = n + s->abstract < sizeof addr->sun_path;
+  g_autoptr (GArray) list = vm_address_resolve (&s->address, SOCK_STREAM, true, error);
 
-  if (!bound)
-    return vm_fail (error, "UNIX socket path '%s' is too long", s->path);
-  *addr = (struct sockaddr_un) { .sun_family = AF_UNIX };
-  memcpy (addr->sun_path + s->abstract, s->path, n);
-  *len = s->abstract && s->tight ? offsetof (struct sockaddr_un, sun_path) + 1 + n : sizeof *addr;
-  return true;
-}
-
-static bool
-unix_listen (SocketChar *s, GError **error)
-{
-  struct sockaddr_un addr;
-  socklen_t len;
-
-  if (!unix_address (s, &addr, &len, error))
-    return false;
-  if (!s->abstract && unlink (s->path) < 0 && errno != ENOENT)
-    return vm_fail (error, "Failed to unlink socket %s: %s", s->path, g_strerror (errno));
-  s->listener = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (s->listener < 0 || bind (s->listener, (struct sockaddr *) &addr, len) < 0)
-    {
-      vm_fail (error, "Failed to bind socket to %s: %s", s->path, g_strerror (errno));
-      if (s->listener >= 0)
-        close (s->listener);
-      s->listener = -1; /* so that nobody removes a path that is not ours */
-      return false;
-    }
-  if (!s->abstract)
-    s->bound_path = g_canonicalize_filename (s->path, NULL);
-  return listen (s->listener, 1) == 0 || vm_fail (error, "Failed to listen on socket: %s", g_strerror (errno));
-}
-
-/* Tries ADDR with each port up to TO; 0 or the last error. */
-static int
-tcp_listen_at (SocketChar *s, const struct addrinfo *addr, unsigned to)
-{
-  struct sockaddr_storage where;
-  in_port_t *port = addr->ai_family == AF_INET6 ? &((struct sockaddr_in6 *) &where)->sin6_port
-                                                : &((struct sockaddr_in *) &where)->sin_port;
-  int one = 1, off = 0, err = 0;
-
-  memcpy (&where, addr->ai_addr, addr->ai_addrlen);
-  for (unsigned p = ntohs (*port);; p++)
-    {
-      int fd = socket (addr->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-      if (fd < 0)
-        return errno;
-      *port = htons (p);
-      setsockopt (fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-      if (addr->ai_family == AF_INET6)
-        setsockopt (fd, IPPROTO_IPV6, IPV6_V6ONLY, s->family == AF_INET6 ? &one : &off, sizeof one);
-      if (bind (fd, (struct sockaddr *) &where, addr->ai_addrlen) == 0 && listen (fd, 1) == 0)
-        {
-          s->listener = fd;
-          return 0;
-        }
-      err = errno;
-      close (fd);
-      if (p >= to)
-        return err;
-    }
-}
-
-static bool
-tcp_listen (SocketChar *s, unsigned to, GError **error)
-{
-  struct addrinfo *list = vm_char_addr_resolve (s->host, s->port, s->family, SOCK_STREAM, true, error);
-  int err = EADDRNOTAVAIL;
-
-  if (!list)
-    return false;
-  for (struct addrinfo *a = list; a && s->listener < 0; a = a->ai_next)
-    err = tcp_listen_at (s, a, to);
-  freeaddrinfo (list);
-  return s->listener >= 0 || vm_fail (error, "Failed to find an available port: %s", g_strerror (err));
+  s->listener = list ? vm_address_listen (&s->address, list, 1, error) : -1;
+  if (s->listener >= 0 && is_unix (s) && !s->address.abstract)
+    s->bound_path = g_canonicalize_filename (s->address.host, NULL);
+  return s->listener >= 0;
 }
 
 /* --- client ------------------------------------------------------------------------------------ */
@@ -278,138 +206,28 @@ connect_failed (SocketChar *s, const char *message)
 }
 
 static void
-connect_end (SocketChar *s)
-{
-  vm_source_clear (&s->connect_source);
-  if (s->connecting >= 0)
-    close (s->connecting);
-  s->connecting = -1;
-  if (s->addrs)
-    freeaddrinfo (s->addrs);
-  s->addrs = s->next_addr = NULL;
-}
-
-static void
-connect_error (SocketChar *s, int err)
-{
-  g_autofree char *where = s->path ? g_strdup (s->path) : g_strdup_printf ("%s:%s", s->host, s->port);
-  g_autofree char *message = g_strdup_printf ("Failed to connect to '%s': %s", where, g_strerror (err));
-
-  connect_end (s);
-  connect_failed (s, message);
-}
-
-static void
-connect_done (SocketChar *s)
-{
-  int fd = s->connecting;
-
-  s->connecting = -1;
-  connect_end (s);
-  connection_begin (s, fd);
-}
-
-static void connect_next (SocketChar *s, int err);
-
-static bool
-connect_settled (int fd, GIOCondition condition, void *opaque)
+connected (void *opaque, int fd, const GError *error)
 {
   SocketChar *s = opaque;
-  int err = 0;
-  socklen_t len = sizeof err;
 
   vm_object_ref (&socket_chr (s)->parent);
-  vm_source_clear (&s->connect_source);
-  getsockopt (fd, SOL_SOCKET, SO_ERROR, &err, &len);
-  if (err)
-    connect_next (s, err);
-  else
-    connect_done (s);
-  vm_object_unref (&socket_chr (s)->parent);
-  return true;
-}
-
-/* The next address that was found for the name; ERR is why the one before failed. */
-static void
-connect_next (SocketChar *s, int err)
-{
-  while (s->next_addr)
-    {
-      struct addrinfo *a = s->next_addr;
-
-      s->next_addr = a->ai_next;
-      if (s->connecting >= 0)
-        close (s->connecting);
-      s->connecting = socket (a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-      if (s->connecting >= 0 && connect (s->connecting, a->ai_addr, a->ai_addrlen) == 0)
-        {
-          connect_done (s);
-          return;
-        }
-      err = errno;
-      if (s->connecting >= 0 && err == EINPROGRESS)
-        {
-          s->connect_source = vm_loop_watch_fd (socket_chr (s)->env->loop, s->connecting, G_IO_OUT | G_IO_ERR | G_IO_HUP,
-                                                connect_settled, s);
-          return;
-        }
-    }
-  connect_error (s, err);
-}
-
-static void
-looked_up (void *opaque, struct addrinfo *list, const GError *error)
-{
-  SocketChar *s = opaque;
-
-  vm_char_lookup_cancel (g_steal_pointer (&s->lookup));
-  s->addrs = s->next_addr = list;
-  if (list)
-    connect_next (s, 0);
+  if (fd >= 0)
+    connection_begin (s, fd);
   else
     connect_failed (s, error->message);
-}
-
-static void
-unix_connect (SocketChar *s)
-{
-  struct sockaddr_un addr;
-  socklen_t len;
-  g_autoptr (GError) error = NULL;
-
-  if (!unix_address (s, &addr, &len, &error))
-    {
-      connect_failed (s, error->message);
-      return;
-    }
-  s->connecting = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (s->connecting < 0 || connect (s->connecting, (struct sockaddr *) &addr, len) < 0)
-    connect_error (s, errno);
-  else
-    connect_done (s);
+  vm_object_unref (&socket_chr (s)->parent);
 }
 
 static void
 socket_connect (SocketChar *s)
 {
-  if (s->path)
-    {
-      unix_connect (s);
-      return;
-    }
-  VmCharLookup *lookup = vm_char_lookup (socket_chr (s)->env->loop, s->host, s->port, s->family, looked_up, s);
-  if (lookup)
-    s->lookup = lookup;
+  vm_connect_start (&s->connect, socket_chr (s)->env->loop, &s->address, connected, s);
 }
 
 static void
 retry_now (void *opaque)
 {
-  SocketChar *s = opaque;
-
-  vm_object_ref (&socket_chr (s)->parent);
-  socket_connect (s);
-  vm_object_unref (&socket_chr (s)->parent);
+  socket_connect (opaque);
 }
 
 /* --- options ----------------------------------------------------------------------------------- */
@@ -459,19 +277,19 @@ static bool
 read_options (SocketChar *s, const VmCharOptions *options, GError **error)
 {
   uint64_t seconds = 0;
-  bool delay = true;
+  bool delay = true, tight = true;
 
-  s->tight = true;
   s->wait = true;
   if (!vm_keyvals_bool (options, "server", &s->server, error) || !vm_keyvals_bool (options, "wait", &s->wait, error)
       || !vm_keyvals_bool (options, "delay", &delay, error) || !vm_keyvals_bool (options, "nodelay", &s->nodelay, error)
-      || !vm_keyvals_bool (options, "abstract", &s->abstract, error)
-      || !vm_keyvals_bool (options, "tight", &s->tight, error)
+      || !vm_keyvals_bool (options, "abstract", &s->address.abstract, error)
+      || !vm_keyvals_bool (options, "tight", &tight, error)
       || !vm_keyvals_uint (options, "reconnect", &seconds, UINT32_MAX, error)
       || !vm_keyvals_uint (options, "reconnect-ms", &s->reconnect_ms, UINT32_MAX, error)
       || !read_wire (s, options, error) || !read_tls (s, options, error))
     return false;
   s->nodelay |= !delay;
+  s->address.loose = !tight;
   if (seconds && s->reconnect_ms)
     return vm_fail (error, "'reconnect' and 'reconnect-ms' are mutually exclusive");
   s->reconnect_ms += seconds * 1000;
@@ -481,24 +299,26 @@ read_options (SocketChar *s, const VmCharOptions *options, GError **error)
     return vm_fail (error, "'wait' option is incompatible with socket in client connect mode");
   if (!!vm_keyvals_get (options, "path") + !!vm_keyvals_get (options, "fd") + !!vm_keyvals_get (options, "host") > 1)
     return vm_fail (error, "None or one of 'path', 'fd' or 'host' option required.");
-  s->family = vm_char_addr_family (options, error);
-  return s->family >= 0;
+  s->address.family = vm_char_addr_family (options, error);
+  return s->address.family >= 0;
 }
 
 static bool
 read_address (SocketChar *s, const VmCharOptions *options, GError **error)
 {
-  const char *host = vm_keyvals_get (options, "host");
+  const char *host = vm_keyvals_get (options, "host"), *path = vm_keyvals_get (options, "path");
 
-  s->path = g_strdup (vm_keyvals_get (options, "path"));
-  if (s->path && *s->path)
-    return true;
-  g_clear_pointer (&s->path, g_free);
+  if (path && *path)
+    {
+      s->address.kind = VM_ADDRESS_UNIX;
+      s->address.host = g_strdup (path);
+      return true;
+    }
   const char *port = vm_char_require (options, "port", "socket", "no port given", error);
   if (!port)
     return false;
-  s->host = g_strdup (host && *host ? host : s->server ? "" : "localhost");
-  s->port = g_strdup (port);
+  s->address.host = g_strdup (host && *host ? host : s->server ? "" : "localhost");
+  s->address.port = g_strdup (port);
   return true;
 }
 
@@ -531,7 +351,7 @@ socket_init (VmObject *obj)
 {
   SocketChar *s = (SocketChar *) obj;
 
-  s->listener = s->connecting = -1;
+  s->listener = -1;
   vm_char_link_init (&s->base.link, &s->base.parent);
   s->base.link.opened = socket_opened;
   s->base.link.gone = socket_gone;
@@ -551,14 +371,15 @@ socket_open (VmChardev *chr, const VmCharOptions *options, GError **error)
   if (fd)
     {
       s->inherited = true;
-      s->host = g_strdup ("fd");
-      s->port = g_strdup (fd);
+      s->address.host = g_strdup ("fd");
+      s->address.port = g_strdup (fd);
       if (!use_inherited (s, fd, error))
         return false;
     }
   else if (!read_address (s, options, error))
     return false;
-  else if (s->server && !(s->path ? unix_listen (s, error) : tcp_listen (s, (unsigned) to, error)))
+  s->address.to = (unsigned) to;
+  if (!fd && s->server && !start_listening (s, error))
     return false;
 
   if (!chr->open)
@@ -579,8 +400,7 @@ socket_close (VmChardev *chr)
 
   if (s->retry.clocks)
     vm_timer_cancel (&s->retry);
-  vm_char_lookup_cancel (g_steal_pointer (&s->lookup));
-  connect_end (s);
+  vm_connect_cancel (&s->connect);
   vm_char_link_drop (&s->base.link);
   vm_source_clear (&s->listen_source);
   if (s->listener >= 0)
@@ -602,9 +422,7 @@ socket_finalize (VmObject *obj)
   if (s->creds)
     vm_object_unref ((VmObject *) s->creds);
   g_free (s->authz);
-  g_free (s->host);
-  g_free (s->port);
-  g_free (s->path);
+  vm_address_clear (&s->address);
   g_free (s->bound_path);
 }
 
@@ -613,7 +431,7 @@ socket_pending (VmChardev *chr)
 {
   SocketChar *s = (SocketChar *) chr;
 
-  return !chr->open && (s->server ? s->wait : s->lookup || s->connecting >= 0 || s->base.link.fd >= 0);
+  return !chr->open && (s->server ? s->wait : s->connect || s->base.link.fd >= 0);
 }
 
 static size_t

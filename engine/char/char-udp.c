@@ -2,6 +2,7 @@
 /* The udp back end: each write is a datagram, each datagram that comes is input. */
 #include "engine/char/char-addr.h"
 #include "engine/char/char-private.h"
+#include "engine/io/address.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -84,15 +85,14 @@ udp_write (VmChardev *chr, const uint8_t *buf, size_t len)
 }
 
 static int
-udp_bind_and_connect (const struct addrinfo *local, const struct addrinfo *remote)
+udp_bind_and_connect (const VmSockaddr *local, const VmSockaddr *remote)
 {
-  int one = 1, fd = socket (remote->ai_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  int one = 1, fd = socket (remote->any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
   if (fd < 0)
     return -1;
   setsockopt (fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-  if ((local && bind (fd, local->ai_addr, local->ai_addrlen) < 0) ||
-      connect (fd, remote->ai_addr, remote->ai_addrlen) < 0)
+  if ((local && bind (fd, &local->any, local->len) < 0) || connect (fd, &remote->any, remote->len) < 0)
     {
       int err = errno;
       close (fd);
@@ -102,40 +102,40 @@ udp_bind_and_connect (const struct addrinfo *local, const struct addrinfo *remot
   return fd;
 }
 
+static GArray *
+udp_resolve (const char *host, const char *port, int family, bool passive, GError **error)
+{
+  VmAddress address = { .host = (char *) host, .port = (char *) port, .family = family };
+
+  return vm_address_resolve (&address, SOCK_DGRAM, passive, error);
+}
+
 static bool
 udp_open (VmChardev *chr, const VmCharOptions *options, GError **error)
 {
   UdpChar *s = (UdpChar *) chr;
   const char *host = vm_keyvals_get (options, "host"), *port = vm_keyvals_get (options, "port");
   const char *local_host = vm_keyvals_get (options, "localaddr"), *local_port = vm_keyvals_get (options, "localport");
-  struct addrinfo *local = NULL;
+  g_autoptr (GArray) local = NULL, remote = NULL;
   int family = vm_char_addr_family (options, error);
 
   if (family < 0)
     return false;
   if (!port || !*port)
     return vm_fail (error, "chardev: udp: remote port not specified");
-  struct addrinfo *remote = vm_char_addr_resolve (host && *host ? host : "localhost", port, family, SOCK_DGRAM, false,
-                                                  error);
+  remote = udp_resolve (host && *host ? host : "localhost", port, family, false, error);
   if (!remote)
     return false;
+  const VmSockaddr *there = &g_array_index (remote, VmSockaddr, 0);
   if (local_host || local_port)
     {
-      local = vm_char_addr_resolve (local_host, local_port ? local_port : "0", remote->ai_family, SOCK_DGRAM, true,
-                                    error);
+      local = udp_resolve (local_host ? local_host : "", local_port ? local_port : "0", there->any.sa_family, true, error);
       if (!local)
-        {
-          freeaddrinfo (remote);
-          return false;
-        }
+        return false;
     }
-  s->fd = udp_bind_and_connect (local, remote);
-  int err = errno;
-  freeaddrinfo (remote);
-  if (local)
-    freeaddrinfo (local);
+  s->fd = udp_bind_and_connect (local ? &g_array_index (local, VmSockaddr, 0) : NULL, there);
   if (s->fd < 0)
-    return vm_fail (error, "Failed to bind socket: %s", g_strerror (err));
+    return vm_fail (error, "Failed to bind socket: %s", g_strerror (errno));
   s->datagram = g_malloc (DATAGRAM_MAX);
   chr->open = true;
   vm_chardev_set_filename (chr, "udp");
