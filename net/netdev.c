@@ -9,7 +9,8 @@
 
 /* In the order of "-netdev help". */
 static const VmNetdevClass *const classes[] = {
-  &vm_netdev_bridge_class, &vm_netdev_hubport_class, &vm_netdev_tap_class, &vm_netdev_user_class,
+  &vm_netdev_bridge_class, &vm_netdev_dgram_class, &vm_netdev_hubport_class, &vm_netdev_l2tpv3_class,
+  &vm_netdev_socket_class, &vm_netdev_stream_class, &vm_netdev_tap_class, &vm_netdev_user_class, &vm_netdev_vde_class,
 };
 
 char *

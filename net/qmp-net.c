@@ -5,6 +5,7 @@
 #include "net/net-private.h"
 
 #include <errno.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
@@ -33,23 +34,27 @@ vm_qmp_netdev_add (VmMonitor *mon, const VmqNetdevAddArg *args, GError **error)
 int
 vm_net_take_fd (VmNet *net, const char *name, GError **error)
 {
-  char *end;
-  long fd;
+  guint64 fd;
+  int flags;
 
   if (net->monitor && !g_ascii_isdigit (*name))
     return vm_monitor_take_fd (net->monitor, name, error);
-  fd = strtol (name, &end, 10);
-  if (!g_ascii_isdigit (*name) || *end || fd > INT_MAX)
+  if (!g_ascii_string_to_unsigned (name, 10, 0, INT_MAX, &fd, NULL))
     {
       vm_fail (error, "Invalid file descriptor number '%s'", name);
       return -1;
     }
-  if (fcntl ((int) fd, F_GETFD) < 0)
+  flags = fcntl ((int) fd, F_GETFD);
+  if (flags < 0)
+    vm_fail (error, "Can't use file descriptor %s: %s", name, g_strerror (errno));
+  else if (flags & FD_CLOEXEC) /* what came from outside is not */
+    vm_fail (error, "Can't use file descriptor %s: it is in use by this program", name);
+  else
     {
-      vm_fail (error, "Can't use file descriptor %ld: %s", fd, g_strerror (errno));
-      return -1;
+      fcntl ((int) fd, F_SETFD, FD_CLOEXEC);
+      return (int) fd;
     }
-  return (int) fd;
+  return -1;
 }
 
 bool

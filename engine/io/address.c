@@ -45,6 +45,11 @@ vm_sockaddr_text (const VmSockaddr *addr)
       g_autofree char *name = g_strndup (addr->un.sun_path + 1, n - 1);
       return g_strconcat ("@", name, NULL);
     }
+  if (addr->any.sa_family == AF_VSOCK)
+    {
+      const struct sockaddr_vm *vm = (const struct sockaddr_vm *) (const void *) &addr->any;
+      return g_strdup_printf ("%u:%u", vm->svm_cid, vm->svm_port);
+    }
   if (getnameinfo (&addr->any, addr->len, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
     return g_strdup ("?");
   return g_strdup_printf (addr->any.sa_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
