@@ -5,9 +5,10 @@
 #include "tests/net/wire.h"
 
 #include "devices/net/e1000.h"
+#include "devices/net/pcnet.h"
 #include "devices/net/rtl8139.h"
 
-extern const VmType vm_e1000_type, vm_rtl8139_type;
+extern const VmType vm_e1000_type, vm_pcnet_type, vm_rtl8139_type;
 
 #define PORTS 0xc000
 
@@ -29,6 +30,7 @@ static const Target targets[] = {
   { "rtl8139", &vm_rtl8139_type, offsetof (Rtl8139, card), 1, false, 0x100,
     { RTL_TSD, RTL_TSAD, RTL_RBSTART, RTL_CR & ~3, RTL_CAPR & ~3, RTL_TCR, RTL_RCR, RTL_9346CR, RTL_CPCR, RTL_RDSAR,
       RTL_TPPOLL & ~3, RTL_TIMERINT } },
+  { "pcnet", &vm_pcnet_type, offsetof (Pcnet, card), 1, false, 0x20, { 0x10, 0x14, 0x1c, 0x10, 0x14 } },
 };
 
 typedef struct Input

@@ -118,6 +118,11 @@ def rtl8139():
     drive('rtl8139', ['8139cp', '8139too'])
 
 
+@vm.case
+def pcnet():
+    drive('pcnet', ['pcnet32'])
+
+
 def boot_from(card, rom=None):
     folder = vm.scratch() / f'tftp-{card}'
     folder.mkdir()
@@ -136,6 +141,11 @@ def boot_e1000():
 @vm.case
 def boot_virtio():
     boot_from('virtio-net-pci', 'virtio')
+
+
+@vm.case
+def boot_pcnet():
+    boot_from('pcnet')
 
 
 @vm.case
