@@ -4,7 +4,11 @@ import contextlib
 import hashlib
 import http.server
 import os
+import pathlib
+import shutil
 import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -151,6 +155,83 @@ def boot_pcnet():
 @vm.case
 def boot_rtl8139():
     boot_from('rtl8139')
+
+
+# --- interfaces of the host, in a network namespace of the test's own ---
+
+def alone(name):
+    """Runs this case once more where networks may be changed. True: this is where."""
+    if os.environ.get('VITRINE_ALONE') == name:
+        return True
+    vm.need('unshare', 'ip', '/dev/net/tun')
+    if subprocess.run(['unshare', '-rnm', 'ip', 'link', 'add', 'br0', 'type', 'bridge'], check=False,
+                      capture_output=True).returncode:
+        raise vm.Skip('no network namespace with bridges may be made here')
+    storage.kernel_package()
+    vm.tool('unshare', '-rnm', sys.executable, __file__, vm.program(), name, env=dict(os.environ, VITRINE_ALONE=name))
+    return False
+
+
+def make_bridge():
+    storage.kernel_package()  # while /etc is what it was
+    passwd = pathlib.Path('/etc/passwd').read_bytes()
+    vm.tool('mount', '-t', 'tmpfs', 'tmpfs', '/etc')
+    pathlib.Path('/etc/passwd').write_bytes(passwd)
+    os.mkdir('/etc/qemu')
+    subprocess.run(['ip', 'link', 'del', 'br0'], check=False, capture_output=True)  # of a first try
+    for line in ('link set lo up', 'link add br0 type bridge', 'addr add 10.9.0.1/24 dev br0',
+                 'link set br0 up'):
+        vm.tool('ip', *line.split())
+
+
+def refused(helper, rules, why, *arguments):
+    pathlib.Path('/etc/qemu/bridge.conf').write_text(rules)
+    here, there = socket.socketpair()
+    with here, there:
+        done = subprocess.run([helper, *(arguments or ('--br=br0', f'--fd={there.fileno()}'))], capture_output=True,
+                              text=True, pass_fds=[there.fileno()], check=False, timeout=20)
+    assert done.returncode == 1 and why in done.stderr, (rules, done)
+
+
+@vm.case
+def bridge():
+    """The helper's rules; two machines and the host on one bridge, one of them by the helper, one by a TAP of its own."""
+    if not alone('bridge'):
+        return
+    make_bridge()
+    helper = pathlib.Path(vm.program()).resolve().parent / '../net/bridge-helper/vitrine-bridge-helper'
+    shutil.copy('/etc/passwd', '/etc/qemu/other.conf')
+    denied = "access denied: no rule allows the bridge 'br0'"
+    for rules, why in (('', denied), ('allow br1\n', denied), ('allow all\ndeny br0\n', denied),
+                       ('deny all\nallow br0\n', denied), ('allow br0 x\n', "'allow' is no rule"),
+                       ('permit br0\n', "bridge.conf:1: 'permit' is no rule"), ('# allow br0\n', denied),
+                       ('include /etc/qemu/bridge.conf\n', 'too deeply'), ('include /etc/qemu/none\n', denied),
+                       ('allow br0' + ' ' * 2000 + '\n', 'the line is too long'),
+                       ('include /etc/qemu/other.conf\n', 'other.conf:1: ')):
+        refused(helper, rules, why)
+    refused(helper, 'allow all\n', 'no Unix socket', '--br=br0', '--fd=2')
+    refused(helper, 'allow all\n', "'a/b' is no name of a bridge", '--br=a/b', '--fd=2')
+    refused(helper, 'allow all\n', 'Usage:', '--br=br0')
+    pathlib.Path('/etc/qemu/more.conf').write_text('allow br0 # the one\n')
+    pathlib.Path('/etc/qemu/bridge.conf').write_text('# ours\n\ninclude /etc/qemu/more.conf\ndeny br1\n')
+    modules = ['virtio-net', 'virtio-pci', 'e1000']
+    with storage.boot(modules, '-nodefaults', '-netdev', f'bridge,id=n0,helper={helper}', '-device',
+                      'virtio-net-pci,netdev=n0,mac=52:54:00:09:00:02') as a, \
+            storage.boot(modules, '-nodefaults', '-netdev', 'tap,id=n0,ifname=tapb,script=no,downscript=no', '-device',
+                         'e1000,netdev=n0,mac=52:54:00:09:00:03') as b:
+        links = vm.tool('ip', '-o', 'link', 'show', 'master', 'br0').decode()
+        assert links.count('\n') == 1 and ' tap0: ' in links and 'UP' in links and ' fe:' in links, links
+        vm.tool('ip', 'link', 'set', 'tapb', 'master', 'br0', 'up')
+        for m, address in ((a, 2), (b, 3)):
+            m.shell(f'ip link set eth0 up; ip addr add 10.9.0.{address}/24 dev eth0')
+        for m, other in ((a, '10.9.0.1'), (b, '10.9.0.1'), (a, '10.9.0.3'), (b, '10.9.0.2')):
+            pings = m.shell(f'ping -c 3 -w 20 {other} 2>&1', 40)
+            assert ' 0% packet loss' in pings or ' 33% packet loss' in pings, pings
+        for server, client, address in ((a, b, '10.9.0.2'), (b, a, '10.9.0.3')):
+            server.shell('dd if=/dev/urandom of=/out.bin bs=1M count=20 2>/dev/null; httpd -h /', 60)
+            got = client.shell(f'wget -q -O - http://{address}/out.bin | md5sum', 100).split()[0]
+            assert got == server.shell('md5sum < /out.bin', 60).split()[0]
+    assert 'tap' not in vm.tool('ip', '-o', 'link').decode()
 
 
 if __name__ == '__main__':
