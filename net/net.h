@@ -98,6 +98,7 @@ struct VmNetPort {
   bool        link_down; /* by set_link; the peer is told */
   bool        stalled;   /* receive() said no: nothing is offered until vm_net_port_ready() */
   bool        delivering;
+  bool        plain;     /* what it sends has nothing left to do when the peer sees it */
   struct VmNetHeld *held, **held_tail, *current; /* packets for this port, in order; the one in delivery */
   size_t      held_bytes, held_n;
   uint64_t    dropped;   /* packets it could have got, for want of room */

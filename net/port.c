@@ -170,14 +170,14 @@ emit_to (void *opaque, const VmNetPacket *packet)
   return to->ops->receive (to->opaque, packet);
 }
 
-/* All of PACKET from its segment *SEGMENTS on; false: there is no room for the rest. */
+/* All of PACKET from its segment *SEGMENTS on; false: there is no room for the rest. FROM may be NULL: gone. */
 static bool
-offer (VmNetPort *to, const VmNetPacket *packet, unsigned *segments)
+offer (VmNetPort *to, const VmNetPort *from, const VmNetPacket *packet, unsigned *segments)
 {
   bool done;
 
   to->delivering = true;
-  if (vm_net_needs_work (packet, to->takes))
+  if (vm_net_needs_work (packet, from && from->plain ? 0 : to->takes))
     *segments += vm_net_do_work (packet, *segments, emit_to, to, &done);
   else
     done = to->ops->receive (to->opaque, packet);
@@ -230,7 +230,7 @@ flush (VmNetPort *port)
       VmNetHeld *held = port->held;
 
       port->current = held;
-      bool taken = !vm_net_port_link_up (port) || offer (port, &held->packet, &held->segments);
+      bool taken = !vm_net_port_link_up (port) || offer (port, held->from, &held->packet, &held->segments);
       port->current = NULL;
       if (held->dropped)
         {
@@ -262,7 +262,7 @@ vm_net_deliver (VmNetPort *from, const VmNetPacket *packet, VmNetSent sent)
   if (!vm_net_port_link_up (from) || !packet->len || packet->len > VM_NET_FRAME_MAX)
     return true;
   /* A port that sends while it receives may get an answer before it has returned: that waits for its turn. */
-  if (!to->stalled && !to->held && !to->delivering && offer (to, packet, &segments))
+  if (!to->stalled && !to->held && !to->delivering && offer (to, from, packet, &segments))
     {
       flush (to);
       return true;

@@ -63,7 +63,7 @@ e1000_phy_reset (E1000 *self)
   self->phy[PHY_CTRL] = 0x1140; /* full duplex, 1000 Mb/s, negotiates */
   self->phy[PHY_STATUS] = 0x7949;
   self->phy[PHY_ID1] = 0x0141;
-  self->phy[PHY_ID2] = klass->device == 0x1008 ? 0x0c30 : 0x0c20;
+  self->phy[PHY_ID2] = klass->device == 0x10d3 ? 0x0cb1 : klass->device == 0x1008 ? 0x0c30 : 0x0c20;
   self->phy[PHY_ANA] = 0x0de1;
   self->phy[PHY_LPA] = 0x01e0;
   self->phy[PHY_1000T_CTRL] = 0x0e00;
@@ -125,6 +125,7 @@ phy_write (E1000 *self, unsigned reg, uint16_t value)
     case PHY_M88_CTRL:
     case PHY_M88_EXT_CTRL:
     case PHY_M88_INT_EN:
+    case PHY_BM_PAGE:
     case PHY_M88_PAGE:
     case PHY_M88_GEN:
       self->phy[reg] = value;
@@ -132,6 +133,13 @@ phy_write (E1000 *self, unsigned reg, uint16_t value)
     default:
       break;
     }
+}
+
+/* The PHY of the 82574 has pages from register 16 on, of which only the first means something here. */
+static bool
+phy_is_paged_out (const E1000 *self, unsigned reg)
+{
+  return self->model->queues > 1 && self->phy[PHY_BM_PAGE] && reg >= 16 && reg < 29 && reg != PHY_BM_PAGE;
 }
 
 void
@@ -144,13 +152,14 @@ e1000_mdic_write (E1000 *self, uint32_t value)
     *mdic = value | MDIC_READY | MDIC_ERROR;
   else if ((value & (3u << 26)) == MDIC_OP_READ)
     {
-      *mdic = (value & 0xffff0000) | self->phy[reg] | MDIC_READY;
+      *mdic = (value & 0xffff0000) | (phy_is_paged_out (self, reg) ? 0 : self->phy[reg]) | MDIC_READY;
       if (reg == PHY_M88_INT_STATUS)
         self->phy[reg] = 0;
     }
   else if ((value & (3u << 26)) == MDIC_OP_WRITE)
     {
-      phy_write (self, reg, value);
+      if (!phy_is_paged_out (self, reg))
+        phy_write (self, reg, value);
       *mdic = value | MDIC_READY;
     }
   else

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Registers, descriptors and bits of Intel's 8254x (PCI/PCI-X Family of Gigabit Ethernet Controllers Software
- * Developer's Manual, 317453, chapters 3 and 13). */
+ * Developer's Manual, 317453, chapters 3 and 13), and what the 82574 has besides (its data sheet, 317694, chapters 7 and
+ * 10). */
 #pragma once
 
 #include "engine/base/base.h"
@@ -24,6 +25,21 @@ enum { /* offsets in bytes */
   E1000_FFVT = 0x9800,
 };
 
+enum { /* 82574 */
+  E1000_EIAC = 0xdc, E1000_IAM = 0xe0, E1000_IVAR = 0xe4, E1000_EITR = 0xe8, E1000_TCTL_EXT = 0x404,
+  E1000_EXTCNF_CTRL = 0xf00, E1000_EXTCNF_SIZE = 0xf08, E1000_POEMB = 0xf10, E1000_PBS = 0x1008, E1000_PBECCSTS = 0x100c,
+  E1000_EEMNGCTL = 0x1010, E1000_FLASHT = 0x1028, E1000_EEWR = 0x102c, E1000_FLSWCTL = 0x1030, E1000_FLSWDATA = 0x1034,
+  E1000_FLSWCNT = 0x1038, E1000_FLOP = 0x103c, E1000_PBA_ECC = 0x1100, E1000_ERT = 0x2008, E1000_PSRCTL = 0x2170,
+  E1000_TARC = 0x3840, E1000_RFCTL = 0x5008, E1000_MRQC = 0x5818, E1000_MANC2H = 0x5860, E1000_MDEF = 0x5890,
+  E1000_GCR = 0x5b00, E1000_FUNCTAG = 0x5b08, E1000_GSCL = 0x5b10, E1000_GSCN = 0x5b20, E1000_FACTPS = 0x5b30,
+  E1000_SWSM = 0x5b50, E1000_FWSM = 0x5b54, E1000_SWSM2 = 0x5b58, E1000_GCR2 = 0x5b64, E1000_RETA = 0x5c00,
+  E1000_RSSRK = 0x5c80, E1000_SYSTIML = 0xb600, E1000_SYSTIMH = 0xb604, E1000_TIMINCA = 0xb608, E1000_TIMADJL = 0xb60c,
+  E1000_TIMADJH = 0xb610, E1000_TSYNCTXCTL = 0xb614, E1000_TXSTMPL = 0xb618, E1000_TXSTMPH = 0xb61c,
+  E1000_TSYNCRXCTL = 0xb620, E1000_RXSTMPL = 0xb624, E1000_RXSTMPH = 0xb628, E1000_RXSATRL = 0xb62c,
+  E1000_RXSATRH = 0xb630, E1000_RXCFG = 0xb634, E1000_RXUDP = 0xb638,
+  E1000_QUEUE = 0x100, /* from a register of queue 0 to that of queue 1 */
+};
+
 enum { /* statistics */
   E1000_CRCERRS = 0x4000, E1000_MPC = 0x4010, E1000_RLEC = 0x4040, E1000_PRC64 = 0x405c, E1000_PRC1522 = 0x4070, E1000_GPRC = 0x4074,
   E1000_BPRC = 0x4078, E1000_MPRC = 0x407c, E1000_GPTC = 0x4080, E1000_GORCL = 0x4088, E1000_GORCH = 0x408c,
@@ -33,31 +49,41 @@ enum { /* statistics */
 };
 
 enum { /* CTRL */
-  CTRL_FD = 1 << 0, CTRL_ASDE = 1 << 5, CTRL_SLU = 1 << 6, CTRL_SPD_1000 = 2 << 8, CTRL_FRCSPD = 1 << 11,
+  CTRL_FD = 1 << 0, CTRL_NO_MASTER = 1 << 2, CTRL_ASDE = 1 << 5, CTRL_SLU = 1 << 6, CTRL_SPD_1000 = 2 << 8, CTRL_FRCSPD = 1 << 11,
   CTRL_SWDPIN0 = 1 << 18, CTRL_SWDPIN2 = 1 << 20,
   CTRL_RST = 1 << 26, CTRL_VME = 1 << 30, CTRL_PHY_RST = 1u << 31,
 };
-enum { STATUS_FD = 1 << 0, STATUS_LU = 1 << 1, STATUS_SPEED_1000 = 2 << 6, STATUS_ASDV_1000 = 2 << 8, STATUS_MTXCKOK = 1 << 10 };
+enum { STATUS_FD = 1 << 0, STATUS_LU = 1 << 1, STATUS_SPEED_1000 = 2 << 6, STATUS_ASDV_1000 = 2 << 8,
+       STATUS_INIT_DONE = 1 << 9, STATUS_MTXCKOK = 1 << 10, STATUS_MASTER = 1 << 19 };
 enum { /* EECD: microwire */
   EECD_SK = 1 << 0, EECD_CS = 1 << 1, EECD_DI = 1 << 2, EECD_DO = 1 << 3, EECD_FWE_DIS = 1 << 4, EECD_REQ = 1 << 6,
-  EECD_GNT = 1 << 7, EECD_PRES = 1 << 8,
+  EECD_GNT = 1 << 7, EECD_PRES = 1 << 8, EECD_READ_DONE = 1 << 9,
 };
 enum { EERD_START = 1 << 0, EERD_DONE = 1 << 4 };
-enum { CTRL_EXT_LINK_EN = 1 << 28 };
+enum { CTRL_EXT_EIAME = 1 << 24, CTRL_EXT_IAME = 1 << 27, CTRL_EXT_LINK_EN = 1 << 28, CTRL_EXT_PBA_CLR = 1u << 31 };
+enum { NVM_START = 1 << 0, NVM_DONE = 1 << 1 }; /* EERD and EEWR of the 82574 */
 enum { /* MDIC */
   MDIC_OP_WRITE = 1 << 26, MDIC_OP_READ = 2 << 26, MDIC_READY = 1 << 28, MDIC_INT = 1 << 29, MDIC_ERROR = 1 << 30,
 };
 enum { /* ICR, ICS, IMS, IMC */
   INT_TXDW = 1 << 0, INT_TXQE = 1 << 1, INT_LSC = 1 << 2, INT_RXSEQ = 1 << 3, INT_RXDMT0 = 1 << 4, INT_RXO = 1 << 6,
-  INT_RXT0 = 1 << 7, INT_MDAC = 1 << 9, INT_TXD_LOW = 1 << 15, INT_ASSERTED = 1u << 31, INT_ALL = 0x1ffff,
+  INT_RXT0 = 1 << 7, INT_MDAC = 1 << 9, INT_TXD_LOW = 1 << 15, INT_SRPD = 1 << 16, INT_ACK = 1 << 17,
+  INT_MNG = 1 << 18, INT_RXQ0 = 1 << 20, INT_TXQ0 = 1 << 22, INT_OTHER = 1 << 24, INT_ASSERTED = 1u << 31,
+  INT_ALL = 0x1ffff, INT_ALL_82574 = 0x1f782d7,
+  INT_OTHERS = INT_LSC | INT_RXSEQ | INT_RXO | INT_MDAC | INT_SRPD | INT_ACK | INT_MNG,
 };
 enum { /* RCTL */
   RCTL_EN = 1 << 1, RCTL_SBP = 1 << 2, RCTL_UPE = 1 << 3, RCTL_MPE = 1 << 4, RCTL_LPE = 1 << 5, RCTL_LBM = 3 << 6,
+  RCTL_DTYP = 3 << 10, RCTL_DTYP_SPLIT = 1 << 10,
   RCTL_BAM = 1 << 15, RCTL_VFE = 1 << 18, RCTL_CFIEN = 1 << 19, RCTL_CFI = 1 << 20, RCTL_BSEX = 1 << 25,
   RCTL_SECRC = 1 << 26,
 };
 enum { TCTL_EN = 1 << 1, TCTL_PSP = 1 << 3 };
-enum { RXCSUM_IPOFL = 1 << 8, RXCSUM_TUOFL = 1 << 9 };
+enum { RXCSUM_IPOFL = 1 << 8, RXCSUM_TUOFL = 1 << 9, RXCSUM_IPPCSE = 1 << 12, RXCSUM_PCSD = 1 << 13 };
+enum { RFCTL_IPV6_DIS = 1 << 10, RFCTL_IPFRSP_DIS = 1 << 14, RFCTL_EXSTEN = 1 << 15 };
+enum { TARC_ENABLE = 1 << 10 };
+enum { SWSM_SMBI = 1 << 0 };
+enum { TSYNC_VALID = 1 << 0, TSYNC_ENABLE = 1 << 4 };
 enum { RAH_AV = 1u << 31 };
 enum { MANC_EN_MNG2HOST = 1 << 21 };
 
@@ -70,16 +96,29 @@ typedef struct E1000RxDesc { /* 3.2.3, little endian */
 enum { RXD_DD = 1, RXD_EOP = 2, RXD_IXSM = 4, RXD_VP = 8, RXD_TCPCS = 0x20, RXD_IPCS = 0x40, RXD_PIF = 0x80 };
 enum { RXE_TCPE = 0x20, RXE_IPE = 0x40 };
 
+/* Of the 82574 (7.1.5), as the card writes them; read, they begin with the addresses of one or four buffers. */
+typedef struct E1000RxExtended {
+  uint32_t mrq, hash, status;
+  uint16_t length, vlan;
+} E1000RxExtended;
+typedef struct E1000RxSplit {
+  E1000RxExtended first;
+  uint16_t header, lengths[3];
+  uint64_t reserved;
+} E1000RxSplit;
+enum { RXX_UDPCS = 1 << 4, RXX_TST = 1 << 8, RXX_IPIDV = 1 << 9, RXX_UDPV = 1 << 10, RXX_HEADER_SPLIT = 1 << 15 };
+
 enum { /* upper half of a transmit descriptor: lower and upper dword (3.3) */
   TXD_EOP = 1 << 24, TXD_IFCS = 1 << 25, TXD_IC = 1 << 26, TXD_TSE = 1 << 26, TXD_RS = 1 << 27, TXD_RPS = 1 << 28,
   TXD_DEXT = 1 << 29, TXD_VLE = 1 << 30, TXD_IDE = 1u << 31, TXD_DTYP_DATA = 1 << 20, TXD_STAT_DD = 1,
   TXD_POPTS_IXSM = 1, TXD_POPTS_TXSM = 2, TXD_TUCMD_TCP = 1 << 24, TXD_TUCMD_IP = 1 << 25,
+  TXD_TSTAMP = 1 << 4, /* 82574, of the upper dword */
 };
 
 enum { /* PHY registers of the M88E1011 (IEEE 802.3 clause 22, and its data sheet) */
   PHY_CTRL = 0, PHY_STATUS = 1, PHY_ID1 = 2, PHY_ID2 = 3, PHY_ANA = 4, PHY_LPA = 5, PHY_ANE = 6, PHY_NPT = 7,
   PHY_LPN = 8, PHY_1000T_CTRL = 9, PHY_1000T_STATUS = 10, PHY_EXT_STATUS = 15, PHY_M88_CTRL = 16, PHY_M88_STATUS = 17, PHY_M88_INT_EN = 18,
-  PHY_M88_INT_STATUS = 19, PHY_M88_EXT_CTRL = 20, PHY_M88_RX_ERR = 21, PHY_M88_PAGE = 29, PHY_M88_GEN = 30,
+  PHY_M88_INT_STATUS = 19, PHY_M88_EXT_CTRL = 20, PHY_M88_RX_ERR = 21, PHY_BM_PAGE = 22, PHY_M88_PAGE = 29, PHY_M88_GEN = 30,
 };
 enum { PHY_CTRL_RESET = 1 << 15, PHY_CTRL_ANEN = 1 << 12, PHY_CTRL_RESTART = 1 << 9, PHY_CTRL_LOOPBACK = 1 << 14,
        PHY_CTRL_POWER_DOWN = 1 << 11 };

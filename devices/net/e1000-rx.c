@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Reception: address filters, check sums, descriptors (8254x manual, 3.2 and 13.4.22). */
+/* Reception: address filters, check sums, legacy descriptors (8254x manual, 3.2 and 13.4.22). */
 #include "devices/net/e1000.h"
 
 #include <string.h>
@@ -74,57 +74,68 @@ e1000_rx_filter (VmObject *device, VmNetRxFilter *filter)
 
 /* What the status says of the sums: those of IP and TCP or UDP that are there and were asked for. */
 static void
-check_sums (const E1000 *self, const VmNetPacket *packet, uint8_t *status, uint8_t *errors)
+check_sums (const E1000 *self, const VmNetPacket *packet, E1000Frame *f)
 {
   uint32_t rxcsum = self->regs[E1000_RXCSUM / 4];
   bool trusted = packet->header.flags & (VM_NET_NEEDS_CSUM | VM_NET_DATA_VALID);
-  VmNetLayers l;
+  const VmNetLayers *l = &f->layers;
   uint8_t head[256];
 
-  *status |= RXD_IXSM;
-  if (!vm_net_layers (packet, &l) || !l.ip_version || l.l2 + l.l3 + 40u > sizeof head)
+  f->status |= RXD_IXSM;
+  if (!f->has_layers || !l->ip_version || l->l2 + l->l3 + 40u > sizeof head)
     return;
-  vm_net_packet_copy (packet, 0, head, l.l2 + l.l3 + 40u);
-  if ((rxcsum & RXCSUM_IPOFL) && l.ip_version == 4)
+  vm_net_packet_copy (packet, 0, head, l->l2 + l->l3 + 40u);
+  if ((rxcsum & RXCSUM_IPOFL) && l->ip_version == 4)
     {
-      *status = (*status & ~RXD_IXSM) | RXD_IPCS;
-      if (vm_net_checksum (packet->iov, packet->n, l.l2, l.l3, 0) != 0)
-        *errors |= RXE_IPE;
+      f->status = (f->status & ~RXD_IXSM) | RXD_IPCS;
+      if (vm_net_checksum (packet->iov, packet->n, l->l2, l->l3, 0) != 0)
+        f->errors |= RXE_IPE;
     }
-  if ((rxcsum & RXCSUM_TUOFL) && l.l4)
+  if ((rxcsum & RXCSUM_TUOFL) && l->l4)
     {
-      const uint8_t *ip = head + l.l2;
-      uint32_t len = l.ip_len - l.l3;
-      if (l.protocol == 17 && !(ip[l.l3 + 6] | ip[l.l3 + 7]))
+      const uint8_t *ip = head + l->l2;
+      uint32_t len = l->ip_len - l->l3;
+      if (l->protocol == 17 && !(ip[l->l3 + 6] | ip[l->l3 + 7]))
         return;
-      *status = (*status & ~RXD_IXSM) | RXD_TCPCS;
+      f->status = (f->status & ~RXD_IXSM) | RXD_TCPCS;
       if (!trusted
-          && vm_net_checksum (packet->iov, packet->n, l.l2 + l.l3, len,
-                              vm_net_pseudo_sum (ip, l.ip_version, l.protocol, len)) != 0)
-        *errors |= RXE_TCPE;
+          && vm_net_checksum (packet->iov, packet->n, l->l2 + l->l3, len,
+                              vm_net_pseudo_sum (ip, l->ip_version, l->protocol, len)) != 0)
+        f->errors |= RXE_TCPE;
     }
 }
 
 /* --- descriptors ---------------------------------------------------------------------------------------------------- */
 
-static uint32_t
-buffer_size (const E1000 *self)
+uint32_t
+e1000_rx_buffer_size (const E1000 *self)
 {
   uint32_t rctl = self->regs[E1000_RCTL / 4], size = 2048 >> (rctl >> 16 & 3);
 
   return rctl & RCTL_BSEX && (rctl >> 16 & 3) ? size * 16 : size;
 }
 
-static uint32_t
-ring_size (const E1000 *self)
+uint32_t
+e1000_rx_ring_size (const E1000 *self, unsigned queue)
 {
-  return (self->regs[E1000_RDLEN / 4] & 0xfff80) / 16;
+  return (self->regs[(E1000_RDLEN + queue * E1000_QUEUE) / 4] & 0xfff80) / 16;
 }
 
-static uint32_t
-free_descriptors (const E1000 *self)
+uint64_t
+e1000_rx_base (const E1000 *self, unsigned queue)
 {
-  uint32_t n = ring_size (self), rdh = self->regs[E1000_RDH / 4], rdt = self->regs[E1000_RDT / 4];
+  unsigned at = queue * E1000_QUEUE;
+
+  return ((uint64_t) self->regs[(E1000_RDBAH + at) / 4] << 32 | self->regs[(E1000_RDBAL + at) / 4]) & ~UINT64_C (15);
+}
+
+/* A descriptor counts as 16 bytes here. */
+uint32_t
+e1000_rx_free (const E1000 *self, unsigned queue)
+{
+  unsigned at = queue * E1000_QUEUE;
+  uint32_t n = e1000_rx_ring_size (self, queue);
+  uint32_t rdh = self->regs[(E1000_RDH + at) / 4], rdt = self->regs[(E1000_RDT + at) / 4];
 
   /* A tail outside of the ring leaves all of it to the card. */
   if (!n || rdh == rdt)
@@ -132,8 +143,8 @@ free_descriptors (const E1000 *self)
   return rdt >= n ? n : rdh < rdt ? rdt - rdh : n - rdh + rdt;
 }
 
-static void
-put_bytes (E1000 *self, uint64_t addr, const VmNetPacket *packet, size_t offset, size_t len)
+void
+e1000_rx_put (E1000 *self, uint64_t addr, const VmNetPacket *packet, size_t offset, size_t len)
 {
   for (unsigned i = 0; i < packet->n && len; i++)
     {
@@ -151,13 +162,16 @@ put_bytes (E1000 *self, uint64_t addr, const VmNetPacket *packet, size_t offset,
     }
 }
 
-/* SPECIAL and STATUS go into the last descriptor. */
-static void
-fill_ring (E1000 *self, const VmNetPacket *packet, uint16_t special, uint8_t status, uint8_t errors)
+/* Tag and status go into the last descriptor. */
+bool
+e1000_rx_store (E1000 *self, unsigned queue, uint32_t size, const E1000Frame *frame)
 {
-  uint64_t base = ((uint64_t) self->regs[E1000_RDBAH / 4] << 32 | self->regs[E1000_RDBAL / 4]) & ~UINT64_C (15);
-  uint32_t *rdh = e1000_reg (self, E1000_RDH), n = ring_size (self), size = buffer_size (self);
+  const VmNetPacket *packet = &frame->packet;
+  uint64_t base = e1000_rx_base (self, queue);
+  uint32_t *rdh = e1000_reg (self, E1000_RDH + queue * E1000_QUEUE), n = e1000_rx_ring_size (self, queue);
 
+  if ((uint64_t) e1000_rx_free (self, queue) * size < packet->len)
+    return false;
   for (size_t at = 0; at < packet->len;)
     {
       uint64_t addr = base + (uint64_t) *rdh * 16;
@@ -167,26 +181,20 @@ fill_ring (E1000 *self, const VmNetPacket *packet, uint16_t special, uint8_t sta
       vm_pci_dma_read (&self->parent, addr, &desc, sizeof desc);
       /* A null buffer is passed over (3.2.1). */
       if (desc.addr)
-        {
-          put_bytes (self, GUINT64_FROM_LE (desc.addr), packet, at, part);
-          at += part;
-          desc.length = GUINT16_TO_LE (part);
-        }
-      else
-        {
-          desc.length = 0;
-          at += part;
-        }
+        e1000_rx_put (self, GUINT64_FROM_LE (desc.addr), packet, at, part);
+      at += part;
+      desc.length = desc.addr ? GUINT16_TO_LE (part) : 0;
       desc.checksum = 0;
-      desc.special = at < packet->len ? 0 : GUINT16_TO_LE (special);
-      desc.errors = at < packet->len ? 0 : errors;
+      desc.special = at < packet->len ? 0 : GUINT16_TO_LE (frame->tag);
+      desc.errors = at < packet->len ? 0 : frame->errors;
       desc.status = 0;
       /* The status last: the driver looks at it. */
       vm_pci_dma_write (&self->parent, addr, &desc, sizeof desc);
-      desc.status = RXD_DD | (at < packet->len ? 0 : RXD_EOP | status);
+      desc.status = RXD_DD | (at < packet->len ? 0 : RXD_EOP | frame->status);
       vm_pci_dma_write (&self->parent, addr + 12, &desc.status, 1);
       *rdh = *rdh + 1 >= n ? 0 : *rdh + 1;
     }
+  return true;
 }
 
 static void
@@ -212,9 +220,37 @@ count_packet (E1000 *self, size_t len, const uint8_t *head)
 static uint32_t
 causes_of (E1000 *self)
 {
-  uint32_t n = ring_size (self), left = free_descriptors (self);
+  for (unsigned i = 0; i < self->model->queues; i++)
+    {
+      uint32_t n = e1000_rx_ring_size (self, i);
+      if (n && e1000_rx_free (self, i) <= n >> (1 + (self->regs[E1000_RCTL / 4] >> 8 & 3)))
+        return INT_RXDMT0;
+    }
+  return 0;
+}
 
-  return left <= n >> (1 + (self->regs[E1000_RCTL / 4] >> 8 & 3)) ? INT_RXDMT0 : 0;
+/* The tag of a frame with HEAD is taken out. IOV: the frame's, and room for one more. */
+static void
+strip_tag (E1000Frame *f, struct iovec *iov, uint8_t *head)
+{
+  VmNetPacket *p = &f->packet;
+  size_t skip = 16;
+  unsigned i = 0;
+
+  f->tag = head[14] << 8 | head[15];
+  f->status |= RXD_VP;
+  f->stripped = 4;
+  while (i < p->n && skip >= iov[i].iov_len)
+    skip -= iov[i++].iov_len;
+  memmove (iov + 1, iov + i, (p->n - i) * sizeof iov[0]);
+  p->n = p->n - i + 1;
+  iov[0] = (struct iovec){ head, 12 };
+  if (p->n > 1)
+    {
+      iov[1].iov_base = (uint8_t *) iov[1].iov_base + skip;
+      iov[1].iov_len -= skip;
+    }
+  p->len -= 4;
 }
 
 bool
@@ -222,11 +258,9 @@ e1000_receive (void *opaque, const VmNetPacket *packet)
 {
   E1000 *self = opaque;
   uint32_t rctl = self->regs[E1000_RCTL / 4];
-  struct iovec iov[VM_NET_IOV_MAX + 2];
+  struct iovec iov[VM_NET_IOV_MAX + 3];
   uint8_t head[18] = { 0 }, padding[VM_NET_FRAME_MIN] = { 0 }, fcs[4];
-  VmNetPacket wire = *packet; /* with padding and check sequence, without a stripped tag */
-  uint8_t status = 0, errors = 0;
-  uint16_t special = 0;
+  E1000Frame f = { .packet = *packet };
   VmReentry mark;
 
   if (!(rctl & RCTL_EN) || !vm_net_card_link_up (&self->card) || packet->len < 14 || packet->n > VM_NET_IOV_MAX)
@@ -239,52 +273,39 @@ e1000_receive (void *opaque, const VmNetPacket *packet)
     }
   if (!passes (self, head))
     return true;
-  check_sums (self, packet, &status, &errors);
+  f.has_layers = vm_net_layers (packet, &f.layers);
+  check_sums (self, packet, &f);
 
   /* From here on the frame as it comes off the wire. */
   memcpy (iov, packet->iov, packet->n * sizeof iov[0]);
-  wire.iov = iov;
-  bool strip = self->regs[E1000_CTRL / 4] & CTRL_VME && is_tagged (self, head) && packet->len >= 18;
-  if (strip)
+  f.packet.iov = iov;
+  if (self->regs[E1000_CTRL / 4] & CTRL_VME && is_tagged (self, head) && packet->len >= 18)
+    strip_tag (&f, iov, head);
+  if (f.packet.len < VM_NET_FRAME_MIN)
     {
-      size_t skip = 16;
-      unsigned i = 0;
-      special = head[14] << 8 | head[15];
-      status |= RXD_VP;
-      while (i < wire.n && skip >= iov[i].iov_len)
-        skip -= iov[i++].iov_len;
-      memmove (iov + 1, iov + i, (wire.n - i) * sizeof iov[0]);
-      wire.n = wire.n - i + 1;
-      iov[0] = (struct iovec){ head, 12 };
-      iov[1].iov_base = (uint8_t *) iov[1].iov_base + skip;
-      iov[1].iov_len -= skip;
-      wire.len -= 4;
-    }
-  if (wire.len < VM_NET_FRAME_MIN)
-    {
-      iov[wire.n++] = (struct iovec){ padding, VM_NET_FRAME_MIN - wire.len };
-      wire.len = VM_NET_FRAME_MIN;
+      iov[f.packet.n++] = (struct iovec){ padding, VM_NET_FRAME_MIN - f.packet.len };
+      f.packet.len = VM_NET_FRAME_MIN;
     }
   if (!(rctl & RCTL_SECRC))
     {
-      uint32_t crc = vm_net_frame_crc (&wire);
+      uint32_t crc = vm_net_frame_crc (&f.packet);
       memcpy (fcs, (const uint8_t[]){ crc, crc >> 8, crc >> 16, crc >> 24 }, 4);
-      iov[wire.n++] = (struct iovec){ fcs, 4 };
-      wire.len += 4;
+      iov[f.packet.n++] = (struct iovec){ fcs, 4 };
+      f.packet.len += 4;
     }
-  if ((uint64_t) free_descriptors (self) * buffer_size (self) < wire.len)
+  vm_memory_owner_enter (self->parent.parent.env->memory, &mark, self);
+  uint32_t stored = self->model->store (self, packet, &f);
+  vm_memory_owner_leave (self->parent.parent.env->memory, &mark);
+  if (!stored)
     {
       e1000_count (self, E1000_RNBC, 1);
       e1000_interrupt (self, INT_RXO);
       return false;
     }
-  vm_memory_owner_enter (self->parent.parent.env->memory, &mark, self);
-  fill_ring (self, &wire, special, status, errors);
-  vm_memory_owner_leave (self->parent.parent.env->memory, &mark);
-  count_packet (self, wire.len, head);
+  count_packet (self, f.packet.len, head);
   uint32_t causes = causes_of (self);
   if (causes)
     e1000_interrupt (self, causes);
-  e1000_interrupt_late (self, INT_RXT0, self->regs[E1000_RDTR / 4] & 0xffff, self->regs[E1000_RADV / 4] & 0xffff);
+  e1000_interrupt_late (self, stored, self->regs[E1000_RDTR / 4] & 0xffff, self->regs[E1000_RADV / 4] & 0xffff);
   return true;
 }

@@ -2,6 +2,8 @@
 /* Packets of the virtio network device: out of guest memory without a copy, into it with the only one. */
 #include "devices/virtio/virtio-net.h"
 
+#include "net/rss.h"
+
 #include <string.h>
 
 #define HEADER_LEGACY 10 /* without num_buffers */
@@ -232,13 +234,13 @@ vm_virtio_net_receive (void *opaque, const VmNetPacket *packet)
   VmVirtioNet *s = p->s;
   uint8_t head[18] = { 0 };
   uint32_t hash = 0;
-  uint16_t type = 0;
+  VmNetHashed type = VM_NET_HASHED_NOTHING;
 
   vm_net_packet_copy (packet, 0, head, sizeof head);
   if (!vm_virtio_running (&s->parent) || packet->len < 14 || !vm_virtio_net_passes (s, head))
     return true;
   if (s->hashing.enabled || s->hashing.report)
-    hash = vm_virtio_net_hash (s, packet, &type);
+    hash = vm_net_hash (packet, s->hashing.types, s->hashing.key, &type);
   VmVirtqueue *q = pick_queue (s, p, hash, type);
   if (!vm_virtqueue_ready (q))
     return true;

@@ -88,5 +88,3 @@ void vm_virtio_net_reset_filters (VmVirtioNet *s);
 void vm_virtio_net_transmit (VmVirtio *v, VmVirtqueue *q);
 bool vm_virtio_net_receive (void *opaque, const VmNetPacket *packet);
 void vm_virtio_net_give_up (VmVirtioNet *s); /* what is held */
-/* virtio-net-rss.c: 0 without a hash; TYPE is the report's number (5.1.6.4.4). */
-uint32_t vm_virtio_net_hash (const VmVirtioNet *s, const VmNetPacket *packet, uint16_t *type);

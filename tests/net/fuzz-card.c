@@ -4,11 +4,11 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/net/wire.h"
 
-#include "devices/net/e1000.h"
+#include "devices/net/e1000e.h"
 #include "devices/net/pcnet.h"
 #include "devices/net/rtl8139.h"
 
-extern const VmType vm_e1000_type, vm_pcnet_type, vm_rtl8139_type;
+extern const VmType vm_e1000_type, vm_e1000e_type, vm_pcnet_type, vm_rtl8139_type;
 
 #define PORTS 0xc000
 
@@ -20,13 +20,17 @@ typedef struct Target
   unsigned bar;       /* where its registers are */
   bool ports;         /* they are I/O ports */
   unsigned registers; /* bytes that matter */
-  uint16_t hot[12];   /* registers that make it move */
+  uint16_t hot[16];   /* registers that make it move */
 } Target;
 
 static const Target targets[] = {
   { "e1000", &vm_e1000_type, offsetof (E1000, card), 0, false, 0x6000,
     { E1000_TDBAL, E1000_TDLEN, E1000_TDH, E1000_TDT, E1000_RDBAL, E1000_RDLEN, E1000_RDH, E1000_RDT, E1000_TCTL,
-      E1000_RCTL, E1000_CTRL, E1000_EECD } },
+      E1000_RCTL, E1000_CTRL, E1000_EECD, E1000_IMS, E1000_MDIC, E1000_TDT, E1000_RDT } },
+  { "e1000e", &vm_e1000e_type, offsetof (E1000e, base.card), 0, false, 0x6000,
+    { E1000_TDBAL + E1000_QUEUE, E1000_TDLEN + E1000_QUEUE, E1000_TDT + E1000_QUEUE, E1000_TDT, E1000_TDLEN,
+      E1000_RDBAL + E1000_QUEUE, E1000_RDLEN, E1000_RDT, E1000_RDT + E1000_QUEUE, E1000_TCTL, E1000_RCTL, E1000_RFCTL,
+      E1000_PSRCTL, E1000_MRQC, E1000_RXCSUM, E1000_IVAR } },
   { "rtl8139", &vm_rtl8139_type, offsetof (Rtl8139, card), 1, false, 0x100,
     { RTL_TSD, RTL_TSAD, RTL_RBSTART, RTL_CR & ~3, RTL_CAPR & ~3, RTL_TCR, RTL_RCR, RTL_9346CR, RTL_CPCR, RTL_RDSAR,
       RTL_TPPOLL & ~3, RTL_TIMERINT } },

@@ -107,6 +107,11 @@ def e1000():
 
 
 @vm.case
+def e1000e():
+    drive('e1000e', ['e1000e'], 100 << 20)
+
+
+@vm.case
 def virtio():
     drive('virtio-net-pci', ['virtio-net', 'virtio-pci'], 100 << 20)
 
@@ -140,6 +145,11 @@ def boot_from(card, rom=None):
 @vm.case
 def boot_e1000():
     boot_from('e1000')
+
+
+@vm.case
+def boot_e1000e():
+    boot_from('e1000e')
 
 
 @vm.case

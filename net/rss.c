@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The Toeplitz hash over addresses and ports (OASIS virtio 1.2, 5.1.6.4.3), which spreads packets over queues. */
-#include "devices/virtio/virtio-net.h"
-
-#include <string.h>
+#include "net/rss.h"
 
 static uint32_t
 toeplitz (const uint8_t *key, const uint8_t *input, size_t len)
@@ -15,36 +13,35 @@ toeplitz (const uint8_t *key, const uint8_t *input, size_t len)
         if (input[i] >> bit & 1)
           hash ^= window;
         /* The key is long enough for the longest input. */
-        window = window << 1 | (i + 4 < VM_VIRTIO_NET_KEY ? key[i + 4] >> bit & 1 : 0);
+        window = window << 1 | (i + 4 < VM_NET_HASH_KEY ? key[i + 4] >> bit & 1 : 0);
       }
   return hash;
 }
 
 uint32_t
-vm_virtio_net_hash (const VmVirtioNet *s, const VmNetPacket *packet, uint16_t *type)
+vm_net_hash (const VmNetPacket *packet, uint32_t types, const uint8_t key[VM_NET_HASH_KEY], VmNetHashed *what)
 {
-  const VmVirtioNetRss *r = &s->hashing;
   uint8_t input[36];
   VmNetLayers l;
   size_t n;
 
-  *type = 0;
+  *what = VM_NET_HASHED_NOTHING;
   if (!vm_net_layers (packet, &l) || !l.ip_version)
     return 0;
   bool v4 = l.ip_version == 4;
-  uint32_t tcp = v4 ? VIRTIO_NET_HASH_TCPV4 : VIRTIO_NET_HASH_TCPV6;
-  uint32_t udp = v4 ? VIRTIO_NET_HASH_UDPV4 : VIRTIO_NET_HASH_UDPV6;
+  uint32_t tcp = v4 ? VM_NET_HASH_TCPV4 : VM_NET_HASH_TCPV6;
+  uint32_t udp = v4 ? VM_NET_HASH_UDPV4 : VM_NET_HASH_UDPV6;
   n = v4 ? 8 : 32;
   vm_net_packet_copy (packet, l.l2 + (v4 ? 12u : 8u), input, n);
-  bool ports = l.l4 && !l.fragment && ((l.protocol == 6 && r->types & tcp) || (l.protocol == 17 && r->types & udp));
+  bool ports = l.l4 && !l.fragment && ((l.protocol == 6 && types & tcp) || (l.protocol == 17 && types & udp));
   if (ports)
     {
       n += vm_net_packet_copy (packet, l.l2 + l.l3, input + n, 4);
-      *type = (l.protocol == 6 ? 2 : 3) + (v4 ? 0 : 3);
+      *what = (l.protocol == 6 ? 2 : 3) + (v4 ? 0 : 3);
     }
-  else if (r->types & (v4 ? VIRTIO_NET_HASH_IPV4 : VIRTIO_NET_HASH_IPV6))
-    *type = v4 ? 1 : 4;
+  else if (types & (v4 ? VM_NET_HASH_IPV4 : VM_NET_HASH_IPV6))
+    *what = v4 ? 1 : 4;
   else
     return 0;
-  return toeplitz (r->key, input, n);
+  return toeplitz (key, input, n);
 }
