@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Character back ends of the command line: whom each is for, and the machine's answers to what they ask. */
+#include "engine/char/text.h"
 #include "engine/machine/machine-private.h"
+
+/* Of the terminal that width= and height= are documented for, in pixels. */
+#define GLYPH_WIDTH  8
+#define GLYPH_HEIGHT 16
 
 static void
 on_quit (void *opaque)
@@ -15,11 +20,34 @@ on_exit_status (void *opaque, int status)
 }
 
 static void
-on_vc_added (void *opaque, VmChardev *chr, const VmCharOptions *options)
+on_text_closed (VmText *text, void *opaque)
 {
   VmMachine *m = opaque;
 
-  g_ptr_array_add (m->texts, g_strdup (vm_chardev_id (chr)));
+  if (g_ptr_array_remove (m->texts, text))
+    vm_machine_tell (m, VM_MACHINE_TEXTS);
+}
+
+/* KEY, or WIDER in pixels of PER each. The back end has checked them. */
+static unsigned
+cells (const VmCharOptions *options, const char *key, const char *wider, unsigned per)
+{
+  uint64_t n = 0, pixels = 0;
+
+  vm_keyvals_uint (options, wider, &pixels, UINT16_MAX + 1, NULL);
+  n = pixels / per;
+  vm_keyvals_uint (options, key, &n, UINT16_MAX + 1, NULL);
+  return (unsigned) n;
+}
+
+static void
+on_vc_added (void *opaque, VmChardev *chr, const VmCharOptions *options)
+{
+  VmMachine *m = opaque;
+  VmText *text = vm_text_new (m->env.loop, chr, cells (options, "cols", "width", GLYPH_WIDTH),
+                              cells (options, "rows", "height", GLYPH_HEIGHT), on_text_closed, m);
+
+  g_ptr_array_add (m->texts, text);
   vm_machine_tell (m, VM_MACHINE_TEXTS);
 }
 

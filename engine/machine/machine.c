@@ -5,6 +5,7 @@
 #include "engine/machine/user-object.h"
 
 #include "engine/base/log.h"
+#include "engine/char/text.h"
 #include "engine/display/display.h"
 #include "engine/input/input.h"
 #include "engine/options/documented.h"
@@ -150,7 +151,7 @@ vm_machine_new (const VmBoard *board, const VmSettings *settings, const VmTypeLi
   m->nics = g_ptr_array_new_with_free_func (vm_nic_spec_free);
   m->parallels = g_ptr_array_new_with_free_func (g_free);
   m->debugcons = g_ptr_array_new_with_free_func (g_free);
-  m->texts = g_ptr_array_new_with_free_func (g_free);
+  m->texts = g_ptr_array_new_with_free_func ((GDestroyNotify) vm_text_unref);
   m->monitors = g_ptr_array_new_with_free_func (mon_spec_free);
   m->cpus_to_reset = g_ptr_array_new ();
   m->state = VM_RUN_PRELAUNCH;

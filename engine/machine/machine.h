@@ -101,7 +101,7 @@ typedef enum VmMachineEvent
   VM_MACHINE_SUSPEND,   /* entered S3 */
   VM_MACHINE_WAKEUP,    /* left S3; after the wake-up reset */
   VM_MACHINE_STATE,     /* run state changed */
-  VM_MACHINE_TEXTS,     /* a "vc" back end came */
+  VM_MACHINE_TEXTS,     /* a "vc" back end came or went */
   VM_MACHINE_QUIT,      /* the loop is about to end */
   VM_MACHINE_EXIT,      /* before anything is torn down */
   VM_MACHINE_EVENT_N,
@@ -154,7 +154,7 @@ struct VmMachine
   char *qtest_chardev;                        /* id; NULL: none */
   char *gdb_chardev;                          /* id; NULL: none */
   bool gdb_chardev_own;                       /* made for it, no -chardev */
-  GPtrArray *texts;                           /* char *: ids of "vc" back ends in order */
+  GPtrArray *texts;                           /* VmText *: those of "vc" back ends in order */
   GPtrArray *cpus_to_reset;                   /* VmVcpu *, in order of arrival */
   bool dump_guest_core, mem_merge, hmat;            /* properties every board has */
   char *memory_backend;

@@ -4,6 +4,7 @@
  * by engine/display/display.h and engine/input/input.h, whose viewers' side is safe on any thread. */
 #pragma once
 
+#include "engine/char/text.h"
 #include "engine/display/display.h"
 #include "engine/input/input.h"
 #include "engine/machine/machine.h"
@@ -43,9 +44,9 @@ const char *vm_session_accel (VmSession *session); /* "tcg", "kvm" */
 VmRunState vm_session_state (VmSession *session);
 bool vm_session_is_running (VmSession *session);
 
-/* Text consoles ("vc" character back ends): their ids in order; free with g_strfreev(). How to read and write
- * them is engine/char/char.h's affair. Graphic consoles: vm_display_n_consoles(). */
-char **vm_session_text_consoles (VmSession *session);
+/* Text consoles ("vc" character back ends) in order: VmText *, each a reference; free with g_ptr_array_unref(). How
+ * to read and write them is engine/char/text.h's affair. Graphic consoles: vm_display_n_consoles(). */
+GPtrArray *vm_session_texts (VmSession *session);
 
 /* --- commands; DONE may be NULL ------------------------------------------------------------------------- */
 

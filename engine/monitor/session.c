@@ -132,7 +132,7 @@ copy_texts (VmSession *s)
   g_mutex_lock (&s->mutex);
   g_ptr_array_set_size (s->texts, 0);
   for (guint i = 0; i < s->machine->texts->len; i++)
-    g_ptr_array_add (s->texts, g_strdup (g_ptr_array_index (s->machine->texts, i)));
+    g_ptr_array_add (s->texts, vm_text_ref (g_ptr_array_index (s->machine->texts, i)));
   g_mutex_unlock (&s->mutex);
 }
 
@@ -175,7 +175,7 @@ vm_session_new (VmMachine *machine, GMainContext *context, VmSessionFunc func, v
   s->opaque = opaque;
   s->state = machine->state;
   g_mutex_init (&s->mutex);
-  s->texts = g_ptr_array_new_with_free_func (g_free);
+  s->texts = g_ptr_array_new_with_free_func ((GDestroyNotify) vm_text_unref);
   copy_texts (s);
   vm_monitors_add_tap (s->monitors, on_qmp_event, s);
   vm_machine_watch (machine, VM_MACHINE_STATE, on_state, s);
@@ -253,16 +253,19 @@ vm_session_is_running (VmSession *s)
   return vm_session_state (s) == VM_RUN_RUNNING;
 }
 
-char **
-vm_session_text_consoles (VmSession *s)
+static gpointer
+ref_text (gconstpointer text, gpointer opaque)
 {
-  g_autoptr (GStrvBuilder) out = g_strv_builder_new ();
+  return vm_text_ref ((VmText *) text);
+}
 
+GPtrArray *
+vm_session_texts (VmSession *s)
+{
   g_mutex_lock (&s->mutex);
-  for (guint i = 0; i < s->texts->len; i++)
-    g_strv_builder_add (out, g_ptr_array_index (s->texts, i));
+  GPtrArray *out = g_ptr_array_copy (s->texts, ref_text, NULL);
   g_mutex_unlock (&s->mutex);
-  return g_strv_builder_end (out);
+  return out;
 }
 
 /* --- commands --- */

@@ -483,12 +483,13 @@ add_default_chars (VmParser *p)
         add_default_char (p, VM_CHAR_USE_PARALLEL, "null");
       return;
     }
+  /* The order of the window's tabs. */
+  if (monitor)
+    add_default_char (p, VM_CHAR_USE_MONITOR, "vc:80Cx24C");
   if (serial)
     add_default_char (p, VM_CHAR_USE_SERIAL, "vc:80Cx24C");
   if (parallel)
     add_default_char (p, VM_CHAR_USE_PARALLEL, "vc:80Cx24C");
-  if (monitor)
-    add_default_char (p, VM_CHAR_USE_MONITOR, "vc:80Cx24C");
 }
 
 bool

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "engine/base/log.h"
+#include "engine/char/text.h"
 #include "engine/clock/clock.h"
 #include "ui/gtk/ui-gtk.h"
 
@@ -26,6 +27,9 @@ typedef struct Fake {
   VmSettings     *settings;
   VmSession      *session;
   VmRunState      state; /* atomic */
+  VmCharEnv       chars;
+  VmCharFe        port;  /* what the terminal is on */
+  VmText         *text;  /* NULL: none */
 } Fake;
 
 struct VmSession {
@@ -110,6 +114,32 @@ fake_ui_info (void *opaque, const VmUiInfo *info)
 
 static const VmConsoleOps console_ops = { .ui_info = fake_ui_info };
 
+/* --- a serial port ----------------------------------------------------------------------------------- */
+
+static size_t
+port_can_receive (void *opaque)
+{
+  return 16;
+}
+
+static void
+port_receive (void *opaque, const uint8_t *bytes, size_t len)
+{
+  g_autofree char *plain = g_strndup ((const char *) bytes, len), *text = g_strescape (plain, NULL);
+
+  say ("typed %s", text);
+}
+
+static const VmCharFeOps port_ops = { .can_receive = port_can_receive, .receive = port_receive };
+
+static void
+fake_vc_added (void *opaque, VmChardev *chr, const VmCharOptions *options)
+{
+  Fake *fake = opaque;
+
+  fake->text = vm_text_new (fake->loop, chr, 80, 24, NULL, NULL);
+}
+
 /* --- commands of the test ---------------------------------------------------------------------------- */
 
 /* Every pixel its own, the top byte rubbish. tests/ui/test-window.py knows the same rule. */
@@ -192,6 +222,26 @@ fake_command (Fake *fake, const char *line)
       vm_console_free (g_steal_pointer (&fake->consoles[1]));
       fake_tell (fake, VM_SESSION_CONSOLES, NULL);
     }
+  else if (g_str_equal (w[0], "serial"))
+    {
+      VmCharOptions *options = vm_char_options_new ("vc", "serial_0");
+      vm_char_fe_attach_to (&fake->port, vm_chardev_new (&fake->chars, options, NULL), &port_ops, fake, NULL);
+      vm_char_options_free (options);
+      fake_tell (fake, VM_SESSION_TEXTS, NULL);
+    }
+  else if (g_str_equal (w[0], "no-serial"))
+    {
+      vm_char_fe_detach (&fake->port);
+      vm_chardev_remove (vm_chardev_find (fake->chars.root, "serial_0"), NULL);
+      g_clear_pointer (&fake->text, vm_text_unref);
+      fake_tell (fake, VM_SESSION_TEXTS, NULL);
+    }
+  else if (g_str_equal (w[0], "say") && n == 3) /* the text, how often */
+    {
+      g_autofree char *text = g_strcompress (w[1]);
+      for (long i = 0; i < a[1]; i++)
+        vm_char_fe_write (&fake->port, text, strlen (text));
+    }
   say ("done %s", w[0]);
 }
 
@@ -238,6 +288,16 @@ VmInput *
 vm_session_input (VmSession *session)
 {
   return session->fake->input;
+}
+
+GPtrArray *
+vm_session_texts (VmSession *session)
+{
+  GPtrArray *texts = g_ptr_array_new_with_free_func ((GDestroyNotify) vm_text_unref);
+
+  if (session->fake->text)
+    g_ptr_array_add (texts, vm_text_ref (session->fake->text));
+  return texts;
 }
 
 const VmSettings *
@@ -386,6 +446,8 @@ main (int argc, char **argv)
   fake.clocks = vm_clocks_new (fake.loop);
   fake.display = vm_display_new (fake.loop, fake.clocks);
   fake.input = vm_input_new (fake.loop);
+  fake.chars = (VmCharEnv) { .loop = fake.loop, .clocks = fake.clocks, .root = vm_object_new (&vm_container_type),
+                             .opaque = &fake, .vc_added = fake_vc_added };
   fake.consoles[0] = vm_console_new (fake.display, NULL, 0, &console_ops, &fake);
   vm_input_register (fake.input, &keyboard_ops, NULL, NULL);
   fake.relative = vm_input_register (fake.input, &mouse_ops, NULL, NULL);

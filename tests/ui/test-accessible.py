@@ -81,6 +81,11 @@ def main():
             described('320 by 200, paused')
             machine.command('mode 640 480')
             described('640 by 480, paused')
+            # What a terminal shows can be read.
+            machine.command('serial')
+            machine.command(r'say spoken\\040words 1')
+            terminal = wait_for('terminal', lambda: find(app, lambda node: node.get_role_name() == 'terminal'))
+            assert terminal.get_name() == 'serial_0', terminal.get_name()
 
             # No two items of a menu share a mnemonic.
             for menu in children(bar):

@@ -5,6 +5,7 @@
 Usage: test-window.py FAKE-MACHINE [TEST...]"""
 import os
 import struct
+import subprocess
 import sys
 import time
 import unittest
@@ -379,8 +380,8 @@ class Window(unittest.TestCase):
     def test_empty(self):
         """A machine whose display is not set up yet says so; so does one that ended."""
         self.start(mode=None)
+        self.wait_width(640)
         x, y, width, height = self.desktop.geometry(self.id)
-        self.assertEqual(width, 640)
         time.sleep(0.3)
         picture = self.desktop.picture()
         light = sum(picture.pixel(x + column, y + row) > 0x808080
@@ -467,6 +468,104 @@ class Window(unittest.TestCase):
         self.machine.command('no-second')
         self.wait_width(320)
         self.check_picture(320, 200)
+
+    # --- terminals
+
+    def typed(self, text):
+        """The bytes that reached the port, in order."""
+        found = ''
+
+        def arrived():
+            nonlocal found
+            found += ''.join(line.removeprefix('typed ') for line in self.machine.said(0.1) if line.startswith('typed '))
+            return text in found
+        try:
+            wait_for(f'typed {text!r}', arrived)
+        except AssertionError:
+            self.assertEqual(found, text)
+
+    def start_terminal(self):
+        self.start()
+        self.machine.command('serial')
+        self.desktop.key('ctrl+alt+2')
+        wait_for('the terminal', lambda: self.desktop.geometry(self.id)[2] > 500)
+        time.sleep(0.2)
+
+    def selected(self, *keys):
+        """What the keys put into the clipboard."""
+        self.desktop.key(*keys)
+        time.sleep(0.2)
+        return subprocess.run(['xclip', '-o', '-selection', 'clipboard'], env=self.desktop.env, capture_output=True,
+                              text=True, timeout=10).stdout
+
+    def test_terminal(self):
+        self.start_terminal()
+        self.desktop.type('ls')
+        self.desktop.key('Return', 'ctrl+c', 'Up')
+        self.typed(r'ls\r\003\033[A')
+        self.machine.command(r'say hello\040world\r\n 1')
+        time.sleep(0.3)
+        self.assertEqual(self.selected('ctrl+shift+a', 'ctrl+shift+c').strip(), 'hello world')
+        self.desktop.key('ctrl+shift+v')
+        self.typed('hello world')
+        # The menu twin.
+        self.menu('View', 'p')
+        self.typed('hello world')
+        # Chords of the window stay its own, and those of the display do nothing here.
+        self.desktop.key('ctrl+alt+g')
+        self.wait_title('Vitrine')
+        self.desktop.key('ctrl+alt+1')
+        self.wait_width(320)
+        self.check_picture(320, 200)
+        self.assertEqual(self.selected('ctrl+shift+a', 'ctrl+shift+c').strip(), 'hello world')
+
+    def test_terminal_scrollback(self):
+        """Much text: the window stays quick, what was said long ago can be found."""
+        self.start_terminal()
+        self.machine.command(r'say a\040line\040of\040text\r\n 100000')  # more than is kept
+        self.machine.command(r'say needle\r\n 1')
+        self.machine.command(r'say a\040line\040of\040text\r\n 3000')
+        start = time.monotonic()
+        wait_for('the last screen', lambda: self.selected('ctrl+shift+a', 'ctrl+shift+c').count('a line of text') > 20)
+        self.assertLess(time.monotonic() - start, 3)
+        self.desktop.key('ctrl+shift+f')
+        time.sleep(0.3)
+        self.desktop.type('needle')
+        time.sleep(0.5)
+        self.desktop.key('Escape')
+        self.assertEqual(self.selected('ctrl+shift+c'), 'needle')
+
+    def test_terminal_find(self):
+        self.start_terminal()
+        for word in ('first', 'needle', 'last'):
+            self.machine.command(rf'say {word}\r\n 30')
+        self.desktop.key('ctrl+shift+f')
+        time.sleep(0.3)
+        self.desktop.type('NEEDLE')
+        time.sleep(0.5)
+        # What was found is selected.
+        self.desktop.key('Escape')
+        self.assertEqual(self.selected('ctrl+shift+c'), 'needle')
+        self.desktop.type('x')
+        self.typed('x')
+
+    def test_terminal_comes_and_goes(self):
+        """In a window of its own too."""
+        self.start_terminal()
+        self.menu('View', 'd')
+        own = wait_for('detached window', lambda: self.desktop.find('serial_0'))[0]
+        self.wait_title('Vitrine: serial_0', own)
+        self.desktop.xdotool('windowactivate', '--sync', own)
+        self.desktop.type('y')
+        self.typed('y')
+        self.desktop.key('alt+F4')
+        wait_for('attached', lambda: not self.desktop.find('serial_0'))
+        self.desktop.type('z')
+        self.typed('z')
+        self.machine.command('no-serial')
+        self.wait_width(320)
+        self.check_picture(320, 200)
+        self.assertIsNone(self.machine.process.poll())
 
 
 if __name__ == '__main__':

@@ -10,15 +10,14 @@
 #define EMPTY_HEIGHT 400
 
 struct _VmConsolePage {
-  GtkOverlay         parent_instance;
+  VmPage             parent_instance;
   VmConsole         *console;
-  char              *title;
   VmDisplayWidget   *display;
   VmInputController *input;
   GtkWidget         *empty, *scrolled, *notice;
 };
 
-G_DEFINE_TYPE (VmConsolePage, vm_console_page, GTK_TYPE_OVERLAY)
+G_DEFINE_TYPE (VmConsolePage, vm_console_page, VM_TYPE_PAGE)
 
 static void
 page_show_picture (VmConsolePage *self)
@@ -40,18 +39,70 @@ page_dispose (GObject *object)
   G_OBJECT_CLASS (vm_console_page_parent_class)->dispose (object);
 }
 
+/* --- a page ------------------------------------------------------------------------------------------ */
+
 static void
-page_finalize (GObject *object)
+page_set_zoom (VmPage *page, bool fit, unsigned percent)
 {
-  g_free (VM_CONSOLE_PAGE (object)->title);
-  G_OBJECT_CLASS (vm_console_page_parent_class)->finalize (object);
+  VmConsolePage *self = VM_CONSOLE_PAGE (page);
+  GtkPolicyType policy = fit ? GTK_POLICY_NEVER : GTK_POLICY_AUTOMATIC;
+
+  gtk_scrolled_window_set_policy (GTK_SCROLLED_WINDOW (self->scrolled), policy, policy);
+  if (self->display)
+    vm_display_widget_set_zoom (self->display, fit, percent);
+}
+
+static void
+page_set_notice (VmPage *page, const char *text)
+{
+  VmConsolePage *self = VM_CONSOLE_PAGE (page);
+
+  gtk_label_set_text (GTK_LABEL (self->notice), text ? text : "");
+  gtk_widget_set_visible (self->notice, text != NULL);
+  if (self->display)
+    vm_display_widget_set_dimmed (self->display, text != NULL);
+}
+
+static void
+page_wanted_size (VmPage *page, int *width, int *height)
+{
+  VmConsolePage *self = VM_CONSOLE_PAGE (page);
+
+  *width = EMPTY_WIDTH;
+  *height = EMPTY_HEIGHT;
+  if (!self->display || !vm_display_widget_has_picture (self->display))
+    return;
+  gtk_widget_get_size_request (GTK_WIDGET (self->display), width, height);
+  if (*width < 0)
+    {
+      /* Fit asks for nothing: the picture at 100 %. */
+      int scale = gtk_widget_get_scale_factor (GTK_WIDGET (self));
+
+      vm_display_widget_guest_size (self->display, width, height);
+      *width = (*width + scale - 1) / scale;
+      *height = (*height + scale - 1) / scale;
+    }
+}
+
+static void
+page_focus (VmPage *page)
+{
+  VmConsolePage *self = VM_CONSOLE_PAGE (page);
+
+  if (self->display)
+    gtk_widget_grab_focus (GTK_WIDGET (self->display));
 }
 
 static void
 vm_console_page_class_init (VmConsolePageClass *klass)
 {
+  VmPageClass *page = VM_PAGE_CLASS (klass);
+
   G_OBJECT_CLASS (klass)->dispose = page_dispose;
-  G_OBJECT_CLASS (klass)->finalize = page_finalize;
+  page->set_zoom = page_set_zoom;
+  page->set_notice = page_set_notice;
+  page->wanted_size = page_wanted_size;
+  page->focus = page_focus;
 }
 
 static GtkWidget *
@@ -88,7 +139,7 @@ vm_console_page_new (VmSession *session, VmConsole *console, const VmUiOptions *
   VmConsolePage *self = g_object_new (VM_TYPE_CONSOLE_PAGE, NULL);
 
   self->console = console;
-  self->title = g_strdup (console ? vm_console_name (console) : "");
+  vm_page_set_title (VM_PAGE (self), console ? vm_console_name (console) : "");
   if (console)
     {
       self->display = VM_DISPLAY_WIDGET (vm_display_widget_new (session, console, options));
@@ -121,48 +172,4 @@ VmInputController *
 vm_console_page_input (VmConsolePage *self)
 {
   return self->input;
-}
-
-const char *
-vm_console_page_title (VmConsolePage *self)
-{
-  return self->title;
-}
-
-void
-vm_console_page_set_zoom (VmConsolePage *self, bool fit, unsigned percent)
-{
-  GtkPolicyType policy = fit ? GTK_POLICY_NEVER : GTK_POLICY_AUTOMATIC;
-
-  gtk_scrolled_window_set_policy (GTK_SCROLLED_WINDOW (self->scrolled), policy, policy);
-  if (self->display)
-    vm_display_widget_set_zoom (self->display, fit, percent);
-}
-
-void
-vm_console_page_set_notice (VmConsolePage *self, const char *text)
-{
-  gtk_label_set_text (GTK_LABEL (self->notice), text ? text : "");
-  gtk_widget_set_visible (self->notice, text != NULL);
-  if (self->display)
-    vm_display_widget_set_dimmed (self->display, text != NULL);
-}
-
-void
-vm_console_page_wanted_size (VmConsolePage *self, int *width, int *height)
-{
-  *width = EMPTY_WIDTH;
-  *height = EMPTY_HEIGHT;
-  if (!self->display || !vm_display_widget_has_picture (self->display))
-    return;
-  gtk_widget_get_size_request (GTK_WIDGET (self->display), width, height);
-  if (*width < 0)
-    {
-      /* Fit asks for nothing: the picture at 100 %. */
-      int scale = gtk_widget_get_scale_factor (GTK_WIDGET (self));
-
-      vm_display_widget_guest_size (self->display, width, height);
-      *width = (*width + scale - 1) / scale;
-      *height = (*height + scale - 1) / scale;
-    }
 }

@@ -4,18 +4,13 @@
 #pragma once
 
 #include "ui/gtk/input-controller.h"
+#include "ui/gtk/page.h"
 
 #define VM_TYPE_CONSOLE_PAGE (vm_console_page_get_type ())
-G_DECLARE_FINAL_TYPE (VmConsolePage, vm_console_page, VM, CONSOLE_PAGE, GtkOverlay)
+G_DECLARE_FINAL_TYPE (VmConsolePage, vm_console_page, VM, CONSOLE_PAGE, VmPage)
 
 /* CONSOLE NULL: the machine has none, or none yet. */
 GtkWidget         *vm_console_page_new (VmSession *session, VmConsole *console, const VmUiOptions *options);
 VmConsole         *vm_console_page_console (VmConsolePage *self);
 VmDisplayWidget   *vm_console_page_display (VmConsolePage *self); /* NULL without a console */
 VmInputController *vm_console_page_input (VmConsolePage *self);   /* NULL without a console */
-const char        *vm_console_page_title (VmConsolePage *self);
-void               vm_console_page_set_zoom (VmConsolePage *self, bool fit, unsigned percent);
-/* Dims the picture and says TEXT over it; NULL: back to normal. */
-void               vm_console_page_set_notice (VmConsolePage *self, const char *text);
-/* The room it takes to show the whole picture, in logical pixels. */
-void               vm_console_page_wanted_size (VmConsolePage *self, int *width, int *height);

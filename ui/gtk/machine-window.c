@@ -10,6 +10,7 @@
 #include "ui/gtk/notice.h"
 #include "ui/gtk/screenshot.h"
 #include "ui/gtk/shortcuts.h"
+#include "ui/gtk/terminal-page.h"
 
 struct _VmMachineWindow {
   GtkWindow           parent_instance;
@@ -18,7 +19,7 @@ struct _VmMachineWindow {
   GSimpleActionGroup *actions;
   GtkWidget          *menubar, *notebook;
   GMenu              *consoles_menu;
-  GPtrArray          *pages;     /* VmConsolePage *, in the notebook or in windows of their own */
+  GPtrArray          *pages;     /* VmPage *: graphic consoles, then texts; in the notebook or in windows of their own */
   char               *notice;    /* why the machine stopped; NULL: it has not */
   bool                fit;
   unsigned            zoom;      /* per cent, when not fit */
@@ -31,19 +32,55 @@ G_DEFINE_TYPE (VmMachineWindow, vm_machine_window, GTK_TYPE_WINDOW)
 
 /* --- pages ----------------------------------------------------------------------------------------- */
 
+/* What a graphic console's page has; NULL for others. */
+static VmConsole *
+page_console (VmPage *page)
+{
+  return VM_IS_CONSOLE_PAGE (page) ? vm_console_page_console (VM_CONSOLE_PAGE (page)) : NULL;
+}
+
+static VmDisplayWidget *
+page_display (VmPage *page)
+{
+  return VM_IS_CONSOLE_PAGE (page) ? vm_console_page_display (VM_CONSOLE_PAGE (page)) : NULL;
+}
+
+static VmInputController *
+page_input (VmPage *page)
+{
+  return VM_IS_CONSOLE_PAGE (page) ? vm_console_page_input (VM_CONSOLE_PAGE (page)) : NULL;
+}
+
+static VmText *
+page_text (VmPage *page)
+{
+  return VM_IS_TERMINAL_PAGE (page) ? vm_terminal_page_text (VM_TERMINAL_PAGE (page)) : NULL;
+}
+
 static bool
-window_is_detached (VmMachineWindow *self, VmConsolePage *page)
+window_is_detached (VmMachineWindow *self, VmPage *page)
 {
   return gtk_widget_get_parent (GTK_WIDGET (page)) != self->notebook;
 }
 
+/* Where PAGE's tab belongs: after those of the pages before it that are not in windows of their own. */
+static int
+window_tab_place (VmMachineWindow *self, VmPage *page)
+{
+  int place = 0;
+
+  for (unsigned i = 0; self->pages->pdata[i] != page; i++)
+    place += !window_is_detached (self, self->pages->pdata[i]);
+  return place;
+}
+
 /* The page that keys go to: that of an active detached window, else the tab in front. */
-static VmConsolePage *
+static VmPage *
 window_current_page (VmMachineWindow *self)
 {
   for (unsigned i = 0; i < self->pages->len; i++)
     {
-      VmConsolePage *page = self->pages->pdata[i];
+      VmPage *page = self->pages->pdata[i];
       GtkWidget *top = gtk_widget_get_toplevel (GTK_WIDGET (page));
 
       if (window_is_detached (self, page) && GTK_IS_WINDOW (top) && gtk_window_is_active (GTK_WINDOW (top)))
@@ -51,15 +88,15 @@ window_current_page (VmMachineWindow *self)
     }
   int current = gtk_notebook_get_current_page (GTK_NOTEBOOK (self->notebook));
   GtkWidget *page = gtk_notebook_get_nth_page (GTK_NOTEBOOK (self->notebook), current);
-  return page ? VM_CONSOLE_PAGE (page) : NULL;
+  return page ? VM_PAGE (page) : NULL;
 }
 
 static VmInputController *
 window_current_input (VmMachineWindow *self)
 {
-  VmConsolePage *page = window_current_page (self);
+  VmPage *page = window_current_page (self);
 
-  return page ? vm_console_page_input (page) : NULL;
+  return page ? page_input (page) : NULL;
 }
 
 static void
@@ -67,20 +104,13 @@ window_release_all (VmMachineWindow *self)
 {
   for (unsigned i = 0; i < self->pages->len; i++)
     {
-      VmInputController *input = vm_console_page_input (self->pages->pdata[i]);
+      VmInputController *input = page_input (self->pages->pdata[i]);
 
       if (!input)
         continue;
       vm_input_controller_set_grab (input, false);
       vm_input_controller_release_keys (input);
     }
-}
-
-static void
-window_focus_display (VmConsolePage *page)
-{
-  if (vm_console_page_display (page))
-    gtk_widget_grab_focus (GTK_WIDGET (vm_console_page_display (page)));
 }
 
 /* --- title and states ------------------------------------------------------------------------------ */
@@ -95,23 +125,23 @@ window_machine_title (VmMachineWindow *self)
 }
 
 static void
-window_update_page (VmMachineWindow *self, VmConsolePage *page)
+window_update_page (VmMachineWindow *self, VmPage *page)
 {
-  VmInputController *input = vm_console_page_input (page);
+  VmInputController *input = page_input (page);
   bool grab = input && vm_input_controller_has_grab (input);
 
-  if (vm_console_page_display (page))
+  if (page_display (page))
     {
       const char *state = vm_session_is_running (self->session)
                             ? (grab ? _("running, input grabbed") : _("running"))
                             : (self->notice ? self->notice : _("paused"));
-      vm_display_widget_describe (vm_console_page_display (page), state);
+      vm_display_widget_describe (page_display (page), state);
     }
   if (window_is_detached (self, page))
     {
       g_autofree char *machine = window_machine_title (self);
       g_autofree char *title
-        = g_strdup_printf ("%s: %s%s%s", machine, vm_console_page_title (page), grab ? " +kbd" : "",
+        = g_strdup_printf ("%s: %s%s%s", machine, vm_page_title (page), grab ? " +kbd" : "",
                            input && vm_input_controller_has_pointer (input) ? " +ptr" : "");
       gtk_window_set_title (GTK_WINDOW (gtk_widget_get_toplevel (GTK_WIDGET (page))), title);
     }
@@ -133,22 +163,25 @@ window_set_enabled (VmMachineWindow *self, const char *action, bool enabled)
   g_simple_action_set_enabled (G_SIMPLE_ACTION (found), enabled);
 }
 
+/* Those of terminals, besides "copy". */
+static const char *const text_actions[] = { "paste", "select-all", "find" };
+
 /* Title, check marks and descriptions after anything changed. */
 static void
 window_update (VmMachineWindow *self)
 {
-  VmConsolePage *current = window_current_page (self);
+  VmPage *current = window_current_page (self);
   VmInputController *input = window_current_input (self);
   bool running = vm_session_is_running (self->session);
   bool grabbed = false;
 
   for (unsigned i = 0; i < self->pages->len; i++)
     {
-      VmConsolePage *page = self->pages->pdata[i];
+      VmPage *page = self->pages->pdata[i];
 
       window_update_page (self, page);
-      if (vm_console_page_input (page) && !window_is_detached (self, page))
-        grabbed |= vm_input_controller_has_grab (vm_console_page_input (page));
+      if (page_input (page) && !window_is_detached (self, page))
+        grabbed |= vm_input_controller_has_grab (page_input (page));
     }
 
   g_autofree char *machine = window_machine_title (self);
@@ -160,7 +193,11 @@ window_update (VmMachineWindow *self)
   window_set_state (self, "grab-input", g_variant_new_boolean (input && vm_input_controller_has_grab (input)));
   window_set_enabled (self, "grab-input", input != NULL);
   window_set_enabled (self, "screenshot", input != NULL);
-  window_set_enabled (self, "detach-tab", current && vm_console_page_console (current));
+  window_set_enabled (self, "detach-tab", current && (page_console (current) || page_text (current)));
+  window_set_enabled (self, "copy", current && page_text (current)
+                                      && vm_terminal_page_has_selection (VM_TERMINAL_PAGE (current)));
+  for (unsigned i = 0; i < G_N_ELEMENTS (text_actions); i++)
+    window_set_enabled (self, text_actions[i], current && page_text (current));
   for (unsigned i = 0; i < self->pages->len; i++)
     if (self->pages->pdata[i] == current)
       window_set_state (self, "console", g_variant_new_int32 (i));
@@ -206,13 +243,13 @@ window_resize (VmMachineWindow *self, int width, int height)
 static void
 window_take_wanted_size (VmMachineWindow *self)
 {
-  VmConsolePage *page = window_current_page (self);
+  VmPage *page = window_current_page (self);
   GtkWidget *box = gtk_bin_get_child (GTK_BIN (self));
   int width, height;
 
   if (!page || window_is_detached (self, page) || !window_is_free_to_size (self))
     return;
-  vm_console_page_wanted_size (page, &width, &height);
+  vm_page_wanted_size (page, &width, &height);
   /* What is around the page, by how it lies now. */
   width += gtk_widget_get_allocated_width (box) - gtk_widget_get_allocated_width (GTK_WIDGET (page));
   height += gtk_widget_get_allocated_height (box) - gtk_widget_get_allocated_height (GTK_WIDGET (page));
@@ -245,7 +282,7 @@ static void
 window_apply_zoom (VmMachineWindow *self)
 {
   for (unsigned i = 0; i < self->pages->len; i++)
-    vm_console_page_set_zoom (self->pages->pdata[i], self->fit || self->fullscreen, self->zoom);
+    vm_page_set_zoom (self->pages->pdata[i], self->fit || self->fullscreen, self->zoom);
   if (!self->fit)
     window_follow_guest (self);
   window_set_state (self, "zoom-to-fit", g_variant_new_boolean (self->fit));
@@ -296,29 +333,45 @@ window_key_press (GtkWidget *window, GdkEventKey *event, gpointer user_data)
   return VM_IS_DISPLAY_WIDGET (focus) && gtk_window_propagate_key_event (GTK_WINDOW (window), event);
 }
 
+/* Graphic consoles come before the texts. */
 static void
-window_add_page (VmMachineWindow *self, VmConsole *console)
+window_add_page (VmMachineWindow *self, GtkWidget *page)
 {
-  GtkWidget *page = vm_console_page_new (self->session, console, &self->options);
-  VmConsolePage *console_page = VM_CONSOLE_PAGE (page);
+  guint at = 0;
 
-  gtk_style_context_add_class (gtk_widget_get_style_context (page), "vitrine-page");
-  g_ptr_array_add (self->pages, page);
-  gtk_notebook_append_page (GTK_NOTEBOOK (self->notebook), page,
-                            gtk_label_new (vm_console_page_title (console_page)));
-  if (console)
-    {
-      g_signal_connect_object (vm_console_page_display (console_page), "resized",
-                               G_CALLBACK (window_display_resized), self, G_CONNECT_SWAPPED);
-      g_signal_connect_object (vm_console_page_input (console_page), "changed", G_CALLBACK (window_update), self,
-                               G_CONNECT_SWAPPED);
-    }
-  vm_console_page_set_zoom (console_page, self->fit || self->fullscreen, self->zoom);
-  vm_console_page_set_notice (console_page, self->notice);
+  while (at < self->pages->len && (VM_IS_TERMINAL_PAGE (page) || VM_IS_CONSOLE_PAGE (self->pages->pdata[at])))
+    at++;
+  g_ptr_array_insert (self->pages, at, page);
+  gtk_notebook_insert_page (GTK_NOTEBOOK (self->notebook), page, gtk_label_new (vm_page_title (VM_PAGE (page))),
+                            window_tab_place (self, VM_PAGE (page)));
+  vm_page_set_zoom (VM_PAGE (page), self->fit || self->fullscreen, self->zoom);
+  vm_page_set_notice (VM_PAGE (page), self->notice);
 }
 
 static void
-window_remove_page (VmMachineWindow *self, VmConsolePage *page)
+window_add_console (VmMachineWindow *self, VmConsole *console)
+{
+  GtkWidget *page = vm_console_page_new (self->session, console, &self->options);
+
+  window_add_page (self, page);
+  if (!console)
+    return;
+  g_signal_connect_object (page_display (VM_PAGE (page)), "resized", G_CALLBACK (window_display_resized), self,
+                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (page_input (VM_PAGE (page)), "changed", G_CALLBACK (window_update), self, G_CONNECT_SWAPPED);
+}
+
+static void
+window_add_text (VmMachineWindow *self, VmText *text)
+{
+  GtkWidget *page = vm_terminal_page_new (text);
+
+  window_add_page (self, page);
+  g_signal_connect_object (page, "selection-changed", G_CALLBACK (window_update), self, G_CONNECT_SWAPPED);
+}
+
+static void
+window_remove_page (VmMachineWindow *self, VmPage *page)
 {
   GtkWidget *top = gtk_widget_get_toplevel (GTK_WIDGET (page));
   bool detached = window_is_detached (self, page);
@@ -335,12 +388,12 @@ window_fill_consoles_menu (VmMachineWindow *self)
   g_menu_remove_all (self->consoles_menu);
   for (unsigned i = 0; i < self->pages->len; i++)
     {
-      VmConsolePage *page = self->pages->pdata[i];
+      VmPage *page = self->pages->pdata[i];
 
-      if (!vm_console_page_console (page))
+      if (!page_console (page) && !page_text (page))
         continue;
       /* Names are not labels: an underscore in them is no mnemonic. */
-      g_auto (GStrv) parts = g_strsplit (vm_console_page_title (page), "_", -1);
+      g_auto (GStrv) parts = g_strsplit (vm_page_title (page), "_", -1);
       g_autofree char *label = g_strjoinv ("__", parts);
       g_autoptr (GMenuItem) item = g_menu_item_new (label, NULL);
       g_menu_item_set_action_and_target (item, "win.console", "i", i);
@@ -353,38 +406,48 @@ window_fill_consoles_menu (VmMachineWindow *self)
     }
 }
 
-/* Makes the pages those of the consoles there are now. */
+/* Makes the pages those of the consoles and texts there are now. */
 static void
-window_sync_consoles (VmMachineWindow *self)
+window_sync_pages (VmMachineWindow *self)
 {
   VmDisplay *display = vm_session_display (self->session);
-  g_autoptr (GPtrArray) consoles = g_ptr_array_new ();
+  g_autoptr (GPtrArray) consoles = g_ptr_array_new (), texts = vm_session_texts (self->session);
+  g_autoptr (GPtrArray) new_texts = g_ptr_array_new ();
 
   for (unsigned i = 0; i < vm_display_n_consoles (display); i++)
     if (vm_display_console (display, i))
       g_ptr_array_add (consoles, vm_display_console (display, i));
-  if (!consoles->len)
+  for (unsigned i = 0; i < texts->len; i++)
+    g_ptr_array_add (new_texts, texts->pdata[i]);
+  if (!consoles->len && !texts->len)
     g_ptr_array_add (consoles, NULL);
 
   for (unsigned i = self->pages->len; i-- > 0;)
-    if (!g_ptr_array_remove (consoles, vm_console_page_console (self->pages->pdata[i])))
-      window_remove_page (self, self->pages->pdata[i]);
+    {
+      VmPage *page = self->pages->pdata[i];
+      bool there = VM_IS_TERMINAL_PAGE (page) ? g_ptr_array_remove (new_texts, page_text (page))
+                                              : g_ptr_array_remove (consoles, page_console (page));
+      if (!there)
+        window_remove_page (self, page);
+    }
   for (unsigned i = 0; i < consoles->len; i++)
-    window_add_page (self, consoles->pdata[i]);
+    window_add_console (self, consoles->pdata[i]);
+  for (unsigned i = 0; i < new_texts->len; i++)
+    window_add_text (self, new_texts->pdata[i]);
   window_fill_consoles_menu (self);
   if (window_current_page (self))
-    window_focus_display (window_current_page (self));
+    vm_page_focus (window_current_page (self));
   window_update (self);
 }
 
 static void
 window_switch_page (VmMachineWindow *self)
 {
-  VmConsolePage *page = window_current_page (self);
+  VmPage *page = window_current_page (self);
 
   window_release_all (self);
   if (page)
-    window_focus_display (page);
+    vm_page_focus (page);
   if (!self->fit)
     window_follow_guest (self);
   window_update (self);
@@ -394,7 +457,7 @@ window_switch_page (VmMachineWindow *self)
 
 /* A display's GL state does not survive the move; its widget makes it anew. */
 static void
-window_move_page (VmConsolePage *page, GtkWidget *from, GtkWidget *to)
+window_move_page (VmPage *page, GtkWidget *from, GtkWidget *to)
 {
   g_object_ref (page);
   gtk_container_remove (GTK_CONTAINER (from), GTK_WIDGET (page));
@@ -405,28 +468,26 @@ window_move_page (VmConsolePage *page, GtkWidget *from, GtkWidget *to)
 static gboolean
 window_attach (GtkWidget *window, GdkEvent *event, VmMachineWindow *self)
 {
-  VmConsolePage *page = VM_CONSOLE_PAGE (gtk_bin_get_child (GTK_BIN (window)));
-  int place = 0;
+  VmPage *page = VM_PAGE (gtk_bin_get_child (GTK_BIN (window)));
+  int place = window_tab_place (self, page);
 
-  for (unsigned i = 0; self->pages->pdata[i] != page; i++)
-    place += !window_is_detached (self, self->pages->pdata[i]);
   window_move_page (page, window, self->notebook);
-  gtk_notebook_set_tab_label_text (GTK_NOTEBOOK (self->notebook), GTK_WIDGET (page), vm_console_page_title (page));
+  gtk_notebook_set_tab_label_text (GTK_NOTEBOOK (self->notebook), GTK_WIDGET (page), vm_page_title (page));
   gtk_notebook_reorder_child (GTK_NOTEBOOK (self->notebook), GTK_WIDGET (page), place);
   gtk_notebook_set_current_page (GTK_NOTEBOOK (self->notebook), place);
   gtk_widget_destroy (window);
-  window_focus_display (page);
+  vm_page_focus (page);
   window_update (self);
   return TRUE;
 }
 
 static void
-window_detach (VmMachineWindow *self, VmConsolePage *page)
+window_detach (VmMachineWindow *self, VmPage *page)
 {
   GtkWidget *window = gtk_window_new (GTK_WINDOW_TOPLEVEL);
   int width, height;
 
-  vm_console_page_wanted_size (page, &width, &height);
+  vm_page_wanted_size (page, &width, &height);
   gtk_window_set_default_size (GTK_WINDOW (window), width, height);
   gtk_widget_insert_action_group (window, "win", G_ACTION_GROUP (self->actions));
   g_signal_connect (window, "key-press-event", G_CALLBACK (window_key_press), NULL);
@@ -434,7 +495,7 @@ window_detach (VmMachineWindow *self, VmConsolePage *page)
   g_signal_connect_object (window, "notify::is-active", G_CALLBACK (window_update), self, G_CONNECT_SWAPPED);
   window_move_page (page, self->notebook, window);
   gtk_widget_show (window);
-  window_focus_display (page);
+  vm_page_focus (page);
   window_update (self);
 }
 
@@ -475,11 +536,11 @@ static void
 action_screenshot (GSimpleAction *action, GVariant *parameter, gpointer user_data)
 {
   VmMachineWindow *self = user_data;
-  VmConsolePage *page = window_current_page (self);
+  VmPage *page = window_current_page (self);
 
-  if (page && vm_console_page_console (page))
+  if (page && page_console (page))
     vm_screenshot_ask (GTK_WINDOW (gtk_widget_get_toplevel (GTK_WIDGET (page))), self->session,
-                       vm_console_page_console (page));
+                       page_console (page));
 }
 
 /* The same without the question: for scripts. */
@@ -487,10 +548,10 @@ static void
 action_screenshot_to (GSimpleAction *action, GVariant *parameter, gpointer user_data)
 {
   VmMachineWindow *self = user_data;
-  VmConsolePage *page = window_current_page (self);
+  VmPage *page = window_current_page (self);
 
-  if (page && vm_console_page_console (page))
-    vm_screenshot_save (GTK_WINDOW (self), self->session, vm_console_page_console (page),
+  if (page && page_console (page))
+    vm_screenshot_save (GTK_WINDOW (self), self->session, page_console (page),
                         g_variant_get_string (parameter, NULL));
 }
 
@@ -552,8 +613,8 @@ action_grab_on_hover (GSimpleAction *action, GVariant *state, gpointer user_data
 
   self->options.grab_on_hover = g_variant_get_boolean (state);
   for (unsigned i = 0; i < self->pages->len; i++)
-    if (vm_console_page_input (self->pages->pdata[i]))
-      vm_input_controller_set_grab_on_hover (vm_console_page_input (self->pages->pdata[i]),
+    if (page_input (self->pages->pdata[i]))
+      vm_input_controller_set_grab_on_hover (page_input (self->pages->pdata[i]),
                                              self->options.grab_on_hover);
   g_simple_action_set_state (action, state);
 }
@@ -575,7 +636,7 @@ action_console (GSimpleAction *action, GVariant *state, gpointer user_data)
 
   if (index < 0 || (guint) index >= self->pages->len)
     return;
-  VmConsolePage *page = self->pages->pdata[index];
+  VmPage *page = self->pages->pdata[index];
   if (window_is_detached (self, page))
     gtk_window_present (GTK_WINDOW (gtk_widget_get_toplevel (GTK_WIDGET (page))));
   else
@@ -607,13 +668,28 @@ static void
 action_detach_tab (GSimpleAction *action, GVariant *parameter, gpointer user_data)
 {
   VmMachineWindow *self = user_data;
-  VmConsolePage *page = window_current_page (self);
+  VmPage *page = window_current_page (self);
 
   if (page && !window_is_detached (self, page))
     window_detach (self, page);
 }
 
+/* Terminals alone: the actions are off elsewhere. */
+#define TEXT_ACTION(name)                                                                                              \
+  static void action_##name (GSimpleAction *action, GVariant *parameter, gpointer user_data)                           \
+  {                                                                                                                    \
+    vm_terminal_page_##name (VM_TERMINAL_PAGE (window_current_page (user_data)));                                      \
+  }
+TEXT_ACTION (copy)
+TEXT_ACTION (paste)
+TEXT_ACTION (select_all)
+TEXT_ACTION (find)
+
 static const GActionEntry action_entries[] = {
+  { .name = "copy", .activate = action_copy },
+  { .name = "paste", .activate = action_paste },
+  { .name = "select-all", .activate = action_select_all },
+  { .name = "find", .activate = action_find },
   { .name = "pause", .state = "false", .change_state = action_pause },
   { .name = "reset", .activate = action_reset },
   { .name = "power-down", .activate = action_power_down },
@@ -641,7 +717,7 @@ window_set_notice (VmMachineWindow *self, char *text)
   g_free (self->notice);
   self->notice = text;
   for (unsigned i = 0; i < self->pages->len; i++)
-    vm_console_page_set_notice (self->pages->pdata[i], text);
+    vm_page_set_notice (self->pages->pdata[i], text);
 }
 
 void
@@ -662,7 +738,8 @@ vm_machine_window_session_event (VmMachineWindow *self, VmSessionEvent event, co
       window_set_notice (self, vm_notice_of_state (vm_session_state (self->session)));
       break;
     case VM_SESSION_CONSOLES:
-      window_sync_consoles (self);
+    case VM_SESSION_TEXTS:
+      window_sync_pages (self);
       break;
     default:
       return;
@@ -748,7 +825,7 @@ vm_machine_window_new (VmSession *session, const VmUiOptions *options)
   window_set_state (self, "show-tabs", g_variant_new_boolean (options->show_tabs));
   window_set_state (self, "show-menubar", g_variant_new_boolean (options->show_menubar));
   gtk_window_set_deletable (GTK_WINDOW (self), options->window_close);
-  window_sync_consoles (self);
+  window_sync_pages (self);
   window_show_chrome (self);
   window_apply_zoom (self);
   if (options->full_screen)
