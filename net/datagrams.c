@@ -24,12 +24,6 @@ typedef struct VmNetDatagramRoom
   uint8_t bytes[COUNT][SIZE];
 } VmNetDatagramRoom;
 
-void
-vm_net_datagrams_init (VmNetDatagrams *d, VmLoop *loop, VmNetPort *port)
-{
-  *d = (VmNetDatagrams){ .loop = loop, .port = port, .in = -1, .out = -1, .probe = -1 };
-}
-
 /* --- out --------------------------------------------------------------------------------------------------------- */
 
 static bool
@@ -59,9 +53,10 @@ full_one (VmNetDatagrams *d)
   return errno == EPERM && connect (d->out, &d->remote.any, d->remote.len) == 0 ? d->out : -1;
 }
 
-bool
-vm_net_datagrams_receive (VmNetDatagrams *d, const VmNetPacket *packet)
+static bool
+receive (void *opaque, const VmNetPacket *packet)
 {
+  VmNetDatagrams *d = opaque;
   struct iovec iov[VM_NET_IOV_MAX];
   uint8_t head[VM_NET_WRAPPING_MAX];
   struct msghdr msg = { .msg_iov = iov };
@@ -193,6 +188,15 @@ readable_again (int fd, GIOCondition condition, void *opaque)
 }
 
 /* --- beginning and end ----------------------------------------------------------------------------------------- */
+
+static const VmNetPortOps ops = { .receive = receive };
+
+void
+vm_net_datagrams_init (VmNetDatagrams *d, VmNetdev *netdev)
+{
+  *d = (VmNetDatagrams){ .loop = netdev->net->loop, .in = -1, .out = -1, .probe = -1 };
+  d->port = vm_netdev_add_port (netdev, &ops, d);
+}
 
 void
 vm_net_datagrams_begin (VmNetDatagrams *d, int in, int out, const VmSockaddr *remote, const VmSockaddr *own)

@@ -9,14 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static bool
-receive (void *opaque, const VmNetPacket *packet)
-{
-  return vm_net_datagrams_receive (&((VmNetDgram *) opaque)->link, packet);
-}
-
-static const VmNetPortOps ops = { .receive = receive };
-
 /* --- sockets ------------------------------------------------------------------------------------------------------ */
 
 static bool
@@ -142,7 +134,7 @@ open_pair (VmNetDgram *d, const VmSockaddr *remote, const VmSockaddr *local, GEr
 static bool
 open_sockets (VmNetdev *netdev, GError **error)
 {
-  VmNetDgram *d = ((VmNetPort *) netdev->ports->pdata[0])->opaque;
+  VmNetDgram *d = VM_CONTAINER_OF (((VmNetPort *) netdev->ports->pdata[0])->opaque, VmNetDgram, link);
   const VmSockaddr *remote = vm_net_names_get (&d->names, VM_NET_REMOTE);
   const VmSockaddr *local = vm_net_names_get (&d->names, VM_NET_LOCAL);
   g_autofree char *there = vm_sockaddr_text (remote), *here = local ? vm_sockaddr_text (local) : NULL;
@@ -165,7 +157,7 @@ open_sockets (VmNetdev *netdev, GError **error)
 void
 vm_net_dgram_init (VmNetDgram *d, VmNetdev *netdev)
 {
-  vm_net_datagrams_init (&d->link, netdev->net->loop, vm_netdev_add_port (netdev, &ops, d));
+  vm_net_datagrams_init (&d->link, netdev);
   d->names = (VmNetNames){ .netdev = netdev, .socket_type = SOCK_DGRAM, .ready = open_sockets };
   d->fd = -1;
   vm_netdev_set_info (netdev, "%s", "");

@@ -27,13 +27,6 @@ vm_net_soon (VmLoop *loop, GSourceFunc func, void *opaque)
 }
 
 void
-vm_net_frames_init (VmNetFrames *f, VmLoop *loop, VmNetPort *port, void (*gone) (void *opaque, const char *why),
-                    void *opaque)
-{
-  *f = (VmNetFrames){ .loop = loop, .port = port, .fd = -1, .gone = gone, .opaque = opaque };
-}
-
-void
 vm_net_frames_end (VmNetFrames *f)
 {
   if (f->fd < 0)
@@ -110,9 +103,10 @@ keep_rest (VmNetFrames *f, const uint8_t *header, const VmNetPacket *packet, siz
   f->writable = vm_loop_watch_fd (f->loop, f->fd, G_IO_OUT, writable_again, f);
 }
 
-bool
-vm_net_frames_receive (VmNetFrames *f, const VmNetPacket *packet)
+static bool
+receive (void *opaque, const VmNetPacket *packet)
 {
+  VmNetFrames *f = opaque;
   struct iovec iov[VM_NET_IOV_MAX];
   uint8_t header[HEAD];
   struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 1 + packet->n };
@@ -230,6 +224,17 @@ readable_again (int fd, GIOCondition condition, void *opaque)
   if (f->held)
     vm_source_clear (&f->readable);
   return true;
+}
+
+/* --- beginning ----------------------------------------------------------------------------------------------- */
+
+static const VmNetPortOps ops = { .receive = receive };
+
+void
+vm_net_frames_init (VmNetFrames *f, VmNetdev *netdev, void (*gone) (void *opaque, const char *why), void *opaque)
+{
+  *f = (VmNetFrames){ .loop = netdev->net->loop, .fd = -1, .gone = gone, .opaque = opaque };
+  f->port = vm_netdev_add_port (netdev, &ops, f);
 }
 
 void

@@ -27,11 +27,10 @@ typedef struct VmNetFrames
   size_t out_at, out_n, out_size;
 } VmNetFrames;
 
-void vm_net_frames_init (VmNetFrames *f, VmLoop *loop, VmNetPort *port, void (*gone) (void *opaque, const char *why),
-                         void *opaque);
-void vm_net_frames_begin (VmNetFrames *f, int fd);                      /* takes FD */
-void vm_net_frames_end (VmNetFrames *f);                                /* without gone(); may be called twice */
-bool vm_net_frames_receive (VmNetFrames *f, const VmNetPacket *packet); /* for the port's receive() */
+/* Adds the port to NETDEV. */
+void vm_net_frames_init (VmNetFrames *f, VmNetdev *netdev, void (*gone) (void *opaque, const char *why), void *opaque);
+void vm_net_frames_begin (VmNetFrames *f, int fd); /* takes FD */
+void vm_net_frames_end (VmNetFrames *f);           /* without gone(); may be called twice */
 
 /* --- datagrams (datagrams.c) ----------------------------------------------------------------------------------- */
 
@@ -59,8 +58,8 @@ typedef struct VmNetDatagrams
   struct VmNetDatagramRoom *room; /* for those that come in */
 } VmNetDatagrams;
 
-void vm_net_datagrams_init (VmNetDatagrams *d, VmLoop *loop, VmNetPort *port);
+/* Adds the port to NETDEV. */
+void vm_net_datagrams_init (VmNetDatagrams *d, VmNetdev *netdev);
 /* Takes the descriptors. REMOTE, OWN: NULL for none. */
 void vm_net_datagrams_begin (VmNetDatagrams *d, int in, int out, const VmSockaddr *remote, const VmSockaddr *own);
 void vm_net_datagrams_end (VmNetDatagrams *d); /* may be called twice */
-bool vm_net_datagrams_receive (VmNetDatagrams *d, const VmNetPacket *packet);

@@ -114,14 +114,6 @@ typedef struct L2tp
   VmNetWrapping wrapping;
 } L2tp;
 
-static bool
-receive (void *opaque, const VmNetPacket *packet)
-{
-  return vm_net_datagrams_receive (&((L2tp *) opaque)->link, packet);
-}
-
-static const VmNetPortOps ops = { .receive = receive };
-
 /* The names are known. Others than the peer are not heard. */
 static bool
 open_socket (VmNetdev *netdev, GError **error)
@@ -208,7 +200,7 @@ l2tpv3_open (VmNetdev *netdev, const void *options, GError **error)
   L2tp *l = netdev->state;
   bool six = o->has_ipv6 && o->ipv6;
 
-  vm_net_datagrams_init (&l->link, netdev->net->loop, vm_netdev_add_port (netdev, &ops, l));
+  vm_net_datagrams_init (&l->link, netdev);
   vm_netdev_set_info (netdev, "%s", "");
   if (!read_options (&l->session, o, error))
     return false;

@@ -14,14 +14,6 @@
 
 /* --- who is there ----------------------------------------------------------------------------------------------- */
 
-static bool
-receive (void *opaque, const VmNetPacket *packet)
-{
-  return vm_net_frames_receive (&((VmNetWire *) opaque)->frames, packet);
-}
-
-static const VmNetPortOps ops = { .receive = receive };
-
 /* A Unix client has no name: then it is where it came to. */
 static void
 name_peer (const VmNetWire *s, VmSockaddr *name)
@@ -219,11 +211,9 @@ try_connect (void *opaque)
 void
 vm_net_wire_init (VmNetWire *s, VmNetdev *netdev)
 {
-  VmNetPort *port = vm_netdev_add_port (netdev, &ops, s);
-
   s->netdev = netdev;
   s->listener = -1;
-  vm_net_frames_init (&s->frames, netdev->net->loop, port, gone, s);
+  vm_net_frames_init (&s->frames, netdev, gone, s);
   vm_timer_init (&s->retry, netdev->net->clocks, VM_CLOCK_REALTIME, try_connect, s);
   vm_netdev_set_info (netdev, "%s", "");
   vm_netdev_set_carrier (netdev, false);
