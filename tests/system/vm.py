@@ -223,9 +223,9 @@ class Picture:
 class Machine:
     """A running program. Its serial port is text that comes and bytes that go."""
 
-    def __init__(self, *options, monitor=True, serial=True, run=True, timeout=600):
+    def __init__(self, *options, monitor=True, serial=True, run=True, timeout=600, binary=None):
         self.folder = tempfile.TemporaryDirectory(prefix='machine-', dir=scratch())
-        words = [program(), '-display', 'none']
+        words = [binary or program(), '-display', 'none']
         if monitor:
             words += ['-qmp', f'unix:{self.folder.name}/qmp,server=on,wait=off']
         if serial:
