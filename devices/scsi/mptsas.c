@@ -24,7 +24,8 @@ enum { /* task management */
   TM_TYPE = 0x05, TM_LUN = 0x0c, TM_CONTEXT = 0x30, TM_LENGTH = 0x34, TM_CODE = 0x04, TM_COUNT = 0x14, TM_REPLY = 0x18,
   TM_ABORT_TASK = 1, TM_ABORT_TASK_SET, TM_TARGET_RESET, TM_RESET_BUS, TM_UNIT_RESET, TM_CLEAR_TASK_SET, TM_QUERY_TASK,
 };
-enum { EVENT_REPLY = 0x1c, EVENT_KIND = 0x14, EVENT_CONTEXT = 0x18, EVENT_SAS_DEVICE = 0x0f, EVENT_SAS_DATA = 40 };
+enum { EVENT_REPLY = 0x1c, EVENT_KIND = 0x14, EVENT_CONTEXT = 0x18, EVENT_SAS_DEVICE = 0x0f, EVENT_SAS_DATA = 40,
+       EVENT_CONTINUES = 0x80 };
 enum { REASON_ADDED = 3, REASON_GONE = 4 };
 enum { SGE_LAST = 0x80, SGE_TYPE = 0x30, SGE_SIMPLE = 0x10, SGE_CHAIN = 0x30, SGE_64 = 0x02, SGE_END = 0x01 };
 #define SGL_STEPS 2048 /* entries of a list, chains among them */
@@ -407,6 +408,9 @@ event_notification (Mptsas *s, const uint8_t *request, uint8_t *reply)
   reply[M_FUNCTION] = MPT_EVENT_NOTIFICATION;
   vm_store_le16 (reply, 1); /* words of data */
   s->events_on = request[0];
+  s->event_message = vm_load_le32 (request + M_CONTEXT);
+  if (s->events_on) /* all events answer this request, which the guest keeps for them */
+    reply[M_FLAGS] |= EVENT_CONTINUES;
   vm_store_le32 (reply + EVENT_KIND, 0x0a); /* notification changed */
   reply[EVENT_REPLY] = s->events_on;
   return EVENT_REPLY + 4;
@@ -482,6 +486,8 @@ mpt_event (Mptsas *s, VmScsiDevice *dev, uint8_t reason)
     return;
   vm_store_le16 (reply, EVENT_SAS_DATA / 4);
   reply[M_FUNCTION] = MPT_EVENT_NOTIFICATION;
+  reply[M_FLAGS] = EVENT_CONTINUES;
+  vm_store_le32 (reply + M_CONTEXT, s->event_message);
   vm_store_le32 (reply + EVENT_KIND, EVENT_SAS_DEVICE);
   vm_store_le32 (reply + EVENT_CONTEXT, s->event_context++);
   data[0] = (uint8_t) dev->scsi_id;
@@ -795,7 +801,8 @@ static const VmField mpt_state[] = {
   VM_FIELD (Mptsas, state), VM_FIELD (Mptsas, int_status), VM_FIELD (Mptsas, int_mask), VM_FIELD (Mptsas, sequence),
   VM_FIELD (Mptsas, diagnostic), VM_FIELD (Mptsas, who_init), VM_FIELD (Mptsas, max_devices),
   VM_FIELD (Mptsas, max_buses), VM_FIELD (Mptsas, reply_size), VM_FIELD (Mptsas, high_addr),
-  VM_FIELD (Mptsas, sense_high), VM_FIELD (Mptsas, events_on), VM_FIELD (Mptsas, event_context),
+  VM_FIELD (Mptsas, sense_high), VM_FIELD (Mptsas, events_on), VM_FIELD (Mptsas, event_message),
+  VM_FIELD (Mptsas, event_context),
   VM_FIELD (Mptsas, handshake), VM_FIELD (Mptsas, message_at), VM_FIELD (Mptsas, message_n),
   VM_FIELD_ARRAY (Mptsas, message), VM_FIELD (Mptsas, free_head), VM_FIELD (Mptsas, free_tail),
   VM_FIELD (Mptsas, post_head), VM_FIELD (Mptsas, post_tail), VM_FIELD_ARRAY (Mptsas, free_list),

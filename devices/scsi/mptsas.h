@@ -47,6 +47,7 @@ typedef struct Mptsas {
   uint32_t    who_init, max_devices, max_buses, reply_size; /* of IOC_INIT */
   uint64_t    high_addr, sense_high;
   bool        events_on;
+  uint32_t    event_message;  /* context of the request that switched them on */
   uint32_t    event_context;
   uint32_t    handshake;      /* what the doorbell is used for: see mptsas.c */
   uint32_t    message_at, message_n; /* bytes of MESSAGE moved, and all of them */
