@@ -12,7 +12,10 @@
 static void
 drives_finalize (VmObject *obj)
 {
-  vm_graph_free (((VmDrives *) obj)->graph);
+  VmDrives *drives = (VmDrives *) obj;
+
+  vm_graph_free (drives->graph);
+  g_clear_pointer (&drives->events, g_async_queue_unref);
 }
 
 static const VmType vm_drives_type = {

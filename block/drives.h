@@ -12,6 +12,7 @@ typedef struct VmDrives
   /* STATUS a negative errno value. Device's loop. NULL: nobody is told, and nothing stops. */
   void (*failed) (void *opaque, VmDrive *drive, bool read, VmBlockErrorAction action, int status);
   void *opaque;
+  GAsyncQueue *events; /* of the graph, on their way to monitors */
 } VmDrives;
 
 VmDrives *vm_drives_find (VmObject *root); /* NULL: no drive and no node yet */

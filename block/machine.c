@@ -53,31 +53,41 @@ vm_drive_user_name (VmObject *user)
 
 typedef struct GraphEvent
 {
-  VmMachine *machine;
   char *name;
   json_object *data;
 } GraphEvent;
 
 static void
-emit_event (void *opaque)
+event_free (void *data)
 {
-  GraphEvent *e = opaque;
-  g_autofree char *text = vm_json_to_string (e->data, false);
+  GraphEvent *e = data;
 
-  vm_machine_emit (e->machine, e->name, "%s", text);
   json_object_put (e->data);
   g_free (e->name);
   g_free (e);
 }
 
 static void
+emit_event (void *opaque)
+{
+  VmDrives *drives = opaque;
+  GraphEvent *e = g_async_queue_pop (drives->events);
+  g_autofree char *text = vm_json_to_string (e->data, false);
+
+  vm_machine_emit (drives->opaque, e->name, "%s", text);
+  event_free (e);
+}
+
+/* Those that come when the machine has ended stay in the queue. */
+static void
 graph_event (void *opaque, const char *name, json_object *data)
 {
-  VmMachine *machine = opaque;
+  VmDrives *drives = opaque;
   GraphEvent *e = g_new (GraphEvent, 1);
 
-  *e = (GraphEvent){ machine, g_strdup (name), data };
-  vm_loop_post (machine->env.loop, emit_event, e);
+  *e = (GraphEvent){ g_strdup (name), data };
+  g_async_queue_push (drives->events, e);
+  vm_loop_post (drives->loop, emit_event, drives);
 }
 
 /* --- errors of media -------------------------------------------------------------------------------------------- */
@@ -188,8 +198,9 @@ vm_drives_bind (VmMachine *machine)
   if (drives->opaque)
     return;
   drives->opaque = machine;
+  drives->events = g_async_queue_new_full (event_free);
   drives->failed = drive_failed;
-  vm_graph_set_event_func (drives->graph, graph_event, machine);
+  vm_graph_set_event_func (drives->graph, graph_event, drives);
   vm_machine_watch (machine, VM_MACHINE_STATE, state_changed, drives);
 }
 

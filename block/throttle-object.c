@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* -object throttle-group: the limits that drives and filters of this name share. */
+#include "block/drives.h"
 #include "block/throttle.h"
 
 #include "engine/object/user-object.h"
@@ -24,6 +25,33 @@ static bool
 throttle_complete (VmObject *obj, VmMachine *machine, GError **error)
 {
   return vm_throttle_config_check (&((ThrottleObject *) obj)->config, error);
+}
+
+typedef struct Search
+{
+  VmBlockGraph *graph;
+  const char *name;
+  bool found;
+} Search;
+
+static void
+search (void *opaque)
+{
+  Search *s = opaque;
+
+  s->found = vm_throttle_group_find (s->graph, s->name);
+}
+
+/* Who names the group has it, and finds it by this name again. */
+static bool
+throttle_can_go (VmObject *obj)
+{
+  VmDrives *drives = vm_drives_find (vm_object_root (obj));
+  Search s = { .graph = drives ? drives->graph : NULL, .name = obj->id };
+
+  if (s.graph)
+    vm_graph_call (s.graph, search, &s);
+  return !s.found;
 }
 
 /* "limits.bps-total" is "x-bps-total". */
@@ -54,7 +82,8 @@ static const VmProp throttle_props[] = {
   { 0 },
 };
 
-static const VmUserObjectClass throttle_class = { .complete = throttle_complete, .set = throttle_set };
+static const VmUserObjectClass throttle_class
+    = { .complete = throttle_complete, .can_go = throttle_can_go, .set = throttle_set };
 
 const VmType vm_throttle_group_type = {
   .name = "throttle-group",

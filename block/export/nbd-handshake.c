@@ -2,6 +2,8 @@
 /* The NBD server: the fixed newstyle handshake. */
 #include "block/export/nbd-private.h"
 
+#include "engine/crypto/authz.h"
+
 #define MIN_BLOCK 1
 #define BEST_BLOCK 4096
 
@@ -234,6 +236,82 @@ opt_meta_context (NbdConnection *c, uint32_t option, Reader *r)
 /* --- the conversation -----------------------------------------------------------------------------------------------
  */
 
+/* Objects belong to another loop, which at times waits for this one: a question is answered or given up, whichever
+ * comes first. */
+typedef struct NbdQuestion
+{
+  VmFiber *fiber;
+  VmObject *root;
+  char *authz, *peer;
+  bool allowed;
+  gint settled, refs;
+} NbdQuestion;
+
+static void
+question_unref (NbdQuestion *q)
+{
+  if (!g_atomic_int_dec_and_test (&q->refs))
+    return;
+  g_free (q->authz);
+  g_free (q->peer);
+  g_free (q);
+}
+
+static void
+answer (void *opaque)
+{
+  NbdQuestion *q = opaque;
+
+  if (!g_atomic_int_get (&q->settled))
+    {
+      bool allowed = vm_authz_check (q->root, q->authz, q->peer, NULL); /* a client that is refused is told nothing */
+      if (g_atomic_int_compare_and_exchange (&q->settled, 0, 1))
+        {
+          q->allowed = allowed;
+          vm_fiber_wake (q->fiber);
+        }
+    }
+  question_unref (q);
+}
+
+void
+nbd_give_up_question (NbdConnection *c)
+{
+  if (c->question && g_atomic_int_compare_and_exchange (&c->question->settled, 0, 1))
+    vm_fiber_wake (c->question->fiber);
+}
+
+static bool
+may_come (NbdConnection *c)
+{
+  const VmNbdServerOptions *o = &c->server->options;
+  const char *peer = vm_tls_session_peer (c->stream.tls);
+
+  if (!o->authz || !peer)
+    return !o->authz;
+  NbdQuestion *q = g_new0 (NbdQuestion, 1);
+  *q = (NbdQuestion){ .fiber = vm_fiber_self (),
+                      .root = vm_object_root ((VmObject *) o->creds),
+                      .authz = g_strdup (o->authz),
+                      .peer = g_strdup (peer),
+                      .refs = 2 };
+  if (o->authz_loop)
+    {
+      c->question = q;
+      vm_loop_post (o->authz_loop, answer, q);
+      vm_fiber_suspend ();
+      c->question = NULL;
+    }
+  else
+    {
+      q->allowed = vm_authz_check (q->root, q->authz, q->peer, NULL);
+      question_unref (q);
+    }
+  bool allowed = q->allowed;
+  question_unref (q);
+  return allowed;
+}
+
 static bool
 opt_starttls (NbdConnection *c, const Reader *r)
 {
@@ -247,7 +325,8 @@ opt_starttls (NbdConnection *c, const Reader *r)
   if (c->stream.tls)
     return refuse (c, NBD_OPT_STARTTLS, NBD_REP_ERR_INVALID, "TLS already enabled");
   return reply (c, NBD_OPT_STARTTLS, NBD_REP_ACK, NULL, 0)
-         && vm_stream_start_tls (&c->stream, o->creds, NULL, o->authz, &error); /* the client is told by TLS */
+         && vm_stream_start_tls (&c->stream, o->creds, NULL, &error) /* the client is told by TLS */
+         && may_come (c);
 }
 
 /* Before TLS, where that is wanted. */

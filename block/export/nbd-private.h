@@ -41,6 +41,7 @@ typedef struct NbdConnection
   size_t held;
   VmFiberMutex sending;
   VmFiberQueue wake;
+  struct NbdQuestion *question; /* asked of the objects' loop, or NULL */
 } NbdConnection;
 
 struct VmNbdServer
@@ -58,4 +59,5 @@ struct VmNbdServer
 /* True: requests follow. */
 bool nbd_negotiate (NbdConnection *c);
 void nbd_serve (NbdConnection *c);
+void nbd_give_up_question (NbdConnection *c); /* nobody waits for its answer any more: it is no */
 NbdExport *nbd_find_export (VmNbdServer *server, const char *name, size_t len);

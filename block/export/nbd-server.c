@@ -289,7 +289,11 @@ vm_nbd_server_free (VmNbdServer *s)
   while (s->exports->len)
     vm_export_shut_down (g_ptr_array_index (s->exports, s->exports->len - 1));
   for (guint i = 0; i < s->connections->len; i++)
-    vm_stream_break (&((NbdConnection *) g_ptr_array_index (s->connections, i))->stream);
+    {
+      NbdConnection *c = g_ptr_array_index (s->connections, i);
+      vm_stream_break (&c->stream);
+      nbd_give_up_question (c); /* who would answer may be waiting for us */
+    }
   while (s->connections->len)
     vm_fiber_queue_wait (&s->empty);
   g_ptr_array_unref (s->exports);

@@ -13,6 +13,7 @@ typedef struct VmNbdServerOptions
   unsigned handshake_s;           /* it must be over after so many seconds; 0: takes its time */
   VmTlsCreds *creds;              /* NULL: in the clear; a reference is taken */
   const char *authz;              /* the object that is asked about clients' names; NULL: all may come */
+  VmLoop *authz_loop;             /* where objects may be asked; NULL: here */
   void (*changed) (void *opaque); /* a connection comes or goes; or NULL */
   void *opaque;
 } VmNbdServerOptions;

@@ -56,7 +56,8 @@ start_server (Call *call, GError **error)
   VmNbdServerOptions o
       = { .limit = args->has_max_connections ? (unsigned) args->max_connections : DEFAULT_CONNECTIONS,
           .handshake_s = args->has_handshake_max_seconds ? (unsigned) args->handshake_max_seconds : DEFAULT_HANDSHAKE_S,
-          .authz = args->tls_authz };
+          .authz = args->tls_authz,
+          .authz_loop = vm_drives_find (call->root)->loop };
   g_autoptr (VmSocketAddr) addr = NULL;
   int fd;
 

@@ -51,14 +51,15 @@ mark_top (Backup *b, GError **error)
 
   for (uint64_t at = 0; at < b->size; at += len)
     {
-      len = b->size - at;
-      int status = vm_job_allocated (b->source, vm_node_backing (b->source), at, &len);
+      VmExtent extent;
+      int status = vm_node_status (vm_node_skip_filters (b->source), at, b->size - at, &extent);
       if (status < 0)
         return vm_fail (error, "%s", g_strerror (-status));
+      len = MIN (extent.len, b->size - at);
       /* A granule that is partly here is copied whole. */
       uint64_t first = VM_ALIGN_UP (at, granule),
                last = at + len == b->size ? b->size : VM_ALIGN_DOWN (at + len, granule);
-      if (status == 0 && first < last)
+      if (!(extent.flags & VM_EXTENT_ALLOCATED) && first < last)
         vm_bitmap_clear (b->copy.todo, first, last - first);
     }
   return true;
@@ -201,6 +202,7 @@ vm_job_backup (const VmJobOptions *o, GError **error)
   b->copy.to = o->target;
   b->copy.max_workers = o->max_workers ? o->max_workers : WORKERS;
   b->copy.flags = o->compress ? VM_REQ_COMPRESSED : 0;
+  b->copy.whole = true;
   b->copy.zero_flags = VM_REQ_UNMAP;
   b->copy.on_read_error = o->on_source_error;
   b->copy.on_write_error = o->on_target_error;

@@ -85,6 +85,20 @@ typedef struct Range
   uint64_t start, end;
 } Range;
 
+static uint64_t
+counted (const VmCopy *c, uint64_t len)
+{
+  return c->whole ? VM_ALIGN_UP (len, vm_bitmap_granularity (c->todo)) : len;
+}
+
+uint64_t
+vm_copy_left (const VmCopy *c)
+{
+  uint64_t granule = vm_bitmap_granularity (c->todo), size = c->todo->size, left = vm_bitmap_count (c->todo);
+
+  return size % granule && !c->whole && vm_bitmap_get (c->todo, size - 1) ? left - (granule - size % granule) : left;
+}
+
 static bool
 is_under_way (const VmCopy *c, uint64_t start, uint64_t end)
 {
@@ -140,7 +154,7 @@ worker_run (void *opaque)
   if (status < 0 && retry)
     vm_bitmap_set (c->todo, range->start, len);
   else
-    c->job->done += len;
+    c->job->done += counted (c, len);
   range_end (range);
   vm_job_worker_done (c->job);
   g_free (range);
@@ -170,7 +184,7 @@ vm_copy_step (VmCopy *c)
   c->cursor = offset + len;
   Range *range = g_new (Range, 1);
   range_begin (c, range, offset, len);
-  c->job->total = MAX (c->job->total, c->job->done + vm_bitmap_count (c->todo) + len);
+  c->job->total = MAX (c->job->total, c->job->done + vm_copy_left (c) + counted (c, len));
   vm_job_worker (c->job, worker_run, range);
   if (!c->quick)
     vm_job_slow_down (c->job, len);

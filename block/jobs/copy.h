@@ -32,6 +32,7 @@ typedef struct VmCopy
   uint64_t chunk;
   unsigned max_workers, flags, zero_flags;
   VmJobOnError on_read_error, on_write_error;
+  bool whole; /* progress counts whole granules, also of the last one */
   bool quick; /* without regard to the job's speed */
   /* its own */
   uint64_t cursor;
@@ -43,6 +44,8 @@ typedef struct VmCopy
 /* Copies or waits for a copy; false: nothing is left and nothing under way, or there was an end of it. In the job's
  * fiber, which calls vm_job_point() between. */
 bool vm_copy_step (VmCopy *copy);
+/* Bytes, as the job's progress counts them. */
+uint64_t vm_copy_left (const VmCopy *copy);
 /* Until no worker runs. */
 void vm_copy_rest (VmCopy *copy);
 /* All of [OFFSET, END) that is to be copied, by this fiber, at whole granules; waits for those under way. */

@@ -44,8 +44,9 @@ mark (VmJob *job, GError **error)
     {
       VmExtent extent;
       len = m->source->size - at;
-      int status
-          = vm_node_status_above (m->source, m->sync == VMQ_MIRROR_SYNC_MODE_TOP ? m->base : NULL, at, len, &extent);
+      int status = m->sync != VMQ_MIRROR_SYNC_MODE_TOP ? vm_node_status_above (m->source, NULL, at, len, &extent)
+                   : m->base                           ? vm_node_status_above (m->source, m->base, at, len, &extent)
+                             : vm_node_status (vm_node_skip_filters (m->source), at, len, &extent);
       if (status < 0)
         return vm_fail (error, "%s", g_strerror (-status));
       len = MIN (len, extent.len);
@@ -158,7 +159,7 @@ mirror_run (VmJob *job, GError **error)
 
   if (!mark (job, error))
     return false;
-  job->total = vm_bitmap_count (m->copy.todo);
+  job->total = vm_copy_left (&m->copy);
   ok = mirror_loop (job, error);
   vm_copy_rest (&m->copy);
   return ok;

@@ -29,8 +29,6 @@ take_sync (VmJobOptions *o, VmqMirrorSyncMode sync, const char *name, bool has_m
 {
   o->sync = sync;
   o->bitmap_mode = has_mode ? mode : VMQ_BITMAP_SYNC_MODE_ON_SUCCESS;
-  if (sync == VMQ_MIRROR_SYNC_MODE_TOP && !vm_node_backing (o->node))
-    o->sync = VMQ_MIRROR_SYNC_MODE_FULL;
   if (sync != VMQ_MIRROR_SYNC_MODE_BITMAP && sync != VMQ_MIRROR_SYNC_MODE_INCREMENTAL)
     return !name || vm_fail (error, "Cannot specify bitmap with sync mode '%s'", vmq_type_mirrorsyncmode.names[sync]);
   if (!name)
@@ -116,6 +114,8 @@ drive_prepare (VmAction *action, GError **error)
       || !take_sync (&o, a->sync, a->bitmap, a->has_bitmap_mode, a->bitmap_mode, error)
       || !take_perf (&o, a->x_perf, error))
     return false;
+  if (o.sync == VMQ_MIRROR_SYNC_MODE_TOP && !vm_node_backing (o.node))
+    o.sync = VMQ_MIRROR_SYNC_MODE_FULL;
   t.top = o.sync == VMQ_MIRROR_SYNC_MODE_TOP && !t.existing;
   if (!(o.target = vm_job_open_target (call, &t, node, error)))
     return false;

@@ -190,8 +190,6 @@ take_mirror_sync (VmJobOptions *o, VmqMirrorSyncMode sync, bool has_mode, VmqMir
   if (sync == VMQ_MIRROR_SYNC_MODE_INCREMENTAL || sync == VMQ_MIRROR_SYNC_MODE_BITMAP)
     return vm_fail (error, "Sync mode '%s' not supported", vmq_type_mirrorsyncmode.names[sync]);
   o->write_blocking = has_mode && mode == VMQ_MIRROR_COPY_MODE_WRITE_BLOCKING;
-  if (sync == VMQ_MIRROR_SYNC_MODE_TOP && !vm_node_backing (o->node))
-    o->sync = VMQ_MIRROR_SYNC_MODE_FULL;
   return true;
 }
 
@@ -239,6 +237,8 @@ do_drive_mirror (VmBlockCall *call, GError **error)
   if (!node || !vm_job_take_common (call, &o, VM_JOB_COMMON (a, NULL), error)
       || !take_mirror_sync (&o, a->sync, a->has_copy_mode, a->copy_mode, error))
     return false;
+  if (o.sync == VMQ_MIRROR_SYNC_MODE_TOP && !vm_node_backing (o.node))
+    o.sync = VMQ_MIRROR_SYNC_MODE_FULL;
   t.top = o.sync == VMQ_MIRROR_SYNC_MODE_TOP && !t.existing;
   o.target = vm_job_open_target (call, &t, node, error);
   if (!o.target)

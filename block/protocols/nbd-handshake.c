@@ -173,7 +173,7 @@ start_tls (VmStream *s, NbdTerms *terms, GError **error)
   if (ok && r.type != NBD_REP_ACK)
     ok = refused (terms, NBD_OPT_STARTTLS, &r, error);
   g_free (r.data);
-  return ok && vm_stream_start_tls (s, terms->creds, terms->hostname, NULL, error);
+  return ok && vm_stream_start_tls (s, terms->creds, terms->hostname, error);
 }
 
 static GByteArray *

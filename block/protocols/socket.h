@@ -50,5 +50,5 @@ bool vm_stream_skip (VmStream *s, uint64_t len);
 bool vm_stream_write (VmStream *s, const void *buffer, size_t len);
 bool vm_stream_write_vec (VmStream *s, const void *head, size_t len, VmVec vec);
 /* Shakes hands; what was read ahead before must be nothing. HOSTNAME and AUTHZ as for vm_tls_session_new(). */
-bool vm_stream_start_tls (VmStream *s, VmTlsCreds *creds, const char *hostname, const char *authz, GError **error);
+bool vm_stream_start_tls (VmStream *s, VmTlsCreds *creds, const char *hostname, GError **error);
 void vm_stream_break (VmStream *s); /* those who wait see the end */

@@ -243,14 +243,14 @@ on_hands_shaken (void *opaque, const GError *error)
 }
 
 bool
-vm_stream_start_tls (VmStream *s, VmTlsCreds *creds, const char *hostname, const char *authz, GError **error)
+vm_stream_start_tls (VmStream *s, VmTlsCreds *creds, const char *hostname, GError **error)
 {
   Handshake h = { vm_fiber_self (), NULL };
   VmTlsSession *session;
 
   if (s->ahead_n) /* somebody in between may have put it there */
     return vm_fail (error, "The other end sent something before TLS began");
-  session = vm_tls_session_new (creds, hostname, authz, error);
+  session = vm_tls_session_new (creds, hostname, NULL, error);
   if (!session)
     return false;
   vm_tls_session_start (session, s->loop, s->fd, on_hands_shaken, &h);

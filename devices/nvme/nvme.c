@@ -678,7 +678,8 @@ nvme_post_load (VmDevice *dev, GError **error)
   if (!nvme_queues_load (n, error))
     return false;
   cmb_update (n);
-  nvme_work (n);
+  if (nvme_is_ready (n)) /* goes on when the machine does, whatever time it is then */
+    vm_timer_set (&n->work, 0);
   return true;
 }
 

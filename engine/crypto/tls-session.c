@@ -227,13 +227,13 @@ check_peer (VmTlsSession *s, GError **error)
 
   if (x509 && s->creds->verify_peer && !verify_certificate (s, error))
     return false;
-  if (x509)
+  if (x509 && s->creds->verify_peer)
     s->peer = peer_dn (s);
-  else if (server)
+  else if (!x509 && server)
     s->peer = g_strdup (gnutls_psk_server_get_username (s->tls)); /* NULL: anonymous */
   if (!s->authz || !server)
     return true;
-  if (!s->peer || (x509 && !s->creds->verify_peer))
+  if (!s->peer)
     return vm_fail (error, "The peer shows no name that '%s' could allow", s->authz);
   return vm_authz_check (vm_object_root (&s->creds->parent), s->authz, s->peer, error);
 }

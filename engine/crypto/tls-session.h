@@ -49,5 +49,5 @@ size_t vm_tls_session_pending (const VmTlsSession *session);
 /* True when all that was written has gone to the channel. */
 bool vm_tls_session_flush (VmTlsSession *session);
 void vm_tls_session_bye (VmTlsSession *session); /* tells the other end; no answer is awaited */
-/* The other end's distinguished name or user name, after the handshake; NULL: it has none. */
+/* The distinguished name or user name that the other end has proved, after the handshake; NULL: none. */
 const char *vm_tls_session_peer (const VmTlsSession *session);

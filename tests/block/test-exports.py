@@ -140,5 +140,23 @@ def hmp():
         m.quit()
 
 
+def authorized():
+    """Objects that say who may come are asked on the machine's loop."""
+    with Bench() as b:
+        with open(b.file('keys.psk'), 'w', encoding='ascii') as f:
+            f.write('me:' + '0123456789abcdef' * 4 + '\n')
+        path = b.file('sock')
+        m = start(b, '-object', f'tls-creds-psk,id=t,endpoint=server,dir={b.path}',
+                  '-object', 'authz-simple,id=yes,identity=me', '-object', 'authz-simple,id=no,identity=you')
+        for authz, status in ('yes', 0), ('no', 1), ('missing', 1):
+            assert qmp(m, 'nbd-server-start', addr=unix(path), **{'tls-creds': 't', 'tls-authz': authz}) == OK
+            assert qmp(m, 'nbd-server-add', device='n') == OK
+            got = b.run('qemu-nbd', '-L', '-k', path, '--tls-creds', 'c', '--object',
+                        f'tls-creds-psk,id=c,endpoint=client,dir={b.path},username=me')
+            assert (got[0] == 0) == (status == 0), (authz, got)
+            assert qmp(m, 'nbd-server-stop') == OK
+        m.quit()
+
+
 if __name__ == '__main__':
-    sys.exit(main([nbd, fuse, hmp]))
+    sys.exit(main([nbd, authorized, fuse, hmp]))

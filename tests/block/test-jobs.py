@@ -130,6 +130,24 @@ def backup():
         b.img('check', 'copy')
 
 
+def odd_sizes():
+    """Backups count whole clusters, mirrors bytes; the top alone is what it holds itself."""
+    with Bench() as b:
+        b.img('create', '-q', '-f', 'qcow2', 'odd', '100352')
+        b.io('odd', 'write 70k 1k')
+        m = machine(b.file('odd'))
+        m.command('blockdev-add', driver='null-co', size=100352, **{'node-name': 't', 'read-zeroes': True})
+        for command, sync, size in (('backup', 'full', 131072), ('backup', 'top', 65536), ('mirror', 'full', 100352),
+                                    ('mirror', 'top', 100352 - 65536)):
+            ok(m.command('blockdev-' + command, device='d0', target='t', sync=sync, **{'job-id': 'j'}))
+            if command == 'mirror':
+                m.wait_event('BLOCK_JOB_READY')
+                ok(m.command('block-job-cancel', device='j'))
+            data = m.wait_event('BLOCK_JOB_COMPLETED')['data']
+            assert data['len'] == data['offset'] == size, (command, sync, data)
+        m.quit()
+
+
 def stream():
     for base in (None, 'base'):
         with Bench() as b:
@@ -192,5 +210,5 @@ def refused():
 
 
 if __name__ == '__main__':
-    sys.exit(main([create, mirror, mirror_let_go, slow_and_cancelled, backup, stream, commit_below, commit_active,
+    sys.exit(main([create, mirror, mirror_let_go, slow_and_cancelled, backup, odd_sizes, stream, commit_below, commit_active,
                    refused]))

@@ -52,6 +52,11 @@ def nodes():
         assert error(m.command('blockdev-reopen', options=[{**file_node('a', path), 'offset': 512}]))[1] == \
             "Cannot change the option 'offset'"
         assert m.command('blockdev-del', **{'node-name': 'b'}) == OK
+        assert m.command('object-add', **{'qom-type': 'throttle-group', 'id': 'g'}) == OK
+        assert m.command('blockdev-add', driver='throttle', file='a', **{'node-name': 't', 'throttle-group': 'g'}) == OK
+        assert error(m.command('object-del', id='g'))[1] == "object 'g' is in use, can not be deleted"
+        assert m.command('blockdev-del', **{'node-name': 't'}) == OK
+        assert m.command('object-del', id='g') == OK
         assert m.command('blockdev-del', **{'node-name': 'a'}) == OK
         assert error(m.command('blockdev-del', **{'node-name': 'a'}))[1] == "Failed to find node with node-name='a'"
         m.quit()
