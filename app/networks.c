@@ -75,6 +75,14 @@ open_nic (VmMachine *machine, const VmNetSpec *spec, GError **error)
 {
   g_autoptr (VmKeyVals) rest = without_card (spec->options);
   g_autofree char *name = make_name (machine);
+  const char *other = vm_keyvals_get (rest, "netdev");
+  if (other && g_strcmp0 (vm_keyvals_get (rest, "type"), "hubport") != 0)
+    {
+      const VmNetdev *given = vm_netdev_find (machine->env.root, other);
+      if (given)
+        add_card (machine, spec->options, given, spec->text);
+      return given || vm_fail (error, "netdev '%s' not found", other);
+    }
   if (!vm_keyvals_has (rest, "type"))
     vm_keyvals_add (rest, "type", "user");
   VmNetdev *netdev = vm_netdev_new_from_list (machine, rest, name, error);

@@ -225,6 +225,25 @@ vm_net_card_detach (VmNetCard *card)
     }
 }
 
+void
+vm_net_card_rename (VmEnv *env, VmObject *device, const char *name)
+{
+  const VmNet *net = vm_net_get (env);
+
+  for (guint i = 0; i < net->cards->len; i++)
+    {
+      VmNetCard *card = g_ptr_array_index (net->cards, i);
+      const VmObject *obj = card->device;
+      while (obj && obj != device)
+        obj = obj->parent;
+      if (!obj)
+        continue;
+      g_free (card->name);
+      card->name = g_strdup (name);
+      return;
+    }
+}
+
 bool
 vm_net_card_link_up (const VmNetCard *card)
 {

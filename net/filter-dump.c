@@ -70,7 +70,9 @@ set_maxlen (VmObject *obj, void *field, const char *text, GError **error)
   char *end;
   guint64 value = g_ascii_strtoull (text, &end, 10);
 
-  if (!*text || *end || value < 1 || value > UINT32_MAX)
+  if (!g_ascii_isdigit (*text) || *end)
+    return vm_fail (error, "Parameter 'maxlen' expects a uint64 value");
+  if (value < 1 || value > UINT32_MAX)
     return vm_fail (error, "Property 'filter-dump.maxlen' doesn't take value '%s'", text);
   *(uint32_t *) field = value;
   return true;

@@ -254,6 +254,8 @@ struct VmNetCard {
 bool vm_net_card_attach (VmNetCard *card, VmObject *device, const char *model, const VmNetCardOps *ops, unsigned n,
                          void *const *opaques, GError **error);
 void vm_net_card_detach (VmNetCard *card);
+/* What monitors call the card that DEVICE has. */
+void vm_net_card_rename (struct VmEnv *env, VmObject *device, const char *name);
 bool vm_net_card_link_up (const VmNetCard *card);
 void vm_net_card_set_link (VmNetCard *card, bool up);
 /* The guest gave the card another address: "info network" shows it. */

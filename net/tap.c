@@ -332,8 +332,6 @@ check_tap (const VmqNetdevTapOptions *o, GError **error)
     return vm_fail (error, "queues must be between 1 and 256");
   if ((o->has_vhost && o->vhost) || (o->has_vhostforce && o->vhostforce) || o->vhostfd || o->vhostfds)
     return vm_fail (error, "vhost: not available in this build");
-  if (o->has_poll_us && o->poll_us)
-    return vm_fail (error, "poll-us without vhost=on");
   return true;
 }
 

@@ -2,6 +2,8 @@
 /* The network cards that a board makes: of -nic, -net nic, and its own. */
 #include "devices/board/pc.h"
 
+#include "net/net.h"
+
 #include <string.h>
 
 /* Where ISA cards go, one after the other. */
@@ -61,6 +63,8 @@ make_nic (VmPc *pc, const VmNicSpec *nic, VmBus *pci, VmBus *isa, unsigned *n_is
         }
     }
   ok = ok && vm_device_realize (dev, &machine->env, bus, error);
+  if (ok && nic->name)
+    vm_net_card_rename (&machine->env, &dev->parent, nic->name);
   if (!ok && nic->text)
     g_prefix_error (error, "%s: ", nic->text);
   vm_object_unref (&dev->parent);

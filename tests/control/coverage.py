@@ -50,7 +50,7 @@ def probes():
 
 # --- lines made from the table ---
 
-EXPLAINS = re.compile(r'not available in this build|needs lib\w+, but the module|not supported for this target|'
+EXPLAINS = re.compile(r'not available in this build|please install it|needs lib\w+, but the module|not supported for this target|'
                       r'takes no device tree')
 SAMPLES = {  # by key; else by what the value is
     'host': '127.0.0.1', 'port': '0', 'path': '@/new', 'filename': '@/disk', 'addr.host': '127.0.0.1', 'dir': '@',
@@ -228,6 +228,9 @@ def run_probes(args, checks):
         for key, check in checks:
             if session.settings.get('DISPLAY') == ':none':
                 results[key] = ('accepted', f'{args}: no desktop to look at')
+                continue
+            if session.alone and session.status and ('unshare' in session.err or 'open_tap' in session.err):
+                results[key] = ('accepted', f'{args}: no network namespace to try it in')
                 continue
             if check == '-' or session.status == 1 and EXPLAINS.search(session.err) and not EXPLAINS.search(check):
                 results[key] = (classify(session.err, session.status), f'{args}: {session.err.strip()[:300]}')

@@ -13,6 +13,8 @@ import tempfile
 import threading
 import zlib
 
+import coverage_net
+
 IMG = os.path.join(os.path.dirname(os.environ['VITRINE']), '../block/tools/vitrine-img')
 BENCH = tempfile.mkdtemp(prefix='coverage-files')
 PATTERN = b''.join(bytes([n % 255 + 1]) * 512 for n in range(2048))
@@ -188,6 +190,11 @@ def folder(name):
     write(f'{name}/hello.txt', 'file-in-a-folder')
 
 
+def program(name, text):
+    write(name, text)
+    os.chmod(path(name), 0o755)
+
+
 def write_log(name):
     """A log of dm-log-writes with one entry, a flush."""
     head = struct.pack('<QQQI', 0x6a736677736872, 1, 1, 512).ljust(512, b'\0')
@@ -212,6 +219,7 @@ COPIED = {  # name -> how it is made, when first wanted
     'rules': lambda n: write(n, '[inject-error]\nevent = "none"\nerrno = "5"\nsector = "4"\n'),
     'unfit': unfit, 'phrase': lambda n: write(n, 'opensesame'),
     'authz-client': lambda n: write(n, '{"policy": "deny", "rules": [{"match": "CN=client", "policy": "allow"}]}'),
+    'helper': lambda n: program(n, coverage_net.HELPER), 'ifup': lambda n: program(n, coverage_net.SCRIPT),
     'trim': trim, 'pki': certificates, 'locked': locked, 'mixed': expired,
     'plugin.so': lambda n: shutil.copy(os.path.join(os.path.dirname(IMG), '../../tests/control/plugin-count.so'),
                                        path(n)),

@@ -10,10 +10,12 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import time
 
 import coverage_files
+import coverage_net
 import coverage_servers
 from program import PROGRAM, Lines
 
@@ -32,6 +34,8 @@ class Session:
         self.number = 0
         self.settings = dict(os.environ)
         self.socket, theirs = socket.socketpair()
+        self.guest = None
+        args = args.replace('{wire}', coverage_net.WIRE)
         self.server = None
         if '@/own.sock' in args:
             self.server = coverage_servers.Own(self.files, 1 if 'open-timeout' in args else 0)
@@ -48,9 +52,12 @@ class Session:
         while words and re.match(r'env:\w+=', words[0]):
             name, _, value = words.pop(0)[4:].partition('=')
             self.settings[name] = self.replace(value, places)
-        self.args = [self.replace(a, places) for a in words]
+        self.alone = bool(words) and words[0] == 'alone'
+        self.args = [self.replace(a, places) for a in words[self.alone:]]
         path = os.path.join(self.files, 'qmp')
         command = [PROGRAM] + ([] if bare else ['-S', '-display', 'none', '-nodefaults', '-qmp', f'unix:{path}'])
+        if self.alone:
+            command = ['unshare', '-rn', sys.executable, coverage_net.__file__] + command
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(path)
         listener.listen(1)
@@ -114,6 +121,8 @@ class Session:
         if self.status is None:
             self.finish()
         self.socket.close()
+        if self.guest:
+            self.guest.close()
         if self.shown:
             coverage_servers.Desktops.lock.release()
         if self.server:
@@ -343,6 +352,33 @@ class Session:
                 return (s.version(), words) if words else None
         except (ssl.SSLError, OSError):
             return None
+
+    # The network.
+    def net(self):
+        """A guest by hand at "{wire}"."""
+        self.guest = self.guest or coverage_net.Guest(self.files)
+        return self.guest
+
+    def network(self):
+        return self.hmp('info network')
+
+    def forwarded(self):
+        """The host's port of the first rule."""
+        return int(re.search(r'HOST_FORWARD\] +\d+ +\S+ +(\d+)', self.hmp('info usernet')).group(1))
+
+    def web(self):
+        """The port of a server on the host."""
+        self.server_socket = socket.create_server(('127.0.0.1', 0))
+        return self.server_socket.getsockname()[1]
+
+    def tap_flags(self):
+        return coverage_net.tap_flags(self.process.pid)
+
+    def tap_buffers(self):
+        return coverage_net.tap_buffers(self.process.pid)
+
+    def size(self, name):
+        return os.path.getsize(os.path.join(self.files, name))
 
     # The window.
     def window(self):
