@@ -76,7 +76,7 @@ def transfers(m, size, inside):
     assert hashlib.md5(out).hexdigest() == m.shell('md5sum < /out.bin', 60).split()[0], len(out)
 
 
-def drive(card, modules, size=20 << 20):
+def drive(card, modules, size=20 << 20, carrier=True):
     inside = free_port()
     with storage.boot(modules, '-nodefaults', '-netdev', f'user,id=n0,hostfwd=tcp::{inside}-:2222', '-device',
                       f'{card},netdev=n0,id=card,mac=52:54:00:ab:cd:ef') as m:
@@ -91,6 +91,13 @@ def drive(card, modules, size=20 << 20):
         assert ' 0% packet loss' in six, six
         # The plug is pulled, and put in again.
         m.qmp('set_link', name='card', up=False)
+        if not carrier:
+            pings = m.shell('ping -c 1 -W 2 10.0.2.2 2>&1; true', 30)
+            assert ' 100% packet loss' in pings, pings
+            m.qmp('set_link', name='card', up=True)
+            pings = m.shell('ping -c 2 10.0.2.2 2>&1', 30)
+            assert ' 0% packet loss' in pings, pings
+            return
         m.shell('for i in $(seq 30); do [ "$(cat /sys/class/net/eth0/carrier)" = 0 ] && break; sleep 0.2; done')
         assert m.shell('cat /sys/class/net/eth0/carrier') == '0'
         m.qmp('set_link', name='card', up=True)
@@ -128,6 +135,12 @@ def rtl8139():
 
 
 @vm.case
+def ne2k():
+    """It cannot tell whether there is a link."""
+    drive('ne2k_pci', ['ne2k-pci'], carrier=False)
+
+
+@vm.case
 def pcnet():
     drive('pcnet', ['pcnet32'])
 
@@ -155,6 +168,11 @@ def boot_e1000e():
 @vm.case
 def boot_virtio():
     boot_from('virtio-net-pci', 'virtio')
+
+
+@vm.case
+def boot_ne2k():
+    boot_from('ne2k_pci')
 
 
 @vm.case
