@@ -8,8 +8,9 @@
 #include "devices/net/ne2k-pci.h"
 #include "devices/net/pcnet.h"
 #include "devices/net/rtl8139.h"
+#include "devices/net/vmxnet3.h"
 
-extern const VmType vm_e1000_type, vm_e1000e_type, vm_ne2k_pci_type, vm_pcnet_type, vm_rtl8139_type;
+extern const VmType vm_e1000_type, vm_e1000e_type, vm_ne2k_pci_type, vm_pcnet_type, vm_rtl8139_type, vm_vmxnet3_type;
 
 #define PORTS 0xc000
 
@@ -22,7 +23,36 @@ typedef struct Target
   bool ports;         /* they are I/O ports */
   unsigned registers; /* bytes that matter */
   uint16_t hot[16];   /* registers that make it move */
+  void (*start) (DiskRig *r); /* brings it to where a driver would have; NULL: nothing */
+  uint16_t command;   /* of the hot ones: what is written there is one of few codes; 0: none is so */
 } Target;
+
+/* Two queues each way between rings that the descriptors below go to, and both BARs in a row. */
+static void
+start_vmxnet3 (DiskRig *r)
+{
+  const uint32_t at = 0x8000, table = 0x9000;
+
+  disk_rig_set_config (r, 0x14, (uint32_t) DISK_RIG_BAR + 0x1000, 4);
+  rig_store (&r->rig, at + SHARED_MAGIC, VMXNET3_MAGIC, 4);
+  rig_store (&r->rig, at + SHARED_FEATURES, 7, 4);
+  rig_store (&r->rig, at + SHARED_QUEUES, table, 4);
+  rig_store (&r->rig, at + SHARED_N_TX, 0x0202, 2);
+  rig_store (&r->rig, at + SHARED_RX_MODE, MODE_PROMISC, 4);
+  for (unsigned i = 0; i < 4; i++)
+    {
+      uint32_t queue = table + i * QUEUE_SIZE;
+      rig_store (&r->rig, queue + QUEUE_RING, 0x10000 * i, 4);
+      rig_store (&r->rig, queue + QUEUE_RING2, 0x10000 * (3 - i) + 0x80, 4);
+      rig_store (&r->rig, queue + QUEUE_COMP, 0x41000 + i * 0x1000, 4);
+      rig_store (&r->rig, queue + QUEUE_RING_N, 16, 4);
+      rig_store (&r->rig, queue + QUEUE_RING2_N, i < 2 ? 16 : 8, 4);
+      rig_store (&r->rig, queue + QUEUE_COMP_N, 32, 4);
+    }
+  disk_rig_write (r, 0x1000 + VMXNET3_DSAL, at);
+  disk_rig_write (r, 0x1000 + VMXNET3_DSAH, 0);
+  disk_rig_write (r, 0x1000 + VMXNET3_CMD, CMD_ACTIVATE);
+}
 
 static const Target targets[] = {
   { "e1000", &vm_e1000_type, offsetof (E1000, card), 0, false, 0x6000,
@@ -37,6 +67,10 @@ static const Target targets[] = {
       RTL_TPPOLL & ~3, RTL_TIMERINT } },
   { "ne2k-pci", &vm_ne2k_pci_type, offsetof (Ne2kPci, chip.card), 0, true, 0x20, { 0, 4, 8, 12, 16, 16, 0 } },
   { "pcnet", &vm_pcnet_type, offsetof (Pcnet, card), 1, false, 0x20, { 0x10, 0x14, 0x1c, 0x10, 0x14 } },
+  { "vmxnet3", &vm_vmxnet3_type, offsetof (Vmxnet3, card), 0, false, 0x2000,
+    { VMXNET3_TXPROD, VMXNET3_TXPROD + 8, VMXNET3_RXPROD, VMXNET3_RXPROD + 8, VMXNET3_RXPROD2, VMXNET3_IMR, 0x1000 + VMXNET3_CMD,
+      0x1000 + VMXNET3_ECR, 0x1000 + VMXNET3_ICR, VMXNET3_TXPROD, VMXNET3_TXPROD, VMXNET3_RXPROD, 0x1000 + VMXNET3_CMD },
+    start_vmxnet3, 0x1000 + VMXNET3_CMD },
 };
 
 typedef struct Input
@@ -126,8 +160,14 @@ step (DiskRig *r, const Target *t, Wire *wire, VmNetCard *card, Input *in)
       break;
     case 2:
     case 3:
-      write_reg (r, t, t->hot[(op >> 3) % G_N_ELEMENTS (t->hot)] & ~3u, op & 0x80 ? take (in, 1) : take (in, 4), 4);
-      break;
+      {
+        unsigned reg = t->hot[(op >> 3) % G_N_ELEMENTS (t->hot)] & ~3u;
+        uint32_t value = op & 0x80 ? take (in, 1) : take (in, 4);
+        if (t->command && reg == t->command)
+          value = (value & 16 ? CMD_QUEUE_STATUS : CMD_ACTIVATE) | (value & 15);
+        write_reg (r, t, reg, value, 4);
+        break;
+      }
     case 4:
       rig_store (&r->rig, place (in), take (in, 4), 4);
       break;
@@ -170,6 +210,8 @@ fuzz_one (const uint8_t *data, size_t size)
     disk_rig_set_config (r, PCI_BAR0 + 4 * t->bar, PORTS, 4);
   VmNetCard *card = (VmNetCard *) (void *) ((char *) r->dev + t->card);
   wire_init (&wire, card, 0);
+  if (t->start)
+    t->start (r);
   while (in.left)
     step (r, t, &wire, card, &in);
   wire_clear (&wire);

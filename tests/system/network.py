@@ -119,6 +119,11 @@ def e1000e():
 
 
 @vm.case
+def vmxnet3():
+    drive('vmxnet3', ['vmxnet3'], 100 << 20)
+
+
+@vm.case
 def virtio():
     drive('virtio-net-pci', ['virtio-net', 'virtio-pci'], 100 << 20)
 
@@ -163,6 +168,11 @@ def boot_e1000():
 @vm.case
 def boot_e1000e():
     boot_from('e1000e')
+
+
+@vm.case
+def boot_vmxnet3():
+    boot_from('vmxnet3')
 
 
 @vm.case
