@@ -322,6 +322,63 @@ find_run (Qcow2 *s, uint64_t *at, uint64_t n, uint64_t least, uint64_t *got)
   return 0;
 }
 
+static uint64_t
+missing_blocks (const Qcow2 *s, uint64_t at, uint64_t n)
+{
+  uint64_t count = 0;
+
+  for (uint64_t i = at >> block_bits (s); i <= (at + n - 1) >> block_bits (s); i++)
+    count += i >= s->refcount_n || !(s->refcounts[i] & ~UINT64_C (0x1ff));
+  return count;
+}
+
+/* Blocks for a run of N clusters that is longer than what one block counts: each in the first cluster that it counts
+ * would leave no such run. They come before it. 1: as of block_make(). */
+static int
+blocks_make (Qcow2 *s, uint64_t n)
+{
+  uint64_t at, got, k, missing = 0;
+  int status;
+
+  do
+    {
+      k = missing;
+      at = s->free_hint;
+      if ((status = find_run (s, &at, n + k, n + k, &got)) < 0)
+        return status;
+      missing = missing_blocks (s, at, n + k);
+    }
+  while (missing > k);
+  if (!missing)
+    return 0;
+  uint64_t last = (at + n + k - 1) >> block_bits (s), place = at << s->cluster_bits;
+  if (last >= s->refcount_n)
+    return (status = table_grow (s, last)) < 0 ? status : 1;
+  if (!at)
+    {
+      qcow2_corrupt (s, true, -1, -1, "Preventing invalid allocation of refcount block at offset 0");
+      return -EIO;
+    }
+  if ((status = qcow2_check_overlap (s, 0, place, missing << s->cluster_bits)) < 0)
+    return status;
+  for (uint64_t i = at >> block_bits (s); i <= last; i++)
+    {
+      Qcow2Cached *e;
+
+      if (s->refcounts[i] & ~UINT64_C (0x1ff))
+        continue;
+      if ((status = qcow2_cache_get (&s->blocks, place, true, &e)) < 0)
+        return status;
+      block_fill (s, e, 0, 0);
+      qcow2_cache_put (e);
+      table_set (s, i, place);
+      place += s->cluster_size;
+    }
+  s->high = MAX (s->high, place);
+  status = qcow2_refcount_add (s, at, missing, 1);
+  return status < 0 ? status : 1;
+}
+
 int
 qcow2_allocate (Qcow2 *s, uint64_t n, bool exact, uint64_t *offset, uint64_t *got, bool *fresh)
 {
@@ -338,7 +395,7 @@ qcow2_allocate (Qcow2 *s, uint64_t n, bool exact, uint64_t *offset, uint64_t *go
       if ((status = find_run (s, &at, n, exact ? n : 1, &run)) < 0)
         return status;
       /* Blocks for all of it first; those take a cluster, and then another run may be it. */
-      status = 0;
+      status = exact && n >= per_block ? blocks_make (s, n) : 0;
       for (uint64_t c = at; c < at + run && status == 0; c = (c | (per_block - 1)) + 1)
         status = block_make (s, c);
       if (status < 0)

@@ -283,6 +283,19 @@ def interchange():
                 reader.img('compare', '-f', 'raw', 'src', 'dst')
 
 
+def long_runs():
+    """Tables of more clusters than one refcount block counts."""
+    with Bench() as ours, Bench(peer=HAVE_PEER) as reader:
+        reader.path = ours.path
+        for options in 'cluster_size=512,refcount_bits=64', 'cluster_size=512,refcount_bits=1':
+            ours.img('create', '-q', '-f', 'qcow2', '-o', options, 'a', '1M')
+            for size in '100M', '4G', '9G':
+                ours.img('resize', '-q', 'a', size)
+                ours.io('a', 'write -P 7 70M 200k')
+                reader.img('check', '-q', 'a')
+            ours.io('a', 'read -P 7 70M 200k')
+
+
 def help_and_version():
     with Bench() as b:
         out = b.img('--version')
@@ -448,5 +461,5 @@ def names_in_images():
 
 
 if __name__ == '__main__':
-    sys.exit(main([help_and_version, side_by_side, interchange, progress, check_repairs, commit_through_layers,
+    sys.exit(main([help_and_version, side_by_side, interchange, long_runs, progress, check_repairs, commit_through_layers,
                    rebase_keeps_content, convert_forms, objects, names_in_images]))
