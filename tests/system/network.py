@@ -140,6 +140,16 @@ def rtl8139():
 
 
 @vm.case
+def eepro100():
+    drive('i82559c', ['e100'])
+
+
+@vm.case
+def eepro100_old():
+    drive('i82557b', ['e100'])
+
+
+@vm.case
 def ne2k():
     """It cannot tell whether there is a link."""
     drive('ne2k_pci', ['ne2k-pci'], carrier=False)
@@ -178,6 +188,11 @@ def boot_vmxnet3():
 @vm.case
 def boot_virtio():
     boot_from('virtio-net-pci', 'virtio')
+
+
+@vm.case
+def boot_eepro100():
+    boot_from('i82551', 'eepro100')
 
 
 @vm.case
