@@ -40,4 +40,5 @@ int vm_net_take_fd (VmNet *net, const char *name, GError **error);
 
 extern const VmType vm_net_type;
 extern const VmNetdevClass vm_netdev_bridge_class, vm_netdev_dgram_class, vm_netdev_hubport_class, vm_netdev_l2tpv3_class,
-  vm_netdev_socket_class, vm_netdev_stream_class, vm_netdev_tap_class, vm_netdev_user_class, vm_netdev_vde_class;
+  vm_netdev_socket_class, vm_netdev_stream_class, vm_netdev_tap_class, vm_netdev_user_class, vm_netdev_vde_class,
+  vm_netdev_vhost_user_class;

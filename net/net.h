@@ -132,6 +132,35 @@ bool vm_net_port_link_up (const VmNetPort *port); /* has a peer, and neither end
 unsigned vm_net_window (VmNetPort *from, struct iovec *iov, unsigned max, size_t size);
 void vm_net_window_done (VmNetPort *from, const VmNetHeader *header, size_t len);
 
+/* --- rings that are served elsewhere --------------------------------------------------------------------------- */
+
+/* Another process or the kernel works on the rings of a virtio card itself: no packet comes by here. Guest memory it may
+ * see, by descriptors; HOST is where we have it. */
+typedef struct VmVhostRegion {
+  uint64_t guest, size, offset; /* OFFSET of the first byte in FD */
+  uint8_t *host;
+  int      fd;
+} VmVhostRegion;
+
+typedef struct VmVhostRing {
+  uint16_t num, base;           /* entries; the next one of the driver's */
+  const uint8_t *desc, *driver, *device;
+  int      kick, call;          /* eventfds: there is something for it; something for the driver */
+  bool     enabled;
+} VmVhostRing;
+
+/* Each call is short: a partner that does not answer is given up. */
+typedef struct VmVhostOps {
+  uint64_t (*features) (VmNetdev *netdev); /* feature bits of virtio that it has */
+  bool (*start) (VmNetdev *netdev, uint64_t features, const VmVhostRegion *regions, unsigned n_regions,
+                 const VmVhostRing *rings, unsigned n_rings, GError **error);
+  bool (*set_memory) (VmNetdev *netdev, const VmVhostRegion *regions, unsigned n, GError **error);
+  void (*enable) (VmNetdev *netdev, unsigned ring, bool on);
+  void (*announce) (VmNetdev *netdev, const uint8_t mac[6]); /* the guest cannot do it itself */
+  /* Fills BASE of the rings; false: the partner is gone and nobody knows. */
+  bool (*stop) (VmNetdev *netdev, VmVhostRing *rings, unsigned n_rings);
+} VmVhostOps;
+
 /* --- netdevs: host back ends ------------------------------------------------------------------------------- */
 
 typedef struct VmNetdevClass {
@@ -159,6 +188,7 @@ struct VmNetdev {
   bool      link_down; /* set_link of the netdev */
   bool      no_carrier; /* nobody is at the other end */
   VmNetCard *card;     /* who uses it; NULL: nobody */
+  const VmVhostOps *vhost; /* its rings are served elsewhere; NULL: packets go by the ports */
 };
 extern const VmType vm_netdev_type;
 
@@ -217,6 +247,7 @@ typedef struct VmNetCardOps {
   bool (*rx_filter) (VmObject *device, VmNetRxFilter *filter); /* NULL: the card cannot say */
   void (*link_changed) (VmObject *device, bool up); /* once for all queues */
   void (*announce) (VmObject *device); /* the guest itself announces (virtio); NULL: the core does */
+  bool vhost; /* it is a virtio card, whose rings others may serve */
 } VmNetCardOps;
 
 /* Embedded in the device. */

@@ -11,6 +11,7 @@
 static const VmNetdevClass *const classes[] = {
   &vm_netdev_bridge_class, &vm_netdev_dgram_class, &vm_netdev_hubport_class, &vm_netdev_l2tpv3_class,
   &vm_netdev_socket_class, &vm_netdev_stream_class, &vm_netdev_tap_class, &vm_netdev_user_class, &vm_netdev_vde_class,
+  &vm_netdev_vhost_user_class,
 };
 
 char *

@@ -188,6 +188,7 @@ set_pairs (VmVirtioNet *s, uint16_t pairs)
   if (pairs < 1 || pairs > vm_virtio_net_max_pairs (s))
     return false;
   s->active_pairs = pairs;
+  vm_virtio_net_vhost_pairs (s);
   return true;
 }
 

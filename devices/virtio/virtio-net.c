@@ -48,7 +48,7 @@ net_features (VmVirtio *v)
 
   for (size_t i = 0; i < G_N_ELEMENTS (all); i++)
     bits |= all[i].on ? VM_BIT (all[i].bit) : 0;
-  return bits;
+  return vm_virtio_net_vhost_features (s, bits);
 }
 
 unsigned
@@ -134,6 +134,7 @@ link_changed (VmObject *device, bool up)
 {
   VmVirtioNet *s = (VmVirtioNet *) device;
 
+  vm_virtio_net_vhost_update (s);
   vm_virtio_config_changed (&s->parent);
 }
 
@@ -144,7 +145,11 @@ announce (VmObject *device)
   VmVirtioNet *s = (VmVirtioNet *) device;
 
   if (!vm_virtio_has (&s->parent, VIRTIO_NET_F_GUEST_ANNOUNCE) || !vm_virtio_running (&s->parent))
-    return;
+    {
+      if (s->vhost && s->card.netdev)
+        s->card.netdev->vhost->announce (s->card.netdev, s->mac);
+      return;
+    }
   s->announce = true;
   vm_virtio_config_changed (&s->parent);
 }
@@ -158,6 +163,8 @@ handle_queue (VmVirtio *v, VmVirtqueue *q)
   VmVirtioNet *s = (VmVirtioNet *) v;
   unsigned pairs = vm_virtio_net_max_pairs (s);
 
+  if (vm_virtio_net_vhost_kick (s, q))
+    return;
   if (q->index == 2 * pairs)
     vm_virtio_net_control (v, q);
   else if (q->index > 2 * pairs)
@@ -187,6 +194,7 @@ net_stop (VmVirtio *v)
 {
   VmVirtioNet *s = (VmVirtioNet *) v;
 
+  vm_virtio_net_vhost_stop (s);
   vm_timer_cancel (&s->tx_timer);
   vm_virtio_net_give_up (s);
 }
@@ -207,6 +215,7 @@ net_status_set (VmVirtio *v, uint8_t old)
       vm_virtio_net_reset_filters (s);
       vm_virtio_net_update_takes (s);
     }
+  vm_virtio_net_vhost_update (s);
   /* What came meanwhile can be dealt with now, or thrown away. */
   for (unsigned i = 0; i < s->pairs; i++)
     vm_net_port_ready (&s->card.ports[i]);
@@ -219,6 +228,7 @@ static const VmNetCardOps card_ops = {
   .rx_filter = vm_virtio_net_rx_filter,
   .link_changed = link_changed,
   .announce = announce,
+  .vhost = true,
 };
 
 static bool
@@ -278,6 +288,12 @@ net_realize (VmDevice *dev, GError **error)
       g_clear_pointer (&s->pair, g_free);
       return false;
     }
+  if (!vm_virtio_net_vhost_attach (s, error))
+    {
+      vm_net_card_detach (&s->card);
+      g_clear_pointer (&s->pair, g_free);
+      return false;
+    }
   s->slice = g_new (struct iovec, VM_VIRTQUEUE_MAX);
   s->tx_timed = !g_strcmp0 (s->tx, "timer");
   memcpy (s->mac, s->card.permanent, 6);
@@ -305,6 +321,7 @@ net_unrealize (VmDevice *dev)
 
   vm_virtio_shut_down (&s->parent);
   vm_timer_cancel (&s->tx_timer);
+  vm_virtio_net_vhost_detach (s);
   vm_net_card_detach (&s->card);
   g_clear_pointer (&s->pair, g_free);
   g_clear_pointer (&s->slice, g_free);

@@ -57,6 +57,7 @@ struct VmVirtioNet {
   /* wiring */
   unsigned pairs;          /* that there are */
   VmVirtioNetPair *pair;
+  struct VmVirtioNetVhost *vhost; /* others serve the rings; NULL: we do */
   VmTimer  tx_timer;       /* tx=timer */
   bool     tx_timed;
   struct iovec *slice;     /* VM_VIRTQUEUE_MAX */
@@ -79,6 +80,14 @@ extern const VmProp vm_virtio_net_props[];
 /* virtio-net.c */
 void vm_virtio_net_update_takes (VmVirtioNet *s);
 unsigned vm_virtio_net_max_pairs (const VmVirtioNet *s); /* that the driver may use */
+/* virtio-net-vhost.c */
+bool vm_virtio_net_vhost_attach (VmVirtioNet *s, GError **error);
+void vm_virtio_net_vhost_detach (VmVirtioNet *s);
+void vm_virtio_net_vhost_update (VmVirtioNet *s); /* driver, machine or link changed */
+void vm_virtio_net_vhost_stop (VmVirtioNet *s);
+void vm_virtio_net_vhost_pairs (VmVirtioNet *s);  /* other pairs are in use */
+bool vm_virtio_net_vhost_kick (VmVirtioNet *s, const VmVirtqueue *q); /* true: it is not ours to serve */
+uint64_t vm_virtio_net_vhost_features (const VmVirtioNet *s, uint64_t bits);
 /* virtio-net-ctrl.c */
 void vm_virtio_net_control (VmVirtio *v, VmVirtqueue *q);
 bool vm_virtio_net_passes (const VmVirtioNet *s, const uint8_t *frame); /* at least 18 bytes */

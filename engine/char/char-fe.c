@@ -151,6 +151,24 @@ vm_char_fe_take_fd (VmCharFe *fe)
 }
 
 bool
+vm_char_fe_passes_fds (VmCharFe *fe)
+{
+  VmChardev *chr = hardware (fe);
+  int fd;
+
+  return chr && vm_chardev_class (chr)->passes_fds && vm_chardev_class (chr)->passes_fds (chr, &fd);
+}
+
+int
+vm_char_fe_socket (VmCharFe *fe)
+{
+  VmChardev *chr = hardware (fe);
+  int fd = -1;
+
+  return chr && vm_chardev_class (chr)->passes_fds && vm_chardev_class (chr)->passes_fds (chr, &fd) ? fd : -1;
+}
+
+bool
 vm_char_fe_set_line (VmCharFe *fe, const VmCharLine *line)
 {
   VmChardev *chr = hardware (fe);

@@ -18,6 +18,7 @@ typedef struct VmChardevClass {
   bool   (*pending) (VmChardev *chr);      /* vm_chardev_wait() still has to wait */
   void   (*frontend) (VmChardev *chr, bool attached);
   int    (*take_fd) (VmChardev *chr);
+  bool   (*passes_fds) (VmChardev *chr, int *fd); /* FD: of the connection; -1: none now */
   void   (*yank) (VmChardev *chr);
   bool   (*add_client) (VmChardev *chr, int fd, GError **error);
   bool   (*set_line) (VmChardev *chr, const VmCharLine *line);

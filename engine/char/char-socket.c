@@ -481,10 +481,25 @@ socket_yank (VmChardev *chr)
     shutdown (fd, SHUT_RDWR);
 }
 
+static bool
+socket_passes_fds (VmChardev *chr, int *fd)
+{
+  SocketChar *s = (SocketChar *) chr;
+  struct sockaddr_storage addr;
+  socklen_t len = sizeof addr;
+
+  *fd = s->base.link.fd;
+  if (s->wire != VM_CHAR_WIRE_PLAIN || s->creds)
+    return false;
+  if (*fd < 0)
+    return s->address.kind == VM_ADDRESS_UNIX;
+  return getsockname (*fd, (struct sockaddr *) &addr, &len) == 0 && addr.ss_family == AF_UNIX;
+}
+
 static const VmChardevClass socket_class = {
   .backend = "socket", .open = socket_open, .close = socket_close, .write = socket_write,
   .accept_input = socket_accept_input, .pending = socket_pending, .take_fd = socket_take_fd,
-  .yank = socket_yank, .add_client = socket_add_client,
+  .yank = socket_yank, .passes_fds = socket_passes_fds, .add_client = socket_add_client,
 };
 
 const VmType vm_chardev_socket_type = {

@@ -72,6 +72,11 @@ bool   vm_char_fe_is_open (VmCharFe *fe);    /* is somebody at the other end */
 void   vm_char_fe_set_open (VmCharFe *fe, bool open);
 /* Unix sockets: a descriptor that came along with the last input, -1 when none. The caller owns it. */
 int    vm_char_fe_take_fd (VmCharFe *fe);
+/* The plain Unix socket of the connection, for protocols that pass descriptors themselves; -1: there is none. Whoever reads
+ * from it has no receive(). */
+int    vm_char_fe_socket (VmCharFe *fe);
+/* Whether there may ever be one. */
+bool   vm_char_fe_passes_fds (VmCharFe *fe);
 
 /* Serial lines; false where the back end has none. */
 typedef struct VmCharLine {

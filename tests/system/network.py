@@ -13,6 +13,7 @@ import threading
 import time
 
 import storage
+import vhost_user
 import vm
 
 
@@ -285,6 +286,46 @@ def bridge():
             got = client.shell(f'wget -q -O - http://{address}/out.bin | md5sum', 100).split()[0]
             assert got == server.shell('md5sum < /out.bin', 60).split()[0]
     assert 'tap' not in vm.tool('ip', '-o', 'link').decode()
+
+
+@vm.case
+def vhost():
+    """Another process serves the rings: it comes, pauses with the machine, goes without a word and comes again."""
+    path = vm.scratch() / f'vhost-{time.monotonic()}'
+    backend = vhost_user.Backend(path, queues=2)
+    memory = ['-object', 'memory-backend-memfd,id=m,size=256M,share=on', '-machine', 'memory-backend=m']
+    for card, queues in (('virtio-net-pci', 1), ('virtio-net-pci,mq=on', 2)):
+        with storage.boot(['virtio-net', 'virtio-pci'], '-nodefaults', *memory, '-chardev',
+                          f'socket,id=c,path={path},reconnect=1', '-netdev', f'vhost-user,id=n0,chardev=c,queues={queues}',
+                          '-device', f'{card},netdev=n0,id=card') as m:
+            def pings():
+                said = m.shell('ping -c 3 -w 20 10.9.1.1 2>&1', 40)
+                assert ' 0% packet loss' in said, said
+            m.shell('ip link set eth0 up; ip addr add 10.9.1.2/24 dev eth0')
+            pings()
+            on = [backend.rings[i].enabled for i in sorted(backend.rings)]
+            assert on == [True] * 2 + [False] * (2 * queues - 2), on  # one processor uses one pair
+            assert {5, 9, 12, 13, 18} <= set(backend.seen), backend.seen
+            m.qmp('stop')
+            assert 11 in backend.seen
+            backend.seen.clear()
+            m.qmp('cont')
+            pings()
+            backend.drop()
+            for _ in range(100):
+                if m.shell('cat /sys/class/net/eth0/carrier') == '0':
+                    break
+                time.sleep(0.05)
+            m.shell('for i in $(seq 50); do [ "$(cat /sys/class/net/eth0/carrier)" = 1 ] && break; sleep 0.2; done')
+            pings()
+            m.qmp('set_link', name='card', up=False)
+            m.qmp('set_link', name='card', up=True)
+            m.shell('for i in $(seq 50); do [ "$(cat /sys/class/net/eth0/carrier)" = 1 ] && break; sleep 0.2; done')
+            pings()
+            m.qmp('announce-self', initial=50, max=100, rounds=1, step=10)
+            m.shell('ip link set eth0 down; ip link set eth0 up')
+            pings()
+    backend.stop()
 
 
 if __name__ == '__main__':
