@@ -73,15 +73,24 @@ class Desktop:
         # Nothing of the tester's desktop or home may play a part.
         self.home = f'/tmp/vitrine-desktop-{os.getpid()}'
         os.makedirs(self.home, 0o700, exist_ok=True)
+        self.settings()
         self.env = dict(os.environ, DISPLAY=f':{number}', GDK_BACKEND='x11', NO_AT_BRIDGE='1', LC_ALL='C.UTF-8',
                         HOME=self.home, XDG_CONFIG_HOME=self.home, XDG_CACHE_HOME=self.home,
-                        XDG_RUNTIME_DIR=self.home, GSETTINGS_BACKEND='memory', GIO_USE_VFS='local',
+                        XDG_RUNTIME_DIR=self.home, GSETTINGS_BACKEND='keyfile', GIO_USE_VFS='local',
                         DBUS_SESSION_BUS_ADDRESS='disabled:', GTK_THEME='Adwaita', G_DEBUG='fatal-criticals')
         self.env.update(variables or {})
         self.manager = subprocess.Popen(['openbox', '--sm-disable'], env=self.env, preexec_fn=die_with_parent,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for('window manager', lambda: subprocess.run(
             ['xdotool', 'get_desktop'], env=self.env, capture_output=True).returncode == 0)
+
+    def settings(self, **values):
+        """What the user has chosen; the strip is off unless a test wants it: then pictures end where windows end."""
+        folder = f'{self.home}/glib-2.0/settings'
+        os.makedirs(folder, exist_ok=True)
+        values = {'show-status': 'false', 'patience': 'uint32 2', **{key.replace('_', '-'): value for key, value in values.items()}}
+        with open(f'{folder}/keyfile', 'w') as file:
+            file.write('[org/vitrine/Vitrine]\n' + ''.join(f'{key}={value}\n' for key, value in values.items()))
 
     def close(self):
         for process in (self.manager, self.server):

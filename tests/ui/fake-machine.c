@@ -41,7 +41,7 @@ struct VmSession {
 typedef struct Told {
   VmSession     *session;
   VmSessionEvent event;
-  char          *data;
+  char          *name, *data;
 } Told;
 
 static void
@@ -63,18 +63,25 @@ told_deliver (gpointer user_data)
 {
   g_autofree Told *told = user_data;
 
-  told->session->func (told->session, told->event, NULL, told->data, told->session->opaque);
+  told->session->func (told->session, told->event, told->name, told->data, told->session->opaque);
+  g_free (told->name);
   g_free (told->data);
   return G_SOURCE_REMOVE;
 }
 
 static void
-fake_tell (Fake *fake, VmSessionEvent event, const char *data)
+fake_tell_event (Fake *fake, VmSessionEvent event, const char *name, const char *data)
 {
   Told *told = g_new (Told, 1);
 
-  *told = (Told) { fake->session, event, g_strdup (data) };
+  *told = (Told) { fake->session, event, g_strdup (name), g_strdup (data) };
   g_main_context_invoke (NULL, told_deliver, told);
+}
+
+static void
+fake_tell (Fake *fake, VmSessionEvent event, const char *data)
+{
+  fake_tell_event (fake, event, NULL, data);
 }
 
 static void
@@ -211,6 +218,11 @@ fake_command (Fake *fake, const char *line)
       fake_set_state (fake, VM_RUN_SHUTDOWN);
       fake_tell (fake, VM_SESSION_SHUTDOWN, data);
     }
+  else if (g_str_equal (w[0], "event") && n == 3) /* NAME, DATA without blanks */
+    {
+      g_autofree char *data = g_strcompress (w[2]);
+      fake_tell_event (fake, VM_SESSION_QMP, w[1], data);
+    }
   else if (g_str_equal (w[0], "second"))
     {
       fake->consoles[1] = vm_console_new (fake->display, NULL, 1, &console_ops, fake);
@@ -346,6 +358,18 @@ void
 vm_session_cont (VmSession *session)
 {
   vm_loop_post (session->fake->loop, fake_cont, session->fake);
+}
+
+void
+vm_session_send_keys (VmSession *session, const char *chord, VmSessionDone done, void *opaque)
+{
+  say ("keys %s", chord);
+}
+
+const char *
+vm_session_accel (VmSession *session)
+{
+  return "tcg";
 }
 
 void

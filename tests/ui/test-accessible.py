@@ -5,6 +5,7 @@
 Usage: dbus-run-session -- test-accessible.py FAKE-MACHINE"""
 import os
 import sys
+import time
 
 sys.dont_write_bytecode = True  # the source tree stays clean
 from desktop import SKIP, Desktop, Program, wait_for
@@ -18,15 +19,16 @@ except (ImportError, ValueError):
     sys.exit(SKIP)
 
 MENUS = [
-    ('Machine', [('check menu item', 'Pause', ''), '-', ('menu item', 'Reset', ''), ('menu item', 'Power Down', ''), '-',
-                 ('menu item', 'Take Screenshot…', ''), '-', ('menu item', 'Quit', '<Primary><Alt>q')]),
+    ('Machine', [('check menu item', 'Pause', ''), '-', ('menu item', 'Reset', ''), ('menu item', 'Power Down', ''),
+                 ('menu item', 'Force Off…', ''), '-', ('menu', 'Send Keys', ''), '-',
+                 ('menu item', 'Take Screenshot…', ''), ('menu item', 'Copy Screenshot', ''), '-', ('menu item', 'Quit', '<Primary><Alt>q')]),
     ('View', [('menu item', 'Fullscreen', '<Primary><Alt>f'), '-',
               ('menu item', 'Zoom In', '<Primary><Alt>plus'), ('menu item', 'Zoom Out', '<Primary><Alt>minus'),
               ('menu item', 'Best Fit', '<Primary><Alt>0'), ('check menu item', 'Zoom To Fit', ''), '-',
               ('check menu item', 'Grab On Hover', ''), ('check menu item', 'Grab Input', '<Primary><Alt>g'), '-',
               ('radio menu item', 'vc', '<Primary><Alt>1'), ('radio menu item', 'vc.1', '<Primary><Alt>2'), '-',
               ('check menu item', 'Show Tabs', ''), ('menu item', 'Detach Tab', ''),
-              ('check menu item', 'Show Menubar', '<Primary><Alt>m')]),
+              ('check menu item', 'Show Menubar', '<Primary><Alt>m'), ('check menu item', 'Show Status Strip', '')]),
 ]
 
 
@@ -60,7 +62,7 @@ def main():
     with Desktop(variables={'DBUS_SESSION_BUS_ADDRESS': bus, 'NO_AT_BRIDGE': '0'}) as desktop:
         os.environ.update(desktop.env)
         with Program(desktop, sys.argv[1], 'gtk,gl=off', 'box') as machine:
-            machine.window()
+            window = machine.window()
             machine.command('mode 320 200')
             machine.command('second')
             Atspi.init()
@@ -81,6 +83,19 @@ def main():
             described('320 by 200, paused')
             machine.command('mode 640 480')
             described('640 by 480, paused')
+            # A full disk: the machine waits, and goes on when told to.
+            machine.command(r'event BLOCK_IO_ERROR {"device":"hd0","action":"stop","nospace":true,"reason":"ENOSPC"}')
+            retry = wait_for('bar', lambda: find(app, lambda node: node.get_name() == 'Retry'))
+            assert find(app, lambda node: 'no room left for disk “hd0”' in node.get_name())
+            retry.do_action(0)
+            wait_for('continued', lambda: 'state 9' in machine.said())
+            wait_for('no bar', lambda: not find(app, lambda node: node.get_name() == 'Retry'))
+            # The power button was pressed in vain: two seconds are what the settings say.
+            x, y, _, _ = desktop.geometry(window)
+            desktop.click(x + 30, y + 12)
+            time.sleep(0.3)
+            desktop.key('Down', 'd')
+            wait_for('offer', lambda: find(app, lambda node: node.get_name().startswith('The guest has not shut down')))
             # What a terminal shows can be read.
             machine.command('serial')
             machine.command(r'say spoken\\040words 1')

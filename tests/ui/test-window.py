@@ -373,9 +373,72 @@ class Window(unittest.TestCase):
         self.desktop.key('ctrl+alt+q')
         self.assertEqual(self.machine.process.wait(10), 0)
         self.assertEqual(self.machine.said()[-2:], ['quit', 'end'])
+        # A machine that is off has nothing to lose.
+        self.start()
+        self.machine.command('shutdown guest-shutdown')
+        self.desktop.key('alt+F4')
+        self.assertEqual(self.machine.process.wait(10), 0)
+
+    def test_close_asks(self):
+        self.start()
+        self.desktop.key('alt+F4')
+        time.sleep(0.5)
+        self.desktop.key('Return')  # "Cancel" is what Return means
+        time.sleep(0.3)
+        self.assertNotIn('quit', self.machine.said())
+        self.desktop.key('alt+F4')
+        time.sleep(0.5)
+        self.desktop.key('alt+s')
+        wait_for('power button', lambda: 'powerdown' in self.machine.said())
+        self.assertIsNone(self.machine.process.poll())
+        self.desktop.key('alt+F4')
+        time.sleep(0.5)
+        self.desktop.key('alt+d', 'alt+p')
+        self.assertEqual(self.machine.process.wait(10), 0)
+        # It was said not to ask again.
         self.start()
         self.desktop.key('alt+F4')
         self.assertEqual(self.machine.process.wait(10), 0)
+        self.desktop.settings()
+
+    def test_force_off(self):
+        self.start()
+        self.menu('Machine', 'o')
+        time.sleep(0.5)
+        self.desktop.key('Escape')
+        time.sleep(0.3)
+        self.assertIsNone(self.machine.process.poll())
+        self.menu('Machine', 'o')
+        time.sleep(0.5)
+        self.desktop.key('alt+o')
+        self.assertEqual(self.machine.process.wait(10), 0)
+
+    def test_send_keys(self):
+        self.start()
+        self.machine.said()
+        self.menu('Machine', 'k', 'd')
+        wait_for('chord', lambda: 'keys ctrl-alt-delete' in self.machine.said())
+
+    def test_copied_screenshot(self):
+        self.start()
+        self.desktop.key('ctrl+alt+plus')
+        self.wait_width(400)
+        self.menu('Machine', 'c')
+        wait_for('screenshot', lambda: 'screenshot 1' in self.machine.said())
+        time.sleep(0.3)
+        png = subprocess.run(['xclip', '-o', '-selection', 'clipboard', '-t', 'image/png'], env=self.desktop.env,
+                             capture_output=True, timeout=10).stdout
+        self.assertEqual(struct.unpack('>II', png[16:24]), (320, 200))
+
+    def test_strip(self):
+        """The line below takes room of its own and never covers the picture."""
+        self.desktop.settings(show_status='true')
+        self.addCleanup(self.desktop.settings)
+        self.start()
+        _, _, _, height = self.desktop.geometry(self.id)
+        self.menu('View', 's')
+        wait_for('no strip', lambda: self.desktop.geometry(self.id)[3] < height - 10)
+        self.check_picture(320, 200)
 
     def test_empty(self):
         """A machine whose display is not set up yet says so; so does one that ended."""

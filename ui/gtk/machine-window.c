@@ -2,39 +2,24 @@
 /* The machine's window. Menu, keys and names are those that users of the command line know. */
 #include "config.h"
 
-#include "ui/gtk/machine-window.h"
+#include "ui/gtk/machine-window-private.h"
 
 #include <glib/gi18n-lib.h>
 
-#include "ui/gtk/console-page.h"
+#include "ui/gtk/bars.h"
 #include "ui/gtk/notice.h"
-#include "ui/gtk/screenshot.h"
+#include "ui/gtk/send-keys.h"
 #include "ui/gtk/shortcuts.h"
+#include "ui/gtk/status-strip.h"
 #include "ui/gtk/terminal-page.h"
-
-struct _VmMachineWindow {
-  GtkWindow           parent_instance;
-  VmSession          *session;
-  VmUiOptions         options;
-  GSimpleActionGroup *actions;
-  GtkWidget          *menubar, *notebook;
-  GMenu              *consoles_menu;
-  GPtrArray          *pages;     /* VmPage *: graphic consoles, then texts; in the notebook or in windows of their own */
-  char               *notice;    /* why the machine stopped; NULL: it has not */
-  bool                fit;
-  unsigned            zoom;      /* per cent, when not fit */
-  bool                fullscreen, show_menubar;
-  guint               follow;    /* frame tick; 0: none */
-  unsigned            follow_ticks;
-};
 
 G_DEFINE_TYPE (VmMachineWindow, vm_machine_window, GTK_TYPE_WINDOW)
 
 /* --- pages ----------------------------------------------------------------------------------------- */
 
 /* What a graphic console's page has; NULL for others. */
-static VmConsole *
-page_console (VmPage *page)
+VmConsole *
+vm_page_console (VmPage *page)
 {
   return VM_IS_CONSOLE_PAGE (page) ? vm_console_page_console (VM_CONSOLE_PAGE (page)) : NULL;
 }
@@ -45,8 +30,8 @@ page_display (VmPage *page)
   return VM_IS_CONSOLE_PAGE (page) ? vm_console_page_display (VM_CONSOLE_PAGE (page)) : NULL;
 }
 
-static VmInputController *
-page_input (VmPage *page)
+VmInputController *
+vm_page_input (VmPage *page)
 {
   return VM_IS_CONSOLE_PAGE (page) ? vm_console_page_input (VM_CONSOLE_PAGE (page)) : NULL;
 }
@@ -57,8 +42,8 @@ page_text (VmPage *page)
   return VM_IS_TERMINAL_PAGE (page) ? vm_terminal_page_text (VM_TERMINAL_PAGE (page)) : NULL;
 }
 
-static bool
-window_is_detached (VmMachineWindow *self, VmPage *page)
+bool
+vm_window_is_detached (VmMachineWindow *self, VmPage *page)
 {
   return gtk_widget_get_parent (GTK_WIDGET (page)) != self->notebook;
 }
@@ -70,20 +55,20 @@ window_tab_place (VmMachineWindow *self, VmPage *page)
   int place = 0;
 
   for (unsigned i = 0; self->pages->pdata[i] != page; i++)
-    place += !window_is_detached (self, self->pages->pdata[i]);
+    place += !vm_window_is_detached (self, self->pages->pdata[i]);
   return place;
 }
 
 /* The page that keys go to: that of an active detached window, else the tab in front. */
-static VmPage *
-window_current_page (VmMachineWindow *self)
+VmPage *
+vm_window_current_page (VmMachineWindow *self)
 {
   for (unsigned i = 0; i < self->pages->len; i++)
     {
       VmPage *page = self->pages->pdata[i];
       GtkWidget *top = gtk_widget_get_toplevel (GTK_WIDGET (page));
 
-      if (window_is_detached (self, page) && GTK_IS_WINDOW (top) && gtk_window_is_active (GTK_WINDOW (top)))
+      if (vm_window_is_detached (self, page) && GTK_IS_WINDOW (top) && gtk_window_is_active (GTK_WINDOW (top)))
         return page;
     }
   int current = gtk_notebook_get_current_page (GTK_NOTEBOOK (self->notebook));
@@ -91,20 +76,20 @@ window_current_page (VmMachineWindow *self)
   return page ? VM_PAGE (page) : NULL;
 }
 
-static VmInputController *
-window_current_input (VmMachineWindow *self)
+VmInputController *
+vm_window_current_input (VmMachineWindow *self)
 {
-  VmPage *page = window_current_page (self);
+  VmPage *page = vm_window_current_page (self);
 
-  return page ? page_input (page) : NULL;
+  return page ? vm_page_input (page) : NULL;
 }
 
-static void
-window_release_all (VmMachineWindow *self)
+void
+vm_window_release_all (VmMachineWindow *self)
 {
   for (unsigned i = 0; i < self->pages->len; i++)
     {
-      VmInputController *input = page_input (self->pages->pdata[i]);
+      VmInputController *input = vm_page_input (self->pages->pdata[i]);
 
       if (!input)
         continue;
@@ -127,7 +112,7 @@ window_machine_title (VmMachineWindow *self)
 static void
 window_update_page (VmMachineWindow *self, VmPage *page)
 {
-  VmInputController *input = page_input (page);
+  VmInputController *input = vm_page_input (page);
   bool grab = input && vm_input_controller_has_grab (input);
 
   if (page_display (page))
@@ -137,7 +122,7 @@ window_update_page (VmMachineWindow *self, VmPage *page)
                             : (self->notice ? self->notice : _("paused"));
       vm_display_widget_describe (page_display (page), state);
     }
-  if (window_is_detached (self, page))
+  if (vm_window_is_detached (self, page))
     {
       g_autofree char *machine = window_machine_title (self);
       g_autofree char *title
@@ -170,8 +155,8 @@ static const char *const text_actions[] = { "paste", "select-all", "find" };
 static void
 window_update (VmMachineWindow *self)
 {
-  VmPage *current = window_current_page (self);
-  VmInputController *input = window_current_input (self);
+  VmPage *current = vm_window_current_page (self);
+  VmInputController *input = vm_window_current_input (self);
   bool running = vm_session_is_running (self->session);
   bool grabbed = false;
 
@@ -180,8 +165,8 @@ window_update (VmMachineWindow *self)
       VmPage *page = self->pages->pdata[i];
 
       window_update_page (self, page);
-      if (page_input (page) && !window_is_detached (self, page))
-        grabbed |= vm_input_controller_has_grab (page_input (page));
+      if (vm_page_input (page) && !vm_window_is_detached (self, page))
+        grabbed |= vm_input_controller_has_grab (vm_page_input (page));
     }
 
   g_autofree char *machine = window_machine_title (self);
@@ -189,11 +174,14 @@ window_update (VmMachineWindow *self)
                                         grabbed ? _(" - Press Ctrl+Alt+G to release grab") : "", NULL);
   gtk_window_set_title (GTK_WINDOW (self), title);
 
+  vm_status_strip_update (VM_STATUS_STRIP (self->strip), current ? page_display (current) : NULL,
+                          input && vm_input_controller_has_grab (input));
   window_set_state (self, "pause", g_variant_new_boolean (!running));
   window_set_state (self, "grab-input", g_variant_new_boolean (input && vm_input_controller_has_grab (input)));
   window_set_enabled (self, "grab-input", input != NULL);
   window_set_enabled (self, "screenshot", input != NULL);
-  window_set_enabled (self, "detach-tab", current && (page_console (current) || page_text (current)));
+  window_set_enabled (self, "copy-screenshot", input != NULL);
+  window_set_enabled (self, "detach-tab", current && (vm_page_console (current) || page_text (current)));
   window_set_enabled (self, "copy", current && page_text (current)
                                       && vm_terminal_page_has_selection (VM_TERMINAL_PAGE (current)));
   for (unsigned i = 0; i < G_N_ELEMENTS (text_actions); i++)
@@ -243,11 +231,11 @@ window_resize (VmMachineWindow *self, int width, int height)
 static void
 window_take_wanted_size (VmMachineWindow *self)
 {
-  VmPage *page = window_current_page (self);
+  VmPage *page = vm_window_current_page (self);
   GtkWidget *box = gtk_bin_get_child (GTK_BIN (self));
   int width, height;
 
-  if (!page || window_is_detached (self, page) || !window_is_free_to_size (self))
+  if (!page || vm_window_is_detached (self, page) || !window_is_free_to_size (self))
     return;
   vm_page_wanted_size (page, &width, &height);
   /* What is around the page, by how it lies now. */
@@ -278,8 +266,8 @@ window_follow_guest (VmMachineWindow *self)
     self->follow = gtk_widget_add_tick_callback (GTK_WIDGET (self), window_follow_tick, NULL, NULL);
 }
 
-static void
-window_apply_zoom (VmMachineWindow *self)
+void
+vm_window_apply_zoom (VmMachineWindow *self)
 {
   for (unsigned i = 0; i < self->pages->len; i++)
     vm_page_set_zoom (self->pages->pdata[i], self->fit || self->fullscreen, self->zoom);
@@ -297,10 +285,11 @@ window_display_resized (VmMachineWindow *self)
   window_update (self);
 }
 
-static void
-window_show_chrome (VmMachineWindow *self)
+void
+vm_window_show_chrome (VmMachineWindow *self)
 {
   gtk_widget_set_visible (self->menubar, self->show_menubar && !self->fullscreen);
+  gtk_widget_set_visible (self->strip, self->show_status && !self->fullscreen);
   gtk_notebook_set_show_tabs (GTK_NOTEBOOK (self->notebook), self->options.show_tabs && !self->fullscreen);
   if (!self->fit)
     window_follow_guest (self);
@@ -314,8 +303,8 @@ window_state_changed (GtkWidget *widget, GdkEventWindowState *event)
   if (event->changed_mask & GDK_WINDOW_STATE_FULLSCREEN)
     {
       self->fullscreen = event->new_window_state & GDK_WINDOW_STATE_FULLSCREEN;
-      window_show_chrome (self);
-      window_apply_zoom (self);
+      vm_window_show_chrome (self);
+      vm_window_apply_zoom (self);
     }
   return GTK_WIDGET_CLASS (vm_machine_window_parent_class)->window_state_event (widget, event);
 }
@@ -358,7 +347,7 @@ window_add_console (VmMachineWindow *self, VmConsole *console)
     return;
   g_signal_connect_object (page_display (VM_PAGE (page)), "resized", G_CALLBACK (window_display_resized), self,
                            G_CONNECT_SWAPPED);
-  g_signal_connect_object (page_input (VM_PAGE (page)), "changed", G_CALLBACK (window_update), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (vm_page_input (VM_PAGE (page)), "changed", G_CALLBACK (window_update), self, G_CONNECT_SWAPPED);
 }
 
 static void
@@ -374,7 +363,7 @@ static void
 window_remove_page (VmMachineWindow *self, VmPage *page)
 {
   GtkWidget *top = gtk_widget_get_toplevel (GTK_WIDGET (page));
-  bool detached = window_is_detached (self, page);
+  bool detached = vm_window_is_detached (self, page);
 
   g_ptr_array_remove (self->pages, page);
   gtk_widget_destroy (GTK_WIDGET (page));
@@ -390,7 +379,7 @@ window_fill_consoles_menu (VmMachineWindow *self)
     {
       VmPage *page = self->pages->pdata[i];
 
-      if (!page_console (page) && !page_text (page))
+      if (!vm_page_console (page) && !page_text (page))
         continue;
       /* Names are not labels: an underscore in them is no mnemonic. */
       g_auto (GStrv) parts = g_strsplit (vm_page_title (page), "_", -1);
@@ -426,7 +415,7 @@ window_sync_pages (VmMachineWindow *self)
     {
       VmPage *page = self->pages->pdata[i];
       bool there = VM_IS_TERMINAL_PAGE (page) ? g_ptr_array_remove (new_texts, page_text (page))
-                                              : g_ptr_array_remove (consoles, page_console (page));
+                                              : g_ptr_array_remove (consoles, vm_page_console (page));
       if (!there)
         window_remove_page (self, page);
     }
@@ -435,17 +424,17 @@ window_sync_pages (VmMachineWindow *self)
   for (unsigned i = 0; i < new_texts->len; i++)
     window_add_text (self, new_texts->pdata[i]);
   window_fill_consoles_menu (self);
-  if (window_current_page (self))
-    vm_page_focus (window_current_page (self));
+  if (vm_window_current_page (self))
+    vm_page_focus (vm_window_current_page (self));
   window_update (self);
 }
 
 static void
 window_switch_page (VmMachineWindow *self)
 {
-  VmPage *page = window_current_page (self);
+  VmPage *page = vm_window_current_page (self);
 
-  window_release_all (self);
+  vm_window_release_all (self);
   if (page)
     vm_page_focus (page);
   if (!self->fit)
@@ -481,8 +470,8 @@ window_attach (GtkWidget *window, GdkEvent *event, VmMachineWindow *self)
   return TRUE;
 }
 
-static void
-window_detach (VmMachineWindow *self, VmPage *page)
+void
+vm_window_detach (VmMachineWindow *self, VmPage *page)
 {
   GtkWidget *window = gtk_window_new (GTK_WINDOW_TOPLEVEL);
   int width, height;
@@ -499,216 +488,6 @@ window_detach (VmMachineWindow *self, VmPage *page)
   window_update (self);
 }
 
-/* --- actions --------------------------------------------------------------------------------------- */
-
-static void
-action_pause (GSimpleAction *action, GVariant *state, gpointer user_data)
-{
-  VmMachineWindow *self = user_data;
-
-  /* The check mark follows when the machine has done it. */
-  window_release_all (self);
-  if (g_variant_get_boolean (state))
-    vm_session_stop (self->session);
-  else
-    vm_session_cont (self->session);
-}
-
-static void
-action_reset (GSimpleAction *action, GVariant *parameter, gpointer user_data)
-{
-  vm_session_reset (VM_MACHINE_WINDOW (user_data)->session);
-}
-
-static void
-action_power_down (GSimpleAction *action, GVariant *parameter, gpointer user_data)
-{
-  vm_session_powerdown (VM_MACHINE_WINDOW (user_data)->session);
-}
-
-static void
-action_quit (GSimpleAction *action, GVariant *parameter, gpointer user_data)
-{
-  vm_session_quit (VM_MACHINE_WINDOW (user_data)->session);
-}
-
-static void
-action_screenshot (GSimpleAction *action, GVariant *parameter, gpointer user_data)
-{
-  VmMachineWindow *self = user_data;
-  VmPage *page = window_current_page (self);
-
-  if (page && page_console (page))
-    vm_screenshot_ask (GTK_WINDOW (gtk_widget_get_toplevel (GTK_WIDGET (page))), self->session,
-                       page_console (page));
-}
-
-/* The same without the question: for scripts. */
-static void
-action_screenshot_to (GSimpleAction *action, GVariant *parameter, gpointer user_data)
-{
-  VmMachineWindow *self = user_data;
-  VmPage *page = window_current_page (self);
-
-  if (page && page_console (page))
-    vm_screenshot_save (GTK_WINDOW (self), self->session, page_console (page),
-                        g_variant_get_string (parameter, NULL));
-}
-
-static void
-action_fullscreen (GSimpleAction *action, GVariant *parameter, gpointer user_data)
-{
-  VmMachineWindow *self = user_data;
-
-  if (self->fullscreen)
-    gtk_window_unfullscreen (GTK_WINDOW (self));
-  else
-    gtk_window_fullscreen (GTK_WINDOW (self));
-}
-
-static void
-window_zoom (VmMachineWindow *self, int percent)
-{
-  self->fit = false;
-  self->zoom = CLAMP (percent, VM_ZOOM_MIN, VM_ZOOM_MAX);
-  window_apply_zoom (self);
-}
-
-static void
-action_zoom_in (GSimpleAction *action, GVariant *parameter, gpointer user_data)
-{
-  VmMachineWindow *self = user_data;
-
-  window_zoom (self, self->zoom + VM_ZOOM_STEP);
-}
-
-static void
-action_zoom_out (GSimpleAction *action, GVariant *parameter, gpointer user_data)
-{
-  VmMachineWindow *self = user_data;
-
-  window_zoom (self, (int) self->zoom - VM_ZOOM_STEP);
-}
-
-static void
-action_best_fit (GSimpleAction *action, GVariant *parameter, gpointer user_data)
-{
-  window_zoom (user_data, 100);
-}
-
-static void
-action_zoom_to_fit (GSimpleAction *action, GVariant *state, gpointer user_data)
-{
-  VmMachineWindow *self = user_data;
-
-  self->fit = g_variant_get_boolean (state);
-  self->zoom = 100;
-  window_apply_zoom (self);
-}
-
-static void
-action_grab_on_hover (GSimpleAction *action, GVariant *state, gpointer user_data)
-{
-  VmMachineWindow *self = user_data;
-
-  self->options.grab_on_hover = g_variant_get_boolean (state);
-  for (unsigned i = 0; i < self->pages->len; i++)
-    if (page_input (self->pages->pdata[i]))
-      vm_input_controller_set_grab_on_hover (page_input (self->pages->pdata[i]),
-                                             self->options.grab_on_hover);
-  g_simple_action_set_state (action, state);
-}
-
-static void
-action_grab_input (GSimpleAction *action, GVariant *state, gpointer user_data)
-{
-  VmInputController *input = window_current_input (user_data);
-
-  if (input)
-    vm_input_controller_set_grab (input, g_variant_get_boolean (state));
-}
-
-static void
-action_console (GSimpleAction *action, GVariant *state, gpointer user_data)
-{
-  VmMachineWindow *self = user_data;
-  gint32 index = g_variant_get_int32 (state);
-
-  if (index < 0 || (guint) index >= self->pages->len)
-    return;
-  VmPage *page = self->pages->pdata[index];
-  if (window_is_detached (self, page))
-    gtk_window_present (GTK_WINDOW (gtk_widget_get_toplevel (GTK_WIDGET (page))));
-  else
-    gtk_notebook_set_current_page (GTK_NOTEBOOK (self->notebook),
-                                   gtk_notebook_page_num (GTK_NOTEBOOK (self->notebook), GTK_WIDGET (page)));
-}
-
-static void
-action_show_tabs (GSimpleAction *action, GVariant *state, gpointer user_data)
-{
-  VmMachineWindow *self = user_data;
-
-  self->options.show_tabs = g_variant_get_boolean (state);
-  g_simple_action_set_state (action, state);
-  window_show_chrome (self);
-}
-
-static void
-action_show_menubar (GSimpleAction *action, GVariant *state, gpointer user_data)
-{
-  VmMachineWindow *self = user_data;
-
-  self->show_menubar = g_variant_get_boolean (state);
-  g_simple_action_set_state (action, state);
-  window_show_chrome (self);
-}
-
-static void
-action_detach_tab (GSimpleAction *action, GVariant *parameter, gpointer user_data)
-{
-  VmMachineWindow *self = user_data;
-  VmPage *page = window_current_page (self);
-
-  if (page && !window_is_detached (self, page))
-    window_detach (self, page);
-}
-
-/* Terminals alone: the actions are off elsewhere. */
-#define TEXT_ACTION(name)                                                                                              \
-  static void action_##name (GSimpleAction *action, GVariant *parameter, gpointer user_data)                           \
-  {                                                                                                                    \
-    vm_terminal_page_##name (VM_TERMINAL_PAGE (window_current_page (user_data)));                                      \
-  }
-TEXT_ACTION (copy)
-TEXT_ACTION (paste)
-TEXT_ACTION (select_all)
-TEXT_ACTION (find)
-
-static const GActionEntry action_entries[] = {
-  { .name = "copy", .activate = action_copy },
-  { .name = "paste", .activate = action_paste },
-  { .name = "select-all", .activate = action_select_all },
-  { .name = "find", .activate = action_find },
-  { .name = "pause", .state = "false", .change_state = action_pause },
-  { .name = "reset", .activate = action_reset },
-  { .name = "power-down", .activate = action_power_down },
-  { .name = "quit", .activate = action_quit },
-  { .name = "screenshot", .activate = action_screenshot },
-  { .name = "screenshot-to", .parameter_type = "s", .activate = action_screenshot_to },
-  { .name = "fullscreen", .activate = action_fullscreen },
-  { .name = "zoom-in", .activate = action_zoom_in },
-  { .name = "zoom-out", .activate = action_zoom_out },
-  { .name = "best-fit", .activate = action_best_fit },
-  { .name = "zoom-to-fit", .state = "false", .change_state = action_zoom_to_fit },
-  { .name = "grab-on-hover", .state = "false", .change_state = action_grab_on_hover },
-  { .name = "grab-input", .state = "false", .change_state = action_grab_input },
-  { .name = "console", .parameter_type = "i", .state = "0", .change_state = action_console },
-  { .name = "show-tabs", .state = "false", .change_state = action_show_tabs },
-  { .name = "show-menubar", .state = "true", .change_state = action_show_menubar },
-  { .name = "detach-tab", .activate = action_detach_tab },
-};
-
 /* --- the machine ----------------------------------------------------------------------------------- */
 
 static void
@@ -720,14 +499,37 @@ window_set_notice (VmMachineWindow *self, char *text)
     vm_page_set_notice (self->pages->pdata[i], text);
 }
 
+static void
+window_continue (gpointer user_data)
+{
+  vm_session_cont (VM_MACHINE_WINDOW (user_data)->session);
+}
+
+/* Trouble with a disk. */
+static void
+window_tell_event (VmMachineWindow *self, const char *name, const char *data)
+{
+  const VmChoice retry = { _("_Retry"), window_continue };
+  bool stopped;
+  g_autofree char *text = vm_bars_text_of_event (name, data, &stopped);
+
+  if (text)
+    vm_bars_show (self->bars, stopped ? "disk" : "image", stopped ? GTK_MESSAGE_WARNING : GTK_MESSAGE_ERROR, text, &retry,
+                  stopped, self);
+}
+
 void
-vm_machine_window_session_event (VmMachineWindow *self, VmSessionEvent event, const char *data)
+vm_machine_window_session_event (VmMachineWindow *self, VmSessionEvent event, const char *name, const char *data)
 {
   switch (event)
     {
     case VM_SESSION_STATE:
-      if (!vm_session_is_running (self->session))
-        window_release_all (self);
+      if (vm_session_is_running (self->session))
+        vm_bars_hide (self->bars, "disk");
+      else
+        vm_window_release_all (self);
+      if (vm_session_state (self->session) == VM_RUN_SHUTDOWN)
+        vm_window_stop_waiting (self);
       if (!self->notice || vm_session_state (self->session) != VM_RUN_SHUTDOWN)
         window_set_notice (self, vm_notice_of_state (vm_session_state (self->session)));
       break;
@@ -735,12 +537,16 @@ vm_machine_window_session_event (VmMachineWindow *self, VmSessionEvent event, co
       window_set_notice (self, vm_notice_of_shutdown (data));
       break;
     case VM_SESSION_RESET:
+      vm_window_stop_waiting (self);
       window_set_notice (self, vm_notice_of_state (vm_session_state (self->session)));
       break;
     case VM_SESSION_CONSOLES:
     case VM_SESSION_TEXTS:
       window_sync_pages (self);
       break;
+    case VM_SESSION_QMP:
+      window_tell_event (self, name, data);
+      return;
     default:
       return;
     }
@@ -754,8 +560,14 @@ window_delete (GtkWidget *widget, GdkEventAny *event)
 {
   VmMachineWindow *self = VM_MACHINE_WINDOW (widget);
 
-  if (self->options.window_close)
+  const VmChoice choices[] = { { _("_Shut Down"), vm_window_power_down }, { _("_Power Off"), vm_window_force_off } };
+
+  if (self->options.window_close && vm_session_state (self->session) == VM_RUN_SHUTDOWN)
     vm_session_quit (self->session);
+  else if (self->options.window_close)
+    vm_ask (GTK_WINDOW (self), self->preferences, "close", _("The machine is still on."),
+            _("Shutting it down lets the guest save its work. Powering it off does not."), choices,
+            G_N_ELEMENTS (choices), G_OBJECT (self));
   return TRUE; /* the window goes when the machine has gone */
 }
 
@@ -771,7 +583,9 @@ window_dispose (GObject *object)
         window_remove_page (self, self->pages->pdata[self->pages->len - 1]);
       g_clear_pointer (&self->pages, g_ptr_array_unref);
     }
+  g_clear_handle_id (&self->patience, g_source_remove);
   g_clear_object (&self->actions);
+  g_clear_object (&self->preferences);
   g_clear_object (&self->consoles_menu);
   g_clear_pointer (&self->notice, g_free);
   G_OBJECT_CLASS (vm_machine_window_parent_class)->dispose (object);
@@ -789,19 +603,23 @@ static void
 vm_machine_window_init (VmMachineWindow *self)
 {
   self->pages = g_ptr_array_new ();
+  self->preferences = vm_preferences_new ();
   self->zoom = 100;
   self->actions = g_simple_action_group_new ();
-  g_action_map_add_action_entries (G_ACTION_MAP (self->actions), action_entries, G_N_ELEMENTS (action_entries), self);
+  vm_window_add_actions (self);
   gtk_widget_insert_action_group (GTK_WIDGET (self), "win", G_ACTION_GROUP (self->actions));
 
   g_autoptr (GtkBuilder) builder = gtk_builder_new_from_resource ("/vitrine/ui/machine-window.ui");
   GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 0);
   self->consoles_menu = g_object_ref (G_MENU (gtk_builder_get_object (builder, "consoles")));
   self->menubar = gtk_menu_bar_new_from_model (G_MENU_MODEL (gtk_builder_get_object (builder, "menubar")));
+  vm_send_keys_fill (G_MENU (gtk_builder_get_object (builder, "send-keys")));
+  self->bars = vm_bars_new ();
   self->notebook = gtk_notebook_new ();
   gtk_notebook_set_show_border (GTK_NOTEBOOK (self->notebook), FALSE);
   gtk_notebook_set_scrollable (GTK_NOTEBOOK (self->notebook), TRUE);
   gtk_box_pack_start (GTK_BOX (box), self->menubar, FALSE, FALSE, 0);
+  gtk_box_pack_start (GTK_BOX (box), self->bars, FALSE, FALSE, 0);
   gtk_box_pack_start (GTK_BOX (box), self->notebook, TRUE, TRUE, 0);
   gtk_container_add (GTK_CONTAINER (self), box);
   gtk_widget_show_all (box);
@@ -820,14 +638,18 @@ vm_machine_window_new (VmSession *session, const VmUiOptions *options)
   self->options = *options;
   self->fit = options->zoom_to_fit;
   self->show_menubar = options->show_menubar;
+  self->show_status = vm_preferences_flag (self->preferences, "show-status", true);
+  self->strip = vm_status_strip_new (session);
+  gtk_box_pack_end (GTK_BOX (gtk_bin_get_child (GTK_BIN (self))), self->strip, FALSE, FALSE, 0);
+  window_set_state (self, "show-status", g_variant_new_boolean (self->show_status));
   self->notice = vm_notice_of_state (vm_session_state (session));
   window_set_state (self, "grab-on-hover", g_variant_new_boolean (options->grab_on_hover));
   window_set_state (self, "show-tabs", g_variant_new_boolean (options->show_tabs));
   window_set_state (self, "show-menubar", g_variant_new_boolean (options->show_menubar));
   gtk_window_set_deletable (GTK_WINDOW (self), options->window_close);
   window_sync_pages (self);
-  window_show_chrome (self);
-  window_apply_zoom (self);
+  vm_window_show_chrome (self);
+  vm_window_apply_zoom (self);
   if (options->full_screen)
     gtk_window_fullscreen (GTK_WINDOW (self));
   return GTK_WIDGET (self);

@@ -11,4 +11,5 @@ G_DECLARE_FINAL_TYPE (VmMachineWindow, vm_machine_window, VM, MACHINE_WINDOW, Gt
 
 GtkWidget *vm_machine_window_new (VmSession *session, const VmUiOptions *options);
 /* What the session told, except its end, before which the window is destroyed. */
-void       vm_machine_window_session_event (VmMachineWindow *self, VmSessionEvent event, const char *data);
+void       vm_machine_window_session_event (VmMachineWindow *self, VmSessionEvent event, const char *name,
+                                            const char *data);

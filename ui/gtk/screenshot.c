@@ -5,6 +5,7 @@
 #include "ui/gtk/screenshot.h"
 
 #include <glib/gi18n-lib.h>
+#include <unistd.h>
 
 typedef struct Screenshot {
   GtkWindow *parent; /* weak */
@@ -39,7 +40,7 @@ screenshot_done (VmSession *session, const char *result, const GError *error, vo
     {
       GtkWidget *dialog
         = gtk_message_dialog_new (shot->parent, GTK_DIALOG_MODAL | GTK_DIALOG_DESTROY_WITH_PARENT, GTK_MESSAGE_ERROR,
-                                  GTK_BUTTONS_CLOSE, _("The screenshot was not saved."));
+                                  GTK_BUTTONS_CLOSE, _("The screenshot was not taken."));
       gtk_message_dialog_format_secondary_text (GTK_MESSAGE_DIALOG (dialog), "%s", error->message);
       g_signal_connect (dialog, "response", G_CALLBACK (gtk_widget_destroy), NULL);
       gtk_window_present (GTK_WINDOW (dialog));
@@ -52,6 +53,49 @@ vm_screenshot_save (GtkWindow *parent, VmSession *session, VmConsole *console, c
 {
   vm_session_screendump (session, console, path, "png", screenshot_done, screenshot_new (parent, session, console));
 }
+
+/* --- to the clipboard -------------------------------------------------------------------------------- */
+
+typedef struct Copy {
+  Screenshot *shot;
+  char *path;
+} Copy;
+
+static void
+copy_done (VmSession *session, const char *result, const GError *error, void *opaque)
+{
+  Copy *copy = opaque;
+  g_autoptr (GError) unread = NULL;
+  g_autoptr (GdkPixbuf) picture = error ? NULL : gdk_pixbuf_new_from_file (copy->path, &unread);
+
+  if (picture && copy->shot->parent)
+    gtk_clipboard_set_image (gtk_widget_get_clipboard (GTK_WIDGET (copy->shot->parent), GDK_SELECTION_CLIPBOARD), picture);
+  unlink (copy->path);
+  screenshot_done (session, result, error ? error : unread, copy->shot);
+  g_free (copy->path);
+  g_free (copy);
+}
+
+void
+vm_screenshot_copy (GtkWindow *parent, VmSession *session, VmConsole *console)
+{
+  Screenshot *shot = screenshot_new (parent, session, console);
+  g_autoptr (GError) error = NULL;
+  char *path = NULL;
+  int fd = g_file_open_tmp ("vitrine-XXXXXX.png", &path, &error); /* 0600 */
+
+  if (fd < 0)
+    {
+      screenshot_done (session, NULL, error, shot);
+      return;
+    }
+  close (fd);
+  Copy *copy = g_new (Copy, 1);
+  *copy = (Copy) { shot, path };
+  vm_session_screendump (session, console, path, "png", copy_done, copy);
+}
+
+/* --- to a file ----------------------------------------------------------------------------------------- */
 
 static void
 screenshot_chosen (GtkNativeDialog *dialog, int response, Screenshot *shot)

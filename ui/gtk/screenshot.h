@@ -8,3 +8,5 @@
 
 void vm_screenshot_ask (GtkWindow *parent, VmSession *session, VmConsole *console); /* asks where */
 void vm_screenshot_save (GtkWindow *parent, VmSession *session, VmConsole *console, const char *path);
+/* Into the clipboard, in the guest's resolution. */
+void vm_screenshot_copy (GtkWindow *parent, VmSession *session, VmConsole *console);

@@ -43,7 +43,7 @@ ui_session_event (VmSession *session, VmSessionEvent event, const char *name, co
   if (event == VM_SESSION_QUIT)
     g_main_loop_quit (ui->loop);
   else if (ui->window)
-    vm_machine_window_session_event (VM_MACHINE_WINDOW (ui->window), event, data);
+    vm_machine_window_session_event (VM_MACHINE_WINDOW (ui->window), event, name, data);
 }
 
 static void

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the files of the machine's window share: window and pages (machine-window.c), actions (window-actions.c). */
+#pragma once
+
+#include "ui/gtk/console-page.h"
+#include "ui/gtk/machine-window.h"
+#include "ui/gtk/preferences.h"
+
+struct _VmMachineWindow {
+  GtkWindow           parent_instance;
+  VmSession          *session;
+  VmUiOptions         options;
+  GSettings          *preferences; /* NULL: none */
+  GSimpleActionGroup *actions;
+  GtkWidget          *menubar, *bars, *notebook, *strip;
+  GMenu              *consoles_menu;
+  GPtrArray          *pages;     /* VmPage *: graphic consoles, then texts; in the notebook or in windows of their own */
+  char               *notice;    /* why the machine stopped; NULL: it has not */
+  bool                fit;
+  unsigned            zoom;      /* per cent, when not fit */
+  bool                fullscreen, show_menubar, show_status;
+  guint               patience;  /* a timer while the guest shuts down; 0: none */
+  guint               follow;    /* frame tick; 0: none */
+  unsigned            follow_ticks;
+};
+
+/* What a graphic console's page has; NULL for others. */
+VmConsole         *vm_page_console (VmPage *page);
+VmInputController *vm_page_input (VmPage *page);
+
+/* The page that keys go to: that of an active detached window, else the tab in front. */
+VmPage            *vm_window_current_page (VmMachineWindow *self);
+VmInputController *vm_window_current_input (VmMachineWindow *self);
+bool vm_window_is_detached (VmMachineWindow *self, VmPage *page);
+void vm_window_detach (VmMachineWindow *self, VmPage *page);
+void vm_window_release_all (VmMachineWindow *self); /* keys and grabs */
+void vm_window_apply_zoom (VmMachineWindow *self);
+void vm_window_show_chrome (VmMachineWindow *self); /* what is around the picture, as it should be now */
+
+void vm_window_add_actions (VmMachineWindow *self);
+/* Choices of questions: SELF is the window. */
+void vm_window_force_off (gpointer self);
+void vm_window_power_down (gpointer self);
+void vm_window_stop_waiting (VmMachineWindow *self); /* for the guest to shut down */
