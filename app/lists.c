@@ -191,6 +191,25 @@ print_devices (const VmTypeList *types)
     }
 }
 
+/* What -nic model= takes: network cards for the bus that most machines have. */
+static void
+print_nic_models (const VmTypeList *types)
+{
+  g_autoptr (GPtrArray) list = g_ptr_array_new ();
+
+  vm_type_foreach (types, &vm_device_type, add_type, list);
+  g_ptr_array_sort (list, compare_devices);
+  puts ("Supported NIC models:");
+  for (guint i = 0; i < list->len; i++)
+    {
+      const VmType *type = g_ptr_array_index (list, i);
+      const VmDeviceClass *klass = vm_type_klass (type);
+      if (klass && klass->user_creatable && !strcmp (category_of (type), "Network")
+          && !g_strcmp0 (vm_device_bus_type (type), "PCI"))
+        puts (type->name);
+    }
+}
+
 static void
 print_objects (const VmTypeList *types)
 {
@@ -307,6 +326,8 @@ app_print_list (const VmSettings *settings, const VmTypeList *types, const VmBoa
             "    emulator   TPM emulator backend driver");
       return 1;
     }
+  else if (!strcmp (topic, "nic-model"))
+    print_nic_models (types);
   else if (!strcmp (topic, "netdev"))
     {
       g_autofree char *kinds = vm_netdev_kinds ();

@@ -232,6 +232,8 @@ check_family (VmParser *p, const Family *f, const char *arg, GError **error)
     return vm_fail (error, "Help is not available for this option");
   if (model && !strcmp (f->option, "audio") && vm_parser_is_help (model))
     return vm_parser_want_help (p, "audio-model", NULL);
+  if (model && (!strcmp (f->option, "nic") || !strcmp (f->option, "net")) && vm_parser_is_help (model))
+    return vm_parser_want_help (p, "nic-model", NULL);
   if (!strcmp (f->option, "net") && !kind && vm_keyvals_has (list, "netdev"))
     kind = "nic";
   if (!strcmp (f->option, "nic") && !kind)

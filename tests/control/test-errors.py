@@ -298,7 +298,9 @@ def help_lists():
             (['-object', 'memory-backend-ram,help'], 0, 'share=<bool>'), (['-chardev', 'help'], 0, '  socket\n'),
             (['-display', 'help'], 0, 'none\n'), (['-vga', 'help'], 0, 'standard VGA'), (['-L', 'help'], 0, '/'),
             (['-drive', 'format=help'], 0, ' qcow2 '), (['-tpmdev', 'help'], 1, 'Supported TPM types'),
-            (['-audiodev', 'help'], 0, 'none'), (['-audio', 'model=help'], 0, 'sound card names'), (['-boot', 'help'], 0, 'order='), (['-smp', 'help'], 0, 'cpus='),
+            (['-audiodev', 'help'], 0, 'none'), (['-audio', 'model=help'], 0, 'sound card names'),
+            (['-nic', 'model=help'], 0, 'Supported NIC models:\ne1000\n'),
+            (['-net', 'nic,model=?'], 0, '\ni82559c\n'), (['-boot', 'help'], 0, 'order='), (['-smp', 'help'], 0, 'cpus='),
             (['-d', 'help'], 1, 'guest_errors'), (['-msg', 'help'], 1, 'timestamp='), (['-rtc', 'help'], 1, 'base='),
             (['-global', 'help'], 1, 'driver='), (['-action', 'help'], 1, 'reboot=')):
         got, out, err = program.run(*args)
