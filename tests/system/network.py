@@ -161,13 +161,15 @@ def pcnet():
     drive('pcnet', ['pcnet32'])
 
 
-def boot_from(card, rom=None):
+def boot_from(card, rom=None, kernel=None):
+    """By the card's ROM, or by KERNEL, which brings drivers of its own."""
     folder = vm.scratch() / f'tftp-{card}'
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     (folder / 'start.ipxe').write_text('#!ipxe\necho What was booted came from the network\nprompt\n')
-    vm.need(f'/usr/lib/ipxe/qemu/efi-{rom or card}.rom')
+    vm.need(kernel or f'/usr/lib/ipxe/qemu/efi-{rom or card}.rom')
     with vm.Machine('-m', '64M', '-boot', 'n', '-nodefaults', '-vga', 'std', '-netdev',
-                    f'user,id=n0,tftp={folder},bootfile=start.ipxe', '-device', f'{card},netdev=n0,bootindex=0') as m:
+                    f'user,id=n0,tftp={folder},bootfile=start.ipxe', '-device',
+                    *([f'{card},netdev=n0', '-kernel', kernel] if kernel else [f'{card},netdev=n0,bootindex=0'])) as m:
         m.wait_screen('came from the network', 90)
 
 
@@ -199,6 +201,11 @@ def boot_eepro100():
 @vm.case
 def boot_ne2k():
     boot_from('ne2k_pci')
+
+
+@vm.case
+def boot_ne2k_isa():
+    boot_from('ne2k_isa', kernel='/usr/lib/ipxe/ipxe.lkrn')
 
 
 @vm.case
