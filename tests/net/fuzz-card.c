@@ -9,9 +9,11 @@
 #include "devices/net/ne2k-pci.h"
 #include "devices/net/pcnet.h"
 #include "devices/net/rtl8139.h"
+#include "devices/net/tulip.h"
 #include "devices/net/vmxnet3.h"
 
-extern const VmType vm_e1000_type, vm_e1000e_type, vm_i82559c_type, vm_ne2k_pci_type, vm_pcnet_type, vm_rtl8139_type, vm_vmxnet3_type;
+extern const VmType vm_e1000_type, vm_e1000e_type, vm_i82559c_type, vm_ne2k_pci_type, vm_pcnet_type, vm_rtl8139_type,
+  vm_tulip_type, vm_vmxnet3_type;
 
 #define PORTS 0xc000
 
@@ -70,6 +72,8 @@ static const Target targets[] = {
     { CSR_STATUS, CSR_POINTER, CSR_PORT, CSR_STATUS, CSR_FLASH, CSR_MDI, CSR_STATUS, CSR_POINTER } },
   { "ne2k-pci", &vm_ne2k_pci_type, offsetof (Ne2kPci, chip.card), 0, true, 0x20, { 0, 4, 8, 12, 16, 16, 0 } },
   { "pcnet", &vm_pcnet_type, offsetof (Pcnet, card), 1, false, 0x20, { 0x10, 0x14, 0x1c, 0x10, 0x14 } },
+  { "tulip", &vm_tulip_type, offsetof (Tulip, card), 1, false, 0x80,
+    { 0x08, 0x10, 0x18, 0x20, 0x28, 0x30, 0x30, 0x48, 0x08, 0x10, 0x58, 0x00, 0x18, 0x20, 0x30, 0x38 } },
   { "vmxnet3", &vm_vmxnet3_type, offsetof (Vmxnet3, card), 0, false, 0x2000,
     { VMXNET3_TXPROD, VMXNET3_TXPROD + 8, VMXNET3_RXPROD, VMXNET3_RXPROD + 8, VMXNET3_RXPROD2, VMXNET3_IMR, 0x1000 + VMXNET3_CMD,
       0x1000 + VMXNET3_ECR, 0x1000 + VMXNET3_ICR, VMXNET3_TXPROD, VMXNET3_TXPROD, VMXNET3_RXPROD, 0x1000 + VMXNET3_CMD },

@@ -11,7 +11,7 @@ extern const VmType vm_e1000e_type;
 #define TX_RING 0x10000u
 #define RX_RING 0x20000u
 #define BUFFERS 0x100000u
-#define TABLE   UINT64_C (0xe1000000) /* of MSI-X, once it is mapped */
+#define TABLE UINT64_C (0xe1000000) /* of MSI-X, once it is mapped */
 
 static const uint8_t mac[6] = { 0x52, 0x54, 0x00, 0x12, 0x34, 0x99 };
 
@@ -27,8 +27,8 @@ set_up (Bench *b, const char *plain)
 {
   disk_rig_init (&b->rig);
   disk_rig_add (&b->rig, &vm_e1000e_type, 0,
-                (const char *const[]){ "mac", "52:54:00:12:34:99", "romfile", "", "subsys", "0x1234", "disable_vnet_hdr",
-                                       plain, NULL });
+                (const char *const[]){ "mac", "52:54:00:12:34:99", "romfile", "", "subsys", "0x1234",
+                                       "disable_vnet_hdr", plain, NULL });
   b->card = (E1000e *) b->rig.dev;
   wire_init (&b->wire, &b->card->base.card, 0);
 }
@@ -191,8 +191,8 @@ test_long_ring (void)
 static void
 test_plain (void)
 {
-  uint8_t frame[54 + 3000] = { 0x52, 0x55, 0x0a, 0, 2, 2, 0x52, 0x54, 0, 0x12, 0x34, 0x99, 8, 0, 0x45, 0, 0, 0,
-                               0x12, 0x34, 0x40, 0, 64, 6, 0, 0, 10, 0, 2, 15, 10, 0, 2, 2 };
+  uint8_t frame[54 + 3000] = { 0x52, 0x55, 0x0a, 0,    2, 2,  0x52, 0x54, 0, 0x12, 0x34, 0x99, 8,  0,  0x45, 0, 0,
+                               0,    0x12, 0x34, 0x40, 0, 64, 6,    0,    0, 10,   0,    2,    15, 10, 0,    2, 2 };
 
   memcpy (frame + 34, (const uint8_t[]){ 0x10, 0, 0, 80, 0, 0, 0, 1, 0, 0, 0, 2, 0x50, 0x18, 1, 0 }, 16);
   for (unsigned plain = 0; plain < 2; plain++)
@@ -205,10 +205,10 @@ test_plain (void)
       start_transmitter (&b, 0, TX_RING, 8);
       put_tx (&b, TX_RING, 0, 14u | 24u << 8 | 33u << 16 | (uint64_t) 34 << 32 | (uint64_t) 50 << 40,
               (uint64_t) (uint32_t) (TXD_DEXT | TXD_TSE | TXD_TUCMD_TCP | TXD_TUCMD_IP) | 3000 | (uint64_t) 54 << 40
-                | (uint64_t) 1448 << 48);
+                  | (uint64_t) 1448 << 48);
       put_tx (&b, TX_RING, 1, BUFFERS,
               (uint64_t) (uint32_t) (TXD_DEXT | TXD_TSE | TXD_DTYP_DATA | TXD_EOP | TXD_RS) | sizeof frame
-                | (uint64_t) 3 << 40);
+                  | (uint64_t) 3 << 40);
       set (&b, E1000_TDT, 2);
       g_assert_cmpuint (b.wire.got->len, ==, plain ? 3 : 1);
       tear_down (&b);
@@ -239,10 +239,13 @@ start_receiver (Bench *b, unsigned queue, unsigned size, unsigned buffers)
 }
 
 static const uint8_t tcp[] = {
-  0x52, 0x54, 0x00, 0x12, 0x34, 0x99, 2, 2, 3, 4, 5, 6, 8, 0, /* Ethernet */
-  0x45, 0, 0, 60, 0x12, 0x34, 0x40, 0, 64, 6, 0, 0, 66, 9, 149, 187, 161, 142, 100, 80, /* IP */
-  0x0a, 0xea, 0x06, 0xe6, 0, 0, 0, 1, 0, 0, 0, 2, 0x50, 0x18, 1, 0, 0, 0, 0, 0, /* TCP: 2794 to 1766 */
-  1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20,
+  0x52, 0x54, 0x00, 0x12, 0x34, 0x99, 2,    2, 3,  4,  5,  6,  8,    0, /* Ethernet */
+  0x45, 0,    0,    60,   0x12, 0x34, 0x40, 0, 64, 6,  0,  0,  66,   9,
+  149,  187,  161,  142,  100,  80, /* IP */
+  0x0a, 0xea, 0x06, 0xe6, 0,    0,    0,    1, 0,  0,  0,  2,  0x50, 0x18,
+  1,    0,    0,    0,    0,    0, /* TCP: 2794 to 1766 */
+  1,    2,    3,    4,    5,    6,    7,    8, 9,  10, 11, 12, 13,   14,
+  15,   16,   17,   18,   19,   20,
 };
 
 /* The hash of Microsoft's example: 66.9.149.187:2794 to 161.142.100.80:1766 is 51ccc178. */
@@ -250,8 +253,9 @@ static void
 test_hash (void)
 {
   static const uint8_t key[40] = {
-    0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25, 0x3d, 0x43, 0xa3, 0x8f, 0xb0, 0xd0, 0xca, 0x2b, 0xcb,
-    0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3, 0x80, 0x30, 0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa,
+    0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25, 0x3d, 0x43, 0xa3,
+    0x8f, 0xb0, 0xd0, 0xca, 0x2b, 0xcb, 0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3,
+    0x80, 0x30, 0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa,
   };
   E1000RxExtended desc;
   uint8_t bytes[128];
@@ -338,7 +342,8 @@ test_split (void)
   tear_down (&b);
 }
 
-/* --- interrupts ------------------------------------------------------------------------------------------------------ */
+/* --- interrupts ------------------------------------------------------------------------------------------------------
+ */
 
 static uint32_t
 messages (Bench *b)

@@ -8,18 +8,18 @@
 
 extern const VmType vm_vmxnet3_type;
 
-#define QUEUES  (DISK_RIG_BAR + 0x1000) /* BAR 0; BAR 1 is at DISK_RIG_BAR */
-#define SHARED  0x8000u
-#define TABLE   0x9000u
-#define HASH    0xa000u
-#define GROUPS  0xa800u
+#define QUEUES (DISK_RIG_BAR + 0x1000) /* BAR 0; BAR 1 is at DISK_RIG_BAR */
+#define SHARED 0x8000u
+#define TABLE 0x9000u
+#define HASH 0xa000u
+#define GROUPS 0xa800u
 #define TX_RING 0x10000u
 #define TX_COMP 0x12000u
-#define RX_RING(queue)  (0x20000u + (queue) * 0x4000u)
+#define RX_RING(queue) (0x20000u + (queue) *0x4000u)
 #define RX_RING2(queue) (RX_RING (queue) + 0x1000u)
-#define RX_COMP(queue)  (RX_RING (queue) + 0x2000u)
+#define RX_COMP(queue) (RX_RING (queue) + 0x2000u)
 #define BUFFERS 0x100000u
-#define N       8
+#define N 8
 
 static const uint8_t mac[6] = { 0x52, 0x54, 0x00, 0x12, 0x34, 0x99 };
 
@@ -65,8 +65,7 @@ static void
 set_up (Bench *b, unsigned n_rx, uint64_t features)
 {
   disk_rig_init (&b->rig);
-  disk_rig_add (&b->rig, &vm_vmxnet3_type, 1,
-                (const char *const[]){ "mac", "52:54:00:12:34:99", "romfile", "", NULL });
+  disk_rig_add (&b->rig, &vm_vmxnet3_type, 1, (const char *const[]){ "mac", "52:54:00:12:34:99", "romfile", "", NULL });
   disk_rig_set_config (&b->rig, 0x10, QUEUES, 4);
   b->card = (Vmxnet3 *) b->rig.dev;
   b->n_rx = n_rx;
@@ -155,11 +154,12 @@ test_identity (void)
   tear_down (&b);
 }
 
-/* --- sending ------------------------------------------------------------------------------------------------------- */
+/* --- sending -------------------------------------------------------------------------------------------------------
+ */
 
-static uint8_t tcp[54 + 3000] = { 0x52, 0x55, 0x0a, 0, 2, 2, 0x52, 0x54, 0, 0x12, 0x34, 0x99, 8, 0, 0x45, 0, 0, 0,
-                                  0x12, 0x34, 0x40, 0, 64, 6, 0, 0, 10, 0, 2, 15, 10, 0, 2, 2, 0x10, 0, 0, 80, 0, 0, 0, 1,
-                                  0, 0, 0, 2, 0x50, 0x18, 1, 0 };
+static uint8_t tcp[54 + 3000] = { 0x52, 0x55, 0x0a, 0, 2,  2, 0x52, 0x54, 0,  0x12, 0x34, 0x99, 8,  0, 0x45, 0, 0,    0,
+                                  0x12, 0x34, 0x40, 0, 64, 6, 0,    0,    10, 0,    2,    15,   10, 0, 2,    2, 0x10, 0,
+                                  0,    80,   0,    0, 0,  1, 0,    0,    0,  2,    0x50, 0x18, 1,  0 };
 
 static void
 test_transmit (void)
@@ -234,7 +234,8 @@ test_no_end (void)
   tear_down (&b);
 }
 
-/* --- receiving ------------------------------------------------------------------------------------------------------ */
+/* --- receiving ------------------------------------------------------------------------------------------------------
+ */
 
 static void
 test_receive (void)
@@ -323,13 +324,14 @@ static void
 test_hash (void)
 {
   static const uint8_t key[40] = {
-    0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25, 0x3d, 0x43, 0xa3, 0x8f, 0xb0, 0xd0, 0xca, 0x2b, 0xcb,
-    0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3, 0x80, 0x30, 0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa,
+    0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25, 0x3d, 0x43, 0xa3,
+    0x8f, 0xb0, 0xd0, 0xca, 0x2b, 0xcb, 0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3,
+    0x80, 0x30, 0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa,
   };
   static const uint8_t frame[74] = {
-    0x52, 0x54, 0x00, 0x12, 0x34, 0x99, 2, 2, 3, 4, 5, 6, 8, 0,
-    0x45, 0, 0, 60, 0x12, 0x34, 0x40, 0, 64, 6, 0, 0, 66, 9, 149, 187, 161, 142, 100, 80,
-    0x0a, 0xea, 0x06, 0xe6, 0, 0, 0, 1, 0, 0, 0, 2, 0x50, 0x18, 1, 0, 0, 0, 0, 0,
+    0x52, 0x54, 0x00, 0x12, 0x34, 0x99, 2, 2, 3,  4, 5,    6,    8,   0,   0x45, 0,  0,    60,
+    0x12, 0x34, 0x40, 0,    64,   6,    0, 0, 66, 9, 149,  187,  161, 142, 100,  80, 0x0a, 0xea,
+    0x06, 0xe6, 0,    0,    0,    1,    0, 0, 0,  2, 0x50, 0x18, 1,   0,   0,    0,  0,    0,
   };
   Bench b;
 
