@@ -45,11 +45,20 @@ flush_when_due (Bench *b)
     fail (b, "flush", err);
 }
 
-/* False: all are sent. Requests that would reach over the end begin anew. */
+/* Behind the end it begins anew, as aligned as before. */
+static uint64_t
+wrap (const Bench *b, uint64_t offset)
+{
+  uint64_t size = b->image.node->size;
+
+  offset %= size;
+  return offset > size - b->size ? 0 : offset;
+}
+
+/* False: all are sent. */
 static bool
 claim (Bench *b, uint64_t *offset)
 {
-  uint64_t last = b->image.node->size - b->size;
   bool more;
 
   vm_fiber_mutex_lock (&b->lock);
@@ -58,7 +67,7 @@ claim (Bench *b, uint64_t *offset)
     {
       flush_when_due (b);
       *offset = b->offset;
-      b->offset = b->offset + b->step > last ? (b->offset + b->step) % (last + 1) : b->offset + b->step;
+      b->offset = wrap (b, b->offset + b->step);
       b->sent++;
       b->in_flight++;
     }
@@ -104,7 +113,7 @@ run (Bench *b, unsigned pattern)
         return 1;
       memset (b->buffer, (int) pattern, b->size);
     }
-  b->offset %= b->image.node->size - b->size + 1;
+  b->offset = wrap (b, b->offset);
   start = g_get_monotonic_time ();
   vm_tool_parallel (b->tool, b->depth, worker, b);
   if (!b->failed)
