@@ -40,6 +40,7 @@ typedef struct Vdi
 {
   VmMap map;
   uint32_t table, data, blocks, allocated;
+  bool unsure; /* after an error nobody knows which blocks are in use */
 } Vdi;
 
 static int
@@ -85,12 +86,42 @@ vdi_lookup (VmNode *node, uint64_t offset, VmMapping *m)
   return 0;
 }
 
+/* Blocks in use, and one more than the highest of them. */
+static int
+vdi_scan (VmNode *node, uint32_t *used, uint32_t *end)
+{
+  Vdi *s = node->state;
+
+  *used = *end = 0;
+  for (uint32_t i = 0; i < s->blocks; i++)
+    {
+      uint32_t entry;
+      int err = vdi_entry (node, i, &entry);
+      if (err)
+        return err;
+      if (entry >= ENTRY_ZERO)
+        continue;
+      ++*used;
+      if (entry < s->blocks)
+        *end = MAX (*end, entry + 1);
+    }
+  return 0;
+}
+
 static int
 vdi_allocate (VmNode *node, VmPlace *place)
 {
   Vdi *s = node->state;
 
-  if (s->allocated + place->index >= MAX_BLOCKS)
+  if (s->unsure)
+    { /* a block that is lost would be missing at the end: there are no more than the disk has */
+      uint32_t used;
+      int err = vdi_scan (node, &used, &s->allocated);
+      if (err)
+        return err;
+      s->unsure = false;
+    }
+  if (s->allocated + place->index >= s->blocks)
     return -ENOSPC;
   place->file = node->file->node;
   place->offset = vdi_offset (s, s->allocated + place->index);
@@ -126,7 +157,8 @@ vdi_link (VmNode *node, const VmPlace *place)
       if (!err)
         err = vm_meta_write (&s->map.meta, file, at, entry, 4);
     }
-  s->allocated++; /* after an error too: the entry may have been written */
+  s->allocated++;
+  s->unsure |= err < 0; /* the entry may have been written */
   return err;
 }
 
@@ -182,28 +214,6 @@ vdi_check_header (const uint8_t *h, GError **error)
   return true;
 }
 
-/* Blocks in use, and one more than the highest of them. */
-static int
-vdi_scan (VmNode *node, uint32_t *used, uint32_t *end)
-{
-  Vdi *s = node->state;
-
-  *used = *end = 0;
-  for (uint32_t i = 0; i < s->blocks; i++)
-    {
-      uint32_t entry;
-      int err = vdi_entry (node, i, &entry);
-      if (err)
-        return err;
-      if (entry >= ENTRY_ZERO)
-        continue;
-      ++*used;
-      if (entry < s->blocks)
-        *end = MAX (*end, entry + 1);
-    }
-  return 0;
-}
-
 static bool
 vdi_open_image (VmNode *node, GError **error)
 {
@@ -219,15 +229,14 @@ vdi_open_image (VmNode *node, GError **error)
   s->table = vm_load_le32 (h + AT_TABLE);
   s->data = vm_load_le32 (h + AT_DATA);
   s->blocks = vm_load_le32 (h + AT_BLOCKS);
-  s->allocated = vm_load_le32 (h + AT_ALLOCATED);
   node->size = VM_ALIGN_UP (vm_load_le64 (h + AT_DISK_SIZE), 512);
   if (!vm_map_within (s->table, 4 * (uint64_t) s->blocks, MAX (node->file->node->size, s->data)))
     return vm_fail (error, "The image is cut off: the block map lies behind its end");
   int err = vdi_scan (node, &used, &end);
   if (err)
     return vm_fail (error, "Could not read the image's block map: %s", g_strerror (-err));
-  /* A count below what is in use would have blocks given away twice. */
-  s->allocated = MAX (MIN (s->allocated, s->blocks), end);
+  /* What the header counts may be less, and blocks would be given away twice, or more, and some would be missing. */
+  s->allocated = end;
   return true;
 }
 

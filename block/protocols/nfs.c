@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The module of "nfs": files of NFS servers (RFC 1813), with libnfs. Its calls wait, so they are made on workers, one
- * at a time for each mount. */
-#include "block/node.h"
+/* The module of "nfs": files of NFS servers (RFC 1813), with libnfs. */
+#include "block/protocols/errand.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,23 +16,11 @@ enum
 
 typedef struct NfsState
 {
+  VmErrands errands;
   struct nfs_context *nfs;
   struct nfsfh *file;
   uint64_t allocated;
-  VmFiberMutex mutex;
 } NfsState;
-
-typedef struct Errand
-{
-  NfsState *s;
-  const VmqBlockdevOptionsNfs *options;
-  int flags;
-  bool cache_direct;
-  uint64_t offset, size;
-  VmVec vec;
-  int status;
-  GError **error;
-} Errand;
 
 static bool
 take_options (NfsState *s, const VmqBlockdevOptionsNfs *o, bool cache_direct, GError **error)
@@ -69,9 +56,9 @@ do_close (void *opaque)
 }
 
 static bool
-open_file (Errand *e, const char *name)
+open_file (VmErrand *e, const char *name)
 {
-  NfsState *s = e->s;
+  NfsState *s = e->state;
   int status
       = e->flags & O_CREAT ? nfs_creat (s->nfs, name, 0600, &s->file) : nfs_open (s->nfs, name, e->flags, &s->file);
   struct nfs_stat_64 st;
@@ -88,9 +75,9 @@ open_file (Errand *e, const char *name)
 }
 
 static void
-do_open (void *opaque)
+do_open (VmErrand *e)
 {
-  Errand *e = opaque;
+  NfsState *s = e->state;
   const VmqBlockdevOptionsNfs *o = e->options;
   const char *slash = strrchr (o->path, '/');
 
@@ -101,56 +88,21 @@ do_open (void *opaque)
       return;
     }
   g_autofree char *folder = slash == o->path ? g_strdup ("/") : g_strndup (o->path, slash - o->path);
-  e->s->nfs = nfs_init_context ();
-  if (!e->s->nfs)
+  s->nfs = nfs_init_context ();
+  if (!s->nfs)
     vm_fail (e->error, "Failed to init NFS context");
-  else if (!take_options (e->s, o, e->cache_direct, e->error))
+  else if (!take_options (s, o, e->cache_direct, e->error))
     ;
-  else if (nfs_mount (e->s->nfs, o->server->host, folder) < 0)
-    vm_fail (e->error, "Failed to mount nfs share: %s", nfs_get_error (e->s->nfs));
+  else if (nfs_mount (s->nfs, o->server->host, folder) < 0)
+    vm_fail (e->error, "Failed to mount nfs share: %s", nfs_get_error (s->nfs));
   else if (open_file (e, slash))
     e->status = 0;
 }
 
-static bool
-nfs_node_open (VmNode *node, const void *opaque, GError **error)
-{
-  const VmqBlockdevOptionsNfs *o = opaque;
-  NfsState *s = node->state;
-  Errand e = { .s = s, .options = o, .flags = node->readonly ? O_RDONLY : O_RDWR, .error = error };
-
-  e.cache_direct = node->cache_direct;
-  vm_fiber_work (do_open, &e);
-  if (e.status < 0)
-    {
-      vm_fiber_work (do_close, s);
-      return false;
-    }
-  node->size = e.size;
-  node->filename = g_strdup_printf ("nfs://%s%s", o->server->host, o->path);
-  return true;
-}
-
+/* Moves the pieces one after the other. */
 static void
-nfs_node_close (VmNode *node)
+move (VmErrand *e, int (*some) (NfsState *s, uint64_t offset, struct iovec *piece))
 {
-  vm_fiber_work (do_close, node->state);
-}
-
-static int
-run (NfsState *s, VmFiberFunc func, Errand *e)
-{
-  e->s = s;
-  vm_fiber_mutex_lock (&s->mutex);
-  vm_fiber_work (func, e);
-  vm_fiber_mutex_unlock (&s->mutex);
-  return e->status;
-}
-
-static void
-do_read (void *opaque)
-{
-  Errand *e = opaque;
   struct iovec piece;
   VmVec rest = e->vec;
   uint64_t at = e->offset;
@@ -161,14 +113,8 @@ do_read (void *opaque)
       vm_vec_take (&rest, &piece, 1);
       while (piece.iov_len && e->status >= 0)
         {
-          int n = nfs_pread (e->s->nfs, e->s->file, at, piece.iov_len, piece.iov_base);
-          if (n < 0)
-            e->status = n;
-          else if (n == 0 || (size_t) n > piece.iov_len) /* it has become shorter */
-            {
-              memset (piece.iov_base, 0, piece.iov_len);
-              n = (int) piece.iov_len;
-            }
+          int n = some (e->state, at, &piece);
+          e->status = MIN (n, 0);
           if (n > 0)
             {
               at += (unsigned) n;
@@ -179,69 +125,65 @@ do_read (void *opaque)
     }
 }
 
-static void
-do_write (void *opaque)
+static int
+read_some (NfsState *s, uint64_t offset, struct iovec *piece)
 {
-  Errand *e = opaque;
-  struct iovec piece;
-  VmVec rest = e->vec;
-  uint64_t at = e->offset;
+  int n = nfs_pread (s->nfs, s->file, offset, piece->iov_len, piece->iov_base);
 
-  e->status = 0;
-  while (rest.size && e->status >= 0)
-    {
-      vm_vec_take (&rest, &piece, 1);
-      while (piece.iov_len && e->status >= 0)
-        {
-          int n = nfs_pwrite (e->s->nfs, e->s->file, at, piece.iov_len, piece.iov_base);
-          if (n <= 0)
-            e->status = n < 0 ? n : -EIO;
-          else
-            {
-              at += (unsigned) n;
-              piece.iov_base = (char *) piece.iov_base + n;
-              piece.iov_len -= (unsigned) n;
-            }
-        }
-    }
-}
-
-static void
-do_flush (void *opaque)
-{
-  Errand *e = opaque;
-
-  e->status = MIN (nfs_fsync (e->s->nfs, e->s->file), 0);
-}
-
-static void
-do_truncate (void *opaque)
-{
-  Errand *e = opaque;
-
-  e->status = MIN (nfs_ftruncate (e->s->nfs, e->s->file, e->size), 0);
+  if (n < 0 || (n > 0 && (size_t) n <= piece->iov_len))
+    return n;
+  memset (piece->iov_base, 0, piece->iov_len); /* it has become shorter */
+  return (int) piece->iov_len;
 }
 
 static int
-nfs_node_read (VmNode *node, uint64_t offset, VmVec vec, unsigned flags)
+write_some (NfsState *s, uint64_t offset, struct iovec *piece)
 {
-  return run (node->state, do_read, &(Errand){ .offset = offset, .vec = vec });
+  int n = nfs_pwrite (s->nfs, s->file, offset, piece->iov_len, piece->iov_base);
+
+  return n ? n : -EIO;
 }
 
-static int
-nfs_node_write (VmNode *node, uint64_t offset, VmVec vec, unsigned flags)
+static void
+do_read (VmErrand *e)
 {
-  int status = run (node->state, do_write, &(Errand){ .offset = offset, .vec = vec });
-
-  if (status >= 0)
-    node->size = MAX (node->size, offset + vec.size);
-  return status;
+  move (e, read_some);
 }
 
-static int
-nfs_node_flush (VmNode *node)
+static void
+do_write (VmErrand *e)
 {
-  return run (node->state, do_flush, &(Errand){ 0 });
+  move (e, write_some);
+}
+
+static void
+do_flush (VmErrand *e)
+{
+  NfsState *s = e->state;
+
+  e->status = MIN (nfs_fsync (s->nfs, s->file), 0);
+}
+
+static void
+do_truncate (VmErrand *e)
+{
+  NfsState *s = e->state;
+
+  e->status = MIN (nfs_ftruncate (s->nfs, s->file, e->size), 0);
+}
+
+static const VmErrandOps nfs_ops
+    = { .open = do_open, .close = do_close, .read = do_read, .write = do_write, .flush = do_flush };
+
+static bool
+nfs_node_open (VmNode *node, const void *opaque, GError **error)
+{
+  const VmqBlockdevOptionsNfs *o = opaque;
+
+  if (!vm_errands_open (node, &nfs_ops, o, error))
+    return false;
+  node->filename = g_strdup_printf ("nfs://%s%s", o->server->host, o->path);
+  return true;
 }
 
 static int
@@ -254,7 +196,7 @@ nfs_node_truncate (VmNode *node, uint64_t size, bool exact, VmPreallocation prea
       vm_fail (error, "Unsupported preallocation mode");
       return -ENOTSUP;
     }
-  status = run (node->state, do_truncate, &(Errand){ .size = size });
+  status = vm_errands_run (node, do_truncate, &(VmErrand){ .size = size });
   if (status < 0)
     vm_fail (error, "Failed to truncate file: %s", g_strerror (-status));
   else
@@ -272,21 +214,7 @@ static bool
 nfs_node_create (VmBlockGraph *graph, VmNode *file, const char *name, uint64_t size, const VmCreateValues *values,
                  GError **error)
 {
-  json_object *json = vm_graph_parse_name (graph, name, error);
-  VmqBlockdevOptions *options
-      = json ? vm_schema_read (&vmq_type_blockdevoptions, json, VM_SCHEMA_TEXT, NULL, error) : NULL;
-  NfsState s = { NULL };
-  Errand e = { .s = &s, .flags = O_RDWR | O_CREAT, .size = size, .error = error, .status = -EIO };
-
-  if (options)
-    {
-      e.options = options->u.nfs;
-      vm_fiber_work (do_open, &e);
-      vm_fiber_work (do_close, &s);
-    }
-  vm_schema_free (&vmq_type_blockdevoptions, options);
-  json_object_put (json);
-  return e.status >= 0;
+  return vm_errands_create (graph, &nfs_ops, sizeof (NfsState), name, size, 0, error);
 }
 
 extern const VmBlockDriver vm_block_nfs; /* by name */
@@ -296,10 +224,10 @@ const VmBlockDriver vm_block_nfs = {
   .state_size = sizeof (NfsState),
   .grows = true,
   .open = nfs_node_open,
-  .close = nfs_node_close,
-  .read = nfs_node_read,
-  .write = nfs_node_write,
-  .flush = nfs_node_flush,
+  .close = vm_errands_close,
+  .read = vm_errands_read,
+  .write = vm_errands_write,
+  .flush = vm_errands_flush,
   .truncate = nfs_node_truncate,
   .allocated = nfs_node_allocated,
   .create = nfs_node_create,

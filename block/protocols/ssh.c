@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The module of "ssh": files of another host by SFTP, with libssh. Its calls wait, so they are made on workers, one at
- * a time for each connection; reads are several packets under way. */
-#include "block/node.h"
+/* The module of "ssh": files of another host by SFTP, with libssh. Reads are several packets under
+ * way. */
+#include "block/protocols/errand.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,24 +18,11 @@ enum
 
 typedef struct SshState
 {
+  VmErrands errands;
   ssh_session session;
   sftp_session sftp;
   sftp_file file;
-  VmFiberMutex mutex; /* one call at a time */
 } SshState;
-
-/* What is asked of a worker. */
-typedef struct Errand
-{
-  SshState *s;
-  const VmqBlockdevOptionsSsh *options;
-  int flags; /* of opening */
-  uint64_t size;
-  uint64_t offset;
-  VmVec vec;
-  int status;
-  GError **error;
-} Errand;
 
 static bool
 ssh_fail (SshState *s, GError **error, const char *what)
@@ -187,29 +174,30 @@ grow (SshState *s, uint64_t size)
 }
 
 static void
-do_open (void *opaque)
+do_open (VmErrand *e)
 {
-  Errand *e = opaque;
+  SshState *s = e->state;
+  const VmqBlockdevOptionsSsh *o = e->options;
   sftp_attributes attributes;
 
   e->status = -EIO;
-  if (!make_session (e->s, e->options, e->error))
+  if (!make_session (s, o, e->error))
     return;
-  e->s->file = sftp_open (e->s->sftp, e->options->path, e->flags, 0644);
-  if (!e->s->file)
+  s->file = sftp_open (s->sftp, o->path, e->flags, 0644);
+  if (!s->file)
     {
-      ssh_fail (e->s, e->error, "failed to open remote file");
+      ssh_fail (s, e->error, "failed to open remote file");
       return;
     }
-  if (e->flags & O_CREAT && !grow (e->s, e->size))
+  if (e->flags & O_CREAT && !grow (s, e->size))
     {
-      ssh_fail (e->s, e->error, "failed to set the size of the remote file");
+      ssh_fail (s, e->error, "failed to set the size of the remote file");
       return;
     }
-  attributes = sftp_fstat (e->s->file);
+  attributes = sftp_fstat (s->file);
   if (!attributes)
     {
-      ssh_fail (e->s, e->error, "failed to read file attributes");
+      ssh_fail (s, e->error, "failed to read file attributes");
       return;
     }
   e->size = attributes->size;
@@ -217,50 +205,14 @@ do_open (void *opaque)
   e->status = 0;
 }
 
-static bool
-ssh_open (VmNode *node, const void *opaque, GError **error)
-{
-  const VmqBlockdevOptionsSsh *o = opaque;
-  SshState *s = node->state;
-  Errand e = { .s = s, .options = o, .flags = node->readonly ? O_RDONLY : O_RDWR, .error = error };
-
-  vm_fiber_work (do_open, &e);
-  if (e.status < 0)
-    {
-      vm_fiber_work (end_session, s);
-      return false;
-    }
-  node->size = e.size;
-  node->filename = g_strdup_printf ("ssh://%s%s%s:%s%s", o->user ? o->user : "", o->user ? "@" : "", o->server->host,
-                                    o->server->port, o->path);
-  return true;
-}
-
-static void
-ssh_close (VmNode *node)
-{
-  vm_fiber_work (end_session, node->state);
-}
-
 /* --- requests
  * ------------------------------------------------------------------------------------------------------------ */
 
-static int
-run (SshState *s, VmFiberFunc func, Errand *e)
-{
-  e->s = s;
-  vm_fiber_mutex_lock (&s->mutex);
-  vm_fiber_work (func, e);
-  vm_fiber_mutex_unlock (&s->mutex);
-  return e->status;
-}
-
 /* Packets from AT on are sent for and taken in order; a short one is the end of the file, or of our luck. */
 static void
-do_read (void *opaque)
+do_read (VmErrand *e)
 {
-  Errand *e = opaque;
-  SshState *s = e->s;
+  SshState *s = e->state;
   g_autofree char *buffer = g_malloc (PACKET);
   uint32_t ids[PACKETS];
   size_t asked = 0, at = 0;
@@ -312,65 +264,57 @@ do_read (void *opaque)
 }
 
 static void
-do_write (void *opaque)
+do_write (VmErrand *e)
 {
-  Errand *e = opaque;
+  SshState *s = e->state;
   g_autofree char *buffer = g_malloc (PACKET);
 
-  e->status = sftp_seek64 (e->s->file, e->offset) < 0 ? -EIO : 0;
+  e->status = sftp_seek64 (s->file, e->offset) < 0 ? -EIO : 0;
   for (size_t at = 0; e->status >= 0 && at < e->vec.size;)
     {
       size_t len = MIN (e->vec.size - at, PACKET);
       vm_vec_read (e->vec, at, buffer, len);
-      ssize_t done = sftp_write (e->s->file, buffer, len);
+      ssize_t done = sftp_write (s->file, buffer, len);
       if (done <= 0)
         e->status = -EIO;
       else
         {
           at += (size_t) done;
-          if ((size_t) done < len && sftp_seek64 (e->s->file, e->offset + at) < 0)
+          if ((size_t) done < len && sftp_seek64 (s->file, e->offset + at) < 0)
             e->status = -EIO;
         }
     }
 }
 
 static void
-do_flush (void *opaque)
+do_flush (VmErrand *e)
 {
-  Errand *e = opaque;
+  SshState *s = e->state;
 
   /* A server without it keeps what it has taken; there is no more to ask for. */
-  e->status = sftp_extension_supported (e->s->sftp, "fsync@openssh.com", "1") && sftp_fsync (e->s->file) < 0 ? -EIO : 0;
+  e->status = sftp_extension_supported (s->sftp, "fsync@openssh.com", "1") && sftp_fsync (s->file) < 0 ? -EIO : 0;
 }
 
 static void
-do_grow (void *opaque)
+do_grow (VmErrand *e)
 {
-  Errand *e = opaque;
 
-  e->status = grow (e->s, e->size) ? 0 : -EIO;
+  e->status = grow (e->state, e->size) ? 0 : -EIO;
 }
 
-static int
-ssh_read (VmNode *node, uint64_t offset, VmVec vec, unsigned flags)
-{
-  return run (node->state, do_read, &(Errand){ .offset = offset, .vec = vec });
-}
+static const VmErrandOps ssh_ops
+    = { .open = do_open, .close = end_session, .read = do_read, .write = do_write, .flush = do_flush };
 
-static int
-ssh_write (VmNode *node, uint64_t offset, VmVec vec, unsigned flags)
+static bool
+ssh_node_open (VmNode *node, const void *opaque, GError **error)
 {
-  int status = run (node->state, do_write, &(Errand){ .offset = offset, .vec = vec });
+  const VmqBlockdevOptionsSsh *o = opaque;
 
-  if (status >= 0)
-    node->size = MAX (node->size, offset + vec.size);
-  return status;
-}
-
-static int
-ssh_flush (VmNode *node)
-{
-  return run (node->state, do_flush, &(Errand){ 0 });
+  if (!vm_errands_open (node, &ssh_ops, o, error))
+    return false;
+  node->filename = g_strdup_printf ("ssh://%s%s%s:%s%s", o->user ? o->user : "", o->user ? "@" : "", o->server->host,
+                                    o->server->port, o->path);
+  return true;
 }
 
 static int
@@ -388,7 +332,7 @@ ssh_truncate (VmNode *node, uint64_t size, bool exact, VmPreallocation prealloc,
     }
   if (size <= node->size)
     return 0;
-  int status = run (node->state, do_grow, &(Errand){ .size = size });
+  int status = vm_errands_run (node, do_grow, &(VmErrand){ .size = size });
   if (status < 0)
     vm_fail (error, "Failed to grow file");
   else
@@ -403,21 +347,7 @@ static bool
 ssh_create (VmBlockGraph *graph, VmNode *file, const char *name, uint64_t size, const VmCreateValues *values,
             GError **error)
 {
-  json_object *json = vm_graph_parse_name (graph, name, error);
-  VmqBlockdevOptions *options
-      = json ? vm_schema_read (&vmq_type_blockdevoptions, json, VM_SCHEMA_TEXT, NULL, error) : NULL;
-  SshState s = { NULL };
-  Errand e = { .s = &s, .flags = O_RDWR | O_CREAT | O_TRUNC, .size = size, .error = error, .status = -EIO };
-
-  if (options)
-    {
-      e.options = options->u.ssh;
-      vm_fiber_work (do_open, &e);
-      vm_fiber_work (end_session, &s);
-    }
-  vm_schema_free (&vmq_type_blockdevoptions, options);
-  json_object_put (json);
-  return e.status >= 0;
+  return vm_errands_create (graph, &ssh_ops, sizeof (SshState), name, size, O_TRUNC, error);
 }
 
 extern const VmBlockDriver vm_block_ssh; /* by name */
@@ -426,11 +356,11 @@ const VmBlockDriver vm_block_ssh = {
   .kind = VM_DRIVER_PROTOCOL,
   .state_size = sizeof (SshState),
   .grows = true,
-  .open = ssh_open,
-  .close = ssh_close,
-  .read = ssh_read,
-  .write = ssh_write,
-  .flush = ssh_flush,
+  .open = ssh_node_open,
+  .close = vm_errands_close,
+  .read = vm_errands_read,
+  .write = vm_errands_write,
+  .flush = vm_errands_flush,
   .truncate = ssh_truncate,
   .create = ssh_create,
 };

@@ -208,7 +208,7 @@ qcow2_write_zeroes (VmNode *node, uint64_t offset, uint64_t len, unsigned flags)
   epoch = qcow2_enter (s);
   if (s->version >= 3)
     status = zero_guarded (s, offset, len, flags);
-  else if (!qcow2_reads_zero (s, offset, len))
+  else if (qcow2_backing (s) || !qcow2_reads_zero (s, offset, len)) /* zeros of the backing file are not ours */
     status = -ENOTSUP;
   qcow2_leave (s, epoch);
   qcow2_reclaim (s);

@@ -65,14 +65,15 @@ keep (Rebase *r, uint64_t offset, uint64_t len)
           at += n;
           continue;
         }
-      bool zero = vm_tool_is_zero (r->mine + at, n);
+      /* Without a backing file an image need not keep zeros that it is told to hold: those are data then. */
+      bool zero = r->old && vm_tool_is_zero (r->mine + at, n);
       do
         {
           at += n;
           n = MIN (r->unit, len - at);
         }
       while (at < len && !r->compress && memcmp (r->mine + at, r->theirs + at, n) != 0
-             && vm_tool_is_zero (r->mine + at, n) == zero);
+             && (r->old && vm_tool_is_zero (r->mine + at, n)) == zero);
       struct iovec iov;
       err = zero ? vm_node_write_zeroes (node, offset + begin, at - begin, r->image.write_flags)
                  : vm_node_write (node, offset + begin, vm_vec_buffer (&iov, r->mine + begin, at - begin), flags);
@@ -95,8 +96,13 @@ rebase_piece (Rebase *r, uint64_t offset, uint64_t *len)
     return true;
   if (zero_below (r->old, offset, &old_len) && zero_below (r->backing.node, offset, &new_len))
     {
-      *len = MIN (*len, MIN (old_len, new_len));
-      return true;
+      /* Units are never torn: of one that reads as zeros now, a part would not be written, as it seems to be there. */
+      uint64_t end = offset + MIN (*len, MIN (old_len, new_len)), whole = VM_ALIGN_DOWN (end, r->unit);
+      if (end == offset + *len || end >= node->size)
+        whole = end;
+      *len = whole > offset ? whole - offset : MIN (*len, r->unit - offset % r->unit);
+      if (whole > offset)
+        return true;
     }
   *len = MIN (*len, CHUNK - offset % CHUNK);
   err = read_below (r->old, offset, r->mine, *len);

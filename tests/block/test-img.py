@@ -4,6 +4,7 @@
 import ctypes
 import json
 import os
+import random
 import shlex
 import signal
 import socket
@@ -374,6 +375,33 @@ def rebase_keeps_content():
             assert 'backing-filename' not in b.json('info', '--output=json', 'top')
 
 
+def rebase_at_random():
+    """What differs lies anywhere in a cluster, zeros over data among it; with and without a backing file before."""
+    for seed in range(int(os.environ.get('ROUNDS', 12))):
+        chance = random.Random(seed)
+        with Bench() as b:
+            size = 65536 * chance.randrange(3, 30) + 512 * chance.randrange(3)
+            fmt = chance.choice([['qcow2'], ['qcow2', '-o', 'compat=0.10'], ['qcow2', '-o', 'extended_l2=on'],
+                                 ['qcow2', '-o', 'cluster_size=512'], ['qed']])
+            for name, below in ('old', None), ('new', None), ('top', chance.choice(['old', None])):
+                kind = fmt if name == 'top' else [chance.choice(['raw', 'qcow2'])]
+                backing = ['-b', below, '-F', 'raw' if kinds['old'] == 'raw' else 'qcow2'] if below else []
+                b.img('create', '-q', '-f', *kind, *backing, name, str(size))
+                kinds = {**(kinds if name != 'old' else {}), name: kind[0]}
+                lines = []
+                for _ in range(chance.randrange(1, 12)):
+                    length = min(chance.choice([512, 5120, 65536, 200704]), size)
+                    offset = chance.randrange(size - length + 512 >> 9) << 9
+                    lines.append(f'write {chance.choice(["-z", f"-P {chance.randrange(1, 250)}"])} {offset} {length}')
+                b.io(name, *lines, options=('-f', kind[0]))
+            b.img('convert', '-f', fmt[0], '-O', 'raw', 'top', 'want')
+            to = chance.choice([['-b', 'new', '-F', kinds['new']], ['-b', '']])
+            b.img('rebase', '-q', '-f', fmt[0], *to, 'top')
+            b.img('check', '-q', '-f', fmt[0], 'top')
+            status, out, err = b.run('qemu-img', 'compare', '-f', fmt[0], '-F', 'raw', 'top', 'want')
+            assert status == 0, (seed, fmt, to, out, err)
+
+
 def convert_forms():
     with Bench() as b:
         b.img('create', '-q', '-f', 'raw', 'src', '5000001')
@@ -462,4 +490,4 @@ def names_in_images():
 
 if __name__ == '__main__':
     sys.exit(main([help_and_version, side_by_side, interchange, long_runs, progress, check_repairs, commit_through_layers,
-                   rebase_keeps_content, convert_forms, objects, names_in_images]))
+                   rebase_keeps_content, rebase_at_random, convert_forms, objects, names_in_images]))
