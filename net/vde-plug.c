@@ -2,6 +2,7 @@
 /* The module of the VDE back end: libvdeplug. */
 #include "net/vde.h"
 
+#include <fcntl.h>
 #include <libvdeplug.h>
 #include <sys/socket.h>
 
@@ -9,8 +10,12 @@ static void *
 plug_open (const char *switch_url, unsigned port, const char *group, unsigned mode)
 {
   struct vde_open_args args = { (int) port, (char *) group, mode };
+  VDECONN *plug = vde_open ((char *) switch_url, (char *) "vitrine", &args);
 
-  return vde_open ((char *) switch_url, (char *) "vitrine", &args);
+  /* What is asked for with each call not all kinds of switches heed. */
+  if (plug)
+    fcntl (vde_datafd (plug), F_SETFL, fcntl (vde_datafd (plug), F_GETFL) | O_NONBLOCK);
+  return plug;
 }
 
 static ssize_t
