@@ -8,6 +8,7 @@
 #include "net/net-private.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <string.h>
 
 #define BURST 64 /* frames in one round of the loop */
@@ -123,6 +124,15 @@ static const VmNetPortOps ops = { .receive = vde_receive };
  */
 
 static bool
+is_group (const char *name)
+{
+  struct group entry, *found = NULL;
+  char buffer[8192];
+
+  return getgrnam_r (name, &entry, buffer, sizeof buffer, &found) == ERANGE || found;
+}
+
+static bool
 vde_open (VmNetdev *netdev, const void *options, GError **error)
 {
   const VmqNetdevVdeOptions *o = options;
@@ -134,6 +144,8 @@ vde_open (VmNetdev *netdev, const void *options, GError **error)
     return vm_fail (error, "Parameter 'port' expects uint16_t");
   if (o->has_mode && (o->mode < 0 || o->mode > 07777))
     return vm_fail (error, "Parameter 'mode' expects file permissions, 0 to 07777");
+  if (o->group && !is_group (o->group)) /* the library would not say so */
+    return vm_fail (error, "group '%s' is not known on this host", o->group);
   v->api = vm_module_symbol ("net", "vitrine-vde", "vm_vde_plug", error);
   if (!v->api)
     return false;

@@ -223,9 +223,13 @@ def run_probes(args, checks):
     """[(key, expression)] on one start of the program -> {key: (class, why)}."""
     bare = args.startswith('!')
     session = Session(args.lstrip('!'), bare)
-    results = {}
+    results, before = {}, {}
     try:
         for key, check in checks:
+            if check in before:  # "=": what was seen holds for all of them
+                results[key] = results[before[check]]
+                continue
+            before[check] = key
             if session.settings.get('DISPLAY') == ':none':
                 results[key] = ('accepted', f'{args}: no desktop to look at')
                 continue

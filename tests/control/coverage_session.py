@@ -15,6 +15,7 @@ import tempfile
 import time
 
 import coverage_files
+import coverage_links
 import coverage_net
 import coverage_servers
 from program import PROGRAM, Lines
@@ -36,6 +37,7 @@ class Session:
         self.socket, theirs = socket.socketpair()
         self.guest = None
         args = args.replace('{wire}', coverage_net.WIRE)
+        self.wires = coverage_links.Link(args, self.files)
         self.server = None
         if '@/own.sock' in args:
             self.server = coverage_servers.Own(self.files, 1 if 'open-timeout' in args else 0)
@@ -46,7 +48,7 @@ class Session:
             if coverage_servers.Desktops.one:
                 self.settings = dict(coverage_servers.Desktops.one.env, G_DEBUG='')
         places = (coverage_files.places(args, self.files) | coverage_servers.places(args) |
-                  {'{socket}': str(theirs.fileno())})
+                  {'{socket}': str(theirs.fileno())} | self.wires.places)
         self.began = time.monotonic()
         words = shlex.split(args)
         while words and re.match(r'env:\w+=', words[0]):
@@ -65,8 +67,10 @@ class Session:
         # pylint: disable=consider-using-with
         self.process = subprocess.Popen(command + self.args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True, cwd=self.files, env=self.settings,
-                                        pass_fds=(*coverage_files.DESCRIPTORS, theirs.fileno()), errors='replace')
+                                        pass_fds=(*coverage_files.DESCRIPTORS, theirs.fileno(),
+                                                  *(s.fileno() for s in self.wires.given)), errors='replace')
         theirs.close()
+        self.wires.started(self)
         self.out = self.err = ''
         self.status = None
         self.stream = None
@@ -127,6 +131,7 @@ class Session:
             coverage_servers.Desktops.lock.release()
         if self.server:
             self.server.stop()
+        self.wires.close()
         shutil.rmtree(self.files, ignore_errors=True)
 
     # What probes may use.
@@ -354,6 +359,10 @@ class Session:
             return None
 
     # The network.
+    def link(self):
+        """The other ends of "{tcp}", "{stream}" and others."""
+        return self.wires
+
     def net(self):
         """A guest by hand at "{wire}"."""
         self.guest = self.guest or coverage_net.Guest(self.files)

@@ -175,19 +175,18 @@ def daemon(*command, ready):
 
 @vm.case
 def passt():
-    """A private network by passt, over its Unix socket: lease, fetch from the host, a port of the host forwarded."""
+    """A private network by passt, over its Unix socket: lease, transfers from the host and to it."""
     vm.need('passt')
-    inside = network.free_port()
     data = os.urandom(1 << 20) * 20
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / 's'
         path.parent.chmod(0o777)  # as root it becomes somebody else
-        fetch_by_passt(path, inside, data)
+        through_passt(path, data)
 
 
-def fetch_by_passt(path, inside, data):
-    with daemon('passt', '-f', '-s', path, '-t', f'{inside}:2222', ready=path), \
-            network.web(data) as port, machine(1, f'stream,addr.type=unix,addr.path={path},reconnect-ms=100') as m:
+def through_passt(path, data):
+    with daemon('passt', '-f', '-s', path, ready=path), network.web(data) as port, \
+            machine(1, f'stream,addr.type=unix,addr.path={path},reconnect-ms=100') as m:
         m.shell('ip link set eth0 up')
         lease = m.shell('udhcpc -i eth0 -n -q -f -s /bin/true 2>&1', 30)
         found = re.search(r'lease of ([\d.]+) obtained from ([\d.]+)', lease)
@@ -196,14 +195,13 @@ def fetch_by_passt(path, inside, data):
         m.shell(f'ip addr add {found[1]}/24 dev eth0; ip route add {gateway} dev eth0; ip route add default via {gateway}')
         got = m.shell(f'wget -q -O - http://{gateway}:{port}/ | md5sum', 300).split()[0]
         assert got == hashlib.md5(data).hexdigest()
-        m.shell('dd if=/dev/urandom of=/out.bin bs=1M count=20 2>/dev/null; (nc -l -p 2222 < /out.bin > /dev/null 2>&1 &)',
-                60)
-        for _ in range(50):
-            with contextlib.suppress(OSError):
-                out = network.fetch_from_guest(inside)
-                if out:
-                    break
-            time.sleep(0.2)
+        m.shell('dd if=/dev/urandom of=/out.bin bs=1M count=20 2>/dev/null', 60)
+        with socket.create_server(('127.0.0.1', 0)) as server:
+            server.settimeout(60)
+            m.shell(f'(nc {gateway} {server.getsockname()[1]} < /out.bin > /dev/null 2>&1 &)')
+            with server.accept()[0] as s:
+                s.settimeout(60)
+                out = b''.join(iter(lambda: s.recv(1 << 16), b''))
         assert hashlib.md5(out).hexdigest() == m.shell('md5sum < /out.bin', 60).split()[0], len(out)
 
 
