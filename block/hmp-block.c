@@ -3,6 +3,7 @@
 #include "block/jobs/copy.h"
 #include "block/qmp-call.h"
 #include "engine/monitor/hmp.h"
+#include "engine/options/options.h"
 
 #include <errno.h>
 
@@ -278,6 +279,63 @@ vm_hmp_commit (VmMonitor *mon, const VmHmpArgs *args)
 /* --- drives ------------------------------------------------------------------------------------------------- */
 
 /* The guest's disk has no medium from now on; a drive that nobody uses goes. */
+static bool
+add_drive (VmMachine *machine, VmDriveSpec *spec, GError **error)
+{
+  for (unsigned n = 0; !spec->id; n++)
+    {
+      g_autofree char *id = g_strdup_printf ("none%u", n);
+      if (!vm_drive_find (machine->env.root, id))
+        spec->id = g_steal_pointer (&id);
+    }
+  if (spec->interface != VM_IF_NONE)
+    return vm_fail (error, "Can't hot-add drives to an interface: if=none, and device_add");
+  if (vm_drive_find (machine->env.root, spec->id))
+    return vm_fail (error, "Duplicate ID '%s' for drive", spec->id);
+  return vm_drive_add (machine, spec, error);
+}
+
+static bool
+add_blockdev (VmMachine *machine, const char *text, GError **error)
+{
+  g_autoptr (VmKeyVals) list = vm_keyvals_new ();
+  json_object *json = json_object_new_object ();
+  bool ok = vm_keyvals_parse (list, text, "driver", VM_KEYVALS_STRICT, error);
+
+  for (guint i = 0; ok && i < list->pairs->len; i++)
+    {
+      const VmKeyValue *pair = g_ptr_array_index (list->pairs, i);
+      add_text (json, pair->key, pair->value);
+    }
+  vm_drives_bind (machine);
+  ok = ok && vm_graph_add_node (vm_drives_find (machine->env.root)->graph, json, VM_SCHEMA_TEXT, error);
+  json_object_put (json);
+  return ok;
+}
+
+/* A drive that no device has yet, or a node; the address is of times when it said which adapter it was for. */
+void
+vm_hmp_drive_add (VmMonitor *mon, const VmHmpArgs *args)
+{
+  const char *text = vm_hmp_text (args, "opts");
+  char *argv[] = { (char *) "vitrine", (char *) "-no-user-config", (char *) "-nodefaults", (char *) "-drive",
+                   (char *) (uintptr_t) text };
+  VmMachine *machine = vm_monitor_machine (mon);
+  g_autoptr (GError) error = NULL;
+
+  if (vm_hmp_flag (args, "node"))
+    add_blockdev (machine, text, &error);
+  else
+    {
+      g_autoptr (VmSettings) settings = vm_settings_new ();
+      if (vm_options_parse (G_N_ELEMENTS (argv), argv, settings, &error) == VM_OPTIONS_RUN && settings->drives->len
+          && add_drive (machine, g_ptr_array_index (settings->drives, 0), &error))
+        vm_monitor_puts (mon, "OK\n");
+    }
+  if (error)
+    vm_monitor_printf (mon, "Error: %s\n", error->message);
+}
+
 void
 vm_hmp_drive_del (VmMonitor *mon, const VmHmpArgs *args)
 {

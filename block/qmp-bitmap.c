@@ -175,8 +175,9 @@ bits_clean (VmAction *action)
   vm_bitmap_free (((BitmapState *) action->state)->backup);
 }
 
+/* The bitmap that is meant, of a node that stands still. */
 static bool
-clear_prepare (VmAction *action, GError **error)
+take_bitmap (VmAction *action, GError **error)
 {
   const VmqBlockDirtyBitmap *a = action->args;
   BitmapState *s = action->state;
@@ -185,7 +186,15 @@ clear_prepare (VmAction *action, GError **error)
   if (!s->bitmap || !check (s->bitmap, 0, error))
     return false;
   vm_action_drain (action, s->node);
-  if (!keep_bits (s, error))
+  return true;
+}
+
+static bool
+clear_prepare (VmAction *action, GError **error)
+{
+  BitmapState *s = action->state;
+
+  if (!take_bitmap (action, error) || !keep_bits (s, error))
     return false;
   vm_bitmap_clear (s->bitmap, 0, s->bitmap->size);
   return true;
@@ -197,13 +206,10 @@ const VmActionKind vm_action_bitmap_clear
 static bool
 record_prepare (VmAction *action, bool recording, GError **error)
 {
-  const VmqBlockDirtyBitmap *a = action->args;
   BitmapState *s = action->state;
 
-  s->bitmap = find (action->call, a->node, a->name, &s->node, error);
-  if (!s->bitmap || !check (s->bitmap, 0, error))
+  if (!take_bitmap (action, error))
     return false;
-  vm_action_drain (action, s->node);
   s->recording = s->bitmap->recording;
   s->bitmap->recording = recording;
   return true;

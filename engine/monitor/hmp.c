@@ -55,6 +55,10 @@ const VmHmpCommand vm_hmp_commands[] = {
   { "device_add", "device:S", "driver[,prop=value][,...]", "add device, like -device on the command line",
     vm_hmp_device_add, vm_complete_device_type },
   { "device_del", "id:s", "device", "remove device", vm_hmp_device_del, vm_complete_device },
+  { "drive_add", "node:-n pci_addr:s opts:s",
+    "[-n] [[<domain>:]<bus>:]<slot>\n[file=file][,if=type][,bus=n]\n[,unit=m][,media=d][,index=i]\n"
+    "[,snapshot=on|off][,cache=on|off]\n[,readonly=on|off][,copy-on-read=on|off]",
+    "add drive to PCI storage controller", vm_hmp_drive_add },
   { "drive_backup", "reuse:-n full:-f compress:-c device:B target:F format:s?", "[-n] [-f] [-c] device target [format]",
     "initiates a point-in-time copy for a device", vm_hmp_drive_backup, vm_complete_drive },
   { "drive_del", "id:B", "device", "remove host block device", vm_hmp_drive_del, vm_complete_drive },

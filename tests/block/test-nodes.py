@@ -58,6 +58,12 @@ def nodes():
         assert m.command('blockdev-del', **{'node-name': 't'}) == OK
         assert m.command('object-del', id='g') == OK
         assert m.command('blockdev-del', **{'node-name': 'a'}) == OK
+        assert m.hmp(f'drive_add 0 if=none,id=late,file={path},format=raw').strip() == 'OK'
+        assert m.hmp('drive_add -n 0 driver=null-co,node-name=nil') == ''
+        assert "Duplicate ID 'late' for drive" in m.hmp('drive_add 0 if=none,id=late')
+        assert "Can't hot-add drives" in m.hmp(f'drive_add 0 if=ide,file={path},format=raw')
+        assert [b['device'] for b in m.command('query-block')['return']] == ['late']
+        assert m.hmp('drive_del late') == '' and m.command('blockdev-del', **{'node-name': 'nil'}) == OK
         assert error(m.command('blockdev-del', **{'node-name': 'a'}))[1] == "Failed to find node with node-name='a'"
         m.quit()
 
