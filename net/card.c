@@ -165,7 +165,7 @@ vm_net_card_attach (VmNetCard *card, VmObject *device, const char *model, const 
         return vm_fail (error, "Property '%s.netdev' can't take value '%s', it's in use", device->type->name,
                         card->netdev_id);
     }
-  if (netdev && netdev->vhost && !ops->vhost)
+  if (netdev && netdev->klass->vhost && !ops->vhost)
     return vm_fail (error, "%s requires frontend driver virtio-net-*", netdev->klass->name);
   if (card->bootindex >= 0 && machine && !vm_machine_add_boot_device (machine, card->bootindex, dev, "/ethernet-phy@0", error))
     return false;

@@ -117,7 +117,7 @@ vm_net_filter_complete (VmObject *obj, VmMachine *machine, GError **error)
   VmNetdev *netdev = vm_netdev_find (root, filter->netdev_id);
   if (!netdev)
     return vm_fail (error, "Parameter 'netdev' expects a network backend id");
-  if (netdev->klass->vhost)
+  if (netdev->klass->vhost || netdev->vhost)
     return vm_fail (error, "vhost is not supported");
   if (!netdev->filters)
     netdev->filters = g_ptr_array_new ();

@@ -49,7 +49,7 @@ hubport_open (VmNetdev *netdev, const void *options, GError **error)
     return vm_fail (error, "netdev '%s' not found", o->netdev);
   if (other && (other->ports->len != 1 || vm_netdev_in_use (other)))
     return vm_fail (error, "netdev '%s' is already in use", o->netdev);
-  if (other && other->vhost)
+  if (other && other->klass->vhost)
     return vm_fail (error, "%s requires frontend driver virtio-net-*", other->klass->name);
   for (guint i = 0; i < netdev->net->hubs->len; i++)
     if (((VmNetHub *) netdev->net->hubs->pdata[i])->id == o->hubid)

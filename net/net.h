@@ -151,6 +151,7 @@ typedef struct VmVhostRing {
 
 /* Each call is short: a partner that does not answer is given up. */
 typedef struct VmVhostOps {
+  bool in_process; /* it uses our addresses: memory needs no descriptors */
   uint64_t (*features) (VmNetdev *netdev); /* feature bits of virtio that it has */
   bool (*start) (VmNetdev *netdev, uint64_t features, const VmVhostRegion *regions, unsigned n_regions,
                  const VmVhostRing *rings, unsigned n_rings, GError **error);

@@ -3,10 +3,12 @@
  * by a helper with privileges. Packets travel with struct virtio_net_hdr, so the kernel does what the guest left undone
  * and leaves to the guest what it can do better. */
 #include "engine/base/fdset.h"
+#include "engine/base/log.h"
 #include "engine/machine/machine.h"
 #include "engine/schema/types.h"
 #include "net/helper.h"
 #include "net/net-private.h"
+#include "net/vhost-kernel.h"
 
 #include <errno.h>
 #include <glib-unix.h>
@@ -40,6 +42,7 @@ typedef struct Tap
   char *down_script; /* NULL: none */
   bool vnet_hdr;
   GPtrArray *queues; /* TapQueue * */
+  VmVhostKernel *kernel; /* serves the rings of a virtio card; NULL: nobody but us */
 } Tap;
 
 /* --- to the host --------------------------------------------------------------------------------------------- */
@@ -290,6 +293,137 @@ open_by_helper (Tap *tap, const char *helper, const char *bridge, bool header, G
   return false;
 }
 
+/* --- the kernel as the card's partner ----------------------------------------------------------------------------- */
+
+static uint64_t
+kernel_features (VmNetdev *netdev)
+{
+  return vm_vhost_kernel_features (((Tap *) netdev->state)->kernel);
+}
+
+/* While the kernel has the rings nobody else reads packets, and their headers are as the driver wants them. */
+static void
+hand_over (Tap *tap, bool to_kernel, int header)
+{
+  for (guint i = 0; i < tap->queues->len; i++)
+    {
+      TapQueue *q = g_ptr_array_index (tap->queues, i);
+      ioctl (q->fd, TUNSETVNETHDRSZ, &header);
+      if (to_kernel)
+        vm_source_clear (&q->readable);
+      else if (!q->held)
+        watch (q);
+    }
+}
+
+static bool
+kernel_start (VmNetdev *netdev, uint64_t features, const VmVhostRegion *regions, unsigned n_regions,
+              const VmVhostRing *rings, unsigned n_rings, GError **error)
+{
+  Tap *tap = netdev->state;
+  const uint64_t long_header = 1ull << 32 | 1ull << 15; /* virtio 1, mergeable buffers */
+
+  hand_over (tap, true, features & long_header ? HEADER : (int) sizeof (VmNetHeader));
+  if (vm_vhost_kernel_start (tap->kernel, features, regions, n_regions, rings, n_rings, error))
+    return true;
+  hand_over (tap, false, HEADER);
+  return false;
+}
+
+static bool
+kernel_set_memory (VmNetdev *netdev, const VmVhostRegion *regions, unsigned n, GError **error)
+{
+  return vm_vhost_kernel_set_memory (((Tap *) netdev->state)->kernel, regions, n, error);
+}
+
+static void
+kernel_enable (VmNetdev *netdev, unsigned ring, bool on)
+{
+  vm_vhost_kernel_enable (((Tap *) netdev->state)->kernel, ring, on);
+}
+
+/* The core's own packets go out by the interface. */
+static void
+kernel_announce (VmNetdev *netdev, const uint8_t mac[6])
+{
+}
+
+static bool
+kernel_stop (VmNetdev *netdev, VmVhostRing *rings, unsigned n_rings)
+{
+  Tap *tap = netdev->state;
+
+  vm_vhost_kernel_stop (tap->kernel, rings, n_rings);
+  hand_over (tap, false, HEADER);
+  return true;
+}
+
+static const VmVhostOps kernel_ops = {
+  .in_process = true,
+  .features = kernel_features,
+  .start = kernel_start,
+  .set_memory = kernel_set_memory,
+  .enable = kernel_enable,
+  .announce = kernel_announce,
+  .stop = kernel_stop,
+};
+
+/* Descriptors of /dev/vhost-net, given or opened: one for each queue. NULL with ERROR set. */
+static GArray *
+kernel_fds (Tap *tap, const char *given, GError **error)
+{
+  g_auto (GStrv) names = g_strsplit (given ? given : "", ":", -1);
+  GArray *fds = g_array_new (false, false, sizeof (int));
+  guint n = given ? g_strv_length (names) : tap->queues->len;
+  bool ok = n == tap->queues->len || vm_fail (error, "the number of fds passed does not match the number of vhostfds passed");
+
+  for (guint i = 0; i < n && ok; i++)
+    {
+      int fd = given ? vm_net_take_fd (tap->netdev->net, names[i], error) : open ("/dev/vhost-net", O_RDWR | O_CLOEXEC);
+      ok = fd >= 0 || given || vm_fail (error, "tap: open vhost char device failed: %s", g_strerror (errno));
+      if (fd >= 0)
+        g_array_append_val (fds, fd);
+      else
+        ok = false;
+    }
+  if (ok)
+    return fds;
+  for (guint i = 0; i < fds->len; i++)
+    close (g_array_index (fds, int, i));
+  g_array_unref (fds);
+  return NULL;
+}
+
+/* Without the kernel's help packets go by us, unless that was forced. */
+static bool
+ask_kernel (Tap *tap, const VmqNetdevTapOptions *o, GError **error)
+{
+  const char *given = o->vhostfd ? o->vhostfd : o->vhostfds;
+  bool forced = o->has_vhostforce && o->vhostforce;
+  g_autoptr (GError) why = NULL;
+
+  if (o->has_vhost ? !o->vhost : !given && !forced)
+    return !given || vm_fail (error, "vhostfd(s)= is not valid without vhost");
+  if (!tap->vnet_hdr)
+    return vm_fail (error, "vhost-net requested but the interface has no packet headers");
+  GArray *fds = kernel_fds (tap, given, &why);
+  if (fds)
+    {
+      g_autofree int *taps = g_new (int, fds->len);
+      for (guint i = 0; i < fds->len; i++)
+        taps[i] = ((TapQueue *) g_ptr_array_index (tap->queues, i))->fd;
+      tap->kernel = vm_vhost_kernel_new (fds, taps, fds->len, o->has_poll_us ? o->poll_us : 0, &why);
+      g_array_unref (fds);
+    }
+  if (tap->kernel)
+    tap->netdev->vhost = &kernel_ops;
+  else if (forced || given)
+    return vm_fail (error, "%s", why->message);
+  else
+    vm_report_warning ("%s", why->message);
+  return true;
+}
+
 /* --- the two types ------------------------------------------------------------------------------------------------- */
 
 static void
@@ -297,6 +431,7 @@ tap_close (VmNetdev *netdev)
 {
   Tap *tap = netdev->state;
 
+  g_clear_pointer (&tap->kernel, vm_vhost_kernel_free);
   for (guint i = 0; tap->queues && i < tap->queues->len; i++)
     {
       TapQueue *q = g_ptr_array_index (tap->queues, i);
@@ -330,8 +465,6 @@ check_tap (const VmqNetdevTapOptions *o, GError **error)
     return vm_fail (error, "ifname=, script=, downscript=, vnet_hdr=, queues=, and vhostfds= are invalid with helper=");
   if (o->has_queues && (o->queues < 1 || o->queues > 256))
     return vm_fail (error, "queues must be between 1 and 256");
-  if ((o->has_vhost && o->vhost) || (o->has_vhostforce && o->vhostforce) || o->vhostfd || o->vhostfds)
-    return vm_fail (error, "vhost: not available in this build");
   return true;
 }
 
@@ -352,7 +485,7 @@ tap_open (VmNetdev *netdev, const void *options, GError **error)
     ok = open_by_helper (tap, o->helper, o->br, true, error);
   else
     ok = open_tun (tap, o, o->has_queues ? o->queues : 1, error);
-  if (!ok)
+  if (!ok || !ask_kernel (tap, o, error))
     return false;
   if (o->fd || o->fds)
     vm_netdev_set_info (netdev, "fd=%s", o->fd ? o->fd : o->fds);

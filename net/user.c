@@ -131,11 +131,12 @@ refill (VmNetUser *user)
 static void
 refill_now (void *opaque)
 {
-  VmNetUser *user = opaque;
+  VmNetdev *netdev = opaque;
+  VmNetUser *user = netdev->state; /* NULL: it was closed meanwhile */
 
-  if (user->slirp && user->refill_posted)
+  if (user && user->slirp && user->refill_posted)
     refill (user);
-  vm_object_unref (&user->netdev->parent);
+  vm_object_unref (&netdev->parent);
 }
 
 static void
@@ -145,7 +146,7 @@ refill_soon (VmNetUser *user)
     return;
   user->refill_posted = true;
   vm_object_ref (&user->netdev->parent);
-  vm_loop_post (user->netdev->net->loop, refill_now, user);
+  vm_loop_post (user->netdev->net->loop, refill_now, user->netdev);
 }
 
 static bool
@@ -216,19 +217,30 @@ raise_mss (VmNetUser *user, uint8_t *frame, const VmNetLayers *l)
 }
 
 static bool
+look (uint8_t *frame, size_t len, VmNetLayers *layers)
+{
+  return vm_net_layers (&(VmNetPacket){ &(struct iovec){ frame, len }, 1, len, { 0 } }, layers);
+}
+
+static bool
 user_receive (void *opaque, const VmNetPacket *packet)
 {
   VmNetUser *user = opaque;
+  size_t len = packet->len;
   VmNetLayers layers;
 
   if (packet->len > sizeof user->frame)
     return true;
   vm_net_packet_copy (packet, 0, user->frame, packet->len);
   vm_net_finish (user->frame, packet->len, &packet->header);
-  if (user->large && vm_net_layers (&(VmNetPacket){ &(struct iovec){ user->frame, packet->len }, 1, packet->len, { 0 } },
-                                    &layers))
+  /* What is too short for what it says is nobody's. */
+  if (!look (user->frame, len, &layers))
+    return true;
+  if (layers.fragment && (!vm_net_user_reassemble (user, user->frame, &len, &layers) || !look (user->frame, len, &layers)))
+    return true;
+  if (user->large && layers.ip_version)
     raise_mss (user, user->frame, &layers);
-  slirp_input (user->slirp, user->frame, packet->len);
+  slirp_input (user->slirp, user->frame, len);
   refill_soon (user);
   return true;
 }
@@ -407,6 +419,7 @@ user_close (VmNetdev *netdev)
   if (user->slirp)
     slirp_cleanup (user->slirp);
   user->slirp = NULL;
+  vm_net_user_drop_fragments (user);
   if (user->polls)
     {
       vm_timer_cancel (&user->timer);

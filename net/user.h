@@ -23,6 +23,7 @@ typedef struct VmNetUser {
   uint32_t   round;
   struct in_addr net, mask, host, dhcp, dns, smb;
   GPtrArray *guest_forwards;
+  GQueue     fragments;   /* of datagrams that are not whole yet */
   char      *share;       /* folder of smbd's files; NULL: none */
   uint8_t    frame[VM_NET_FRAME_MAX];
 } VmNetUser;
@@ -33,6 +34,11 @@ bool  vm_net_user_add_hostfwd (VmNetUser *user, const char *rule, GError **error
 bool  vm_net_user_remove_hostfwd (VmNetUser *user, const char *rule, GError **error);
 char *vm_net_user_describe (VmNetUser *user); /* "info usernet" */
 
+/* --- user-fragments.c ------------------------------------------------------------------------------------------ */
+
+/* FRAME has room for the longest. False: it was a fragment, and there is nothing whole yet. */
+bool vm_net_user_reassemble (VmNetUser *user, uint8_t *frame, size_t *len, const VmNetLayers *layers);
+void vm_net_user_drop_fragments (VmNetUser *user);
 /* --- user-options.c ------------------------------------------------------------------------------------------ */
 
 bool vm_net_user_configure (VmNetUser *user, const struct VmqNetdevUserOptions *options, SlirpConfig *config,

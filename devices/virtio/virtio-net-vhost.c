@@ -55,16 +55,17 @@ by_size (const void *a, const void *b)
 
 /* The guest's RAM in few pieces: what lies in one file in the same order is one, with the holes that devices make. */
 static unsigned
-find_regions (VmAddressSpace *as, VmVhostRegion *regions)
+find_regions (const VmVirtioNet *s, VmVhostRegion *regions)
 {
+  bool anonymous = s->card.netdev->vhost->in_process;
   VmVhostRegion all[REGIONS_MAX];
-  VmFlatView *view = vm_address_space_view (as);
+  VmFlatView *view = vm_address_space_view (s->parent.parent.env->memory_as);
   unsigned n = 0;
 
   for (size_t i = 0; i < view->n; i++)
     {
       const VmFlatRange *r = &view->ranges[i];
-      if (!r->host || r->readonly || !r->block || r->block->fd < 0 || !r->block->shared)
+      if (!r->host || r->readonly || !r->block || (!anonymous && (r->block->fd < 0 || !r->block->shared)))
         continue;
       VmVhostRegion new = { .guest = r->start,
                             .size = r->last - r->start + 1,
@@ -72,7 +73,9 @@ find_regions (VmAddressSpace *as, VmVhostRegion *regions)
                             .fd = r->block->fd,
                             .offset = r->block->fd_offset + (uint64_t) (r->host - r->block->host) };
       unsigned k = 0;
-      while (k < n && !(all[k].fd == new.fd &&new.guest - all[k].guest == new.offset - all[k].offset))
+      while (k < n
+             && !(all[k].fd == new.fd && new.guest - all[k].guest == new.offset - all[k].offset
+                  && new.guest - all[k].guest == (uint64_t) (new.host - all[k].host)))
         k++;
       if (k < n)
         all[k].size = new.guest + new.size - all[k].guest;
@@ -97,7 +100,7 @@ memory_changed (VmMemoryListener *l)
 
   if (!vhost->started || !s->card.netdev)
     return;
-  n = find_regions (s->parent.parent.env->memory_as, regions);
+  n = find_regions (s, regions);
   if (n == vhost->n_regions && !memcmp (regions, vhost->regions, n * sizeof *regions))
     return;
   memcpy (vhost->regions, regions, sizeof regions);
@@ -174,7 +177,7 @@ start (VmVirtioNet *s, GError **error)
   VmNetdev *netdev = s->card.netdev;
   unsigned n = 2 * vm_virtio_net_max_pairs (s);
 
-  vhost->n_regions = find_regions (s->parent.parent.env->memory_as, vhost->regions);
+  vhost->n_regions = find_regions (s, vhost->regions);
   vhost->rings = g_new0 (VmVhostRing, n);
   vhost->watched = g_new0 (Ring, n);
   vhost->n = n;
@@ -299,7 +302,7 @@ vm_virtio_net_vhost_attach (VmVirtioNet *s, GError **error)
 
   if (!netdev || !netdev->vhost)
     return true;
-  if (!find_regions (v->parent.env->memory_as, regions))
+  if (!find_regions (s, regions))
     return vm_fail (error,
                     "%s needs guest memory that others can map: -object memory-backend-memfd,share=on (or -file)",
                     netdev->klass->name);
