@@ -13,6 +13,7 @@ const VmCompat vm_pc_compat_6_2[] = {
 };
 const VmCompat vm_pc_compat_6_0[] = {
   { "e1000", "init-vet", "off" },
+  { "e1000e", "init-vet", "off" },
   { "i8042", "extended-state", "off" },
   { 0 }
 };
@@ -105,10 +106,13 @@ const VmCompat vm_pc_compat_2_7[] = {
 const VmCompat vm_pc_compat_2_6[] = {
   { "virtio-blk-device", "any_layout", "off" },
   { "virtio-pci", "disable-modern", "on" },
+  { "vmxnet3", "romfile", "" },
   { 0 }
 };
 const VmCompat vm_pc_compat_2_5[] = {
   { "isa-fdc", "fallback", "144" },
+  { "vmxnet3", "x-disable-pcie", "on" },
+  { "vmxnet3", "x-old-msi-offsets", "on" },
   { 0 }
 };
 const VmCompat vm_pc_compat_2_4[] = {

@@ -69,7 +69,7 @@ enum { /* ICR, ICS, IMS, IMC */
   INT_TXDW = 1 << 0, INT_TXQE = 1 << 1, INT_LSC = 1 << 2, INT_RXSEQ = 1 << 3, INT_RXDMT0 = 1 << 4, INT_RXO = 1 << 6,
   INT_RXT0 = 1 << 7, INT_MDAC = 1 << 9, INT_TXD_LOW = 1 << 15, INT_SRPD = 1 << 16, INT_ACK = 1 << 17,
   INT_MNG = 1 << 18, INT_RXQ0 = 1 << 20, INT_TXQ0 = 1 << 22, INT_OTHER = 1 << 24, INT_ASSERTED = 1u << 31,
-  INT_ALL = 0x1ffff, INT_ALL_82574 = 0x1f782d7,
+  INT_ALL = 0x1ffff, INT_ALL_82574 = 0x1f782df,
   INT_OTHERS = INT_LSC | INT_RXSEQ | INT_RXO | INT_MDAC | INT_SRPD | INT_ACK | INT_MNG,
 };
 enum { /* RCTL */

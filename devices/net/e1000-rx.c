@@ -67,6 +67,7 @@ e1000_rx_filter (VmObject *device, VmNetRxFilter *filter)
   filter->multicast = rctl & RCTL_MPE ? 2 : 0;
   filter->unicast = rctl & RCTL_UPE ? 2 : 0;
   filter->vlan = rctl & RCTL_VFE ? 0 : 2;
+  filter->vlan_bits = rctl & RCTL_VFE ? &self->regs[E1000_VFTA / 4] : NULL;
   return true;
 }
 

@@ -77,10 +77,10 @@ def transfers(m, size, inside):
     assert hashlib.md5(out).hexdigest() == m.shell('md5sum < /out.bin', 60).split()[0], len(out)
 
 
-def drive(card, modules, size=20 << 20, carrier=True, looks=30):
+def drive(card, modules, size=20 << 20, carrier=True, looks=30, options=()):
     inside = free_port()
     with storage.boot(modules, '-nodefaults', '-netdev', f'user,id=n0,hostfwd=tcp::{inside}-:2222', '-device',
-                      f'{card},netdev=n0,id=card,mac=52:54:00:ab:cd:ef') as m:
+                      f'{card},netdev=n0,id=card,mac=52:54:00:ab:cd:ef', *options) as m:
         bring_up(m)
         # Sizes around every border of frames and fragments.
         for bytes_ in (1, 18, 1472, 1473, 4000, 16000):
@@ -129,6 +129,12 @@ def tulip():
 @vm.case
 def vmxnet3():
     drive('vmxnet3', ['vmxnet3'], 100 << 20)
+
+
+@vm.case
+def vmxnet3_queues():
+    """One for each processor, where old machines had the capabilities."""
+    drive('vmxnet3,x-old-msi-offsets=on', ['vmxnet3'], options=('-smp', '4'))
 
 
 @vm.case
