@@ -499,25 +499,26 @@ mega_event (Megasas *s, VmScsiDevice *dev, uint32_t code)
 }
 
 static void
-mega_plugged (VmScsiBus *bus, VmScsiDevice *dev)
+mega_changed (VmScsiBus *bus, VmScsiDevice *dev, bool here)
 {
   Megasas *s = bus->opaque;
 
-  mega_event (s, dev, s->use_jbod ? EVENT_PD_INSERTED : EVENT_LD_CREATED);
-}
-
-static void
-mega_unplugged (VmScsiBus *bus, VmScsiDevice *dev)
-{
-  Megasas *s = bus->opaque;
-
-  mega_event (s, dev, s->use_jbod ? EVENT_PD_REMOVED : EVENT_LD_DELETED);
+  if (s->use_jbod)
+    mega_event (s, dev, here ? EVENT_PD_INSERTED : EVENT_PD_REMOVED);
+  else
+    mega_event (s, dev, here ? EVENT_LD_CREATED : EVENT_LD_DELETED);
 }
 
 static const VmScsiBusOps mega_bus_ops = {
-  .tcq = true, .autosense = true, .max_target = MAX_TARGETS - 1, .max_lun = 255, .host_id = UINT_MAX,
-  .transfer = mega_transfer, .complete = mega_complete, .released = mega_released, .plugged = mega_plugged,
-  .unplugged = mega_unplugged,
+  .tcq = true,
+  .autosense = true,
+  .max_target = MAX_TARGETS - 1,
+  .max_lun = 255,
+  .host_id = UINT_MAX,
+  .transfer = mega_transfer,
+  .complete = mega_complete,
+  .released = mega_released,
+  .changed = mega_changed,
 };
 
 /* --- frames ---------------------------------------------------------------------------------------- */

@@ -501,21 +501,21 @@ mpt_event (Mptsas *s, VmScsiDevice *dev, uint8_t reason)
 }
 
 static void
-mpt_plugged (VmScsiBus *bus, VmScsiDevice *dev)
+mpt_changed (VmScsiBus *bus, VmScsiDevice *dev, bool here)
 {
-  mpt_event (bus->opaque, dev, REASON_ADDED);
-}
-
-static void
-mpt_unplugged (VmScsiBus *bus, VmScsiDevice *dev)
-{
-  mpt_event (bus->opaque, dev, REASON_GONE);
+  mpt_event (bus->opaque, dev, here ? REASON_ADDED : REASON_GONE);
 }
 
 static const VmScsiBusOps mpt_bus_ops = {
-  .tcq = true, .autosense = true, .max_target = MPT_PORTS - 1, .max_lun = 255, .host_id = UINT_MAX,
-  .transfer = mpt_transfer, .complete = mpt_complete, .released = mpt_released, .plugged = mpt_plugged,
-  .unplugged = mpt_unplugged,
+  .tcq = true,
+  .autosense = true,
+  .max_target = MPT_PORTS - 1,
+  .max_lun = 255,
+  .host_id = UINT_MAX,
+  .transfer = mpt_transfer,
+  .complete = mpt_complete,
+  .released = mpt_released,
+  .changed = mpt_changed,
 };
 
 /* --- registers ------------------------------------------------------------------------------------- */

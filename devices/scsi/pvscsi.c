@@ -322,21 +322,21 @@ pvscsi_say (Pvscsi *s, uint32_t type, const VmScsiDevice *dev)
 }
 
 static void
-pvscsi_plugged (VmScsiBus *bus, VmScsiDevice *dev)
+pvscsi_changed (VmScsiBus *bus, VmScsiDevice *dev, bool here)
 {
-  pvscsi_say (bus->opaque, MSG_ADDED, dev);
-}
-
-static void
-pvscsi_unplugged (VmScsiBus *bus, VmScsiDevice *dev)
-{
-  pvscsi_say (bus->opaque, MSG_REMOVED, dev);
+  pvscsi_say (bus->opaque, here ? MSG_ADDED : MSG_REMOVED, dev);
 }
 
 static const VmScsiBusOps pvscsi_bus_ops = {
-  .tcq = true, .autosense = true, .max_target = MAX_TARGETS - 1, .max_lun = 0, .host_id = UINT_MAX,
-  .transfer = pvscsi_transfer, .complete = pvscsi_complete, .released = pvscsi_released,
-  .plugged = pvscsi_plugged, .unplugged = pvscsi_unplugged,
+  .tcq = true,
+  .autosense = true,
+  .max_target = MAX_TARGETS - 1,
+  .max_lun = 0,
+  .host_id = UINT_MAX,
+  .transfer = pvscsi_transfer,
+  .complete = pvscsi_complete,
+  .released = pvscsi_released,
+  .changed = pvscsi_changed,
 };
 
 /* --- commands -------------------------------------------------------------------------------------- */

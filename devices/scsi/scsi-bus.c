@@ -108,8 +108,8 @@ scsi_bus_plugged (VmBus *parent, VmDevice *device)
   VmScsiBus *bus = VM_SCSI_BUS (parent);
 
   scsi_bus_luns_changed (bus, VM_SCSI_DEVICE (device));
-  if (bus->ops->plugged)
-    bus->ops->plugged (bus, VM_SCSI_DEVICE (device));
+  if (bus->ops->changed)
+    bus->ops->changed (bus, VM_SCSI_DEVICE (device), true);
 }
 
 static void
@@ -120,8 +120,8 @@ scsi_bus_detach (VmBus *parent, VmDevice *device)
   if (!device->realized)
     return; /* it never was there */
   scsi_bus_luns_changed (bus, VM_SCSI_DEVICE (device));
-  if (bus->ops->unplugged)
-    bus->ops->unplugged (bus, VM_SCSI_DEVICE (device));
+  if (bus->ops->changed)
+    bus->ops->changed (bus, VM_SCSI_DEVICE (device), false);
 }
 
 static char *

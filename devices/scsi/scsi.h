@@ -95,8 +95,7 @@ typedef struct VmScsiBusOps {
    * cancelled, by itself, at once or later. May be NULL. */
   void (*released) (VmScsiRequest *req);
   /* A device has come (and is ready) or is about to go while the machine runs; may be NULL. */
-  void (*plugged) (VmScsiBus *bus, VmScsiDevice *dev);
-  void (*unplugged) (VmScsiBus *bus, VmScsiDevice *dev);
+  void (*changed) (VmScsiBus *bus, VmScsiDevice *dev, bool here);
   /* Something changed that a guest would learn with its next command only; may be NULL. */
   void (*attention) (VmScsiBus *bus, VmScsiDevice *dev, VmScsiSense sense);
 } VmScsiBusOps;

@@ -380,21 +380,12 @@ handle_events (VmVirtio *v, VmVirtqueue *q)
 }
 
 static void
-on_plugged (VmScsiBus *bus, VmScsiDevice *dev)
+on_changed (VmScsiBus *bus, VmScsiDevice *dev, bool here)
 {
   VirtioScsi *s = bus->opaque;
 
   if (vm_virtio_has (&s->parent, F_HOTPLUG))
-    send_event (s, EVENT_TRANSPORT_RESET, dev, REASON_RESCAN);
-}
-
-static void
-on_unplugged (VmScsiBus *bus, VmScsiDevice *dev)
-{
-  VirtioScsi *s = bus->opaque;
-
-  if (vm_virtio_has (&s->parent, F_HOTPLUG))
-    send_event (s, EVENT_TRANSPORT_RESET, dev, REASON_REMOVED);
+    send_event (s, EVENT_TRANSPORT_RESET, dev, here ? REASON_RESCAN : REASON_REMOVED);
 }
 
 static void
@@ -407,8 +398,15 @@ on_attention (VmScsiBus *bus, VmScsiDevice *dev, VmScsiSense sense)
 }
 
 static const VmScsiBusOps scsi_bus_ops = {
-  .tcq = true, .autosense = true, .max_channel = 0, .max_target = MAX_TARGET, .max_lun = MAX_LUN, .host_id = UINT_MAX,
-  .complete = on_complete, .released = on_released, .plugged = on_plugged, .unplugged = on_unplugged,
+  .tcq = true,
+  .autosense = true,
+  .max_channel = 0,
+  .max_target = MAX_TARGET,
+  .max_lun = MAX_LUN,
+  .host_id = UINT_MAX,
+  .complete = on_complete,
+  .released = on_released,
+  .changed = on_changed,
   .attention = on_attention,
 };
 
