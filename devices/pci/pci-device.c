@@ -437,6 +437,9 @@ pci_bus_realize (VmDevice *vmdev, GError **error)
   VmPciDevice *dev = VM_PCI_DEVICE (vmdev);
   VmEnv *env = vmdev->env;
 
+  if (dev->failover_pair_id && *dev->failover_pair_id)
+    return vm_fail (error, pci_class (dev)->express ? "failover_pair_id: not available in this build"
+                                                    : "failover primary device must be on PCIExpress bus");
   dev->config_size = pci_class (dev)->express ? 4096 : 256;
   dev->config = g_malloc0 (dev->config_size);
   dev->wmask = g_malloc0 (dev->config_size);
