@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Fragments of a guest before they reach libslirp: in any order, twice, overlapping, beyond the end, too many. */
+#include "net/net-private.h"
+#include "net/user.h"
+#include "tests/char/rig.h"
+
+#include <string.h>
+
+#define LEN 9001
+
+static void
+put16 (uint8_t *p, unsigned value)
+{
+  p[0] = value >> 8;
+  p[1] = value;
+}
+
+static bool
+feed (VmNetUser *user, unsigned id, unsigned offset, const uint8_t *bytes, unsigned len, bool more, size_t *total)
+{
+  VmNetLayers l;
+
+  memcpy (user->frame, "\x52\x55\x0a\0\2\2\x52\x54\0\x12\x34\x56\x08\0\x45\0", 16);
+  memset (user->frame + 16, 0, 18);
+  put16 (user->frame + 16, 20 + len);
+  put16 (user->frame + 18, id);
+  put16 (user->frame + 20, offset / 8 | (more ? 0x2000 : 0));
+  user->frame[23] = 17;
+  memcpy (user->frame + 26, "\x0a\0\2\x0f\x0a\0\2\2", 8);
+  memcpy (user->frame + 34, bytes, len);
+  *total = 34 + len;
+  struct iovec iov = { user->frame, *total };
+  g_assert_true (vm_net_layers (&(VmNetPacket){ &iov, 1, *total, { 0 } }, &l));
+  return vm_net_user_reassemble (user, user->frame, total, &l);
+}
+
+static void
+test_fragments (void)
+{
+  g_autofree uint8_t *data = g_malloc (65536);
+  VmNetUser *user = g_new0 (VmNetUser, 1);
+  VmNet net = { 0 };
+  VmNetdev netdev = { .net = &net };
+  size_t total;
+  Fixture f = { 0 };
+
+  set_up (&f, NULL);
+  net.clocks = f.clocks;
+  user->netdev = &netdev;
+  for (unsigned i = 0; i < 65536; i++)
+    data[i] = g_test_rand_int ();
+  g_assert_true (feed (user, 1, 0, data, 100, false, &total)); /* none */
+  for (unsigned round = 0; round < 50; round++)
+    {
+      unsigned size = g_test_rand_int_range (1, 180) * 8, n = (LEN + size - 1) / size,
+               at = g_test_rand_int_range (0, n);
+      bool whole = false;
+      for (unsigned i = 0; i < n; i++)
+        {
+          unsigned offset = (at + i) % n * size;
+          g_assert_false (whole);
+          whole = feed (user, 2, offset, data + offset, MIN (size, LEN - offset), offset + size < LEN, &total);
+        }
+      g_assert_true (whole);
+      g_assert_cmpuint (total, ==, 34 + LEN);
+      g_assert_cmpmem (user->frame + 34, LEN, data, LEN);
+      struct iovec ip = { user->frame, 34 };
+      g_assert_cmphex (vm_net_checksum (&ip, 1, 14, 20, 0), ==, 0);
+      g_assert_cmpuint (user->frame[16] << 8 | user->frame[17], ==, 20 + LEN);
+    }
+  /* What overlaps, goes beyond the end or beyond all bounds is given up. */
+  g_assert_false (feed (user, 3, 0, data, 80, true, &total));
+  g_assert_false (feed (user, 3, 72, data, 80, false, &total));
+  g_assert_false (feed (user, 3, 80, data, 80, false, &total));
+  g_assert_false (feed (user, 4, 80, data, 80, false, &total));
+  g_assert_false (feed (user, 4, 160, data, 80, true, &total));
+  g_assert_false (feed (user, 5, 65528, data, 800, false, &total));
+  g_assert_false (feed (user, 6, 0, data, 81, true, &total));
+  g_assert_false (feed (user, 7, 800, data, 80, true, &total));
+  g_assert_false (feed (user, 7, 8, data, 80, false, &total)); /* the end lies before what came */
+  g_assert_false (feed (user, 7, 0, data, 8, true, &total));
+  for (unsigned i = 0; i < 1000; i++)
+    g_assert_false (feed (user, 100 + i, 8, data, 80, true, &total));
+  g_assert_cmpuint (user->fragments.length, <=, 16);
+  vm_net_user_drop_fragments (user);
+  g_free (user);
+  tear_down (&f, NULL);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/user/fragments", test_fragments);
+  return g_test_run ();
+}
