@@ -175,7 +175,8 @@ def pcnet():
 
 
 # Cards without anything of their own in common, and their drivers.
-CARDS = {'rtl8139': '8139cp', 'pcnet': 'pcnet32', 'ne2k_pci': 'ne2k-pci', 'i82559c': 'e100'}
+CARDS = {'rtl8139': '8139cp', 'pcnet': 'pcnet32', 'ne2k_pci': 'ne2k-pci', 'i82559c': 'e100', 'e1000e': 'e1000e',
+         'tulip': 'tulip', 'vmxnet3': 'vmxnet3'}
 
 
 @vm.case
