@@ -184,6 +184,8 @@ new_transfer (const CurlState *s, Window *w)
   curl_easy_setopt (easy, CURLOPT_SSL_VERIFYPEER, s->verify ? 1L : 0L);
   curl_easy_setopt (easy, CURLOPT_SSL_VERIFYHOST, s->verify ? 2L : 0L);
   curl_easy_setopt (easy, CURLOPT_CONNECTTIMEOUT, s->timeout);
+  /* With libcurl 7.88, the data connection of a control connection used again fails by time-out at once, now and then. */
+  curl_easy_setopt (easy, CURLOPT_FORBID_REUSE, s->is_http ? 0L : 1L);
   /* A slow server is not a dead one. */
   curl_easy_setopt (easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
   curl_easy_setopt (easy, CURLOPT_LOW_SPEED_TIME, s->timeout);

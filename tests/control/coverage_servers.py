@@ -15,6 +15,7 @@ import threading
 import time
 
 import coverage_files
+import ftp_server
 
 NBD = os.path.join(os.path.dirname(os.environ['VITRINE']), '../block/tools/vitrine-nbd')
 
@@ -119,15 +120,23 @@ class Web(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 
 
+def certificate():
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    folder = coverage_files.need('pki')
+    context.load_cert_chain(f'{folder}/server-cert.pem', f'{folder}/server-key.pem')
+    return context
+
+
+def ftp(secure=False):
+    return f'127.0.0.1:{ftp_server.Server(image("ftp.raw"), certificate() if secure else None).port}'
+
+
 def web(secure=False):
     server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Web)
     server.daemon_threads = True
     server.handle_error = lambda *unused: None  # clients that go early
     if secure:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        folder = coverage_files.need('pki')
-        context.load_cert_chain(f'{folder}/server-cert.pem', f'{folder}/server-key.pem')
-        server.socket = context.wrap_socket(server.socket, server_side=True)
+        server.socket = certificate().wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return f'127.0.0.1:{server.server_port}'
 
@@ -192,7 +201,8 @@ class Desktops:
 
 
 MAKERS = {
-    '{display}': Desktops.display, '{http}': web, '{https}': lambda: web(True), '{ssh}': sshd, '{iscsi}': tgtd,
+    '{display}': Desktops.display, '{http}': web, '{https}': lambda: web(True), '{ftp}': ftp, '{ftps}': lambda: ftp(True),
+    '{ssh}': sshd, '{iscsi}': tgtd,
     '{agent}': lambda: coverage_files.path('agent'), '{nbd}': unix_nbd, '{nbd-port}': tcp_nbd, '{nbd-tls}': tls_nbd,
     '{free-port}': lambda: str(free_port()),
 }
