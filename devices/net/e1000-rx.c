@@ -144,25 +144,6 @@ e1000_rx_free (const E1000 *self, unsigned queue)
   return rdt >= n ? n : rdh < rdt ? rdt - rdh : n - rdh + rdt;
 }
 
-void
-e1000_rx_put (E1000 *self, uint64_t addr, const VmNetPacket *packet, size_t offset, size_t len)
-{
-  for (unsigned i = 0; i < packet->n && len; i++)
-    {
-      const struct iovec *v = &packet->iov[i];
-      if (offset >= v->iov_len)
-        {
-          offset -= v->iov_len;
-          continue;
-        }
-      size_t part = MIN (v->iov_len - offset, len);
-      vm_pci_dma_write (&self->parent, addr, (const uint8_t *) v->iov_base + offset, part);
-      addr += part;
-      len -= part;
-      offset = 0;
-    }
-}
-
 /* Tag and status go into the last descriptor. */
 bool
 e1000_rx_store (E1000 *self, unsigned queue, uint32_t size, const E1000Frame *frame)
@@ -182,7 +163,7 @@ e1000_rx_store (E1000 *self, unsigned queue, uint32_t size, const E1000Frame *fr
       vm_pci_dma_read (&self->parent, addr, &desc, sizeof desc);
       /* A null buffer is passed over (3.2.1). */
       if (desc.addr)
-        e1000_rx_put (self, GUINT64_FROM_LE (desc.addr), packet, at, part);
+        vm_pci_dma_write_iov (&self->parent, GUINT64_FROM_LE (desc.addr), packet->iov, packet->n, at, part);
       at += part;
       desc.length = desc.addr ? GUINT16_TO_LE (part) : 0;
       desc.checksum = 0;

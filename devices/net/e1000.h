@@ -115,7 +115,6 @@ bool e1000_rx_filter (VmObject *device, VmNetRxFilter *filter);
 uint32_t e1000_rx_ring_size (const E1000 *self, unsigned queue);
 uint32_t e1000_rx_free (const E1000 *self, unsigned queue); /* descriptors */
 uint64_t e1000_rx_base (const E1000 *self, unsigned queue);
-void e1000_rx_put (E1000 *self, uint64_t addr, const VmNetPacket *packet, size_t offset, size_t len);
 /* Into legacy descriptors with buffers of SIZE bytes; false: no room. */
 bool e1000_rx_store (E1000 *self, unsigned queue, uint32_t size, const E1000Frame *frame);
 uint32_t e1000_rx_buffer_size (const E1000 *self);

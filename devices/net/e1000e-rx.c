@@ -109,7 +109,7 @@ store_extended (E1000 *self, uint32_t size, const Hashed *h, const E1000Frame *f
 
       vm_pci_dma_read (&self->parent, addr, &buffer, sizeof buffer);
       if (buffer)
-        e1000_rx_put (self, GUINT64_FROM_LE (buffer), packet, at, part);
+        vm_pci_dma_write_iov (&self->parent, GUINT64_FROM_LE (buffer), packet->iov, packet->n, at, part);
       at += part;
       if (at == packet->len)
         d = *last;
@@ -165,7 +165,7 @@ store_split (E1000 *self, const Hashed *h, const E1000Frame *f, const E1000RxExt
       for (unsigned i = at ? 1 : 0; i < 4 && at < packet->len; i++)
         {
           size_t part = MIN (i == 0 && split ? header : sizes[i], packet->len - at);
-          e1000_rx_put (self, GUINT64_FROM_LE (buffers[i]), packet, at, part);
+          vm_pci_dma_write_iov (&self->parent, GUINT64_FROM_LE (buffers[i]), packet->iov, packet->n, at, part);
           lengths[i] = part;
           at += part;
         }

@@ -138,25 +138,6 @@ find_pieces (Vmxnet3 *s, Vmxnet3Rx *q, size_t len, Piece pieces[PIECES], unsigne
   return FOUND;
 }
 
-static void
-put (Vmxnet3 *s, uint64_t addr, const VmNetPacket *packet, size_t offset, size_t len)
-{
-  for (unsigned i = 0; i < packet->n && len; i++)
-    {
-      const struct iovec *v = &packet->iov[i];
-      if (offset >= v->iov_len)
-        {
-          offset -= v->iov_len;
-          continue;
-        }
-      size_t part = MIN (v->iov_len - offset, len);
-      vm_pci_dma_write (&s->parent, addr, (const uint8_t *) v->iov_base + offset, part);
-      addr += part;
-      len -= part;
-      offset = 0;
-    }
-}
-
 /* --- packets ------------------------------------------------------------------------------------------------- */
 
 /* Dword 3 of the last completion. */
@@ -254,7 +235,7 @@ store (Vmxnet3 *s, unsigned queue, const VmNetPacket *packet, uint32_t dword0, u
       uint32_t done[4] = { pieces[i].index | (i == 0 ? DONE_SOP : 0) | (queue + (pieces[i].ring ? s->n_rx : 0)) << 16,
                            0, part, DONE_RX };
 
-      put (s, pieces[i].addr, packet, at, part);
+      vm_pci_dma_write_iov (&s->parent, pieces[i].addr, packet->iov, packet->n, at, part);
       at += part;
       if (last)
         {

@@ -321,6 +321,24 @@ vm_pci_dma_write (VmPciDevice *dev, uint64_t addr, const void *buf, uint64_t len
   return result;
 }
 
+void
+vm_pci_dma_write_iov (VmPciDevice *dev, uint64_t addr, const struct iovec *iov, unsigned n, size_t offset, size_t len)
+{
+  for (unsigned i = 0; i < n && len; i++)
+    {
+      if (offset >= iov[i].iov_len)
+        {
+          offset -= iov[i].iov_len;
+          continue;
+        }
+      size_t part = MIN (iov[i].iov_len - offset, len);
+      vm_pci_dma_write (dev, addr, (const uint8_t *) iov[i].iov_base + offset, part);
+      addr += part;
+      len -= part;
+      offset = 0;
+    }
+}
+
 /* --- expansion ROM ------------------------------------------------------------------------------------ */
 
 /* The file that a type brings is for a family of cards: firmware takes the one image of it for its own whose identity is

@@ -9,6 +9,8 @@
 #include "devices/pci/pci-regs.h"
 #include "engine/bus/device.h"
 
+#include <sys/uio.h>
+
 typedef struct VmPciBus    VmPciBus;
 typedef struct VmPciDevice VmPciDevice;
 
@@ -187,6 +189,9 @@ bool  vm_pci_message (const VmPciDevice *dev, unsigned vector, uint64_t *address
 VmMemAttrs  vm_pci_attrs (const VmPciDevice *dev);
 VmMemResult vm_pci_dma_read (VmPciDevice *dev, uint64_t addr, void *buf, uint64_t len);
 VmMemResult vm_pci_dma_write (VmPciDevice *dev, uint64_t addr, const void *buf, uint64_t len);
+/* The same for LEN bytes from OFFSET of N pieces: fewer when there are no more. */
+void        vm_pci_dma_write_iov (VmPciDevice *dev, uint64_t addr, const struct iovec *iov, unsigned n, size_t offset,
+                                  size_t len);
 
 /* Calls FUNC for every function below ROOT, depth first. */
 void vm_pci_foreach (VmPciBus *root, void (*func) (VmPciDevice *dev, void *opaque), void *opaque);
