@@ -334,9 +334,11 @@ vhost_features (VmNetdev *netdev)
 static bool
 send_memory (VhostUser *self, const VmVhostRegion *regions, unsigned n, GError **error)
 {
-  MemTable table = { .n = MIN (n, REGIONS_MAX) };
+  MemTable table = { .n = n };
   int fds[REGIONS_MAX];
 
+  if (n > REGIONS_MAX)
+    return vm_fail (error, "guest memory has %u parts, and the protocol carries %u", n, REGIONS_MAX);
   for (unsigned i = 0; i < table.n; i++)
     {
       table.region[i]

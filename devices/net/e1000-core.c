@@ -489,7 +489,8 @@ e1000_post_load (VmDevice *dev, GError **error)
   if (vm_net_card_link_up (&self->card) != !!(self->regs[E1000_STATUS / 4] & STATUS_LU)
       && !vm_timer_pending (&self->link_timer))
     link_changed (&dev->parent, vm_net_card_link_up (&self->card));
-  e1000_transmit (self);
+  /* Once the machine runs. */
+  vm_timer_set (&self->tx_timer, vm_clock_now (dev->env->clocks, VM_CLOCK_VIRTUAL));
   return true;
 }
 

@@ -396,7 +396,8 @@ eepro100_post_load (VmDevice *dev, GError **error)
   if (self->cu > CU_ACTIVE || self->ru > RU_READY)
     return vm_fail (error, "the state of %s makes no sense", dev->parent.type->name);
   vm_net_card_set_mac (&self->card, self->ia);
-  eepro100_cu_run (self);
+  /* Once the machine runs. */
+  vm_timer_set (&self->timer, vm_clock_now (dev->env->clocks, VM_CLOCK_VIRTUAL));
   return true;
 }
 

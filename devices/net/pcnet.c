@@ -532,10 +532,7 @@ pcnet_post_load (VmDevice *dev, GError **error)
     return vm_fail (error, "the state of %s makes no sense", dev->parent.type->name);
   filter_changed (self);
   if (is_running (self))
-    {
-      pcnet_transmit (self);
-      pcnet_poll_soon (self);
-    }
+    pcnet_poll_soon (self);
   return true;
 }
 

@@ -473,7 +473,8 @@ rtl8139_post_load (VmDevice *dev, GError **error)
   if (self->tx_len > self->tx_data_size - 8 || self->tx_next > 3)
     return vm_fail (error, "the state of %s makes no sense", dev->parent.type->name);
   set_mac (self);
-  rtl8139_transmit (self);
+  /* Once the machine runs. */
+  vm_timer_set (&self->tx_timer, vm_clock_now (dev->env->clocks, VM_CLOCK_VIRTUAL));
   return true;
 }
 

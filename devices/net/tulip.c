@@ -315,7 +315,8 @@ tulip_post_load (VmDevice *dev, GError **error)
   if (s->tx_len > s->tx_data_size)
     return vm_fail (error, "the state of %s makes no sense", dev->parent.type->name);
   tulip_phy_link (s, vm_net_card_link_up (&s->card));
-  tulip_transmit (s);
+  /* Once the machine runs. */
+  vm_timer_set (&s->tx_timer, vm_clock_now (dev->env->clocks, VM_CLOCK_VIRTUAL));
   return true;
 }
 

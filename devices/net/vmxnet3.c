@@ -574,7 +574,8 @@ vmxnet3_post_load (VmDevice *dev, GError **error)
     return vm_fail (error, "the state of %s makes no sense", dev->parent.type->name);
   vm_net_card_set_mac (&s->card, s->mac);
   update_pin (s);
-  vmxnet3_tx_timer (s);
+  /* Once the machine runs. */
+  vm_timer_set (&s->tx_timer, vm_clock_now (dev->env->clocks, VM_CLOCK_VIRTUAL));
   return true;
 }
 
