@@ -5,6 +5,8 @@
 #include <string.h>
 
 #define ROUNDS 256                    /* commands carried out in one go */
+#define ADDRESSES 64                  /* of a multicast command, read together */
+#define ADDRESSES_ROUNDS 8            /* what they count for */
 #define PAUSE_NS (100 * VM_NS_PER_US) /* then the guest has its turn */
 #define DUMP_BYTES 596
 
@@ -97,23 +99,29 @@ configure (Eepro100 *self, uint32_t cb)
   vm_net_card_rx_filter_changed (&self->card);
 }
 
-static void
+/* Returns the rounds that it counts for. */
+static unsigned
 set_multicast (Eepro100 *self, uint32_t cb)
 {
-  uint8_t bytes[6];
-  unsigned n;
+  uint8_t bytes[6 * ADDRESSES];
+  unsigned n, part;
 
   memset (self->hash, 0, sizeof self->hash);
   vm_pci_dma_read (&self->parent, cb + 8, bytes, 2);
   n = (vm_load_le16 (bytes) & 0x3fff) / 6;
-  for (unsigned i = 0; i < n; i++)
+  for (unsigned at = 0; at < n; at += part)
     {
-      if (vm_pci_dma_read (&self->parent, cb + 10 + i * 6, bytes, 6) != VM_MEM_OK)
+      part = MIN (n - at, ADDRESSES);
+      if (vm_pci_dma_read (&self->parent, cb + 10 + at * 6, bytes, part * 6) != VM_MEM_OK)
         break;
-      uint32_t hash = vm_net_crc32_be (bytes, 6) >> 26;
-      self->hash[hash / 8] |= 1u << (hash & 7);
+      for (unsigned i = 0; i < part; i++)
+        {
+          uint32_t hash = vm_net_crc32_be (bytes + i * 6, 6) >> 26;
+          self->hash[hash / 8] |= 1u << (hash & 7);
+        }
     }
   vm_net_card_rx_filter_changed (&self->card);
+  return 1 + n / ADDRESSES * ADDRESSES_ROUNDS;
 }
 
 static void
@@ -138,7 +146,7 @@ eepro100_dump (Eepro100 *self, uint32_t address)
   vm_memory_owner_leave (self->parent.parent.env->memory, &mark);
 }
 
-static void
+static unsigned
 carry_out (Eepro100 *self, uint32_t cb, const uint8_t *head, uint16_t command)
 {
   switch (command & CB_COMMAND)
@@ -150,17 +158,17 @@ carry_out (Eepro100 *self, uint32_t cb, const uint8_t *head, uint16_t command)
       configure (self, cb);
       break;
     case CB_MULTICAST:
-      set_multicast (self, cb);
-      break;
+      return set_multicast (self, cb);
     case CB_TRANSMIT:
       transmit (self, cb, head, command);
-      break;
+      return 1 + (command & CB_SF ? head[15] / 16 : 0);
     case CB_DUMP:
       eepro100_dump (self, vm_load_le32 (head + 8));
       break;
     default: /* nothing to do; microcode that would not run; diagnoses pass */
       break;
     }
+  return 1;
 }
 
 /* --- the list
@@ -175,9 +183,9 @@ leave_active (Eepro100 *self, uint8_t state, uint8_t *causes)
     *causes |= ACK_CNA;
 }
 
-/* One command; false: the list cannot be read. */
+/* One command, which counts for as many rounds as are added; false: the list cannot be read. */
 static bool
-step (Eepro100 *self, uint8_t *causes)
+step (Eepro100 *self, uint8_t *causes, unsigned *rounds)
 {
   uint32_t cb = self->cu_base + self->cu_at;
   uint16_t command, status = CB_C | CB_OK;
@@ -186,7 +194,7 @@ step (Eepro100 *self, uint8_t *causes)
   if (vm_pci_dma_read (&self->parent, cb, head, sizeof head) != VM_MEM_OK)
     return false;
   command = vm_load_le16 (head + 2);
-  carry_out (self, cb, head, command);
+  *rounds += carry_out (self, cb, head, command);
   /* Of a reset in between nothing is reported. */
   if (self->cu != CU_ACTIVE)
     return true;
@@ -207,15 +215,15 @@ void
 eepro100_cu_run (Eepro100 *self)
 {
   uint8_t causes = 0;
-  unsigned rounds;
+  unsigned rounds = 0;
   VmReentry mark;
 
   if (self->in_cu || vm_timer_pending (&self->timer))
     return;
   self->in_cu = true;
   vm_memory_owner_enter (self->parent.parent.env->memory, &mark, self);
-  for (rounds = 0; rounds < ROUNDS && self->cu == CU_ACTIVE && !self->sending; rounds++)
-    if (!step (self, &causes))
+  while (rounds < ROUNDS && self->cu == CU_ACTIVE && !self->sending)
+    if (!step (self, &causes, &rounds))
       leave_active (self, CU_IDLE, &causes);
   vm_memory_owner_leave (self->parent.parent.env->memory, &mark);
   self->in_cu = false;
