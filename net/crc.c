@@ -23,10 +23,11 @@ vm_net_frame_crc (const VmNetPacket *packet)
 uint32_t
 vm_net_crc32_be (const uint8_t *bytes, size_t len)
 {
-  uint32_t crc = UINT32_MAX;
+  uint32_t crc = ~vm_net_crc32 (bytes, len);
 
-  for (size_t i = 0; i < len; i++)
-    for (int bit = 0; bit < 8; bit++)
-      crc = crc << 1 ^ (((crc >> 31) ^ (bytes[i] >> bit & 1)) ? 0x04c11db7 : 0);
-  return crc;
+  /* The same register, seen from its other end. */
+  crc = (crc >> 1 & 0x55555555) | (crc & 0x55555555) << 1;
+  crc = (crc >> 2 & 0x33333333) | (crc & 0x33333333) << 2;
+  crc = (crc >> 4 & 0x0f0f0f0f) | (crc & 0x0f0f0f0f) << 4;
+  return GUINT32_SWAP_LE_BE (crc);
 }

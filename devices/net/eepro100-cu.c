@@ -7,7 +7,7 @@
 #define ROUNDS 256                    /* commands carried out in one go */
 #define ADDRESSES 64                  /* of a multicast command, read together */
 #define ADDRESSES_ROUNDS 8            /* what they count for */
-#define PAUSE_NS (100 * VM_NS_PER_US) /* then the guest has its turn */
+#define ROUND_NS 2000                 /* what a round takes on the bus; after a batch the guest has its turn */
 #define DUMP_BYTES 596
 
 /* --- transmission ---------------------------------------------------------------------------------------------- */
@@ -121,7 +121,7 @@ set_multicast (Eepro100 *self, uint32_t cb)
         }
     }
   vm_net_card_rx_filter_changed (&self->card);
-  return 1 + n / ADDRESSES * ADDRESSES_ROUNDS;
+  return 1 + n * ADDRESSES_ROUNDS / ADDRESSES;
 }
 
 static void
@@ -228,7 +228,7 @@ eepro100_cu_run (Eepro100 *self)
   vm_memory_owner_leave (self->parent.parent.env->memory, &mark);
   self->in_cu = false;
   if (self->cu == CU_ACTIVE && !self->sending)
-    vm_timer_set (&self->timer, vm_clock_now (self->parent.parent.env->clocks, VM_CLOCK_VIRTUAL) + PAUSE_NS);
+    vm_timer_set (&self->timer, vm_clock_now (self->parent.parent.env->clocks, VM_CLOCK_VIRTUAL) + (int64_t) rounds * ROUND_NS);
   if (causes)
     eepro100_interrupt (self, causes);
 }

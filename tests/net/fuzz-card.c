@@ -196,7 +196,7 @@ step (DiskRig *r, const Target *t, Wire *wire, VmNetCard *card, Input *in)
       wire->full = (op & 0x30) == 0x30;
       if (!wire->full)
         vm_net_port_ready (&wire->port);
-      rig_advance (&r->rig, (int64_t) take (in, 2) * VM_NS_PER_US * 100);
+      rig_advance (&r->rig, (int64_t) take (in, 2) * VM_NS_PER_US * 10);
       break;
     }
 }
