@@ -5,7 +5,6 @@
 #include "net/net-private.h"
 
 #include <errno.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
