@@ -190,21 +190,6 @@ nth_port (const Target *target, unsigned n)
   return (uint16_t) (target->ports[i].first + n);
 }
 
-typedef struct Input {
-  const uint8_t *data;
-  size_t         left;
-} Input;
-
-static uint32_t
-take (Input *in, unsigned bytes)
-{
-  uint32_t value = 0;
-
-  for (; bytes && in->left; bytes--, in->left--)
-    value = value << 8 | *in->data++;
-  return value;
-}
-
 enum { OP_OUT, OP_OUT_AGAIN, OP_IN, OP_MEMORY, OP_WAIT, OP_BURST, OP_INPUT, OP_SETTLE };
 
 static void

@@ -141,22 +141,6 @@ set_up (VmMachine *m)
   pci_write (m, 1 << 3 | 3, 0x04, 7, 2);
 }
 
-typedef struct Input
-{
-  const uint8_t *data;
-  size_t left;
-} Input;
-
-static uint32_t
-take (Input *in, unsigned bytes)
-{
-  uint32_t value = 0;
-
-  for (; bytes && in->left; bytes--, in->left--)
-    value = value << 8 | *in->data++;
-  return value;
-}
-
 static void
 settle (VmMachine *m)
 {

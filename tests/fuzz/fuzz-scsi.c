@@ -28,21 +28,6 @@ typedef struct Bench {
   VmPciDevice *card;
 } Bench;
 
-typedef struct Input {
-  const uint8_t *data;
-  size_t         left;
-} Input;
-
-static uint32_t
-take (Input *in, unsigned bytes)
-{
-  uint32_t value = 0;
-
-  for (; bytes && in->left; bytes--, in->left--)
-    value = value << 8 | *in->data++;
-  return value;
-}
-
 /* --- command blocks -------------------------------------------------------------------------------- */
 
 static uint8_t memory[64 * 1024];

@@ -15,22 +15,6 @@
 
 extern const VmType vm_ich9_ahci_type, vm_sdhci_pci_type, vm_sd_card_type;
 
-typedef struct Input
-{
-  const uint8_t *data;
-  size_t left;
-} Input;
-
-static uint32_t
-take (Input *in, unsigned bytes)
-{
-  uint32_t value = 0;
-
-  for (; bytes && in->left; bytes--, in->left--)
-    value = value << 8 | *in->data++;
-  return value;
-}
-
 /* An address that may mean something. */
 static uint32_t
 place (Input *in)

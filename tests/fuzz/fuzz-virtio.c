@@ -55,21 +55,6 @@ find_target (void)
   g_assert_not_reached ();
 }
 
-typedef struct Input {
-  const uint8_t *data;
-  size_t         left;
-} Input;
-
-static uint32_t
-take (Input *in, unsigned bytes)
-{
-  uint32_t value = 0;
-
-  for (; bytes && in->left; bytes--, in->left--)
-    value = value << 8 | *in->data++;
-  return value;
-}
-
 /* A place that may mean something. */
 static uint32_t
 place (Input *in)

@@ -80,22 +80,6 @@ static const Target targets[] = {
     start_vmxnet3, 0x1000 + VMXNET3_CMD },
 };
 
-typedef struct Input
-{
-  const uint8_t *data;
-  size_t left;
-} Input;
-
-static uint32_t
-take (Input *in, unsigned bytes)
-{
-  uint32_t value = 0;
-
-  for (; bytes && in->left; bytes--, in->left--)
-    value = value << 8 | *in->data++;
-  return value;
-}
-
 static void
 write_reg (DiskRig *r, const Target *t, unsigned reg, uint32_t value, unsigned size)
 {

@@ -12,22 +12,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-typedef struct Input
-{
-  const uint8_t *data;
-  size_t left;
-} Input;
-
-static uint32_t
-take (Input *in, unsigned bytes)
-{
-  uint32_t value = 0;
-
-  for (; bytes && in->left; bytes--, in->left--)
-    value = value << 8 | *in->data++;
-  return value;
-}
-
 /* --- streams ----------------------------------------------------------------------------------------------------- */
 
 typedef struct Wire
