@@ -492,7 +492,6 @@ vhost_user_open (VmNetdev *netdev, const void *options, GError **error)
   const VmqNetdevVhostUserOptions *o = options;
   VhostUser *self = netdev->state;
   VmChardev *chr = vm_chardev_find (netdev->net->root, o->chardev);
-  g_autoptr (GError) why = NULL;
 
   self->netdev = netdev;
   self->queues = o->has_queues ? o->queues : 1;
