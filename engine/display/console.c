@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Consoles and their listeners. The display's mutex guards the lists and the damage record; the console's
  * pixel mutex is what vm_console_lock() takes. Order: machine lock, pixel mutex, display mutex. */
-#include "engine/display/display.h"
+#include "engine/display/clipboard.h"
 #include "engine/display/damage.h"
 
 #define SLOWEST_TICK_MS 1000
@@ -23,8 +23,9 @@ struct VmConsole {
   uint64_t   cursor_serial;
   int        cursor_x, cursor_y;
   bool       cursor_visible;
-  VmUiInfo   ui_info;
-  bool       ui_info_waiting;
+  VmUiInfo   ui_info; /* wished */
+  VmUiInfo   granted; /* told the device */
+  bool       ui_info_waiting, was_granted;
   VmTimer    ui_info_timer;
 };
 
@@ -34,6 +35,9 @@ struct VmDisplay {
   GMutex    mutex;
   GPtrArray *consoles;  /* VmConsole *, holes are NULL so that indices stay */
   GPtrArray *listeners; /* VmListener * */
+  VmClipboard *clipboard;
+  VmAgent     *agent;       /* engine loop only */
+  VmAgentState agent_state; /* under the mutex */
   VmTimer   tick;
   uint32_t  interval_ms; /* of the fastest visible listener; 0: nobody looks */
 };
@@ -72,6 +76,20 @@ listener_cursor_changed (VmListener *listener, VmConsole *console)
 {
   if (listener->ops->cursor_changed)
     listener->ops->cursor_changed (listener, console);
+}
+
+static void
+listener_ui_info_changed (VmListener *listener, VmConsole *console)
+{
+  if (listener->ops->ui_info_changed)
+    listener->ops->ui_info_changed (listener, console);
+}
+
+static void
+listener_agent_changed (VmListener *listener, VmConsole *console)
+{
+  if (listener->ops->agent_changed)
+    listener->ops->agent_changed (listener);
 }
 
 /* --- refresh ----------------------------------------------------------------------------------- */
@@ -140,6 +158,7 @@ vm_display_new (VmLoop *loop, VmClocks *clocks)
   display->consoles = g_ptr_array_new ();
   display->listeners = g_ptr_array_new ();
   vm_timer_init (&display->tick, clocks, VM_CLOCK_REALTIME, display_tick, display);
+  display->clipboard = vm_clipboard_new (clocks);
   return display;
 }
 
@@ -147,10 +166,48 @@ void
 vm_display_free (VmDisplay *display)
 {
   vm_timer_cancel (&display->tick);
+  vm_clipboard_free (display->clipboard);
   g_ptr_array_free (display->consoles, TRUE);
   g_ptr_array_free (display->listeners, TRUE);
   g_mutex_clear (&display->mutex);
   g_free (display);
+}
+
+VmLoop *
+vm_display_loop (VmDisplay *display)
+{
+  return display->loop;
+}
+
+VmClipboard *
+vm_display_clipboard (VmDisplay *display)
+{
+  return display->clipboard;
+}
+
+VmAgent *
+vm_display_agent (VmDisplay *display)
+{
+  return display->agent;
+}
+
+VmAgentState
+vm_display_agent_state (VmDisplay *display)
+{
+  g_mutex_lock (&display->mutex);
+  VmAgentState state = display->agent_state;
+  g_mutex_unlock (&display->mutex);
+  return state;
+}
+
+void
+vm_display_set_agent (VmDisplay *display, VmAgent *agent, const VmAgentState *state)
+{
+  display->agent = agent;
+  g_mutex_lock (&display->mutex);
+  display->agent_state = agent ? *state : (VmAgentState) { 0 };
+  display_notify (display, listener_agent_changed, NULL);
+  g_mutex_unlock (&display->mutex);
 }
 
 unsigned
@@ -196,8 +253,14 @@ console_send_ui_info (void *opaque)
   VmUiInfo info = console->ui_info;
   bool waiting = console->ui_info_waiting;
   console->ui_info_waiting = false;
-  g_mutex_unlock (&console->display->mutex);
   if (waiting)
+    {
+      console->granted = info;
+      console->was_granted = true;
+      display_notify (console->display, listener_ui_info_changed, console);
+    }
+  g_mutex_unlock (&console->display->mutex);
+  if (waiting && console->ops->ui_info)
     console->ops->ui_info (console->opaque, &info);
 }
 
@@ -268,7 +331,26 @@ vm_console_index (VmConsole *console)
 bool
 vm_console_wants_ui_info (VmConsole *console)
 {
-  return console->ops->ui_info != NULL;
+  return console->ops->ui_info || vm_display_agent_state (console->display).resize;
+}
+
+bool
+vm_console_ui_info (VmConsole *console, VmUiInfo *info)
+{
+  g_mutex_lock (&console->display->mutex);
+  bool was = console->was_granted;
+  *info = console->granted;
+  g_mutex_unlock (&console->display->mutex);
+  return was;
+}
+
+void
+vm_console_size (VmConsole *console, int *width, int *height)
+{
+  g_mutex_lock (&console->display->mutex);
+  *width = console->surface ? console->surface->width : 0;
+  *height = console->surface ? console->surface->height : 0;
+  g_mutex_unlock (&console->display->mutex);
 }
 
 void
@@ -367,7 +449,7 @@ console_take_ui_info (void *opaque)
       request->console->ui_info_waiting = true;
     }
   g_mutex_unlock (&display->mutex);
-  if (alive && request->console->ops->ui_info)
+  if (alive)
     vm_timer_set (&request->console->ui_info_timer,
                   vm_clock_now (display->clocks, VM_CLOCK_REALTIME) + 200 * VM_NS_PER_MS);
 }

@@ -13,6 +13,7 @@
 typedef struct VmConsole  VmConsole;
 typedef struct VmSurface  VmSurface;
 typedef struct VmListener VmListener;
+typedef struct VmAgent    VmAgent; /* engine/agent/agent.h */
 
 typedef struct VmRect {
   int x, y, width, height;
@@ -85,7 +86,9 @@ VmConsole  *vm_display_console (VmDisplay *display, unsigned index);  /* NULL pa
 VmConsole  *vm_display_find_console (VmDisplay *display, const char *device_id, unsigned head);
 const char *vm_console_name (VmConsole *console);   /* for tabs: the device's id or type name, ".head" when many */
 unsigned    vm_console_index (VmConsole *console);
-bool        vm_console_wants_ui_info (VmConsole *console);
+bool        vm_console_wants_ui_info (VmConsole *console); /* its device or an agent in the guest does */
+void        vm_console_size (VmConsole *console, int *width, int *height); /* of the picture now; 0: none */
+VmLoop     *vm_display_loop (VmDisplay *display);   /* the engine's */
 
 /* Told when there may be something to pull or a console came or went; called on the engine loop, must only
  * post to its own. */
@@ -93,6 +96,8 @@ typedef struct VmListenerOps {
   void (*damaged) (VmListener *listener, VmConsole *console);        /* at most once until the next pull */
   void (*cursor_changed) (VmListener *listener, VmConsole *console);
   void (*consoles_changed) (VmListener *listener);
+  void (*ui_info_changed) (VmListener *listener, VmConsole *console); /* vm_console_ui_info() */
+  void (*agent_changed) (VmListener *listener);                       /* vm_display_agent_state() */
 } VmListenerOps;
 
 struct VmListener {
@@ -117,8 +122,23 @@ VmSurface *vm_listener_pull (VmListener *listener, VmConsole *console, VmRect *r
 VmCursor  *vm_listener_cursor (VmListener *listener, VmConsole *console, int *x, int *y, bool *visible, bool *changed);
 /* A viewer's wish for the output size; posted to the engine, the last of quick repeats wins after 200 ms. */
 void       vm_console_request_ui_info (VmConsole *console, const VmUiInfo *info);
+/* The wish that was granted last; false: there was none. */
+bool       vm_console_ui_info (VmConsole *console, VmUiInfo *info);
 /* Refreshes once now and calls DONE on the engine loop: screenshots and tests. Engine loop only. */
 void       vm_console_refresh_now (VmConsole *console);
 
 /* Writes the present picture; FORMAT "ppm" or "png". Engine loop; the surface is copied first. */
 bool       vm_console_screendump (VmConsole *console, const char *path, const char *format, GError **error);
+
+/* --- the agent in the guest -------------------------------------------------------------------- */
+
+typedef struct VmAgentState {
+  bool present;   /* the machine has a channel for one */
+  bool connected; /* it has said what it can: */
+  bool clipboard, resize, mouse, files;
+} VmAgentState;
+
+VmAgentState vm_display_agent_state (VmDisplay *display); /* any thread */
+VmAgent     *vm_display_agent (VmDisplay *display);       /* engine loop; NULL: none */
+/* Engine loop. AGENT NULL: there is none any more. */
+void         vm_display_set_agent (VmDisplay *display, VmAgent *agent, const VmAgentState *state);
