@@ -32,6 +32,13 @@ prop_clear (VmObject *obj, void *field)
 
 const VmPropCustom vm_prop_chardev = { .type_name = "chardev", .set = prop_set, .get = prop_get, .clear = prop_clear };
 
+static void
+chardev_listen (VmChardev *chr, bool on)
+{
+  if (vm_chardev_class (chr)->listen && !chr->closed)
+    vm_chardev_class (chr)->listen (chr, on);
+}
+
 /* --- attaching --------------------------------------------------------------------------------- */
 
 bool
@@ -70,6 +77,7 @@ vm_char_fe_attach_to (VmCharFe *fe, VmChardev *chr, const VmCharFeOps *ops, void
     chr->fe = fe;
   if (vm_chardev_class (chr)->frontend)
     vm_chardev_class (chr)->frontend (chr, true);
+  chardev_listen (chr, true);
   vm_chardev_announce (chr);
   vm_char_fe_accept_input (fe);
   return true;
@@ -79,6 +87,8 @@ void
 vm_char_fe_set_open (VmCharFe *fe, bool open)
 {
   fe->shut = !open;
+  if (fe->chr)
+    chardev_listen (fe->chr, open);
 }
 
 void
@@ -96,6 +106,7 @@ vm_char_fe_detach (VmCharFe *fe)
     chr->fe = NULL;
   if (vm_chardev_class (chr)->frontend && !chr->closed)
     vm_chardev_class (chr)->frontend (chr, false);
+  chardev_listen (chr, false);
   vm_object_unref (&chr->parent);
 }
 

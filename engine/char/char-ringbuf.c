@@ -139,6 +139,27 @@ vc_open (VmChardev *chr, const VmCharOptions *options, GError **error)
   return true;
 }
 
+static void
+sink_listen (VmChardev *chr, bool on)
+{
+  if (chr->sink && chr->sink->listen)
+    chr->sink->listen (chr->sink_opaque, on);
+}
+
+static bool
+agent_open (VmChardev *chr, const VmCharOptions *options, GError **error)
+{
+  bool mouse = true, clipboard = false;
+
+  if (!vm_keyvals_bool (options, "mouse", &mouse, error) || !vm_keyvals_bool (options, "clipboard", &clipboard, error))
+    return false;
+  chr->open = true;
+  vm_chardev_set_filename (chr, "qemu-vdagent");
+  if (chr->env->agent_added)
+    chr->env->agent_added (chr->env->opaque, chr, mouse, clipboard);
+  return true;
+}
+
 static const VmChardevClass sink_class = {
   .open = sink_open, .write = sink_write, .accept_input = sink_accept_input,
 };
@@ -146,6 +167,14 @@ static const VmChardevClass vc_class = {
   .backend = "vc", .open = vc_open, .write = sink_write, .accept_input = sink_accept_input,
 };
 
+static const VmChardevClass agent_class = {
+  .backend = "qemu-vdagent", .open = agent_open, .write = sink_write, .accept_input = sink_accept_input, .listen = sink_listen,
+};
+
+const VmType vm_chardev_agent_type = {
+  .name = "chardev-qemu-vdagent", .parent = &vm_chardev_type, .size = sizeof (VmChardev),
+  .help = "the agent in the guest: clipboard, pointer, sizes of screens, files", .klass = &agent_class,
+};
 const VmType vm_chardev_sink_type = {
   .name = "chardev-sink", .parent = &vm_chardev_type, .size = sizeof (VmChardev),
   .help = "another part of the program", .klass = &sink_class,

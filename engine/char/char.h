@@ -142,6 +142,7 @@ typedef struct VmCharSink {
   size_t (*write) (void *opaque, const uint8_t *buf, size_t len); /* takes what it can; see _writable */
   void   (*accept_input) (void *opaque); /* the front end can take more */
   void   (*closed) (void *opaque);       /* the back end goes away */
+  void   (*listen) (void *opaque, bool on); /* whether there is a front end, and its guest listens */
 } VmCharSink;
 
 /* What the back ends of a machine share; outlives them. Hooks may be NULL. */
@@ -156,6 +157,8 @@ typedef struct VmCharEnv {
   void (*exit) (void *opaque, int status);      /* testdev */
   /* A vc was made: call vm_chardev_set_sink(), now or later. Without the hook it is a null device. */
   void (*vc_added) (void *opaque, VmChardev *chr, const VmCharOptions *options);
+  /* A qemu-vdagent was made, as with vc. */
+  void (*agent_added) (void *opaque, VmChardev *chr, bool mouse, bool clipboard);
   /* A msmouse or wctablet came: feed it by vm_chardev_pointer() until pointer_gone() of what this returns. */
   void *(*pointer_added) (void *opaque, VmChardev *chr, bool absolute);
   void (*pointer_gone) (void *opaque, void *pointer);

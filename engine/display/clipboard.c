@@ -2,27 +2,30 @@
 /* Who offers what, who may see it, and contents on their way. */
 #include "engine/display/clipboard.h"
 
-typedef struct Fetch {
-  VmClipboard    *clipboard;
+typedef struct Fetch
+{
+  VmClipboard *clipboard;
   VmClipSelection selection;
-  VmClipType      type;
-  bool            active; /* the owner was asked */
-  VmTimer         limit;
+  VmClipType type;
+  bool active; /* the owner was asked */
+  VmTimer limit;
 } Fetch;
 
-typedef struct Offer {
+typedef struct Offer
+{
   VmClipPeer *owner; /* NULL: nobody */
-  unsigned    types;
-  uint32_t    serial;
-  Fetch       fetches[VM_CLIP_TYPES];
+  unsigned types;
+  uint32_t serial;
+  Fetch fetches[VM_CLIP_TYPES];
 } Offer;
 
-struct VmClipboard {
-  VmClocks  *clocks;
+struct VmClipboard
+{
+  VmClocks *clocks;
   GPtrArray *peers; /* VmClipPeer * */
-  Offer      offers[VM_CLIP_SELECTIONS];
+  Offer offers[VM_CLIP_SELECTIONS];
   VmClipMode mode;
-  bool       primary;
+  bool primary;
 };
 
 /* What PEER may have. */

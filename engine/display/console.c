@@ -179,6 +179,12 @@ vm_display_loop (VmDisplay *display)
   return display->loop;
 }
 
+VmClocks *
+vm_display_clocks (VmDisplay *display)
+{
+  return display->clocks;
+}
+
 VmClipboard *
 vm_display_clipboard (VmDisplay *display)
 {

@@ -89,6 +89,7 @@ unsigned    vm_console_index (VmConsole *console);
 bool        vm_console_wants_ui_info (VmConsole *console); /* its device or an agent in the guest does */
 void        vm_console_size (VmConsole *console, int *width, int *height); /* of the picture now; 0: none */
 VmLoop     *vm_display_loop (VmDisplay *display);   /* the engine's */
+VmClocks   *vm_display_clocks (VmDisplay *display);
 
 /* Told when there may be something to pull or a console came or went; called on the engine loop, must only
  * post to its own. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Character back ends of the command line: whom each is for, and the machine's answers to what they ask. */
+#include "engine/agent/agent.h"
 #include "engine/char/text.h"
 #include "engine/machine/machine-private.h"
 
@@ -51,6 +52,14 @@ on_vc_added (void *opaque, VmChardev *chr, const VmCharOptions *options)
   vm_machine_tell (m, VM_MACHINE_TEXTS);
 }
 
+static void
+on_agent_added (void *opaque, VmChardev *chr, bool mouse, bool clipboard)
+{
+  VmMachine *m = opaque;
+
+  vm_agent_new (m->env.display, m->env.input, chr, mouse, clipboard);
+}
+
 void
 vm_machine_init_chars (VmMachine *m)
 {
@@ -63,6 +72,7 @@ vm_machine_init_chars (VmMachine *m)
     .quit = on_quit,
     .exit = on_exit_status,
     .vc_added = on_vc_added,
+    .agent_added = on_agent_added,
     .pointer_added = vm_machine_pointer_added,
     .pointer_gone = vm_machine_pointer_gone,
   };

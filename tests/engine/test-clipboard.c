@@ -2,19 +2,21 @@
 /* The machine's clipboard: two viewers and an agent that write down what they are told. */
 #include "engine/display/clipboard.h"
 
-typedef struct Peer {
+typedef struct Peer
+{
   VmClipPeer peer;
-  char       name;
-  GString   *log;
-  GBytes    *content; /* NULL: delivers later */
+  char name;
+  GString *log;
+  GBytes *content; /* NULL: delivers later */
 } Peer;
 
-typedef struct Fixture {
-  VmLoop      *loop;
-  VmClocks    *clocks;
+typedef struct Fixture
+{
+  VmLoop *loop;
+  VmClocks *clocks;
   VmClipboard *clipboard;
-  GString     *log;
-  Peer         a, b, guest;
+  GString *log;
+  Peer a, b, guest;
 } Fixture;
 
 static void
@@ -50,7 +52,7 @@ static const VmClipPeerOps peer_ops = { peer_offered, peer_request, peer_receive
 static void
 peer_init (Fixture *f, Peer *p, char name, bool guest, const char *content)
 {
-  p->peer = (VmClipPeer) { .ops = &peer_ops, .guest = guest };
+  p->peer = (VmClipPeer){ .ops = &peer_ops, .guest = guest };
   p->name = name;
   p->log = f->log;
   p->content = content ? g_bytes_new (content, strlen (content)) : NULL;
