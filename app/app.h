@@ -44,3 +44,6 @@ bool app_start_teardown (GError **error);
 
 /* sandbox.c: nothing more is set up afterwards; all threads are bound. */
 bool app_enter_sandbox (const VmSandbox *sandbox, GError **error);
+/* The calling thread runs a guest from now on: it gives up more. Only after app_enter_sandbox() with a sandbox that is
+ * enabled. */
+void app_confine_vcpu (void);

@@ -244,7 +244,11 @@ prepare_process (App *app, GError **error)
 static bool
 confine (App *app, GError **error)
 {
-  return app_drop_privileges (app->settings, &app->user, error) && app_enter_sandbox (&app->settings->sandbox, error);
+  if (!app_drop_privileges (app->settings, &app->user, error) || !app_enter_sandbox (&app->settings->sandbox, error))
+    return false;
+  if (app->settings->sandbox.enable)
+    app->machine->env.confine_vcpu = app_confine_vcpu;
+  return true;
 }
 
 static bool

@@ -40,6 +40,17 @@ static const char *const resources[]
     = { "setpriority",   "sched_setparam", "sched_setscheduler", "sched_setaffinity", "sched_setattr", "ioprio_set",
         "set_mempolicy", "mbind",          "migrate_pages" };
 
+/* What a thread that runs a guest's code never has a reason to call: other processes, the kernel's keys and programs,
+ * name spaces, identities. The devices that it reaches do work with files and sockets. */
+static const char *const not_of_guests[] = {
+  "add_key",     "bpf",      "chroot",           "fsconfig",         "fsmount",        "fsopen",            "fspick",
+  "kcmp",        "keyctl",   "mount",            "mount_setattr",    "move_mount",     "move_pages",        "name_to_handle_at",
+  "open_tree",   "setns",    "perf_event_open",  "open_by_handle_at", "personality",   "pidfd_getfd",       "process_madvise",
+  "ptrace",      "setuid",   "process_vm_readv", "process_vm_writev", "request_key",   "setdomainname",     "setfsgid",
+  "setfsuid",    "setgid",   "setgroups",        "sethostname",      "setregid",       "setresgid",         "setresuid",
+  "setreuid",    "umount2",  "unshare",          "userfaultfd",
+};
+
 static bool
 add_rules (scmp_filter_ctx filter, const char *const *names, size_t n, uint32_t action)
 {
@@ -115,7 +126,25 @@ app_enter_sandbox (const VmSandbox *box, GError **error)
   return !status || vm_fail (error, "failed to install seccomp syscall filter in the kernel: %s", g_strerror (-status));
 }
 
+void
+app_confine_vcpu (void)
+{
+  scmp_filter_ctx filter = seccomp_init (SCMP_ACT_ALLOW);
+
+  if (!filter || (geteuid () == 0 && seccomp_attr_set (filter, SCMP_FLTATR_CTL_NNP, 0) != 0)
+      || !add_rules (filter, not_of_guests, G_N_ELEMENTS (not_of_guests), SCMP_ACT_KILL_PROCESS)
+      || seccomp_load (filter) != 0)
+    vm_report_warning ("-sandbox: the thread of a vCPU has no more than the filter of the whole process");
+  if (filter)
+    seccomp_release (filter);
+}
+
 #else
+
+void
+app_confine_vcpu (void)
+{
+}
 
 bool
 app_enter_sandbox (const VmSandbox *box, GError **error)

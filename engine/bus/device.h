@@ -41,6 +41,8 @@ typedef struct VmEnv {
   void (*request_wakeup) (void *machine);                   /* a wake event of a device */
   void (*request_panic) (void *machine, bool crashload);    /* guest says it crashed */
   void (*request_exit) (void *machine, int status);         /* isa-debug-exit */
+  /* NULL or called once in each vCPU thread before it first runs guest code; no lock is held. */
+  void (*confine_vcpu) (void);
 } VmEnv;
 
 typedef struct VmDeviceClass {

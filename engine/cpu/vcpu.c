@@ -26,6 +26,7 @@ typedef struct VmVcpuRunner {
   GPtrArray     *vcpus; /* VmVcpu *: one, or all of the set */
   bool           poked; /* there is something new to look at */
   bool           quit;
+  bool           confined; /* VmEnv's confine_vcpu has been called */
 } VmVcpuRunner;
 
 struct VmVcpuSet {
@@ -379,6 +380,17 @@ step_locked (VmVcpu *vcpu)
   if (vcpu->halted && !(ops->has_work && ops->has_work (vcpu)))
     return false;
   __atomic_store_n (&vcpu->halted, false, __ATOMIC_RELAXED);
+  if (!vcpu->runner->confined)
+    {
+      vcpu->runner->confined = true;
+      if (set->env->confine_vcpu)
+        {
+          set_unlock (set);
+          set->env->confine_vcpu ();
+          set_lock (set);
+          return true; /* things may have changed meanwhile */
+        }
+    }
   exec_locked (vcpu);
   return true;
 }

@@ -5,6 +5,7 @@ import os
 import re
 import sys
 import tempfile
+import time
 
 import program
 from program import Machine
@@ -78,6 +79,17 @@ def confinement():
             assert re.search(r'Seccomp:\s+2', f.read()), tid
     m.negotiate()
     m.command('cont')
+    until = time.monotonic() + 20
+    while True:
+        # A thread that runs the guest has one filter more than the rest.
+        counts = []
+        for tid in os.listdir(tasks):
+            with open(f'{tasks}/{tid}/status', encoding='utf-8') as f:
+                counts.append(int(re.search(r'Seccomp_filters:\s+(\d+)', f.read()).group(1)))
+        if counts.count(max(counts)) == 2 and max(counts) == min(counts) + 1:
+            break
+        assert time.monotonic() < until, counts
+        time.sleep(0.05)
     m.quit()
     with tempfile.TemporaryDirectory() as folder:
         m = Machine('-run-with', f'user=65534:65534,chroot={folder}', qmp=True)
