@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The network as people read it: "info network". */
 #include "engine/base/log.h"
-#include "engine/machine/machine.h"
+#include "engine/machine/failover.h"
 #include "net/net-private.h"
 
 static void
@@ -21,7 +21,7 @@ vm_net_warn (VmMachine *machine)
   for (guint i = 0; i < net->netdevs->len; i++)
     {
       const VmNetdev *netdev = g_ptr_array_index (net->netdevs, i);
-      if (!vm_netdev_in_use (netdev))
+      if (!vm_netdev_in_use (netdev) && !vm_failover_waits_with (machine, "netdev", netdev->parent.id))
         vm_report_warning ("netdev %s has no peer", netdev->parent.id);
     }
   for (guint i = 0; i < net->cards->len; i++)

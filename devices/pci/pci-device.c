@@ -455,9 +455,8 @@ pci_bus_realize (VmDevice *vmdev, GError **error)
   VmPciDevice *dev = VM_PCI_DEVICE (vmdev);
   VmEnv *env = vmdev->env;
 
-  if (dev->failover_pair_id && *dev->failover_pair_id)
-    return vm_fail (error, pci_class (dev)->express ? "failover_pair_id: not available in this build"
-                                                    : "failover primary device must be on PCIExpress bus");
+  if (dev->failover_pair_id && *dev->failover_pair_id && (dev->multifunction || VM_PCI_FUNC (dev->addr)))
+    return vm_fail (error, "failover: primary device must be in its own PCI slot");
   dev->config_size = pci_class (dev)->express ? 4096 : 256;
   dev->config = g_malloc0 (dev->config_size);
   dev->wmask = g_malloc0 (dev->config_size);
@@ -576,6 +575,35 @@ devfn_get (VmObject *obj, const void *field)
 
 const VmPropCustom vm_prop_pci_devfn = { .type_name = "int32", .set = devfn_set, .get = devfn_get };
 
+/* A primary is a network card. */
+static bool
+pair_set (VmObject *obj, void *field, const char *text, GError **error)
+{
+  const VmPciClass *klass = vm_type_klass (obj->type);
+
+  if (*text && (!klass || klass->class_id != PCI_CLASS_NETWORK_ETHERNET))
+    return vm_fail (error, "failover primary device is not an Ethernet device");
+  g_free (*(char **) field);
+  *(char **) field = g_strdup (text);
+  return true;
+}
+
+static char *
+pair_get (VmObject *obj, const void *field)
+{
+  const char *text = *(char *const *) field;
+
+  return g_strdup (text ? text : "");
+}
+
+static void
+pair_clear (VmObject *obj, void *field)
+{
+  g_clear_pointer ((char **) field, g_free);
+}
+
+static const VmPropCustom pair_prop = { .type_name = "str", .set = pair_set, .get = pair_get, .clear = pair_clear };
+
 static const VmProp pci_props[] = {
   VM_PROP_CUSTOM_KIND ("addr", VmPciDevice, addr, &vm_prop_pci_devfn, "-1",
                        "Slot and optional function number, example: 06.0 or 06"),
@@ -585,7 +613,8 @@ static const VmProp pci_props[] = {
   VM_PROP ("multifunction", VmPciDevice, multifunction, false, "on/off"),
   VM_PROP ("x-pcie-lnksta-dllla", VmPciDevice, x_pcie_lnksta_dllla, true, "on/off"),
   VM_PROP ("x-pcie-extcap-init", VmPciDevice, x_pcie_extcap_init, true, "on/off"),
-  VM_PROP_STRING ("failover_pair_id", VmPciDevice, failover_pair_id, NULL, "device that stands by for this one"),
+  VM_PROP_CUSTOM_KIND ("failover_pair_id", VmPciDevice, failover_pair_id, &pair_prop, NULL,
+                       "virtio-net that stands by for this card"),
   VM_PROP ("acpi-index", VmPciDevice, acpi_index, 0, "number the firmware tells, for stable names"),
   { 0 }
 };

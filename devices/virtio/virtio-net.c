@@ -2,6 +2,8 @@
 /* The virtio network device (OASIS Virtual I/O Device 1.2, 5.1): features, configuration, life. */
 #include "devices/virtio/virtio-net.h"
 
+#include "engine/machine/failover.h"
+
 #include <string.h>
 
 #define CONTROL_SIZE 64
@@ -42,6 +44,7 @@ net_features (VmVirtio *v)
     { s->ctrl_vq && s->ctrl_mac_addr, VIRTIO_NET_F_CTRL_MAC_ADDR },
     { s->ctrl_vq && s->hash, VIRTIO_NET_F_HASH_REPORT },
     { s->ctrl_vq && s->rss, VIRTIO_NET_F_RSS },
+    { s->failover, VIRTIO_NET_F_STANDBY },
     { s->speed != -1 || s->duplex, VIRTIO_NET_F_SPEED_DUPLEX },
   };
   uint64_t bits = 0;
@@ -74,6 +77,16 @@ vm_virtio_net_update_takes (VmVirtioNet *s)
     vm_net_port_set_takes (&s->card.ports[i], takes);
 }
 
+/* The driver makes one card of this one and its primary, which may come now; or it has gone. */
+static void
+stand_by (VmVirtioNet *s, bool ready)
+{
+  VmMachine *machine = s->parent.parent.env->machine;
+
+  if (s->failover && machine)
+    vm_failover_set_ready (machine, s->card.name, ready);
+}
+
 static void
 net_features_set (VmVirtio *v)
 {
@@ -86,6 +99,7 @@ net_features_set (VmVirtio *v)
   s->active_pairs = 1;
   vm_virtio_net_update_takes (s);
   vm_virtio_net_reset_filters (s);
+  stand_by (s, vm_virtio_has (v, VIRTIO_NET_F_STANDBY));
 }
 
 /* --- configuration ------------------------------------------------------------------------------------------------ */
@@ -214,6 +228,7 @@ net_status_set (VmVirtio *v, uint8_t old)
       s->hashing = (VmVirtioNetRss){ 0 };
       vm_virtio_net_reset_filters (s);
       vm_virtio_net_update_takes (s);
+      stand_by (s, false);
     }
   vm_virtio_net_vhost_update (s);
   /* What came meanwhile can be dealt with now, or thrown away. */
@@ -241,8 +256,6 @@ check_size (const char *name, unsigned size, unsigned max, GError **error)
 static bool
 net_check (VmVirtioNet *s, GError **error)
 {
-  if (s->failover)
-    return vm_fail (error, "failover=on: not available in this build");
   if (s->guest_rsc_ext)
     return vm_fail (error, "guest_rsc_ext=on: not available in this build");
   if (s->duplex && strcmp (s->duplex, "half") != 0 && strcmp (s->duplex, "full") != 0)
@@ -320,6 +333,7 @@ net_unrealize (VmDevice *dev)
   VmVirtioNet *s = (VmVirtioNet *) dev;
 
   vm_virtio_shut_down (&s->parent);
+  stand_by (s, false);
   vm_timer_cancel (&s->tx_timer);
   vm_virtio_net_vhost_detach (s);
   vm_net_card_detach (&s->card);

@@ -60,6 +60,7 @@ typedef struct VmMachinePrivate
   VmPanicAction on_panic;
   VmWatchdogAction on_watchdog;
   GSource *sigint, *sigterm, *sighup;
+  struct VmFailover *failover; /* NULL: nobody asked for any */
 } VmMachinePrivate;
 
 void vm_machine_tell (VmMachine *machine, VmMachineEvent event);
@@ -73,3 +74,15 @@ void *vm_machine_pointer_added (void *machine, VmChardev *chr, bool absolute);
 void vm_machine_pointer_gone (void *machine, void *pointer);
 bool vm_machine_take_numa (VmMachine *machine, GError **error); /* that of the settings; once */
 void vm_machine_reset_now (VmMachine *machine, VmResetKind kind);
+/* vm_machine_plug() of what has waited long enough. */
+VmDevice *vm_machine_plug_now (VmMachine *machine, const VmDeviceSpec *spec, GError **error);
+/* failover.c. A new device: whether it is a primary and *WAITS; false: it cannot be one. */
+bool vm_failover_take (VmMachine *machine, VmDevice *dev, const VmBus *bus, const VmDeviceSpec *spec, bool *waits,
+                       GError **error);
+bool vm_failover_waits (const VmMachine *machine, const char *id);
+void vm_failover_gone (VmMachine *machine, const char *id);
+void vm_failover_warn (const VmMachine *machine);
+char *vm_failover_save (const VmMachine *machine);
+bool vm_failover_load (VmMachine *machine, const char *ids, GError **error);
+void vm_failover_load_end (VmMachine *machine, bool ok);
+void vm_failover_free (struct VmFailover *failover);

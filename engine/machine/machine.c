@@ -498,6 +498,7 @@ vm_machine_create_devices (VmMachine *m, GError **error)
   if (ok)
     {
       warn_of_unused_globals (m);
+      vm_failover_warn (m);
       vm_machine_tell (m, VM_MACHINE_READY);
       ok = !m->ready_error;
       if (!ok)
@@ -547,6 +548,7 @@ free_private (VmMachinePrivate *priv)
   g_ptr_array_unref (priv->watches);
   g_ptr_array_unref (priv->boot_devices);
   g_ptr_array_unref (priv->globals_bad);
+  vm_failover_free (priv->failover);
   g_free (priv);
 }
 

@@ -219,21 +219,23 @@ vm_machine_unplug (VmMachine *m, VmDevice *dev)
   g_autofree char *id = g_strdup (vm_device_user_id (dev));
 
   vm_device_unrealize (dev);
+  vm_failover_gone (m, id);
   if (id)
     vm_machine_emit (m, "DEVICE_DELETED", "{\"device\": \"%s\", \"path\": \"%s\"}", id, path);
   else
     vm_machine_emit (m, "DEVICE_DELETED", "{\"path\": \"%s\"}", path);
 }
 
-VmDevice *
-vm_machine_plug (VmMachine *m, const VmDeviceSpec *spec, GError **error)
+static VmDevice *
+plug (VmMachine *m, const VmDeviceSpec *spec, bool now, GError **error)
 {
   const VmType *type = find_pluggable (m, spec->driver, error);
   VmBus *bus;
+  bool waits = false;
 
   if (!type || !find_bus (m, type, spec->bus, &bus, error))
     return NULL;
-  if (spec->id && vm_object_child (m->peripheral, spec->id))
+  if (spec->id && (vm_object_child (m->peripheral, spec->id) || vm_failover_waits (m, spec->id)))
     {
       vm_fail (error, "Duplicate device ID '%s'", spec->id);
       return NULL;
@@ -242,12 +244,27 @@ vm_machine_plug (VmMachine *m, const VmDeviceSpec *spec, GError **error)
   dev->hotplugged = m->priv->devices_made;
   join_peripherals (m, dev, spec->id);
   bool ok = (!m->priv->globals_bad->len || vm_fail (error, "%s", (char *) g_ptr_array_index (m->priv->globals_bad, 0)))
-            && set_props (dev, spec->props, error) && realize_plugged (m, dev, bus, error);
+            && set_props (dev, spec->props, error)
+            && (now || vm_failover_take (m, dev, bus, spec, &waits, error));
+  if (ok && !waits && !(ok = realize_plugged (m, dev, bus, error)) && !now)
+    vm_failover_gone (m, spec->id);
   g_ptr_array_set_size (m->priv->globals_bad, 0);
-  if (!ok && dev->parent.parent)
+  if ((!ok || waits) && dev->parent.parent)
     vm_object_remove_child (&dev->parent);
   vm_object_unref (&dev->parent);
   return ok ? dev : NULL;
+}
+
+VmDevice *
+vm_machine_plug (VmMachine *m, const VmDeviceSpec *spec, GError **error)
+{
+  return plug (m, spec, false, error);
+}
+
+VmDevice *
+vm_machine_plug_now (VmMachine *m, const VmDeviceSpec *spec, GError **error)
+{
+  return plug (m, spec, true, error);
 }
 
 /* --- boot order --- */

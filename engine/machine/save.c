@@ -33,6 +33,7 @@ vm_machine_save (VmMachine *m, VmStateWriteFunc write, void *opaque, GError **er
 {
   const VmStateWriter writer = { write, opaque };
   VmDevice *bad = NULL;
+  g_autofree char *primaries = vm_failover_save (m);
 
   g_assert (m->state != VM_RUN_RUNNING && m->state != VM_RUN_SUSPENDED);
   vm_device_foreach (m->env.root, find_unmigratable, &bad);
@@ -40,7 +41,7 @@ vm_machine_save (VmMachine *m, VmStateWriteFunc write, void *opaque, GError **er
     return vm_fail (error, "State blocked by non-migratable device '%s'", vm_device_path (bad));
   fetch_processors (m);
   return vm_state_write_header (&writer, error)
-         && vm_state_write_section (&writer, KIND_MACHINE, m->board->name, NULL, 0, error)
+         && vm_state_write_section (&writer, KIND_MACHINE, m->board->name, primaries, strlen (primaries), error)
          && vm_state_write_objects (&writer, &m->env, error) && vm_state_write_ram (&writer, m->env.memory, error)
          && vm_state_write_end (&writer, error);
 }
@@ -56,6 +57,7 @@ typedef struct Load
 static void
 begin_ram (Load *load)
 {
+  vm_failover_load_end (load->m, true);
   vm_machine_reset_now (load->m, VM_RESET_COLD);
   vm_machine_emit (load->m, "RESET", "{\"guest\": false, \"reason\": \"%s\"}",
                    vm_shutdown_cause_names[VM_CAUSE_SNAPSHOT_LOAD]);
@@ -69,8 +71,12 @@ load_other (VmStateLoad *state, const VmStateSection *section, void *opaque, GEr
   g_autofree char *name = g_strescape (section->name, NULL);
 
   if (!strcmp (section->kind, KIND_MACHINE))
-    return !strcmp (section->name, load->m->board->name)
-           || vm_fail (error, "the state is that of a machine '%s', and this is '%s'", name, load->m->board->name);
+    {
+      g_autofree char *primaries = g_strndup ((const char *) section->data, section->size);
+      if (strcmp (section->name, load->m->board->name) != 0)
+        return vm_fail (error, "the state is that of a machine '%s', and this is '%s'", name, load->m->board->name);
+      return vm_failover_load (load->m, primaries, error);
+    }
   if (strcmp (section->kind, VM_STATE_KIND_RAM) != 0)
     return vm_fail (error, "%s: saved state of an unknown kind", name);
   if (!load->ram)
@@ -89,6 +95,8 @@ vm_machine_load (VmMachine *m, VmStateReadFunc read, void *opaque, GError **erro
   ok = vm_state_load (read, opaque, &m->env, load_other, &load, error);
   if (ok && !(load.ram && vm_state_ram_complete (load.ram)))
     ok = vm_fail (error, "the saved state has no RAM");
+  if (!load.ram)
+    vm_failover_load_end (m, false);
   /* Half of another machine must not run on. */
   if (!ok && load.ram)
     vm_machine_stop (m, VM_RUN_INTERNAL_ERROR);

@@ -3,6 +3,7 @@
 #include "engine/monitor/monitor-private.h"
 #include "engine/monitor/qmp-handlers.h"
 
+#include "engine/machine/failover.h"
 #include "engine/machine/user-object.h"
 #include "engine/options/settings.h"
 
@@ -394,6 +395,8 @@ vm_qmp_device_del (VmMonitor *mon, const VmqDeviceDelArg *args, GError **error)
   VmObject *obj = *args->id == '/' ? vm_object_resolve (mon->machine->env.root, args->id)
                                    : vm_object_child (mon->machine->peripheral, args->id);
 
+  if (!obj && vm_failover_forget (mon->machine, args->id))
+    return true;
   if (!obj || !vm_object_is_a (obj, &vm_device_type))
     {
       g_set_error (error, VM_ERROR, VM_ERROR_DEVICE_NOT_FOUND, "Device '%s' not found", args->id);

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The network by its monitors: what is shown, links, forwarded ports, cards and back ends that come and go."""
+import json
 import re
 import socket
 import sys
@@ -106,6 +107,31 @@ def refusal(m, name):
     return m.raw(f'{{"execute": "query-rx-filter", "arguments": {{"name": "{name}"}}}}')['error']['desc']
 
 
+def failover():
+    """A primary waits for its standby; what cannot be one says so."""
+    m = Machine('-S', '-nodefaults', '-netdev', 'user,id=n', '-netdev', 'user,id=n2', '-device',
+                'e1000e,id=p,netdev=n2,failover_pair_id=s', '-device', 'virtio-net-pci,netdev=n,id=s,failover=on')
+    m.negotiate()
+
+    def there():
+        return [d['qdev_id'] for bus in m.command('query-pci')['return'] for d in bus['devices'] if d['qdev_id']]
+
+    def add(**how):
+        how = {'driver': 'e1000', 'failover_pair_id': 's', **how}
+        answer = m.raw(json.dumps({'execute': 'device_add', 'arguments': how}))
+        return answer['error']['desc'] if 'error' in answer else answer['return']
+    assert there() == ['s']
+    assert add(id='q', driver='virtio-rng-pci') == 'failover primary device is not an Ethernet device'
+    assert add(id='p') == "Duplicate device ID 'p'"
+    assert add() == 'Device with failover_pair_id needs to have id'
+    # The one that waits is forgotten; another waits in its place.
+    assert m.command('device_del', id='p')['return'] == {}
+    assert 'error' in m.command('device_del', id='p')
+    assert add(id='p', netdev='n2') == {}
+    assert there() == ['s']
+    m.quit()
+
+
 def filters():
     m = Machine('-S', '-nodefaults', '-netdev', 'user,id=n', '-device', 'virtio-net-pci,netdev=n,id=e', '-device',
                 'e1000,id=f')
@@ -122,4 +148,4 @@ def filters():
 
 
 if __name__ == '__main__':
-    sys.exit(main([human, hubs, plugging, filters]))
+    sys.exit(main([human, hubs, plugging, failover, filters]))

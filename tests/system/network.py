@@ -231,6 +231,63 @@ def cards_saved():
         m.quit()
 
 
+def plugged(m):
+    return [d['qdev_id'] for bus in m.qmp('query-pci') for d in bus['devices'] if d['qdev_id']]
+
+
+@vm.case
+def failover():
+    """The primary comes when the guest can make one card of two, carries the traffic, is saved with it, and goes."""
+    image, mac = vm.scratch() / 'failover.qcow2', '52:54:00:ab:cd:ef'
+    vm.tool('qemu-img', 'create', '-q', '-f', 'qcow2', image, '64M')
+    options = ['-nodefaults', '-drive', f'file={image},if=ide', '-netdev', 'user,id=n0', '-netdev', 'user,id=n1',
+               '-device', f'e1000,netdev=n1,id=primary,failover_pair_id=standby,mac={mac}',
+               '-device', f'virtio-net-pci,netdev=n0,id=standby,failover=on,mac={mac}']
+
+    def sent(m):
+        return int(m.shell('cat /sys/class/net/eth2/statistics/tx_packets'))
+
+    with storage.boot(['e1000', 'virtio-net', 'virtio-pci'], *options) as m:
+        assert 'warning' not in m.stderr(), m.stderr()
+        assert m.qmp.wait_event('FAILOVER_NEGOTIATED')['data'] == {'device-id': 'standby'}
+        m.shell('for i in $(seq 50); do [ -e /sys/class/net/eth2 ] && break; sleep 0.2; done; [ -e /sys/class/net/eth2 ]')
+        bring_up(m)
+        assert m.shell('ls -d /sys/class/net/eth0/lower_*').split() == \
+            ['/sys/class/net/eth0/lower_eth1', '/sys/class/net/eth0/lower_eth2']
+        before = sent(m)
+        assert ' 0% packet loss' in m.shell('ping -c 3 10.0.2.2 2>&1', 30)
+        assert sent(m) > before
+        said = m.hmp('savevm both')
+        assert not said.strip(), said
+        m.qmp('device_del', id='primary')
+        m.qmp.wait_event('DEVICE_DELETED', 60)
+        m.shell('for i in $(seq 50); do [ -e /sys/class/net/eth2 ] || break; sleep 0.2; done; [ ! -e /sys/class/net/eth2 ]')
+        assert ' 0% packet loss' in m.shell('ping -c 3 10.0.2.2 2>&1', 30)
+        # Another one: the guest can still do with two.
+        m.qmp('device_add', driver='e1000', id='primary', netdev='n1', mac=mac, failover_pair_id='standby')
+        m.shell('for i in $(seq 50); do [ -e /sys/class/net/eth2 ] && break; sleep 0.2; done; [ -e /sys/class/net/eth2 ]')
+        assert ' 0% packet loss' in m.shell('sleep 3; ping -c 3 10.0.2.2 2>&1', 30)
+        assert sent(m) > 0
+        m.quit()
+    with vm.Machine('-m', '256M', '-kernel', storage.kernel_package()[0], '-initrd', vm.initramfs(), '-append',
+                    storage.QUIET, *options, run=False) as m:
+        assert plugged(m) == ['standby'], plugged(m)
+        said = m.hmp('savevm before')
+        assert not said.strip(), said
+        for _ in range(2):
+            said = m.hmp('loadvm both')
+            assert not said.strip(), said
+            assert sorted(plugged(m)) == ['primary', 'standby'], plugged(m)
+            said = m.hmp('loadvm before')
+            assert not said.strip(), said
+            assert plugged(m) == ['standby'], plugged(m)
+        said = m.hmp('loadvm both')
+        m.qmp('cont')
+        assert m.shell('ls -d /sys/class/net/eth0/lower_*').count('lower_') == 2
+        assert ' 0% packet loss' in m.shell('ping -c 3 10.0.2.2 2>&1', 30)
+        m.quit()
+
+
 def boot_from(card, rom=None, kernel=None):
     """By the card's ROM, or by KERNEL, which brings drivers of its own."""
     folder = vm.scratch() / f'tftp-{card}'
