@@ -329,5 +329,5 @@ typedef struct VmNetLayers {
 bool vm_net_layers (const VmNetPacket *packet, VmNetLayers *layers); /* false: too short for what it says */
 /* The check sum of TCP or UDP in FRAME is begun as VM_NET_NEEDS_CSUM wants it: the pseudo header alone. */
 void vm_net_start_sum (uint8_t *frame, const VmNetLayers *layers);
-/* A whole IPv4 packet goes out of FROM in fragments that fit into MTU (RFC 791, 3.2). */
+/* A whole IP packet goes out of FROM in fragments that fit into MTU (RFC 791, 3.2; RFC 8200, 4.5). */
 void vm_net_fragment (const VmNetPacket *packet, const VmNetLayers *layers, unsigned mtu, VmNetPort *from);

@@ -441,24 +441,41 @@ vm_net_finish (uint8_t *frame, size_t len, const VmNetHeader *header)
 void
 vm_net_fragment (const VmNetPacket *packet, const VmNetLayers *l, unsigned mtu, VmNetPort *from)
 {
-  Split s = { .packet = packet, .layers = *l, .head_len = l->l2 + l->l3, .size = (mtu - l->l3) & ~7u };
+  bool six = l->ip_version == 6;
+  size_t l3 = six ? 40 : l->l3, data = l->l2 + l3, head_len = data + (six ? 8 : 0), payload = l->ip_len - l3;
+  size_t size = (mtu - (head_len - l->l2)) & ~(size_t) 7;
+  uint8_t head[HEADERS_MAX], *ip = head + l->l2, *fragment = head + data;
   unsigned flags;
 
-  if (s.head_len > sizeof s.head)
+  if (head_len > sizeof head)
     return;
-  s.payload = l->ip_len - l->l3;
-  vm_net_packet_copy (packet, 0, s.head, s.head_len);
-  flags = get16 (s.head + l->l2 + 6);
-  for (size_t at = 0; at < s.payload; at += s.size)
+  vm_net_packet_copy (packet, 0, head, data);
+  flags = six ? 0 : get16 (ip + 6);
+  if (six)
     {
-      size_t len = MIN (s.size, s.payload - at);
+      fragment[0] = ip[6];
+      fragment[1] = 0;
+      put32 (fragment + 4, g_random_int ());
+      ip[6] = 44;
+    }
+  for (size_t at = 0; at < payload; at += size)
+    {
+      size_t len = MIN (size, payload - at);
+      bool more = at + len < payload;
       Frame frame = { .n = 1 };
-      frame.iov[0] = (struct iovec){ s.head, s.head_len };
-      add_slice (&frame, packet, s.head_len + at, len);
-      put16 (s.head + l->l2 + 2, l->l3 + len);
-      put16 (s.head + l->l2 + 6, (flags & 0x1fff) + at / 8
-                                 + (at + len < s.payload || (flags & 0x2000) ? 0x2000 : 0));
-      ip4_sum (s.head + l->l2, l->l3);
-      vm_net_send (from, &(VmNetPacket){ frame.iov, frame.n, s.head_len + len, { 0 } }, NULL);
+      frame.iov[0] = (struct iovec){ head, head_len };
+      add_slice (&frame, packet, data + at, len);
+      if (six)
+        {
+          put16 (ip + 4, 8 + len);
+          put16 (fragment + 2, at | more);
+        }
+      else
+        {
+          put16 (ip + 2, l3 + len);
+          put16 (ip + 6, (flags & 0x1fff) + at / 8 + (more || (flags & 0x2000) ? 0x2000 : 0));
+          ip4_sum (ip, l3);
+        }
+      vm_net_send (from, &(VmNetPacket){ frame.iov, frame.n, head_len + len, { 0 } }, NULL);
     }
 }

@@ -247,7 +247,7 @@ user_receive (void *opaque, const VmNetPacket *packet)
 
 /* --- to the guest -------------------------------------------------------------------------------------------- */
 
-/* Longer than the wire carries: TCP is left to the card, or to the core, to be split; IPv4 of other kinds is cut into
+/* Longer than the wire carries: TCP is left to the card, or to the core, to be split; other kinds are cut into
  * fragments here. */
 static void
 send_long (VmNetUser *user, uint8_t *frame, size_t len)
@@ -271,7 +271,7 @@ send_long (VmNetUser *user, uint8_t *frame, size_t len)
       vm_net_start_sum (frame, &l);
       vm_net_send (user->port, &packet, NULL);
     }
-  else if (l.ip_version == 4)
+  else if (l.ip_version == 4 || !l.fragment)
     vm_net_fragment (&packet, &l, MTU, user->port);
   else
     vm_net_send (user->port, &packet, NULL);

@@ -87,10 +87,105 @@ test_fragments (void)
   tear_down (&f, NULL);
 }
 
+/* --- IPv6 ---------------------------------------------------------------------------------------------------- */
+
+/* With destination options of eight bytes before the fragment's header when OPTIONS. */
+static bool
+feed_six (VmNetUser *user, unsigned id, unsigned offset, const uint8_t *bytes, unsigned len, bool more, bool options,
+          size_t *total)
+{
+  uint8_t *ip = user->frame + 14, *at = ip + 40;
+  VmNetLayers l;
+
+  memcpy (user->frame, "\x52\x55\x0a\0\2\2\x52\x54\0\x12\x34\x56\x86\xdd", 14);
+  memset (ip, 0, 40);
+  ip[0] = 0x60;
+  put16 (ip + 4, (options ? 8 : 0) + 8 + len);
+  ip[6] = options ? 60 : 44;
+  ip[7] = 64;
+  memcpy (ip + 8, "\xfe\xc0\0\0\0\0\0\0\x50\x54\0\xff\xfe\x12\x34\x56", 16);
+  memcpy (ip + 24, "\xfe\xc0\0\0\0\0\0\0\0\0\0\0\0\0\0\2", 16);
+  if (options)
+    {
+      memcpy (at, (const uint8_t[]){ 44, 0, 1, 4, 0, 0, 0, 0 }, 8);
+      at += 8;
+    }
+  at[0] = 17;
+  at[1] = 0;
+  put16 (at + 2, offset | more);
+  put16 (at + 4, 0x1234);
+  put16 (at + 6, id);
+  memcpy (at + 8, bytes, len);
+  *total = at + 8 + len - user->frame;
+  struct iovec iov = { user->frame, *total };
+  g_assert_true (vm_net_layers (&(VmNetPacket){ &iov, 1, *total, { 0 } }, &l));
+  return vm_net_user_reassemble (user, user->frame, total, &l);
+}
+
+static void
+test_six (void)
+{
+  g_autofree uint8_t *data = g_malloc (65536);
+  VmNetUser *user = g_new0 (VmNetUser, 1);
+  VmNet net = { 0 };
+  VmNetdev netdev = { .net = &net };
+  size_t total;
+  Fixture f = { 0 };
+
+  set_up (&f, NULL);
+  net.clocks = f.clocks;
+  user->netdev = &netdev;
+  for (unsigned i = 0; i < 65536; i++)
+    data[i] = g_test_rand_int ();
+  for (unsigned round = 0; round < 50; round++)
+    {
+      unsigned size = g_test_rand_int_range (1, 180) * 8, n = (LEN + size - 1) / size,
+               at = g_test_rand_int_range (0, n), skip = round % 2 * 8;
+      bool whole = false;
+      for (unsigned i = 0; i < n; i++)
+        {
+          unsigned offset = (at + i) % n * size;
+          g_assert_false (whole);
+          whole = feed_six (user, 2, offset, data + offset, MIN (size, LEN - offset), offset + size < LEN, skip,
+                            &total);
+        }
+      g_assert_true (whole || n == 1);
+      g_assert_cmpuint (total, ==, 54 + skip + LEN);
+      g_assert_cmpmem (user->frame + 54 + skip, LEN, data, LEN);
+      g_assert_cmpuint (user->frame[18] << 8 | user->frame[19], ==, skip + LEN);
+      g_assert_cmpuint (user->frame[skip ? 54 : 20], ==, 17); /* nothing more of fragments */
+      g_assert_cmpuint (user->frame[20], ==, skip ? 60 : 17);
+    }
+  /* The longest there can be; one byte more is too many. */
+  g_assert_false (feed_six (user, 3, 0, data, 64000, true, false, &total));
+  g_assert_true (feed_six (user, 3, 64000, data + 64000, 1495, false, false, &total));
+  g_assert_cmpuint (total, ==, 54 + 65495);
+  g_assert_cmpmem (user->frame + 54, 65495, data, 65495);
+  g_assert_false (feed_six (user, 4, 0, data, 64000, true, false, &total));
+  g_assert_false (feed_six (user, 4, 64000, data + 64000, 1496, false, false, &total));
+  g_assert_false (feed_six (user, 5, 0, data, 64000, true, true, &total));
+  g_assert_false (feed_six (user, 5, 64000, data, 1488, false, true, &total));
+  /* Those of one number and of both versions are of two datagrams. */
+  g_assert_false (feed_six (user, 6, 0, data, 80, true, false, &total));
+  g_assert_false (feed (user, 6, 80, data, 80, false, &total));
+  g_assert_true (feed_six (user, 6, 80, data + 80, 81, false, false, &total));
+  /* What overlaps is given up. */
+  g_assert_false (feed_six (user, 7, 0, data, 80, true, false, &total));
+  g_assert_false (feed_six (user, 7, 72, data, 80, false, false, &total));
+  g_assert_false (feed_six (user, 7, 80, data, 80, false, false, &total));
+  for (unsigned i = 0; i < 1000; i++)
+    g_assert_false (feed_six (user, 100 + i, 8, data, 80, true, false, &total));
+  g_assert_cmpuint (user->fragments.length, <=, 16);
+  vm_net_user_drop_fragments (user);
+  g_free (user);
+  tear_down (&f, NULL);
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/user/fragments", test_fragments);
+  g_test_add_func ("/user/fragments/six", test_six);
   return g_test_run ();
 }
