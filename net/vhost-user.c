@@ -2,9 +2,9 @@
 /* -netdev vhost-user: another process serves the rings of a virtio card (Vhost-user Protocol, the front end's side). It
  * is at the other end of a Unix socket, over which guest memory and eventfds are handed to it.
  *
- * Questions are answered at once by partners that mean well; one that takes longer than an operation's time is given
- * up, and the card has no link until somebody else connects. Nothing that a partner says is believed beyond its form.
- */
+ * Who connects is asked on a worker what it can do. Later questions are answered at once by partners that mean well; one
+ * that takes longer than an operation's time is given up, and the card has no link until somebody else connects. Nothing
+ * that a partner says is believed beyond its form. */
 #include "engine/base/log.h"
 #include "engine/char/char.h"
 #include "engine/machine/machine.h"
@@ -12,6 +12,7 @@
 #include "net/net-private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -82,30 +83,45 @@ typedef struct MemTable
   MemRegion region[REGIONS_MAX];
 } MemTable;
 
-typedef struct VhostUser
+/* The connection, for the time of an operation. */
+typedef struct Link
+{
+  int fd;
+  int64_t deadline; /* monotonic us */
+  uint64_t protocol;
+} Link;
+
+typedef struct VhostUser VhostUser;
+
+/* What a worker does without the machine lock; SELF is the loop's, and NULL when nobody waits for it any longer. */
+typedef struct Handshake
+{
+  VhostUser *self;
+  Link link; /* with a descriptor of its own */
+  unsigned queues;
+  uint64_t acked, features;
+  GError *error;
+} Handshake;
+
+struct VhostUser
 {
   VmNetdev *netdev;
   VmCharFe fe;
   unsigned queues;
   bool known, ready, started; /* features; hands were shaken; rings run */
-  uint64_t features, acked, protocol;
-  int64_t deadline; /* of the operation */
-} VhostUser;
+  uint64_t features, acked;
+  Link link;
+  Handshake *handshake; /* under way; NULL: none */
+};
 
 /* --- messages ------------------------------------------------------------------------------------------------ */
 
-static void
-begin (VhostUser *self)
-{
-  self->deadline = g_get_monotonic_time () + TIME_MS * 1000;
-}
-
 /* Until FD can be used for EVENTS. */
 static bool
-wait_for (const VhostUser *self, int fd, short events, GError **error)
+wait_for (const Link *link, int fd, short events, GError **error)
 {
   struct pollfd p = { fd, events, 0 };
-  int64_t left = (self->deadline - g_get_monotonic_time ()) / 1000;
+  int64_t left = (link->deadline - g_get_monotonic_time ()) / 1000;
   int n = left > 0 ? poll (&p, 1, (int) left) : 0;
 
   if (n > 0 || (n < 0 && errno == EINTR))
@@ -114,9 +130,9 @@ wait_for (const VhostUser *self, int fd, short events, GError **error)
 }
 
 static bool
-put (VhostUser *self, const void *bytes, size_t len, const int *fds, unsigned n_fds, GError **error)
+put (Link *link, const void *bytes, size_t len, const int *fds, unsigned n_fds, GError **error)
 {
-  int fd = vm_char_fe_socket (&self->fe);
+  int fd = link->fd;
   char control[CMSG_SPACE (FDS_MAX * sizeof (int))] = { 0 };
 
   if (fd < 0)
@@ -138,7 +154,7 @@ put (VhostUser *self, const void *bytes, size_t len, const int *fds, unsigned n_
       ssize_t n = sendmsg (fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
       if (n < 0 && errno != EAGAIN && errno != EINTR)
         return vm_fail (error, "the connection failed: %s", g_strerror (errno));
-      if (n < 0 && !wait_for (self, fd, POLLOUT, error))
+      if (n < 0 && !wait_for (link, fd, POLLOUT, error))
         return false;
       if (n > 0)
         {
@@ -165,9 +181,9 @@ close_fds (struct msghdr *msg)
 }
 
 static bool
-get (VhostUser *self, void *bytes, size_t len, GError **error)
+get (Link *link, void *bytes, size_t len, GError **error)
 {
-  int fd = vm_char_fe_socket (&self->fe);
+  int fd = link->fd;
 
   if (fd < 0)
     return vm_fail (error, "the back end is not connected");
@@ -182,7 +198,7 @@ get (VhostUser *self, void *bytes, size_t len, GError **error)
         return vm_fail (error, "the back end has gone");
       if (n < 0 && errno != EAGAIN && errno != EINTR)
         return vm_fail (error, "the connection failed: %s", g_strerror (errno));
-      if (n < 0 && !wait_for (self, fd, POLLIN, error))
+      if (n < 0 && !wait_for (link, fd, POLLIN, error))
         return false;
       if (n > 0)
         {
@@ -195,25 +211,25 @@ get (VhostUser *self, void *bytes, size_t len, GError **error)
 }
 
 static bool
-get_reply (VhostUser *self, uint32_t request, void *payload, uint32_t size, GError **error)
+get_reply (Link *link, uint32_t request, void *payload, uint32_t size, GError **error)
 {
   Header h;
 
-  if (!get (self, &h, sizeof h, error))
+  if (!get (link, &h, sizeof h, error))
     return false;
   if (h.request != request || (h.flags & FLAG_VERSION) != VERSION || !(h.flags & FLAG_REPLY) || h.size != size)
     return vm_fail (error, "request %u was answered by nonsense (request %u, flags %#x, %u bytes)", request, h.request,
                     h.flags, h.size);
-  return get (self, payload, size, error);
+  return get (link, payload, size, error);
 }
 
 /* Sends; where both sides agreed on acknowledgements, waits for that. */
 static bool
-tell_fds (VhostUser *self, uint32_t request, const void *payload, uint32_t size, const int *fds, unsigned n_fds,
+tell_fds (Link *link, uint32_t request, const void *payload, uint32_t size, const int *fds, unsigned n_fds,
           GError **error)
 {
   uint8_t message[sizeof (Header) + sizeof (MemTable)];
-  bool ack = self->protocol >> PROTOCOL_REPLY_ACK & 1;
+  bool ack = link->protocol >> PROTOCOL_REPLY_ACK & 1;
   Header h = { request, VERSION | (ack ? FLAG_NEED_REPLY : 0), size };
   uint64_t result = 0;
 
@@ -221,38 +237,47 @@ tell_fds (VhostUser *self, uint32_t request, const void *payload, uint32_t size,
   memcpy (message, &h, sizeof h);
   if (size)
     memcpy (message + sizeof h, payload, size);
-  if (!put (self, message, sizeof h + size, fds, n_fds, error)
-      || (ack && !get_reply (self, request, &result, sizeof result, error)))
+  if (!put (link, message, sizeof h + size, fds, n_fds, error)
+      || (ack && !get_reply (link, request, &result, sizeof result, error)))
     return false;
   return !result || vm_fail (error, "the back end refused request %u", request);
 }
 
 static bool
-tell (VhostUser *self, uint32_t request, const void *payload, uint32_t size, GError **error)
+tell (Link *link, uint32_t request, const void *payload, uint32_t size, GError **error)
 {
-  return tell_fds (self, request, payload, size, NULL, 0, error);
+  return tell_fds (link, request, payload, size, NULL, 0, error);
 }
 
 static bool
-tell_u64 (VhostUser *self, uint32_t request, uint64_t value, GError **error)
+tell_u64 (Link *link, uint32_t request, uint64_t value, GError **error)
 {
-  return tell (self, request, &value, sizeof value, error);
+  return tell (link, request, &value, sizeof value, error);
 }
 
 static bool
-tell_state (VhostUser *self, uint32_t request, unsigned ring, uint32_t num, GError **error)
+tell_state (Link *link, uint32_t request, unsigned ring, uint32_t num, GError **error)
 {
-  return tell (self, request, &(VringState){ ring, num }, sizeof (VringState), error);
+  return tell (link, request, &(VringState){ ring, num }, sizeof (VringState), error);
 }
 
 static bool
-ask_u64 (VhostUser *self, uint32_t request, uint64_t *value, GError **error)
+ask_u64 (Link *link, uint32_t request, uint64_t *value, GError **error)
 {
-  return put (self, &(Header){ request, VERSION, 0 }, sizeof (Header), NULL, 0, error)
-         && get_reply (self, request, value, sizeof *value, error);
+  return put (link, &(Header){ request, VERSION, 0 }, sizeof (Header), NULL, 0, error)
+         && get_reply (link, request, value, sizeof *value, error);
 }
 
 /* --- coming and going ------------------------------------------------------------------------------------------ */
+
+/* The time of an operation begins. */
+static Link *
+begin (VhostUser *self)
+{
+  self->link.fd = vm_char_fe_socket (&self->fe);
+  self->link.deadline = g_get_monotonic_time () + TIME_MS * 1000;
+  return &self->link;
+}
 
 /* It shows as a connection that ended. */
 static void
@@ -266,57 +291,104 @@ give_up (VhostUser *self, const GError *why)
     shutdown (fd, SHUT_RDWR);
 }
 
+/* On any thread. */
 static bool
-shake_hands (VhostUser *self, GError **error)
+shake_hands (Handshake *h, GError **error)
 {
-  uint64_t features, protocol = 0, queues = 1;
+  const uint64_t ours = 1u << PROTOCOL_MQ | 1u << PROTOCOL_RARP | 1u << PROTOCOL_REPLY_ACK;
+  uint64_t protocol = 0, queues = 1;
+  Link *link = &h->link;
 
-  begin (self);
-  self->protocol = 0;
-  if (!ask_u64 (self, GET_FEATURES, &features, error))
+  if (!ask_u64 (link, GET_FEATURES, &h->features, error))
     return false;
-  if (features & FEATURE_PROTOCOL)
-    {
-      const uint64_t ours = 1u << PROTOCOL_MQ | 1u << PROTOCOL_RARP | 1u << PROTOCOL_REPLY_ACK;
-      if (!ask_u64 (self, GET_PROTOCOL_FEATURES, &protocol, error)
-          || !tell_u64 (self, SET_PROTOCOL_FEATURES, protocol & ours, error))
-        return false;
-      self->protocol = protocol & ours;
-    }
-  if (self->protocol >> PROTOCOL_MQ & 1 && !ask_u64 (self, GET_QUEUE_NUM, &queues, error))
+  if (h->features & FEATURE_PROTOCOL
+      && (!ask_u64 (link, GET_PROTOCOL_FEATURES, &protocol, error)
+          || !tell_u64 (link, SET_PROTOCOL_FEATURES, protocol & ours, error)))
     return false;
-  if (self->queues > queues)
+  link->protocol = protocol & ours;
+  if (link->protocol >> PROTOCOL_MQ & 1 && !ask_u64 (link, GET_QUEUE_NUM, &queues, error))
+    return false;
+  if (h->queues > queues)
     return vm_fail (error, "you are asking more queues than supported: %" G_GUINT64_FORMAT, queues);
-  if (!(features & FEATURE_VERSION_1))
+  if (!(h->features & FEATURE_VERSION_1))
     return vm_fail (error, "the back end knows only legacy devices");
-  if (self->acked & ~features)
+  if (h->acked & ~h->features)
     return vm_fail (error, "the back end lacks features that the driver uses: %#" G_GINT64_MODIFIER "x",
-                    self->acked & ~features);
-  if (!tell (self, SET_OWNER, NULL, 0, error))
-    return false;
+                    h->acked & ~h->features);
+  return tell (link, SET_OWNER, NULL, 0, error);
+}
+
+static void
+shaken (VhostUser *self, const Handshake *h)
+{
+  self->link.protocol = h->link.protocol;
   /* A driver may have seen what the first one could. */
   if (!self->known)
-    self->features = features & ~FEATURE_PROTOCOL;
+    self->features = h->features & ~FEATURE_PROTOCOL;
   self->known = self->ready = true;
-  return true;
+  vm_netdev_set_carrier (self->netdev, true);
+}
+
+/* Who connects later is met on a worker: nothing waits for it. */
+static void
+meet (void *opaque)
+{
+  Handshake *h = opaque;
+
+  h->link.deadline = g_get_monotonic_time () + TIME_MS * 1000;
+  shake_hands (h, &h->error);
+}
+
+static void
+met (void *opaque)
+{
+  Handshake *h = opaque;
+  VhostUser *self = h->self;
+
+  if (self)
+    {
+      self->handshake = NULL;
+      if (h->error)
+        give_up (self, h->error);
+      else
+        shaken (self, h);
+    }
+  close (h->link.fd);
+  g_clear_error (&h->error);
+  g_free (h);
+}
+
+/* What is under way ends soon, and nobody hears of it. */
+static void
+leave (VhostUser *self)
+{
+  if (self->handshake)
+    {
+      shutdown (self->handshake->link.fd, SHUT_RDWR);
+      self->handshake->self = NULL;
+    }
+  self->handshake = NULL;
+  self->ready = self->started = false;
 }
 
 static void
 char_event (void *opaque, VmCharEvent event)
 {
   VhostUser *self = opaque;
-  g_autoptr (GError) error = NULL;
 
   if (event == VM_CHAR_OPENED && !self->ready)
     {
-      if (shake_hands (self, &error))
-        vm_netdev_set_carrier (self->netdev, true);
-      else
-        give_up (self, error);
+      int fd = fcntl (vm_char_fe_socket (&self->fe), F_DUPFD_CLOEXEC, 0);
+      leave (self);
+      if (fd < 0)
+        return;
+      self->handshake = g_new0 (Handshake, 1);
+      *self->handshake = (Handshake){ self, { .fd = fd }, self->queues, self->acked, 0, NULL };
+      vm_loop_work (self->netdev->net->loop, meet, met, self->handshake);
     }
   else if (event == VM_CHAR_CLOSED)
     {
-      self->ready = self->started = false;
+      leave (self);
       vm_netdev_set_carrier (self->netdev, false);
     }
 }
@@ -332,7 +404,7 @@ vhost_features (VmNetdev *netdev)
 }
 
 static bool
-send_memory (VhostUser *self, const VmVhostRegion *regions, unsigned n, GError **error)
+send_memory (Link *link, const VmVhostRegion *regions, unsigned n, GError **error)
 {
   MemTable table = { .n = n };
   int fds[REGIONS_MAX];
@@ -345,21 +417,21 @@ send_memory (VhostUser *self, const VmVhostRegion *regions, unsigned n, GError *
           = (MemRegion){ regions[i].guest, regions[i].size, (uintptr_t) regions[i].host, regions[i].offset };
       fds[i] = regions[i].fd;
     }
-  return tell_fds (self, SET_MEM_TABLE, &table, 8 + table.n * sizeof (MemRegion), fds, table.n, error);
+  return tell_fds (link, SET_MEM_TABLE, &table, 8 + table.n * sizeof (MemRegion), fds, table.n, error);
 }
 
 static bool
-start_ring (VhostUser *self, unsigned index, const VmVhostRing *ring, GError **error)
+start_ring (Link *link, unsigned index, const VmVhostRing *ring, GError **error)
 {
   const VringAddr addr = { index, 0, (uintptr_t) ring->desc, (uintptr_t) ring->device, (uintptr_t) ring->driver, 0 };
   uint64_t with_fd = index, without = index | NO_FD;
 
-  return tell_state (self, SET_VRING_NUM, index, ring->num, error)
-         && tell_state (self, SET_VRING_BASE, index, ring->base, error)
-         && tell (self, SET_VRING_ADDR, &addr, sizeof addr, error)
-         && tell (self, SET_VRING_ERR, &without, sizeof without, error)
-         && tell_fds (self, SET_VRING_CALL, &with_fd, sizeof with_fd, &ring->call, 1, error)
-         && tell_fds (self, SET_VRING_KICK, &with_fd, sizeof with_fd, &ring->kick, 1, error);
+  return tell_state (link, SET_VRING_NUM, index, ring->num, error)
+         && tell_state (link, SET_VRING_BASE, index, ring->base, error)
+         && tell (link, SET_VRING_ADDR, &addr, sizeof addr, error)
+         && tell (link, SET_VRING_ERR, &without, sizeof without, error)
+         && tell_fds (link, SET_VRING_CALL, &with_fd, sizeof with_fd, &ring->call, 1, error)
+         && tell_fds (link, SET_VRING_KICK, &with_fd, sizeof with_fd, &ring->kick, 1, error);
 }
 
 static bool
@@ -372,15 +444,15 @@ vhost_start (VmNetdev *netdev, uint64_t features, const VmVhostRegion *regions, 
 
   if (!self->ready)
     return vm_fail (error, "nobody is there");
-  begin (self);
+  Link *link = begin (self);
   self->acked = features & self->features;
-  ok = tell_u64 (self, SET_FEATURES, self->acked | (self->protocol ? FEATURE_PROTOCOL : 0), &why)
-       && send_memory (self, regions, n_regions, &why);
+  ok = tell_u64 (link, SET_FEATURES, self->acked | (link->protocol ? FEATURE_PROTOCOL : 0), &why)
+       && send_memory (link, regions, n_regions, &why);
   for (unsigned i = 0; ok && i < n_rings; i++)
-    ok = !rings[i].num || start_ring (self, i, &rings[i], &why);
+    ok = !rings[i].num || start_ring (link, i, &rings[i], &why);
   /* Without protocol features rings are on from the start. */
-  for (unsigned i = 0; ok && self->protocol && i < n_rings; i++)
-    ok = !rings[i].num || tell_state (self, SET_VRING_ENABLE, i, rings[i].enabled, &why);
+  for (unsigned i = 0; ok && link->protocol && i < n_rings; i++)
+    ok = !rings[i].num || tell_state (link, SET_VRING_ENABLE, i, rings[i].enabled, &why);
   self->started = ok;
   if (!ok)
     {
@@ -398,8 +470,7 @@ vhost_set_memory (VmNetdev *netdev, const VmVhostRegion *regions, unsigned n, GE
 
   if (!self->started)
     return true;
-  begin (self);
-  if (send_memory (self, regions, n, &why))
+  if (send_memory (begin (self), regions, n, &why))
     return true;
   give_up (self, why);
   return vm_fail (error, "the back end was given up");
@@ -411,10 +482,9 @@ vhost_enable (VmNetdev *netdev, unsigned ring, bool on)
   VhostUser *self = netdev->state;
   g_autoptr (GError) why = NULL;
 
-  if (!self->started || !self->protocol)
+  if (!self->started || !self->link.protocol)
     return;
-  begin (self);
-  if (!tell_state (self, SET_VRING_ENABLE, ring, on, &why))
+  if (!tell_state (begin (self), SET_VRING_ENABLE, ring, on, &why))
     give_up (self, why);
 }
 
@@ -425,11 +495,10 @@ vhost_announce (VmNetdev *netdev, const uint8_t mac[6])
   g_autoptr (GError) why = NULL;
   uint64_t value = 0;
 
-  if (!self->ready || !(self->protocol >> PROTOCOL_RARP & 1))
+  if (!self->ready || !(self->link.protocol >> PROTOCOL_RARP & 1))
     return;
   memcpy (&value, mac, 6);
-  begin (self);
-  if (!tell_u64 (self, SEND_RARP, value, &why))
+  if (!tell_u64 (begin (self), SEND_RARP, value, &why))
     give_up (self, why);
 }
 
@@ -442,18 +511,18 @@ vhost_stop (VmNetdev *netdev, VmVhostRing *rings, unsigned n_rings)
 
   if (!ok)
     return false;
-  begin (self);
+  Link *link = begin (self);
   for (unsigned i = 0; ok && i < n_rings; i++)
     {
       VringState state = { i, 0 };
       if (!rings[i].num)
         continue;
-      ok = put (self, &(struct {
+      ok = put (link, &(struct {
                   Header h;
                   VringState s;
                 }){ { GET_VRING_BASE, VERSION, sizeof state }, state },
                 sizeof (Header) + sizeof state, NULL, 0, &why)
-           && get_reply (self, GET_VRING_BASE, &state, sizeof state, &why);
+           && get_reply (link, GET_VRING_BASE, &state, sizeof state, &why);
       if (ok && state.index != i)
         ok = vm_fail (&why, "the state of another ring came");
       rings[i].base = state.num;
@@ -510,9 +579,10 @@ vhost_user_open (VmNetdev *netdev, const void *options, GError **error)
   vm_netdev_set_carrier (netdev, false);
   if (vm_char_fe_is_open (&self->fe))
     {
-      if (!shake_hands (self, error))
+      Handshake h = { self, *begin (self), self->queues, 0, 0, NULL };
+      if (!shake_hands (&h, error))
         return false;
-      vm_netdev_set_carrier (netdev, true);
+      shaken (self, &h);
     }
   return true;
 }
@@ -522,7 +592,7 @@ vhost_user_close (VmNetdev *netdev)
 {
   VhostUser *self = netdev->state;
 
-  self->ready = self->started = false;
+  leave (self);
   vm_char_fe_detach (&self->fe);
 }
 
