@@ -90,6 +90,9 @@ def drive(card, modules, size=20 << 20, carrier=True, looks=30, options=()):
         six = m.shell('for i in $(seq 40); do ip -6 addr show dev eth0 | grep -q fec0 && break; sleep 0.5; done; '
                       'ping6 -c 2 fec0::2 2>&1', 60)
         assert ' 0% packet loss' in six, six
+        for bytes_ in (1452, 1453, 16000):
+            pings = m.shell(f'ping6 -c 2 -s {bytes_} fec0::2 2>&1', 30)
+            assert ' 0% packet loss' in pings, pings
         # The plug is pulled, and put in again.
         m.qmp('set_link', name='card', up=False)
         if not carrier:
