@@ -8,12 +8,18 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "engine/agent/agent.h"
 #include "engine/base/log.h"
 #include "engine/char/text.h"
 #include "engine/clock/clock.h"
 #include "ui/gtk/ui-gtk.h"
 
 #define CONSOLES 2
+
+typedef struct Way { /* from one end to the other */
+  VmCharFe   *to, *from;
+  GByteArray *held;
+} Way;
 
 /* What VmMachine is here. */
 typedef struct Fake {
@@ -30,6 +36,8 @@ typedef struct Fake {
   VmCharEnv       chars;
   VmCharFe        port;  /* what the terminal is on */
   VmText         *text;  /* NULL: none */
+  VmCharFe        agent, wire; /* the guest's end of the agent's channel, and the test that speaks there */
+  Way             to_host, to_test;
 } Fake;
 
 struct VmSession {
@@ -147,6 +155,114 @@ fake_vc_added (void *opaque, VmChardev *chr, const VmCharOptions *options)
   fake->text = vm_text_new (fake->loop, chr, 80, 24, NULL, NULL);
 }
 
+/* --- the agent in the guest: a test behind a socket ---------------------------------------------------- */
+
+static size_t
+way_room (const Way *way)
+{
+  return way->held->len ? 0 : 4096;
+}
+
+static void
+way_flush (Way *way)
+{
+  g_byte_array_remove_range (way->held, 0, vm_char_fe_write (way->to, way->held->data, way->held->len));
+  if (!way->held->len)
+    vm_char_fe_accept_input (way->from);
+}
+
+static void
+way_take (Way *way, const uint8_t *bytes, size_t len)
+{
+  g_byte_array_append (way->held, bytes, len);
+  way_flush (way);
+}
+
+static size_t
+wire_can_receive (void *opaque)
+{
+  return way_room (&((Fake *) opaque)->to_host);
+}
+
+static void
+wire_receive (void *opaque, const uint8_t *bytes, size_t len)
+{
+  way_take (&((Fake *) opaque)->to_host, bytes, len);
+}
+
+static void
+wire_writable (void *opaque)
+{
+  way_flush (&((Fake *) opaque)->to_test);
+}
+
+static size_t
+agent_can_receive (void *opaque)
+{
+  return way_room (&((Fake *) opaque)->to_test);
+}
+
+static void
+agent_receive (void *opaque, const uint8_t *bytes, size_t len)
+{
+  way_take (&((Fake *) opaque)->to_test, bytes, len);
+}
+
+static void
+agent_writable (void *opaque)
+{
+  way_flush (&((Fake *) opaque)->to_host);
+}
+
+static const VmCharFeOps agent_ops
+  = { .can_receive = agent_can_receive, .receive = agent_receive, .writable = agent_writable };
+
+/* The guest's driver finds the agent's channel once the test is there. */
+static void
+wire_event (void *opaque, VmCharEvent event)
+{
+  Fake *fake = opaque;
+
+  if (event == VM_CHAR_OPENED)
+    vm_char_fe_attach_to (&fake->agent, vm_chardev_find (fake->chars.root, "vdagent"), &agent_ops, fake, NULL);
+}
+
+static const VmCharFeOps wire_ops
+  = { .can_receive = wire_can_receive, .receive = wire_receive, .event = wire_event, .writable = wire_writable };
+
+static void
+fake_agent_added (void *opaque, VmChardev *chr, bool mouse, bool clipboard)
+{
+  Fake *fake = opaque;
+
+  vm_agent_new (fake->display, fake->input, chr, mouse, clipboard);
+}
+
+/* PATH: a socket of the test. */
+static void
+fake_agent (Fake *fake, const char *path)
+{
+  g_autoptr (VmCharOptions) wire = vm_char_options_new ("socket", "wire"),
+                            agent = vm_char_options_new ("qemu-vdagent", "vdagent");
+
+  fake->to_host = (Way) { &fake->agent, &fake->wire, g_byte_array_new () };
+  fake->to_test = (Way) { &fake->wire, &fake->agent, g_byte_array_new () };
+  vm_char_options_set (wire, "path", path);
+  vm_char_options_set (agent, "clipboard", "on");
+  vm_char_options_set (agent, "mouse", "off");
+  vm_chardev_new (&fake->chars, agent, NULL);
+  vm_char_fe_attach_to (&fake->wire, vm_chardev_new (&fake->chars, wire, NULL), &wire_ops, fake, NULL);
+}
+
+static void
+files_told (VmAgentFiles *files, const VmAgentProgress *progress, void *opaque)
+{
+  if (!progress->ended)
+    return;
+  say ("files %s", progress->error ? progress->error->message : "fine");
+  vm_agent_files_free (files);
+}
+
 /* --- commands of the test ---------------------------------------------------------------------------- */
 
 /* Every pixel its own, the top byte rubbish. tests/ui/test-window.py knows the same rule. */
@@ -248,6 +364,12 @@ fake_command (Fake *fake, const char *line)
       g_clear_pointer (&fake->text, vm_text_unref);
       fake_tell (fake, VM_SESSION_TEXTS, NULL);
     }
+  else if (g_str_equal (w[0], "agent") && n == 2)
+    fake_agent (fake, w[1]);
+  else if (g_str_equal (w[0], "no-agent"))
+    vm_char_fe_set_open (&fake->agent, false);
+  else if (g_str_equal (w[0], "files") && n >= 2)
+    vm_agent_send_files (fake->display, (const char *const *) w + 1, NULL, files_told, NULL);
   else if (g_str_equal (w[0], "say") && n == 3) /* the text, how often */
     {
       g_autofree char *text = g_strcompress (w[1]);
@@ -471,7 +593,7 @@ main (int argc, char **argv)
   fake.display = vm_display_new (fake.loop, fake.clocks);
   fake.input = vm_input_new (fake.loop);
   fake.chars = (VmCharEnv) { .loop = fake.loop, .clocks = fake.clocks, .root = vm_object_new (&vm_container_type),
-                             .opaque = &fake, .vc_added = fake_vc_added };
+                             .opaque = &fake, .vc_added = fake_vc_added, .agent_added = fake_agent_added };
   fake.consoles[0] = vm_console_new (fake.display, NULL, 0, &console_ops, &fake);
   vm_input_register (fake.input, &keyboard_ops, NULL, NULL);
   fake.relative = vm_input_register (fake.input, &mouse_ops, NULL, NULL);

@@ -20,7 +20,7 @@ except (ImportError, ValueError):
 
 MENUS = [
     ('Machine', [('check menu item', 'Pause', ''), '-', ('menu item', 'Reset', ''), ('menu item', 'Power Down', ''),
-                 ('menu item', 'Force Off…', ''), '-', ('menu', 'Send Keys', ''), '-',
+                 ('menu item', 'Force Off…', ''), '-', ('menu', 'Send Keys', ''), ('menu', 'Clipboard', ''), '-',
                  ('menu item', 'Take Screenshot…', ''), ('menu item', 'Copy Screenshot', ''), '-', ('menu item', 'Quit', '<Primary><Alt>q')]),
     ('View', [('menu item', 'Fullscreen', '<Primary><Alt>f'), '-',
               ('menu item', 'Zoom In', '<Primary><Alt>plus'), ('menu item', 'Zoom Out', '<Primary><Alt>minus'),

@@ -37,6 +37,7 @@ struct _VmDisplayWidget {
   bool           redraw_all; /* the painter lost or never had the picture */
 
   VmGuestView    view;
+  bool           agent_resizes; /* the guest's agent has been told what size is wanted */
   bool           dimmed;
   VmPointerLook  look;
   VmCursor      *cursor;
@@ -63,9 +64,16 @@ display_damaged (VmListener *listener, VmConsole *console)
   vm_waker_poke (display_of_listener (listener)->waker);
 }
 
+static void
+display_agent_changed (VmListener *listener)
+{
+  vm_waker_poke (display_of_listener (listener)->waker);
+}
+
 static const VmListenerOps display_listener_ops = {
   .damaged = display_damaged,
   .cursor_changed = display_damaged,
+  .agent_changed = display_agent_changed,
 };
 
 /* --- geometry -------------------------------------------------------------------------------------- */
@@ -301,7 +309,12 @@ static gboolean
 display_wake (gpointer user_data)
 {
   VmDisplayWidget *self = user_data;
+  bool resizes = vm_display_agent_state (vm_session_display (self->session)).resize;
 
+  /* An agent that has come has not heard of the size. */
+  if (resizes && !self->agent_resizes)
+    display_request_mode (self);
+  self->agent_resizes = resizes;
   if (!self->tick && gtk_widget_get_mapped (GTK_WIDGET (self)))
     self->tick = gtk_widget_add_tick_callback (GTK_WIDGET (self), display_tick, NULL, NULL);
   return G_SOURCE_CONTINUE;

@@ -2,6 +2,7 @@
 /* What the files of the machine's window share: window and pages (machine-window.c), actions (window-actions.c). */
 #pragma once
 
+#include "ui/gtk/clipboard.h"
 #include "ui/gtk/console-page.h"
 #include "ui/gtk/machine-window.h"
 #include "ui/gtk/preferences.h"
@@ -14,6 +15,7 @@ struct _VmMachineWindow {
   GSimpleActionGroup *actions;
   GtkWidget          *menubar, *bars, *notebook, *strip;
   GMenu              *consoles_menu;
+  VmUiClipboard      *clipboard; /* NULL: the window comes or goes */
   GPtrArray          *pages;     /* VmPage *: graphic consoles, then texts; in the notebook or in windows of their own */
   char               *notice;    /* why the machine stopped; NULL: it has not */
   bool                fit;

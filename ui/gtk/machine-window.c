@@ -189,6 +189,8 @@ window_update (VmMachineWindow *self)
   for (unsigned i = 0; i < self->pages->len; i++)
     if (self->pages->pdata[i] == current)
       window_set_state (self, "console", g_variant_new_int32 (i));
+  if (self->clipboard)
+    vm_ui_clipboard_focus_changed (self->clipboard);
 }
 
 /* --- size ------------------------------------------------------------------------------------------ */
@@ -584,6 +586,7 @@ window_dispose (GObject *object)
       g_clear_pointer (&self->pages, g_ptr_array_unref);
     }
   g_clear_handle_id (&self->patience, g_source_remove);
+  g_clear_pointer (&self->clipboard, vm_ui_clipboard_free);
   g_clear_object (&self->actions);
   g_clear_object (&self->preferences);
   g_clear_object (&self->consoles_menu);
@@ -614,6 +617,7 @@ vm_machine_window_init (VmMachineWindow *self)
   self->consoles_menu = g_object_ref (G_MENU (gtk_builder_get_object (builder, "consoles")));
   self->menubar = gtk_menu_bar_new_from_model (G_MENU_MODEL (gtk_builder_get_object (builder, "menubar")));
   vm_send_keys_fill (G_MENU (gtk_builder_get_object (builder, "send-keys")));
+  vm_ui_clipboard_fill (G_MENU (gtk_builder_get_object (builder, "clipboard")));
   self->bars = vm_bars_new ();
   self->notebook = gtk_notebook_new ();
   gtk_notebook_set_show_border (GTK_NOTEBOOK (self->notebook), FALSE);
@@ -641,6 +645,8 @@ vm_machine_window_new (VmSession *session, const VmUiOptions *options)
   self->show_status = vm_preferences_flag (self->preferences, "show-status", true);
   self->strip = vm_status_strip_new (session);
   gtk_box_pack_end (GTK_BOX (gtk_bin_get_child (GTK_BIN (self))), self->strip, FALSE, FALSE, 0);
+  self->clipboard = vm_ui_clipboard_new (session, G_ACTION_MAP (self->actions), self->preferences);
+  gtk_box_pack_end (GTK_BOX (self->strip), vm_ui_clipboard_button (self->clipboard), FALSE, FALSE, 0);
   window_set_state (self, "show-status", g_variant_new_boolean (self->show_status));
   self->notice = vm_notice_of_state (vm_session_state (session));
   window_set_state (self, "grab-on-hover", g_variant_new_boolean (options->grab_on_hover));
