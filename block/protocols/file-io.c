@@ -20,6 +20,7 @@
 #define BOUNCE (1024 * 1024)
 #define INLINE_MAX (128 * 1024) /* copied by the graph's thread itself */
 #define ZEROS (1024 * 1024)
+#define WRITES 16 /* of others that a worker does behind its own */
 
 /* What the page cache makes short is done at once where nobody else waits for the graph's thread. */
 static bool
@@ -46,6 +47,8 @@ typedef struct Transfer
   uint64_t offset;
   VmVec vec; /* what is left */
   int status;
+  VmFiber *fiber;
+  bool done, turn; /* by another's worker; it is for its fiber to go on */
 } Transfer;
 
 /* One call; FLAGS as of preadv2(). Returns what the call does. */
@@ -95,6 +98,67 @@ move_all (void *opaque)
     }
 }
 
+/* Writes into the page cache exclude each other in the host, where those who wait keep a processor busy, too. One
+ * worker does them in their order. */
+typedef struct Writer
+{
+  VmLoop *loop;
+  GAsyncQueue *queue;
+  Transfer *first;
+} Writer;
+
+static void
+written (void *opaque)
+{
+  Transfer *t = opaque;
+
+  t->done = true;
+  vm_fiber_wake (t->fiber);
+}
+
+static void
+write_many (void *opaque)
+{
+  Writer *w = opaque;
+  Transfer *t;
+
+  move_all (w->first);
+  for (unsigned i = 0; i < WRITES && (t = g_async_queue_try_pop (w->queue)); i++)
+    {
+      move_all (t);
+      vm_loop_post (w->loop, written, t);
+    }
+}
+
+static void
+write_in_turn (const VmNode *node, Transfer *t)
+{
+  FileState *s = t->s;
+  Writer w = { vm_graph_loop (node->graph), s->writes, t };
+
+  if (!s->writes)
+    w.queue = s->writes = g_async_queue_new ();
+  t->fiber = vm_fiber_self ();
+  if (s->writing)
+    {
+      g_async_queue_push (s->writes, t);
+      while (!t->done && !t->turn)
+        vm_fiber_suspend ();
+    }
+  if (t->done)
+    return;
+  s->writing = true;
+  vm_fiber_work (write_many, &w);
+  Transfer *next = g_async_queue_try_pop (s->writes);
+  if (next)
+    {
+      next->turn = true;
+      vm_fiber_wake (next->fiber);
+    }
+  else
+    s->writing = false;
+}
+
 /* True when all was there, or could be taken, without waiting. */
 static bool
 move_without_wait (Transfer *t, bool *possible)
@@ -125,7 +189,7 @@ move_bounced (FileState *s, bool write, uint64_t offset, VmVec vec)
     {
       size_t part = MIN (size, vec.size - done);
       struct iovec iov;
-      Transfer t = { s, write, offset + done, vm_vec_buffer (&iov, buffer, part), 0 };
+      Transfer t = { .s = s, .write = write, .offset = offset + done, .vec = vm_vec_buffer (&iov, buffer, part) };
       if (write)
         vm_vec_read (vec, done, buffer, part);
       vm_fiber_work (move_all, &t);
@@ -142,7 +206,7 @@ static int
 file_move (VmNode *node, bool write, uint64_t offset, VmVec vec)
 {
   FileState *s = node->state;
-  Transfer t = { s, write, offset, vec, 0 };
+  Transfer t = { .s = s, .write = write, .offset = offset, .vec = vec };
 
   if (s->memory_align > 1 && !vm_vec_is_aligned (vec, s->memory_align))
     return move_bounced (s, write, offset, vec);
@@ -151,7 +215,12 @@ file_move (VmNode *node, bool write, uint64_t offset, VmVec vec)
   if (write && vec.size <= INLINE_MAX && is_short (node))
     move_all (&t);
   else if (!move_without_wait (&t, write ? &s->nowait_write : &s->nowait_read))
-    vm_fiber_work (move_all, &t);
+    {
+      if (write && !node->cache_direct && !s->is_device)
+        write_in_turn (node, &t);
+      else
+        vm_fiber_work (move_all, &t);
+    }
   return t.status;
 }
 

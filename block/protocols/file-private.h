@@ -21,6 +21,8 @@ typedef struct FileState
   bool nowait_read, nowait_write; /* the file system can say that it would wait */
   bool no_punch, no_zero;         /* it cannot do these */
   bool sync_failed;               /* what is on storage is unknown from then on */
+  bool writing;                   /* a worker writes through the page cache, and then what is in */
+  GAsyncQueue *writes;            /* this: Transfer * of "block/protocols/file-io.c"; NULL: none yet */
   size_t memory_align;            /* of buffers, with cache.direct=on */
   FileAio aio;
   unsigned locked, locked_unshared; /* VmPerm: bytes we hold */

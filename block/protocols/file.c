@@ -158,6 +158,7 @@ file_close (VmNode *node)
   if (s->lock_fd != s->fd)
     close (s->lock_fd);
   close (s->fd);
+  g_clear_pointer (&s->writes, g_async_queue_unref);
   g_free (s->path);
 }
 
