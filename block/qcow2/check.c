@@ -503,8 +503,10 @@ check_flags (Qcow2Check *c)
 static int
 run (Qcow2Check *c)
 {
+  unsigned entries = qcow2_snapshots_check (c->s, c->result, c->fix & VM_CHECK_FIX_ERRORS);
   int status = count_all (c);
 
+  c->result->corruptions += entries;
   if (status < 0)
     return status;
   compare (c);
@@ -531,7 +533,16 @@ run (Qcow2Check *c)
       if ((status = qcow2_write_back (c->s)) < 0 || (status = qcow2_meta_flush (c->s)) < 0)
         return status;
     }
-  return check_flags (c);
+  status = check_flags (c);
+  /* A new table takes a place: only where it is known what is free. */
+  unsigned left = c->rebuilt ? 0 : entries; /* of those counted */
+  if (status >= 0 && entries && c->fix & VM_CHECK_FIX_ERRORS && c->result->corruptions == left
+      && !c->result->check_errors && (status = qcow2_snapshots_mend (c->s)) >= 0)
+    {
+      c->result->corruptions -= left;
+      c->result->corruptions_fixed += left;
+    }
+  return status;
 }
 
 /* With the image for itself. */

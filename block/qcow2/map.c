@@ -142,6 +142,7 @@ l1_set (Qcow2 *s, uint32_t index, uint64_t entry)
   bool clean = s->l1_dirty_from == s->l1_dirty_to;
 
   s->l1[index] = entry;
+  qcow2_overlap_named (s, OVERLAP_ACTIVE_L2, entry & ENTRY_OFFSET);
   s->l1_dirty_from = clean ? index : MIN (s->l1_dirty_from, index);
   s->l1_dirty_to = clean ? index + 1 : MAX (s->l1_dirty_to, index + 1);
 }

@@ -146,7 +146,7 @@ qcow2_load (Qcow2 *s, unsigned flags, GError **error)
     }
   return load_refcounts (s, h, flags, error) && load_l1 (s, h, error)
          && qcow2_snapshots_read (s, vm_load_be32 (h + HEADER_NB_SNAPSHOTS), vm_load_be64 (h + HEADER_SNAPSHOTS_OFFSET),
-                                  error);
+                                  flags & VM_OPEN_CHECK, error);
 }
 
 bool
@@ -212,6 +212,7 @@ qcow2_unload (Qcow2 *s)
   g_clear_pointer (&s->backing_name, g_free);
   g_clear_pointer (&s->backing_format, g_free);
   g_clear_pointer (&s->data_name, g_free);
+  g_clear_pointer (&s->named, g_hash_table_unref);
   g_clear_pointer (&s->l1, g_free);
   g_clear_pointer (&s->refcounts, g_free);
   g_clear_pointer (&s->plain, g_free);
@@ -274,6 +275,8 @@ read_overlap_options (Qcow2 *s, json_object *value, GError **error)
       = { "main-header",    "active-l1",   "active-l2",   "refcount-table",  "refcount-block",
           "snapshot-table", "inactive-l1", "inactive-l2", "bitmap-directory" };
   static const char *const modes[] = { "none", "constant", "cached", "all" };
+  static const char *const on_words[] = { "on", "true", "yes", "y", NULL };
+  static const char *const off_words[] = { "off", "false", "no", "n", NULL };
   const char *mode = NULL;
   json_object *member;
 
@@ -302,16 +305,21 @@ read_overlap_options (Qcow2 *s, json_object *value, GError **error)
     }
   if (!json_object_is_type (value, json_type_object))
     return true;
-  for (unsigned i = 0; i < G_N_ELEMENTS (names); i++)
-    if (json_object_object_get_ex (value, names[i], &member))
-      {
-        bool on = json_object_is_type (member, json_type_string)
-                      ? g_str_equal (json_object_get_string (member), "on")
-                            || g_str_equal (json_object_get_string (member), "true")
-                      : json_object_get_boolean (member);
+  json_object_object_foreach (value, key, switch_)
+  {
+    const char *text = json_object_is_type (switch_, json_type_null) ? "" : json_object_get_string (switch_);
+    bool on = g_strv_contains (on_words, text);
+    unsigned i = 0;
 
-        s->overlap = on ? s->overlap | 1u << i : s->overlap & ~(1u << i);
-      }
+    while (i < G_N_ELEMENTS (names) && strcmp (names[i], key))
+      i++;
+    if (i < G_N_ELEMENTS (names) && !on && !g_strv_contains (off_words, text))
+      return vm_fail (error, "Parameter 'overlap-check.%s' expects 'on' or 'off'", key);
+    if (i == G_N_ELEMENTS (names) && strcmp (key, "template"))
+      return vm_fail (error, "Parameter 'overlap-check.%s' is unexpected", key);
+    if (i < G_N_ELEMENTS (names))
+      s->overlap = on ? s->overlap | 1u << i : s->overlap & ~(1u << i);
+  }
   return true;
 }
 

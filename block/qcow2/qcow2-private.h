@@ -139,7 +139,8 @@ typedef struct Qcow2Snapshot
   uint32_t l1_size;
   uint64_t disk_size, vm_state_size, vm_clock_ns, icount;
   uint32_t date_sec, date_nsec;
-  GBytes *extra; /* beyond what is known, or NULL */
+  uint32_t extra_len; /* as the table has it */
+  GBytes *extra;      /* beyond what is known, or NULL */
   char *id, *name;
 } Qcow2Snapshot;
 
@@ -227,6 +228,8 @@ struct Qcow2
   bool lazy, discard_no_unref;
   bool pass_discard[FREE_OTHER + 1];
   unsigned overlap;
+  GHashTable *named;      /* clusters of tables that tables name: OVERLAP_ bits; NULL: not made yet, */
+  unsigned named_changes; /* which sets that are being made miss */
   VmWakeup *cleaner;
   int64_t clean_interval; /* s */
   uint64_t l2_cache_bytes, l2_piece, refcount_cache_bytes;
@@ -318,6 +321,9 @@ int qcow2_barrier (Qcow2 *s);
 
 /* --- overlap.c */
 int qcow2_check_overlap (Qcow2 *s, unsigned kind, uint64_t offset, uint64_t len);
+/* An L2 table or refcount block (KIND) at OFFSET is named from now on. */
+void qcow2_overlap_named (Qcow2 *s, unsigned kind, uint64_t offset);
+void qcow2_overlap_forget (Qcow2 *s); /* another L1 or refcount table, other snapshots */
 
 /* --- refcount.c */
 uint64_t qcow2_refcount_max (const Qcow2 *s);
@@ -428,7 +434,10 @@ int qcow2_read_compressed (Qcow2 *s, uint64_t entry, uint64_t in_cluster, VmVec 
 int qcow2_write_compressed (Qcow2 *s, uint64_t offset, VmVec vec);
 
 /* --- snapshot.c */
-bool qcow2_snapshots_read (Qcow2 *s, uint32_t n, uint64_t offset, GError **error);
+bool qcow2_snapshots_read (Qcow2 *s, uint32_t n, uint64_t offset, bool check, GError **error);
+/* How many entries of the table lack something or have too much; tells of them. And the table anew. */
+unsigned qcow2_snapshots_check (Qcow2 *s, VmCheckResult *result, bool fix);
+int qcow2_snapshots_mend (Qcow2 *s);
 bool qcow2_snapshot_create (VmNode *node, VmSnapshotInfo *info, GError **error);
 bool qcow2_snapshot_apply (VmNode *node, const char *id_or_name, GError **error);
 bool qcow2_snapshot_delete (VmNode *node, const char *id, const char *name, GError **error);

@@ -97,6 +97,7 @@ static void
 table_set (Qcow2 *s, uint64_t index, uint64_t offset)
 {
   s->refcounts[index] = offset;
+  qcow2_overlap_named (s, OVERLAP_REFCOUNT_BLOCK, offset);
   s->refcount_used = MAX (s->refcount_used, (uint32_t) index + 1);
   if (s->refcount_dirty_from == s->refcount_dirty_to)
     {
@@ -175,6 +176,7 @@ table_grow (Qcow2 *s, uint64_t index)
     return status;
   g_free (s->refcounts);
   s->refcounts = g_steal_pointer (&table);
+  qcow2_overlap_forget (s);
   s->refcount_n = (uint32_t) n;
   s->refcount_used = (uint32_t) (first + blocks);
   s->refcount_clusters = (uint32_t) clusters;

@@ -152,6 +152,7 @@ qcow2_check_rebuild (Qcow2Check *c)
   qcow2_cache_drop (&s->blocks, 0, UINT64_MAX);
   g_free (s->refcounts);
   s->refcounts = g_steal_pointer (&table);
+  qcow2_overlap_forget (s);
   s->refcount_n = (uint32_t) table_n;
   s->refcount_used = (uint32_t) l.blocks;
   s->refcount_clusters = (uint32_t) l.table;

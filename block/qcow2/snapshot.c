@@ -29,11 +29,13 @@ fail (GError **error, int status, const char *what)
 enum
 {
   SNAPSHOT_FIXED = 40,
-  SNAPSHOT_EXTRA = 24, /* what is known of the extra data */
+  SNAPSHOT_EXTRA = 24,    /* what is known of the extra data */
+  SNAPSHOT_EXTRA_V3 = 16, /* what version 3 must have of it */
 };
 
+/* CHECK: what is too much of it is left out, for a repair. */
 static bool
-snapshot_parse (Qcow2 *s, uint64_t *at, GError **error)
+snapshot_parse (Qcow2 *s, uint64_t *at, bool check, GError **error)
 {
   uint8_t h[SNAPSHOT_FIXED], extra[SNAPSHOT_EXTRA] = { 0 };
   Qcow2Snapshot *snapshot = g_new0 (Qcow2Snapshot, 1);
@@ -56,9 +58,13 @@ snapshot_parse (Qcow2 *s, uint64_t *at, GError **error)
   snapshot->disk_size = s->size;
   snapshot->id = g_malloc0 (id_len + 1);
   snapshot->name = g_malloc0 (name_len + 1);
-  if (extra_len > MAX_SNAPSHOT_EXTRA)
+  snapshot->extra_len = extra_len;
+  if (extra_len > MAX_SNAPSHOT_EXTRA && !check)
     {
-      g_set_error_literal (error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "Too much extra metadata in snapshot table entry");
+      g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+                   "Too much extra metadata in snapshot table entry %u\n"
+                   "You can force-remove this extra metadata with vitrine-img check -r all",
+                   s->snapshots->len - 1);
       return false;
     }
   *at += sizeof h;
@@ -74,18 +80,19 @@ snapshot_parse (Qcow2 *s, uint64_t *at, GError **error)
     snapshot->icount = vm_load_be64 (extra + 16);
   if (extra_len > SNAPSHOT_EXTRA)
     {
-      g_autofree uint8_t *rest = g_malloc (extra_len - SNAPSHOT_EXTRA);
+      uint32_t len = MIN (extra_len, MAX_SNAPSHOT_EXTRA) - SNAPSHOT_EXTRA;
+      g_autofree uint8_t *rest = g_malloc (len);
 
-      if ((status = qcow2_meta_read (s, *at + SNAPSHOT_EXTRA, rest, extra_len - SNAPSHOT_EXTRA)) < 0)
+      if ((status = qcow2_meta_read (s, *at + SNAPSHOT_EXTRA, rest, len)) < 0)
         return fail (error, status, "Failed to read snapshot table");
-      snapshot->extra = g_bytes_new (rest, extra_len - SNAPSHOT_EXTRA);
+      snapshot->extra = g_bytes_new (rest, len);
     }
-  *at = VM_ALIGN_UP (*at + extra_len + id_len + name_len, 8);
+  *at = VM_ALIGN_UP (*at + (uint64_t) extra_len + id_len + name_len, 8);
   return true;
 }
 
 bool
-qcow2_snapshots_read (Qcow2 *s, uint32_t n, uint64_t offset, GError **error)
+qcow2_snapshots_read (Qcow2 *s, uint32_t n, uint64_t offset, bool check, GError **error)
 {
   uint64_t at = offset;
 
@@ -98,7 +105,7 @@ qcow2_snapshots_read (Qcow2 *s, uint32_t n, uint64_t offset, GError **error)
   for (uint32_t i = 0; i < n; i++)
     {
       at = VM_ALIGN_UP (at, 8);
-      if (!snapshot_parse (s, &at, error))
+      if (!snapshot_parse (s, &at, check, error))
         return false;
       if (at - offset > MAX_SNAPSHOT_BYTES)
         {
@@ -165,9 +172,47 @@ qcow2_snapshots_write (Qcow2 *s)
     }
   s->snapshots_offset = offset;
   s->snapshots_len = bytes->len;
+  qcow2_overlap_forget (s);
   if (old && old_clusters)
     qcow2_free (s, old, old_clusters, FREE_SNAPSHOT);
   return 0;
+}
+
+unsigned
+qcow2_snapshots_check (Qcow2 *s, VmCheckResult *result, bool fix)
+{
+  unsigned found = 0;
+
+  for (guint i = 0; i < s->snapshots->len; i++)
+    {
+      const Qcow2Snapshot *snapshot = s->snapshots->pdata[i];
+      g_autofree char *line = NULL;
+
+      if (snapshot->extra_len > MAX_SNAPSHOT_EXTRA)
+        line = g_strdup_printf ("%s too much extra metadata in snapshot table entry %u (%u > %u)",
+                                fix ? "Discarding" : "ERROR", i, snapshot->extra_len, (unsigned) MAX_SNAPSHOT_EXTRA);
+      else if (s->version >= 3 && snapshot->extra_len < SNAPSHOT_EXTRA_V3)
+        line = g_strdup_printf ("%s snapshot table entry %u is incomplete", fix ? "Repairing" : "ERROR", i);
+      if (!line)
+        continue;
+      found++;
+      if (result->print)
+        result->print (result->opaque, line);
+    }
+  return found;
+}
+
+int
+qcow2_snapshots_mend (Qcow2 *s)
+{
+  int status = qcow2_snapshots_write (s);
+
+  for (guint i = 0; i < s->snapshots->len && status >= 0; i++)
+    {
+      Qcow2Snapshot *snapshot = s->snapshots->pdata[i];
+      snapshot->extra_len = SNAPSHOT_EXTRA + (snapshot->extra ? (uint32_t) g_bytes_get_size (snapshot->extra) : 0);
+    }
+  return status < 0 ? status : qcow2_barrier (s);
 }
 
 /* --- references --------------------------------------------------------------------------------------------------- */
@@ -427,6 +472,7 @@ create_locked (Qcow2 *s, VmSnapshotInfo *info)
                                .icount = info->icount,
                                .date_sec = (uint32_t) info->date_sec,
                                .date_nsec = info->date_nsec,
+                               .extra_len = SNAPSHOT_EXTRA,
                                .id = g_strdup (info->id),
                                .name = g_strdup (info->name ? info->name : "") };
   info->disk_size = s->size;
@@ -518,6 +564,7 @@ apply_locked (Qcow2 *s, const Qcow2Snapshot *snapshot, GError **error)
     }
   old = s->l1;
   s->l1 = g_steal_pointer (&l1);
+  qcow2_overlap_forget (s);
   s->l1_size = n;
   s->l1_offset = offset;
   s->size = snapshot->disk_size;
@@ -657,6 +704,7 @@ qcow2_snapshot_load (VmNode *node, const char *id, const char *name, GError **er
   vm_fiber_rw_write (&s->gate);
   g_free (s->l1);
   s->l1 = l1;
+  qcow2_overlap_forget (s);
   s->l1_size = MAX (snapshot->l1_size, (uint32_t) need);
   s->l1_offset = snapshot->l1_offset;
   s->l1_vm_state = (uint32_t) need;
