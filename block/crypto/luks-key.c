@@ -133,13 +133,13 @@ luks_try_slot (const VmLuks *luks, const VmLuksIo *io, unsigned slot, const uint
 
   if (!luks_slot_enabled (luks, slot))
     return 0;
-  if (!luks_derive (luks->hash, pass, pass_len, s + SLOT_SALT, vm_load_be32 (s + SLOT_ITERATIONS), slot_key,
-                    luks->key_len))
-    return vm_fail (error, "The password cannot be turned into a key"), -EINVAL;
   g_autofree uint8_t *material = g_malloc (len);
   int err = io->read (io->opaque, luks_slot_offset (luks, slot), material, len);
   if (err < 0)
     return vm_fail (error, "Unable to read the key material of slot %u: %s", slot, g_strerror (-err)), err;
+  if (!luks_derive (luks->hash, pass, pass_len, s + SLOT_SALT, vm_load_be32 (s + SLOT_ITERATIONS), slot_key,
+                    luks->key_len))
+    return vm_fail (error, "The password cannot be turned into a key"), -EINVAL;
   VmSectorCipher *cipher = luks_cipher (luks, slot_key, error);
   if (!cipher)
     return -EINVAL;

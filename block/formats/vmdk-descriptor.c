@@ -213,14 +213,30 @@ open_extent_file (VmNode *node, const char *name, GError **error)
   return edge ? edge->node : NULL;
 }
 
+/* A seSparse extent stands beside its like alone. */
+static bool
+check_neighbours (VmNode *node, GError **error)
+{
+  const Vmdk *s = node->state;
+
+  for (unsigned i = 0; i < s->extents->len; i++)
+    {
+      const VmdkExtent *other = &g_array_index (s->extents, VmdkExtent, i);
+      if (other->kind != VMDK_SE || other->size % other->grain)
+        return vm_fail (error, "VMDK images with extents of different grains are not supported");
+    }
+  return true;
+}
+
 static bool
 add_extent (VmNode *node, const Line *line, GError **error)
 {
   Vmdk *s = node->state;
   bool flat = !strcmp (line->type, "FLAT"), vmfs = !strcmp (line->type, "VMFS"), zero = !strcmp (line->type, "ZERO");
   bool sparse = !strcmp (line->type, "SPARSE") || !strcmp (line->type, "VMFSSPARSE");
+  bool se = !strcmp (line->type, "SESPARSE");
 
-  if (!line->sectors || line->sectors > INT64_MAX / 512 || (!flat && !vmfs && !zero && !sparse)
+  if (!line->sectors || line->sectors > INT64_MAX / 512 || (!flat && !vmfs && !zero && !sparse && !se)
       || (!zero && !*line->name) || (flat && !line->has_offset) || line->offset > INT64_MAX / 512)
     return vm_fail (error, "Invalid extent line: %s %" PRIu64 " %s \"%s\"", line->access, line->sectors, line->type,
                     line->name);
@@ -231,6 +247,8 @@ add_extent (VmNode *node, const Line *line, GError **error)
   VmNode *file = zero ? NULL : open_extent_file (node, line->name, error);
   if (!zero && !file)
     return false;
+  if (se)
+    return check_neighbours (node, error) && vm_vmdk_add_se (node, file, line->name, line->sectors * 512, error);
   if (sparse)
     return vm_vmdk_add_sparse (node, file, line->name, line->type, line->sectors * 512, error);
   VmdkExtent extent = {

@@ -47,6 +47,7 @@ typedef enum VmdkKind
 {
   VMDK_FLAT,
   VMDK_SPARSE,
+  VMDK_SE, /* "seSparse" */
   VMDK_ALL_ZERO
 } VmdkKind;
 
@@ -62,6 +63,7 @@ typedef struct VmdkExtent
   uint64_t tables;                               /* in the directory */
   uint64_t end;                                  /* where the next grain comes */
   bool compressed, markers, zeroed;
+  uint64_t tables_at, n_tables, grains_at, n_grains; /* seSparse: what entries count from, and how far */
 } VmdkExtent;
 
 typedef struct Vmdk
@@ -72,7 +74,7 @@ typedef struct Vmdk
   uint64_t descriptor_at, descriptor_room;
   char *create_type;
   uint32_t cid, parent_cid;
-  bool readonly_extents;
+  bool readonly_extents, se_sparse;
   bool cid_changed; /* since it was opened */
   enum
   {
@@ -90,6 +92,10 @@ bool vm_vmdk_open_extents (VmNode *node, GError **error);
 /* Adds the sparse extent in FILE, of SIZE bytes (0: as its header says). */
 bool vm_vmdk_add_sparse (VmNode *node, VmNode *file, const char *filename, const char *type, uint64_t size,
                          GError **error);
+/* seSparse extents: the same, and where OFFSET of one lies (a hole leaves MAPPING's kind), and its check. */
+bool vm_vmdk_add_se (VmNode *node, VmNode *file, const char *filename, uint64_t size, GError **error);
+int vm_vmdk_se_lookup (VmNode *node, const VmdkExtent *extent, uint64_t offset, VmMapping *mapping);
+int vm_vmdk_se_check (VmNode *node, const VmdkExtent *extent, VmCheckResult *result);
 bool vm_vmdk_is_descriptor (const char *text, size_t len);
 /* The text with another CID, or parentCID and parent, in the image. */
 int vm_vmdk_write_descriptor (VmNode *node, const char *text);

@@ -94,6 +94,11 @@ vmdk_lookup (VmNode *node, uint64_t offset, VmMapping *m)
   uint64_t at = offset - e->start, place;
   m->file = e->file;
   m->len = e->size - at;
+  if (e->kind == VMDK_SE)
+    {
+      int status = vm_vmdk_se_lookup (node, e, at, m);
+      return status || m->kind != VM_MAP_HOLE ? status : check_parent (node);
+    }
   if (e->kind != VMDK_SPARSE)
     {
       m->kind = e->kind == VMDK_FLAT ? VM_MAP_DATA : VM_MAP_ZERO;
@@ -396,7 +401,8 @@ check_tables (VmNode *node, VmdkExtent *e, GError **error)
   for (unsigned i = 0; i < s->extents->len; i++)
     {
       const VmdkExtent *other = &g_array_index (s->extents, VmdkExtent, i);
-      if (other->kind == VMDK_SPARSE && (other->grain != e->grain || other->size % e->grain))
+      if (other->kind == VMDK_SE
+          || (other->kind == VMDK_SPARSE && (other->grain != e->grain || other->size % e->grain)))
         return vm_fail (error, "VMDK images with extents of different grains are not supported");
     }
   if (e->start % e->grain)
@@ -455,10 +461,10 @@ read_descriptor (VmNode *node, uint64_t at, uint64_t room, GError **error)
 static bool
 take_descriptor (VmNode *node, GError **error)
 {
-  static const char *const types[] = {
-    "monolithicFlat",  "monolithicSparse", "vmfs",     "vmfsSparse",       "twoGbMaxExtentSparse", "twoGbMaxExtentFlat",
-    "streamOptimized", "custom",           "vmfsThin", "vmfsPreallocated", "vmfsEagerZeroedThick", NULL
-  };
+  static const char *const types[]
+      = { "monolithicFlat",       "monolithicSparse", "vmfs",   "vmfsSparse", "twoGbMaxExtentSparse",
+          "twoGbMaxExtentFlat",   "streamOptimized",  "custom", "vmfsThin",   "vmfsPreallocated",
+          "vmfsEagerZeroedThick", "seSparse",         NULL };
   Vmdk *s = node->state;
 
   s->create_type = vm_vmdk_value (s->descriptor, "createType");
@@ -522,6 +528,8 @@ vmdk_open_image (VmNode *node, GError **error)
     ok = open_sparse (node, h, error);
   else
     ok = read_descriptor (node, 0, 0, error) && take_descriptor (node, error) && vm_vmdk_open_extents (node, error);
+  if (ok && s->se_sparse && !vm_format_readonly (node, NULL))
+    return vm_fail (error, "VMDK images of type seSparse can only be read: open them with read-only=on");
   if (ok && s->readonly_extents && !node->readonly)
     return vm_fail (error, "The VMDK image has extents that may only be read: open it with read-only=on");
   return ok;
@@ -572,7 +580,7 @@ vmdk_describe (VmNode *node)
         json_object_object_add (one, "compressed", json_object_new_boolean (true));
       json_object_object_add (one, "virtual-size", json_object_new_uint64 (e->size));
       json_object_object_add (one, "filename", json_object_new_string (e->file ? e->file->filename : ""));
-      if (e->kind == VMDK_SPARSE)
+      if (e->kind == VMDK_SPARSE || e->kind == VMDK_SE)
         json_object_object_add (one, "cluster-size", json_object_new_uint64 (e->grain));
       json_object_object_add (one, "format", json_object_new_string (e->type));
       json_object_array_add (list, one);
@@ -592,8 +600,11 @@ vmdk_cluster_size (VmNode *node)
   const Vmdk *s = node->state;
 
   for (unsigned i = 0; i < s->extents->len; i++)
-    if (g_array_index (s->extents, VmdkExtent, i).kind != VMDK_SPARSE)
-      return 0;
+    {
+      VmdkKind kind = g_array_index (s->extents, VmdkExtent, i).kind;
+      if (kind != VMDK_SPARSE && kind != VMDK_SE)
+        return 0;
+    }
   return s->map.block;
 }
 
@@ -648,6 +659,8 @@ vmdk_check (VmNode *node, VmCheckResult *result, unsigned fix)
       const VmdkExtent *e = &g_array_index (s->extents, VmdkExtent, i);
       if (e->kind == VMDK_SPARSE)
         err = check_extent (node, e, result);
+      else if (e->kind == VMDK_SE)
+        err = vm_vmdk_se_check (node, e, result);
     }
   if (err)
     result->check_errors++;

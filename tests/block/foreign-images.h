@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Images of formats that we only read, made here: Bochs, cloop, dmg. DATA is what the disk holds. */
+/* Images of formats that we only read, made here: Bochs, cloop, dmg, seSparse extents of VMDK. DATA is what the disk
+ * holds. */
 #pragma once
 
 #include "engine/base/base.h"
@@ -52,6 +53,48 @@ foreign_bochs (const uint8_t *data, gsize size)
           out->data[at + sector / 8] |= 1 << sector % 8;
           memcpy (out->data + at + BITMAP + sector * 512, bytes, 512);
         }
+    }
+  return out;
+}
+
+/* Grains in reverse order; those of zeros by turns not allocated, unmapped and zero. One table. */
+static inline GByteArray *
+foreign_vmdk_se (const uint8_t *data, gsize size)
+{
+  enum
+  {
+    GRAIN = 4096,
+    DIRECTORY = 2,
+    TABLES = 8,
+    TABLE = 64,
+    GRAINS = TABLES + 2 * TABLE
+  };
+  static const uint8_t zeros[GRAIN];
+  GByteArray *out = g_byte_array_new ();
+  guint n = size / GRAIN;
+  const struct
+  {
+    unsigned at;
+    uint64_t value;
+  } header[] = { { 0, 0xcafebabe },  { 8, 0x200000001 }, { 16, size / 512 },       { 24, 8 },  { 32, TABLE },
+                 { 80, 1 },          { 88, 1 },          { 128, DIRECTORY },       { 136, 1 }, { 144, TABLES },
+                 { 152, 2 * TABLE }, { 192, GRAINS },    { 200, n * UINT64_C (8) } };
+
+  foreign_add_zeros (out, GRAINS * 512);
+  for (guint i = 0; i < G_N_ELEMENTS (header); i++)
+    vm_store_le64 (out->data + header[i].at, header[i].value);
+  vm_store_le64 (out->data + 512, 0xcafecafe);
+  vm_store_le64 (out->data + DIRECTORY * 512, UINT64_C (0x1000000000000001));
+  for (guint i = n, next = 0; i-- > 0;)
+    {
+      uint64_t entry = (uint64_t) (i % 3) << 60;
+      if (memcmp (data + (gsize) i * GRAIN, zeros, GRAIN))
+        {
+          entry = UINT64_C (3) << 60 | (uint64_t) (next & 0xfff) << 48 | next >> 12;
+          g_byte_array_append (out, data + (gsize) i * GRAIN, GRAIN);
+          next++;
+        }
+      vm_store_le64 (out->data + (TABLES + TABLE) * 512 + i * 8, entry);
     }
   return out;
 }

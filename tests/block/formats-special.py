@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Images as other programs leave them: a VHDX whose log was not written back, a differencing VHD, a VMDK of ESX, split VMDKs,
+"""Images as other programs leave them: a VHDX whose log was not written back, a differencing VHD, VMDKs of ESX, split VMDKs,
 and VMDKs that name files they should not. Argument: the program "vitrine-img". The other program reads them too where it is
 installed and can."""
 import os
@@ -161,6 +161,96 @@ def vmdk_split():
                 os.unlink(name)
 
 
+def se_sparse(sectors, grains, backing):
+    """An extent of SECTORS with GRAINS: number -> 4,096 bytes, or a type without data."""
+    tables = -(-sectors // 32768)
+    n = sum(isinstance(g, bytes) for g in grains.values())
+    at = {'directory': 4096, 'tables': 8192, 'grains': 8192 + 64 * tables}
+    header = {0: 0xcafebabe, 8: 0x200000001, 16: sectors, 24: 8, 32: 64, 80: 1, 88: 1, 96: 2, 104: 2, 112: 2048, 120: 2048,
+              128: at['directory'], 136: 64, 144: at['tables'], 152: 64 * tables, 160: at['grains'], 168: 0,
+              176: at['grains'], 184: 0, 192: at['grains'], 200: n * 8}
+    with open('se-s.vmdk', 'wb') as f:
+        f.truncate(at['grains'] * 512)
+        for place, value in header.items():
+            f.seek(place)
+            f.write(struct.pack('<Q', value))
+        f.seek(512)
+        f.write(struct.pack('<Q', 0xcafecafe))
+        numbers, stored = {}, 0
+        for grain, content in sorted(grains.items(), reverse=True):
+            table = numbers.setdefault(grain // 4096, len(numbers))
+            entry = content << 60 if isinstance(content, int) else 3 << 60 | (stored & 0xfff) << 48 | stored >> 12
+            f.seek((at['directory'] * 512) + 8 * (grain // 4096))
+            f.write(struct.pack('<Q', 1 << 60 | table))
+            f.seek((at['tables'] + 64 * table) * 512 + 8 * (grain % 4096))
+            f.write(struct.pack('<Q', entry))
+            if isinstance(content, bytes):
+                f.seek(at['grains'] * 512 + 4096 * stored)
+                f.write(content)
+                stored += 1
+    with open('se.vmdk', 'w', encoding='ascii') as f:
+        f.write('# Disk DescriptorFile\nversion=1\nCID=12345678\n'
+                + (f'parentCID={backing[1]}\ncreateType="seSparse"\nparentFileNameHint="{backing[0]}"\n' if backing else
+                   'parentCID=ffffffff\ncreateType="seSparse"\n') + f'\nRW {sectors} SESPARSE "se-s.vmdk"\n')
+
+
+def expect_beginning(path, data):
+    """The other program takes such images for twice as big."""
+    if not PEER:
+        return
+    run(PEER, 'convert', '-f', 'vmdk', '-O', 'raw', path, 'peer-raw')
+    with open('peer-raw', 'rb') as f:
+        if f.read(len(data)) != data:
+            sys.exit(f'{path} is another for the other program')
+
+
+def vmdk_se():
+    sectors = 163840 + 24
+    grains = {n: RNG.randbytes(4096) for n in [0, 1, 5, 4095, 4096, 9999, sectors // 8 - 1, *range(12000, 17000)]}
+    grains[2], grains[4097] = 1, 2
+    data = bytearray(sectors * 512)
+    for n, content in grains.items():
+        if isinstance(content, bytes):
+            data[n * 4096:n * 4096 + 4096] = content
+    se_sparse(sectors, grains, None)
+    expect('vmdk', 'se.vmdk', data, peer=False)
+    expect_beginning('se.vmdk', data)
+    run(IMG, 'check', '-f', 'vmdk', 'se.vmdk')
+    said = run(IMG, 'commit', '-f', 'vmdk', 'se.vmdk', ok=(1,))
+    if 'can only be read' not in said:
+        sys.exit(said)
+    # Over a parent, which shows where nothing is allocated, and nowhere else.
+    base = RNG.randbytes(len(data))
+    with open('raw', 'wb') as f:
+        f.write(base)
+    run(IMG, 'convert', '-f', 'raw', '-O', 'vmdk', 'raw', 'parent.vmdk')
+    with open('parent.vmdk', 'rb') as f:
+        head = f.read(4096).decode('latin-1')
+    se_sparse(sectors, grains, ('parent.vmdk', head[head.index('CID=') + 4:][:8]))
+    for n in range(sectors // 8):
+        if n not in grains:
+            data[n * 4096:n * 4096 + 4096] = base[n * 4096:n * 4096 + 4096]
+    expect('vmdk', 'se.vmdk', data, peer=False)
+    expect_beginning('se.vmdk', data)
+    # Damage, and a journal that was not replayed.
+    for offset, value, words in ((24, 16, 'size of grains'), (8, 1, 'Unsupported version'), (128, 1 << 60, 'damaged'),
+                                 (512, 7, 'second header'), (536, 1, 'journal'), (136, 0, 'behind its end')):
+        shutil.copy('se-s.vmdk', 'kept')
+        with open('se-s.vmdk', 'r+b') as f:
+            f.seek(offset)
+            f.write(struct.pack('<Q', value))
+        said = run(IMG, 'info', '-f', 'vmdk', 'se.vmdk', ok=(1,))
+        if words not in said:
+            sys.exit(f'{words}: {said}')
+        os.replace('kept', 'se-s.vmdk')
+    with open('se-s.vmdk', 'r+b') as f:
+        f.seek(8192 * 512)
+        f.write(struct.pack('<Q', 3 << 60 | 1 << 40))
+    said = run(IMG, 'check', '-f', 'vmdk', 'se.vmdk', ok=(2,))
+    if '1 errors were found' not in said:
+        sys.exit(said)
+
+
 def vmdk_names():
     os.mkdir('sub')
     with open('secret', 'wb') as f:
@@ -177,7 +267,7 @@ def vmdk_names():
 def main():
     work = tempfile.mkdtemp(prefix='formats-', dir=os.environ.get('TMPDIR', '/tmp'))
     os.chdir(work)
-    for test in (vhdx_log, vpc_differencing, vmdk_esx, vmdk_split, vmdk_names):
+    for test in (vhdx_log, vpc_differencing, vmdk_esx, vmdk_se, vmdk_split, vmdk_names):
         test()
     os.chdir('/')
     shutil.rmtree(work)

@@ -3,6 +3,7 @@
  * checking and mending them may fail, but nothing else. The input: one byte of choices, then changes: four bytes of
  * place, eight of contents. */
 #include "block/create.h"
+#include "engine/object/user-object.h"
 #include "tests/block/foreign-images.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -21,7 +22,13 @@ typedef struct Format
   const char *name, *driver;
   const char *options; /* of the new image; NULL: none */
   GByteArray *(*make) (const uint8_t *data, gsize size);
+  const char *beside; /* text of a file that names the image, and is what is opened; %s: its name */
+  bool secret;        /* it is opened with the secret "sec0" */
 } Format;
+
+static const char se_descriptor[]
+    = "# Disk DescriptorFile\nversion=1\nCID=12345678\nparentCID=ffffffff\ncreateType=\"seSparse\"\n\n"
+      "RW 1280 SESPARSE \"%s\"\n";
 
 static const Format formats[] = {
   { "vdi", "vdi", NULL, NULL },
@@ -34,6 +41,8 @@ static const Format formats[] = {
   { "vmdk", "vmdk", NULL, NULL },
   { "vmdk-stream", "vmdk", "subformat=streamOptimized", NULL },
   { "vmdk-flat", "vmdk", "subformat=monolithicFlat", NULL },
+  { "vmdk-sesparse", "vmdk", NULL, foreign_vmdk_se, se_descriptor },
+  { "luks", "luks", "key-secret=sec0,iter-time=1", NULL, NULL, true },
   { "bochs", "bochs", NULL, foreign_bochs },
   { "cloop", "cloop", NULL, foreign_cloop },
   { "dmg", "dmg", NULL, foreign_dmg },
@@ -43,7 +52,7 @@ typedef struct Run
 {
   VmBlockGraph *graph;
   const Format *format;
-  const char *path;
+  const char *path, *opened; /* the image, and what stands for it */
   const uint8_t *data;
   size_t size;
 } Run;
@@ -55,10 +64,12 @@ open_image (const Run *run, unsigned flags)
   g_autoptr (GError) error = NULL;
 
   json_object_object_add (file, "driver", json_object_new_string ("file"));
-  json_object_object_add (file, "filename", json_object_new_string (run->path));
+  json_object_object_add (file, "filename", json_object_new_string (run->opened));
   json_object_object_add (options, "driver", json_object_new_string (run->format->driver));
   json_object_object_add (options, "file", file);
   json_object_object_add (options, "discard", json_object_new_string ("unmap"));
+  if (run->format->secret)
+    json_object_object_add (options, "key-secret", json_object_new_string ("sec0"));
   if (flags & VM_OPEN_READONLY)
     json_object_object_add (options, "read-only", json_object_new_boolean (true));
   VmNode *node = vm_node_open (run->graph, options, VM_SCHEMA_JSON, flags | VM_OPEN_NO_BACKING, &error);
@@ -173,6 +184,13 @@ make_sums_right (const Format *format, uint8_t *bytes, gsize size)
       if (header < size && size - header >= 1024)
         vm_store_be32 (bytes + header + 36, vpc_sum (bytes + header, 1024, 36));
     }
+  if (!strcmp (format->driver, "luks"))
+    { /* counts that are allowed and take long are made short; slots that look right are tried */
+      static const unsigned counts[] = { 164, 208 + 4, 208 + 48 + 4, 208 + 7 * 48 + 4 };
+      for (size_t i = 0; i < G_N_ELEMENTS (counts); i++)
+        if (bytes[counts[i]] < 8)
+          vm_store_be32 (bytes + counts[i], vm_load_be32 (bytes + counts[i]) % 2000);
+    }
   if (!strcmp (format->driver, "vhdx") && size > 320 << 10)
     {
       static const struct
@@ -221,7 +239,7 @@ run_image (void *opaque)
   g_autofree char *bytes = base_image (run, &size);
 
   damage (run, bytes, size);
-  if (run->data[0] % 2)
+  if (run->data[0] % 2 || run->format->secret)
     make_sums_right (run->format, (uint8_t *) bytes, size);
   if (run->data[0] % 16 == 2)
     size -= size / 3;
@@ -251,21 +269,48 @@ this_format (void)
   g_assert_not_reached ();
 }
 
+extern const VmType vm_secret_type;
+
+static VmObject *
+make_objects (void)
+{
+  VmObject *root = vm_object_new (&vm_container_type);
+  g_autoptr (VmObject) secret = vm_object_new (&vm_secret_type);
+  const VmUserObjectClass *klass = vm_type_klass (&vm_secret_type);
+
+  secret->scope = root;
+  vm_object_set (secret, "data", "open-sesame", NULL);
+  vm_object_add_child (vm_object_container (root, "objects"), "sec0", secret);
+  klass->complete (secret, NULL, NULL);
+  return root;
+}
+
 void
 fuzz_one (const uint8_t *data, size_t size)
 {
   const char *dir = g_file_test ("/dev/shm", G_FILE_TEST_IS_DIR) ? "/dev/shm" : "/tmp";
   g_autofree char *path = g_strdup_printf ("%s/fuzz-" FUZZ_FORMAT "-%d", dir, (int) getpid ());
   g_autofree char *flat = g_strconcat (path, "-flat.vmdk", NULL);
-  Run run = { .format = this_format (), .path = path, .data = data, .size = size };
+  g_autofree char *beside = g_strconcat (path, ".vmdk", NULL);
+  Run run = { .format = this_format (), .path = path, .opened = path, .data = data, .size = size };
+  g_autoptr (VmObject) objects = run.format->secret ? make_objects () : NULL;
 
   if (!size)
     return;
-  run.graph = vm_graph_new (vm_block_drivers, NULL);
+  if (run.format->beside)
+    {
+      g_autofree char *name = g_path_get_basename (path);
+      g_auto (GStrv) parts = g_strsplit (run.format->beside, "%s", 2);
+      g_autofree char *text = g_strconcat (parts[0], name, parts[1], NULL);
+      g_assert_true (g_file_set_contents (beside, text, -1, NULL));
+      run.opened = beside;
+    }
+  run.graph = vm_graph_new (vm_block_drivers, objects);
   vm_graph_call (run.graph, run_image, &run);
   vm_graph_free (run.graph);
   g_unlink (path);
   g_unlink (flat);
+  g_unlink (beside);
 }
 
 void
