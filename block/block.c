@@ -163,31 +163,39 @@ static const VmRootClass front_class = {
 /* --- on the device's loop ------------------------------------------------------------------------------------ */
 
 static void
-request_account (const Request *r, int status)
+account (VmBlock *block, VmBlockRequestKind kind, uint64_t len, uint64_t ns, bool refused, int status)
 {
-  VmBlockStats *s = &r->block->stats;
-  VmDrive *drive = r->block->owner;
-  gint64 now = g_get_monotonic_time ();
-  uint64_t ns = (uint64_t) (now - r->begun) * 1000;
+  VmBlockStats *s = &block->stats;
+  VmDrive *drive = block->owner;
 
-  if (r->control)
-    return;
-  if (status < 0 && r->refused)
-    s->invalid[r->kind]++;
+  if (status < 0 && refused)
+    s->invalid[kind]++;
   else if (status < 0)
-    s->failed[r->kind]++;
-  if (status < 0 && drive && !(r->refused ? drive->account_invalid : drive->account_failed))
+    s->failed[kind]++;
+  if (status < 0 && drive && !(refused ? drive->account_invalid : drive->account_failed))
     return;
-  s->last_us = now;
-  s->time_ns[r->kind] += r->refused ? 0 : ns;
+  s->last_us = g_get_monotonic_time ();
+  if (refused)
+    return;
+  s->time_ns[kind] += ns;
+  if (drive)
+    vm_drive_account_time (drive, kind, ns, s->last_us);
   if (status < 0)
     return;
-  s->operations[r->kind]++;
-  s->bytes[r->kind] += r->len;
+  s->operations[kind]++;
+  s->bytes[kind] += len;
   if (drive)
-    vm_histogram_add (&drive->histograms[r->kind], ns);
-  if (r->kind == VM_BLOCK_WRITE)
-    s->highest = MAX (s->highest, r->offset + r->len);
+    vm_histogram_add (&drive->histograms[kind], ns);
+}
+
+static void
+request_account (const Request *r, int status)
+{
+  if (r->control)
+    return;
+  account (r->block, r->kind, r->len, (uint64_t) (g_get_monotonic_time () - r->begun) * 1000, r->refused, status);
+  if (r->kind == VM_BLOCK_WRITE && status >= 0)
+    r->block->stats.highest = MAX (r->block->stats.highest, r->offset + r->len);
 }
 
 static void
@@ -247,6 +255,15 @@ take_finished (VmBlock *block)
   Request *r = g_queue_pop_head (&block->finished);
   g_mutex_unlock (&block->mutex);
   return r;
+}
+
+void
+vm_block_account (VmBlock *block, VmBlockRequestKind kind, uint64_t len, uint64_t ns, bool refused, int status)
+{
+  bool taken = lock_enter (block);
+
+  account (block, kind, len, ns, refused, status);
+  lock_leave (block, taken);
 }
 
 /* The source that is ready when requests are finished. */

@@ -85,6 +85,8 @@ typedef struct VmHistogram { /* of the times that requests take */
   uint64_t *bins;   /* one more than bounds */
 } VmHistogram;
 
+typedef struct VmTimedStats VmTimedStats; /* of the last so many seconds */
+
 /* --- drives: the place a medium is put in ---------------------------------------------------------- */
 
 typedef struct VmDriveOptions {
@@ -100,6 +102,7 @@ typedef struct VmDriveOptions {
   int         rerror, werror;  /* VmBlockOnError: for devices that leave it open */
   const struct VmThrottleConfig *throttle; /* or NULL */
   const char *throttle_group;  /* NULL: of its own */
+  GArray *stats_intervals;     /* uint32_t, seconds; NULL: none */
 } VmDriveOptions;
 
 struct VmDrive {
@@ -125,6 +128,8 @@ struct VmDrive {
   bool     account_invalid, account_failed;
   bool     spec_account_invalid, spec_account_failed; /* what -drive said */
   VmHistogram histograms[VM_BLOCK_REQUEST_N];
+  GPtrArray *timed, *spec_timed; /* VmTimedStats *, and those of -drive while the device has OWN_TIMED; NULL: none */
+  bool own_timed;
 };
 
 extern const VmType vm_drive_type;
@@ -153,12 +158,15 @@ typedef struct VmBlockConf {
   VmOnOffAuto write_cache, backend_defaults, account_invalid, account_failed;
   int      rerror, werror;                          /* VmBlockOnError */
   bool     share_rw;
+  GArray *stats_intervals; /* uint32_t, seconds; NULL: those of -drive */
 } VmBlockConf;
 
 typedef enum VmBlockOnError {
   VM_ON_ERROR_AUTO, VM_ON_ERROR_REPORT, VM_ON_ERROR_IGNORE, VM_ON_ERROR_ENOSPC, VM_ON_ERROR_STOP
 } VmBlockOnError;
 extern const char *const vm_on_error_names[];
+
+extern const VmPropCustom vm_prop_stats_intervals; /* the field is a GArray * of uint32_t */
 
 /* The properties; FIELD is a VmBlockConf in TYPE. Floppies, NVMe and others have no ERRORS. */
 #define VM_BLOCK_CONF_PROPS(Type, field)                                                                              \
@@ -172,7 +180,9 @@ extern const char *const vm_on_error_names[];
     VM_PROP ("share-rw", Type, field.share_rw, false, "others may write the image too"),                              \
     VM_PROP_AUTO ("backend_defaults", Type, field.backend_defaults, VM_ONOFFAUTO_AUTO, "take sizes of the host"),     \
     VM_PROP_AUTO ("account-invalid", Type, field.account_invalid, VM_ONOFFAUTO_AUTO, "count invalid requests"),       \
-    VM_PROP_AUTO ("account-failed", Type, field.account_failed, VM_ONOFFAUTO_AUTO, "count failed requests")
+    VM_PROP_AUTO ("account-failed", Type, field.account_failed, VM_ONOFFAUTO_AUTO, "count failed requests"),          \
+    VM_PROP_CUSTOM_KIND ("stats-intervals", Type, field.stats_intervals, &vm_prop_stats_intervals, NULL,              \
+                         "list of seconds: statistics of so long")
 #define VM_BLOCK_ERROR_PROPS(Type, field)                                                                             \
   VM_PROP_ENUMERATED ("rerror", Type, field.rerror, 0, vm_on_error_names, "on read errors"),                          \
     VM_PROP_ENUMERATED ("werror", Type, field.werror, 0, vm_on_error_names, "on write errors")

@@ -1,8 +1,65 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What the user can say of every disk device. */
 #include "block/block.h"
+#include "block/latency.h"
+
+#include <json-c/json.h>
 
 const char *const vm_on_error_names[] = { "auto", "report", "ignore", "enospc", "stop", NULL };
+
+/* --- intervals of statistics: "[60, 3600]" --------------------------------------------------------------- */
+
+static bool
+set_intervals (VmObject *obj, void *field, const char *text, GError **error)
+{
+  json_object *list = json_tokener_parse (text);
+  g_autoptr (GArray) seconds = g_array_new (FALSE, FALSE, sizeof (uint32_t));
+  bool ok = list && json_object_is_type (list, json_type_array);
+
+  for (size_t i = 0; ok && i < json_object_array_length (list); i++)
+    {
+      /* Numbers of the command line are text. */
+      const char *number = json_object_get_string (json_object_array_get_idx (list, i));
+      guint64 n;
+      ok = number && g_ascii_string_to_unsigned (number, 10, 1, UINT32_MAX, &n, NULL);
+      uint32_t value = ok ? n : 0;
+      g_array_append_val (seconds, value);
+    }
+  json_object_put (list);
+  if (!ok)
+    return vm_fail (error, "stats-intervals expects a list of seconds, each from 1");
+  g_clear_pointer ((GArray **) field, g_array_unref);
+  *(GArray **) field = g_steal_pointer (&seconds);
+  return true;
+}
+
+static char *
+get_intervals (VmObject *obj, const void *field)
+{
+  const GArray *seconds = *(GArray *const *) field;
+  GString *text = g_string_new ("[");
+
+  for (guint i = 0; seconds && i < seconds->len; i++)
+    g_string_append_printf (text, "%s%u", i ? "," : "", g_array_index (seconds, uint32_t, i));
+  g_string_append_c (text, ']');
+  return g_string_free (text, FALSE);
+}
+
+static void
+clear_intervals (VmObject *obj, void *field)
+{
+  g_clear_pointer ((GArray **) field, g_array_unref);
+}
+
+const VmPropCustom vm_prop_stats_intervals = {
+  .type_name = "list",
+  .set = set_intervals,
+  .get = get_intervals,
+  .clear = clear_intervals,
+  .json = true,
+};
+
+/* --- sizes ------------------------------------------------------------------------------------------------- */
 
 #define MIN_BLOCK_SIZE 512
 #define MAX_BLOCK_SIZE (2 * VM_MIB)
@@ -63,6 +120,12 @@ vm_block_conf_claim (VmBlockConf *conf, VmObject *device, bool readonly, void (*
     drive->account_invalid = conf->account_invalid == VM_ONOFFAUTO_ON;
   if (conf->account_failed != VM_ONOFFAUTO_AUTO)
     drive->account_failed = conf->account_failed == VM_ONOFFAUTO_ON;
+  if (conf->stats_intervals)
+    {
+      drive->spec_timed = drive->timed;
+      drive->timed = vm_timed_stats_list (conf->stats_intervals);
+      drive->own_timed = true;
+    }
   if (conf->discard_granularity == UINT32_MAX)
     conf->discard_granularity = conf->logical_block_size;
   /* Left open, it is what -drive's cache= says; devices that tell the guest ask the field. */

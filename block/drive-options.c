@@ -113,7 +113,8 @@ is_of_drive (const char *key)
                                       "stats-account-failed",
                                       NULL };
 
-  if (g_strv_contains (keys, key) || g_str_has_prefix (key, "throttling."))
+  if (g_strv_contains (keys, key) || g_str_has_prefix (key, "throttling.")
+      || g_str_has_prefix (key, "stats-intervals."))
     return true;
   for (unsigned i = 0; i < VM_THROTTLE_BUCKET_N; i++)
     {
@@ -158,6 +159,30 @@ take_aio (const VmKeyVals *list, const VmDriveSpec *spec, json_object *options, 
   return true;
 }
 
+/* "stats-intervals.0=60,stats-intervals.1=3600" */
+static bool
+take_intervals (const VmKeyVals *list, GArray **intervals, GError **error)
+{
+  for (guint i = 0;; i++)
+    {
+      g_autofree char *key = g_strdup_printf ("stats-intervals.%u", i);
+      const char *text = vm_keyvals_get (list, key);
+      guint64 seconds;
+      if (!text)
+        break;
+      if (!g_ascii_string_to_unsigned (text, 10, 1, UINT32_MAX, &seconds, NULL))
+        {
+          g_clear_pointer (intervals, g_array_unref);
+          return vm_fail (error, "Invalid interval length: '%s'", text);
+        }
+      uint32_t value = seconds;
+      if (!*intervals)
+        *intervals = g_array_new (FALSE, FALSE, sizeof value);
+      g_array_append_val (*intervals, value);
+    }
+  return true;
+}
+
 bool
 vm_drive_options_of (const VmDriveSpec *spec, VmDriveOptions *to, VmThrottleConfig *throttle, GError **error)
 {
@@ -180,7 +205,8 @@ vm_drive_options_of (const VmDriveSpec *spec, VmDriveOptions *to, VmThrottleConf
       || !take_aio (list, spec, options, error) || !take_throttle (list, throttle, error)
       || !vm_keyvals_bool (list, "copy-on-read", &copy_on_read, error)
       || !vm_keyvals_bool (list, "stats-account-invalid", &count_invalid, error)
-      || !vm_keyvals_bool (list, "stats-account-failed", &count_failed, error))
+      || !vm_keyvals_bool (list, "stats-account-failed", &count_failed, error)
+      || !take_intervals (list, &to->stats_intervals, error))
     {
       json_object_put (options);
       return false;

@@ -223,6 +223,7 @@ vm_drive_new (VmObject *root, VmLoop *loop, const VmDriveOptions *options, GErro
   drive->werror = drive->spec_werror = options->werror;
   drive->account_invalid = drive->spec_account_invalid = !options->ignore_invalid;
   drive->account_failed = drive->spec_account_failed = !options->ignore_failed;
+  drive->timed = vm_timed_stats_list (options->stats_intervals);
   drive->parent.id = g_strdup (options->id);
   if ((options->file || options->options) && !(drive->block = vm_drive_open (drive, options, error)))
     {
@@ -359,6 +360,12 @@ vm_drive_release (VmDrive *drive)
   drive->werror = drive->spec_werror;
   drive->account_invalid = drive->spec_account_invalid;
   drive->account_failed = drive->spec_account_failed;
+  if (drive->own_timed)
+    {
+      g_clear_pointer (&drive->timed, g_ptr_array_unref);
+      drive->timed = g_steal_pointer (&drive->spec_timed);
+      drive->own_timed = false;
+    }
 }
 
 /* --- property ------------------------------------------------------------------------------------- */
@@ -480,6 +487,8 @@ drive_finalize (VmObject *obj)
   vm_block_unref (drive->block);
   for (unsigned i = 0; i < VM_BLOCK_REQUEST_N; i++)
     vm_histogram_set (&drive->histograms[i], NULL, NULL);
+  g_clear_pointer (&drive->timed, g_ptr_array_unref);
+  g_clear_pointer (&drive->spec_timed, g_ptr_array_unref);
 }
 
 const VmType vm_drive_type = {

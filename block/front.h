@@ -65,4 +65,6 @@ void vm_block_close (VmBlock *block);
 void vm_block_resubmit (Request *r);
 /* Where its requests come from and complete, and under which lock when LOOP has none. Waits for those under way. */
 void vm_block_set_loop (VmBlock *block, VmLoop *loop, VmLock *lock);
+/* Counts a request that was made beside the device's. Device's loop, or with the machine lock. */
+void vm_block_account (VmBlock *block, VmBlockRequestKind kind, uint64_t len, uint64_t ns, bool refused, int status);
 void vm_block_retry (VmBlock *block); /* what was held; device's loop */

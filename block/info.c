@@ -167,3 +167,50 @@ vm_node_info (VmNode *node, unsigned flags)
   json_object_object_add (out, "dirty-flag", json_object_new_boolean (driver->is_dirty && driver->is_dirty (node)));
   return out;
 }
+
+/* --- for people -------------------------------------------------------------------------------------------------- */
+
+static void add_members (json_object *json, unsigned indent, GString *text);
+
+static void
+add_value (json_object *json, unsigned indent, GString *text)
+{
+  if (json_object_is_type (json, json_type_object) || json_object_is_type (json, json_type_array))
+    {
+      g_string_append_c (text, '\n');
+      add_members (json, indent + 1, text);
+    }
+  else
+    g_string_append_printf (text, " %s\n", json_object_get_string (json));
+}
+
+static void
+add_members (json_object *json, unsigned indent, GString *text)
+{
+  if (json_object_is_type (json, json_type_array))
+    {
+      for (size_t i = 0; i < json_object_array_length (json); i++)
+        {
+          g_string_append_printf (text, "%*s[%zu]:", indent * 4, "", i);
+          add_value (json_object_array_get_idx (json, i), indent, text);
+        }
+      return;
+    }
+  json_object_object_foreach (json, key, value)
+  {
+    g_autofree char *name = g_strdelimit (g_strdup (key), "-", ' ');
+    g_string_append_printf (text, "%*s%s:", indent * 4, "", name);
+    add_value (value, indent, text);
+  }
+}
+
+void
+vm_info_specific_text (json_object *specific, unsigned indent, GString *text)
+{
+  json_object *data;
+
+  if (!json_object_object_get_ex (specific, "data", &data) || !json_object_object_length (data))
+    return;
+  g_string_append_printf (text, "%*sFormat specific information:\n", indent * 4, "");
+  add_members (data, indent + 1, text);
+}

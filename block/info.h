@@ -14,6 +14,8 @@ typedef enum VmInfoFlags
 json_object *vm_node_info (VmNode *node, unsigned flags);
 /* "1.5 GiB" */
 char *vm_format_size (uint64_t size);
+/* The lines of "Format specific information" of what a driver describes. */
+void vm_info_specific_text (json_object *specific, unsigned indent, GString *text);
 /* A line of a table of snapshots, whose first is the head. */
 #define VM_SNAPSHOT_HEAD "ID        TAG               VM SIZE                DATE     VM CLOCK     ICOUNT\n"
 char *vm_snapshot_row (const VmSnapshotInfo *snapshot);

@@ -3,6 +3,7 @@
 #include "block/machine.h"
 
 #include "block/drives.h"
+#include "block/qmp-yank.h"
 #include "engine/schema/types.h"
 
 #include <errno.h>
@@ -202,6 +203,7 @@ vm_drives_bind (VmMachine *machine)
   drives->failed = drive_failed;
   vm_graph_set_event_func (drives->graph, graph_event, drives);
   vm_machine_watch (machine, VM_MACHINE_STATE, state_changed, drives);
+  vm_drives_bind_yank (machine->env.root, drives);
 }
 
 bool
@@ -216,5 +218,6 @@ vm_drive_add (VmMachine *machine, const VmDriveSpec *spec, GError **error)
     return false;
   ok = vm_drive_new (machine->env.root, machine->env.loop, &options, error) != NULL;
   json_object_put (options.options);
+  g_clear_pointer (&options.stats_intervals, g_array_unref);
   return ok;
 }

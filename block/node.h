@@ -257,6 +257,7 @@ struct VmBlockDriver {
   void  (*event) (VmNode *node, VmqBlkdebugEvent event); /* of vm_node_event() */
   bool  (*add_child) (VmNode *node, VmNode *child, GError **error); /* x-blockdev-change */
   bool  (*remove_child) (VmNode *node, VmEdge *edge, GError **error);
+  void (*yank) (VmNode *node);          /* ends its connection for good; never waits */
   void  (*refresh_size) (VmNode *node); /* protocols whose size others may change */
   int   (*make_empty) (VmNode *node);   /* drop all data of this layer; NULL: by discards */
   int   (*control) (VmNode *node, unsigned long request, void *arg); /* an ioctl of the host's device; may wait */

@@ -29,11 +29,15 @@ vm_drive_find_named (VmMachine *machine, const char *device, const char *id, GEr
       vm_fail (error, "Need exactly one of 'device' and 'id'");
       return NULL;
     }
-  for (guint i = 0; id && drives && i < drives->len && !drive; i++)
+  /* A drive may have the id of its device. */
+  VmObject *target = id ? vm_object_child (machine->peripheral, id) : NULL;
+  if (id && !target)
+    target = vm_object_resolve (root, id);
+  for (guint i = 0; target && drives && i < drives->len && !drive; i++)
     {
       VmDrive *d = g_ptr_array_index (drives, i);
       VmObject *user = vm_drive_user (machine, d);
-      if (user && user == vm_object_resolve (root, id))
+      if (user == target || (user && vm_object_child (target, "virtio-backend") == user))
         drive = d;
     }
   if (!drive)
@@ -244,7 +248,10 @@ describe_stats (const VmBlockStats *s, const VmDrive *drive)
   out->invalid_wr_operations = s->invalid[VM_BLOCK_WRITE];
   out->invalid_flush_operations = s->invalid[VM_BLOCK_FLUSH];
   out->invalid_unmap_operations = s->invalid[VM_BLOCK_DISCARD];
-  out->timed_stats = g_ptr_array_new (); /* of intervals, which nobody can ask for */
+  out->timed_stats = g_ptr_array_new ();
+  for (guint i = 0; drive && drive->timed && i < drive->timed->len; i++)
+    g_ptr_array_add (out->timed_stats,
+                     vm_timed_stats_describe (g_ptr_array_index (drive->timed, i), g_get_monotonic_time ()));
   out->has_idle_time_ns = s->last_us != 0;
   out->idle_time_ns = s->last_us ? (g_get_monotonic_time () - s->last_us) * 1000 : 0;
   if (drive)

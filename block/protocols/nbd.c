@@ -37,7 +37,7 @@ typedef struct NbdState
   int64_t delay_ns; /* requests wait so long for another connection */
   NbdTerms terms;
   VmStream stream;
-  bool up, closing, expired;
+  bool up, closing, expired, yanked;
   int pending; /* of vm_socket_connect() */
   VmFiber *life;
   VmFiber *dozer; /* who waits for the timer alone; NULL: it ends an attempt */
@@ -226,13 +226,21 @@ on_timer (void *opaque)
 static void
 doze (NbdState *s, int64_t ns)
 {
-  if (s->closing)
+  if (s->closing || s->yanked)
     return;
   s->dozer = vm_fiber_self ();
   vm_wakeup_arm (s->timer, now () + ns);
   while (s->dozer)
     vm_fiber_suspend ();
   vm_wakeup_arm (s->timer, INT64_MAX);
+}
+
+static void
+doze_for_good (NbdState *s)
+{
+  s->dozer = vm_fiber_self ();
+  while (s->dozer)
+    vm_fiber_suspend ();
 }
 
 /* Whether what the graph believes of the node still holds. */
@@ -265,7 +273,8 @@ attempt (NbdState *s, bool again, int64_t ns, GError **error)
   if (fd >= 0)
     {
       vm_stream_init (&s->stream, vm_graph_loop (s->node->graph), fd);
-      ok = !s->closing && nbd_connect (&s->stream, &terms, error) && (!again || check_same (s, &terms, error));
+      ok = !s->closing && !s->yanked && nbd_connect (&s->stream, &terms, error)
+           && (!again || check_same (s, &terms, error));
       if (!ok)
         vm_stream_clear (&s->stream);
     }
@@ -284,7 +293,7 @@ disconnect (NbdState *s)
 {
   s->up = false;
   s->lost_at = now ();
-  s->expired = !s->delay_ns;
+  s->expired = !s->delay_ns || s->yanked;
   vm_stream_break (&s->stream);
   for (unsigned i = 0; i < MAX_IN_FLIGHT; i++)
     if (s->calls[i] && !s->calls[i]->done)
@@ -304,7 +313,7 @@ reconnect (NbdState *s)
 {
   int64_t pause = FIRST_PAUSE_S;
 
-  while (!s->closing)
+  while (!s->closing && !s->yanked)
     {
       int64_t left = s->lost_at + s->delay_ns - now ();
       if (!s->expired && left <= 0)
@@ -336,6 +345,8 @@ life (void *opaque)
         ;
       disconnect (s);
       reconnect (s);
+      while (s->yanked && !s->closing) /* until it is closed */
+        doze_for_good (s);
     }
   if (s->up)
     disconnect (s);
@@ -586,7 +597,7 @@ nbd_open (VmNode *node, const void *opaque, GError **error)
   ok = take_options (s, o, &timeout, error);
   while (ok && !attempt (s, false, ATTEMPT_S * VM_NS_PER_SEC, &why))
     {
-      if (now () - begun >= timeout)
+      if (now () - begun >= timeout || s->yanked)
         {
           g_propagate_error (error, g_steal_pointer (&why));
           ok = false;
@@ -631,6 +642,19 @@ nbd_close (VmNode *node)
   state_clear (s);
 }
 
+/* Requests fail from now on, and so do those under way. */
+static void
+nbd_yank (VmNode *node)
+{
+  NbdState *s = node->state;
+
+  if (s->yanked || s->closing)
+    return;
+  s->yanked = s->expired = true;
+  on_timer (s); /* ends whatever the other fiber waits for */
+  vm_fiber_queue_wake_all (&s->waiting);
+}
+
 static const char *const nbd_schemes[] = { "nbd", "nbd+tcp", "nbd+unix", NULL };
 
 const VmBlockDriver vm_nbd_driver = {
@@ -648,4 +672,5 @@ const VmBlockDriver vm_nbd_driver = {
   .discard = nbd_discard,
   .flush = nbd_flush,
   .status = nbd_status,
+  .yank = nbd_yank,
 };

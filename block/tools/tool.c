@@ -4,6 +4,8 @@
 
 #include "block/tools/tool.h"
 
+#include "block/info.h"
+
 #include "engine/base/log.h"
 #include "engine/base/trace.h"
 #include "engine/object/user-object.h"
@@ -401,49 +403,11 @@ vm_tool_print_json (json_object *json)
   puts (text);
 }
 
-static void print_members (json_object *json, unsigned indent);
-
-static void
-print_value (json_object *json, unsigned indent)
-{
-  if (json_object_is_type (json, json_type_object) || json_object_is_type (json, json_type_array))
-    {
-      putchar ('\n');
-      print_members (json, indent + 1);
-    }
-  else
-    {
-      printf (" %s\n", json_object_get_string (json));
-    }
-}
-
-static void
-print_members (json_object *json, unsigned indent)
-{
-  if (json_object_is_type (json, json_type_array))
-    {
-      for (size_t i = 0; i < json_object_array_length (json); i++)
-        {
-          printf ("%*s[%zu]:", indent * 4, "", i);
-          print_value (json_object_array_get_idx (json, i), indent);
-        }
-      return;
-    }
-  json_object_object_foreach (json, key, value)
-  {
-    g_autofree char *name = g_strdelimit (g_strdup (key), "-", ' ');
-    printf ("%*s%s:", indent * 4, "", name);
-    print_value (value, indent);
-  }
-}
-
 void
 vm_tool_print_specific (json_object *specific, unsigned indent)
 {
-  json_object *data;
+  g_autoptr (GString) text = g_string_new (NULL);
 
-  if (!json_object_object_get_ex (specific, "data", &data) || !json_object_object_length (data))
-    return;
-  printf ("%*sFormat specific information:\n", indent * 4, "");
-  print_members (data, indent + 1);
+  vm_info_specific_text (specific, indent, text);
+  fputs (text->str, stdout);
 }

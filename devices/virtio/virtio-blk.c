@@ -394,6 +394,34 @@ blk_claim (VmVirtioBlk *s, GError **error)
   return false;
 }
 
+/* On iothreads, when the user wants it: with several, the first hears of what the medium has done. */
+static bool
+blk_serve (VmVirtioBlk *s, GError **error)
+{
+  VmLoop *loop = NULL;
+
+  if (s->vq_mapping && s->iothread)
+    vm_fail (error, "iothread and iothread-vq-mapping properties cannot be set at the same time");
+  else if (!s->vq_mapping && !s->iothread)
+    return true;
+  else if (s->iothread)
+    {
+      loop = vm_iothread_loop (vm_iothread_use (s->iothread));
+      vm_virtio_set_loops (&s->parent, &loop, 1, vm_iothread_max_batch (s->iothread));
+    }
+  else
+    vm_vq_mapping_apply (s->vq_mapping, &s->parent, &loop, error);
+  if (loop)
+    {
+      vm_drive_set_loop (s->conf.drive, loop, s->parent.lock);
+      return true;
+    }
+  if (s->bootindex >= 0 && s->parent.parent.env->machine)
+    vm_machine_remove_boot_device (s->parent.parent.env->machine, &s->parent.parent);
+  blk_release (s);
+  return false;
+}
+
 static bool
 blk_realize (VmDevice *dev, GError **error)
 {
@@ -413,14 +441,7 @@ blk_realize (VmDevice *dev, GError **error)
   s->parent.config_size = s->write_zeroes ? CFG_ZEROES_UNMAP + 1 : s->discard ? CFG_MAX_ZEROES : CFG_MAX_DISCARD;
   for (unsigned i = 0; i < s->num_queues; i++)
     vm_virtio_add_queue (&s->parent, s->queue_size, handle_queue);
-  if (s->iothread)
-    {
-      VmLoop *loop = vm_iothread_loop (vm_iothread_use (s->iothread));
-
-      vm_virtio_set_loops (&s->parent, &loop, 1, vm_iothread_max_batch (s->iothread));
-      vm_drive_set_loop (s->conf.drive, loop, s->parent.lock);
-    }
-  return true;
+  return blk_serve (s, error);
 }
 
 static void
@@ -435,6 +456,8 @@ blk_unrealize (VmDevice *dev)
   vm_virtio_leave_loops (&s->parent);
   if (s->iothread)
     vm_iothread_unuse (s->iothread);
+  if (s->vq_mapping)
+    vm_vq_mapping_leave (s->vq_mapping);
 }
 
 static bool
@@ -452,33 +475,34 @@ blk_post_load (VmDevice *dev, GError **error)
   return true;
 }
 
-const VmProp vm_virtio_blk_props[] = {
-  VM_BLOCK_CONF_PROPS (VmVirtioBlk, conf),
-  VM_BLOCK_ERROR_PROPS (VmVirtioBlk, conf),
-  VM_PROP ("cyls", VmVirtioBlk, cyls, 0, "cylinders"),
-  VM_PROP ("heads", VmVirtioBlk, heads, 0, "heads"),
-  VM_PROP ("secs", VmVirtioBlk, secs, 0, "sectors a track"),
-  VM_PROP ("lcyls", VmVirtioBlk, lcyls, 0, "logical cylinders"),
-  VM_PROP ("lheads", VmVirtioBlk, lheads, 0, "logical heads"),
-  VM_PROP ("lsecs", VmVirtioBlk, lsecs, 0, "logical sectors a track"),
-  VM_PROP_STRING ("serial", VmVirtioBlk, serial, NULL, "serial number, 20 characters of it"),
-  VM_PROP ("config-wce", VmVirtioBlk, config_wce, true, "the driver may switch the write cache"),
-  VM_PROP ("x-enable-wce-if-config-wce", VmVirtioBlk, x_enable_wce, true, "flushes are offered where it may"),
-  VM_PROP ("scsi", VmVirtioBlk, scsi, false, "legacy: SCSI commands, which no medium understands"),
-  VM_PROP ("request-merging", VmVirtioBlk, request_merging, true, "adjacent requests go to the medium as one"),
-  VM_PROP ("num-queues", VmVirtioBlk, num_queues, VM_VIRTIO_BLK_QUEUES_AUTO,
-           "request queues; 65535: a processor each"),
-  VM_PROP ("queue-size", VmVirtioBlk, queue_size, 256, "entries of a queue"),
-  VM_PROP ("seg-max-adjust", VmVirtioBlk, seg_max_adjust, true, "segments of a request follow the queue's size"),
-  VM_PROP ("discard", VmVirtioBlk, discard, true, "discards"),
-  VM_PROP ("report-discard-granularity", VmVirtioBlk, report_discard_granularity, true, "their unit is told"),
-  VM_PROP ("write-zeroes", VmVirtioBlk, write_zeroes, true, "writes of zeroes without data"),
-  VM_PROP ("max-discard-sectors", VmVirtioBlk, max_discard_sectors, MAX_SECTORS, "of one discard"),
-  VM_PROP ("max-write-zeroes-sectors", VmVirtioBlk, max_write_zeroes_sectors, MAX_SECTORS, "of one such write"),
-  VM_PROP_LINK_TO ("iothread", VmVirtioBlk, iothread, &vm_iothread_type, "thread that serves it"),
-  VM_PROP ("bootindex", VmVirtioBlk, bootindex, -1, "place in the boot order"),
-  { 0 }
-};
+const VmProp vm_virtio_blk_props[]
+    = { VM_BLOCK_CONF_PROPS (VmVirtioBlk, conf),
+        VM_BLOCK_ERROR_PROPS (VmVirtioBlk, conf),
+        VM_PROP ("cyls", VmVirtioBlk, cyls, 0, "cylinders"),
+        VM_PROP ("heads", VmVirtioBlk, heads, 0, "heads"),
+        VM_PROP ("secs", VmVirtioBlk, secs, 0, "sectors a track"),
+        VM_PROP ("lcyls", VmVirtioBlk, lcyls, 0, "logical cylinders"),
+        VM_PROP ("lheads", VmVirtioBlk, lheads, 0, "logical heads"),
+        VM_PROP ("lsecs", VmVirtioBlk, lsecs, 0, "logical sectors a track"),
+        VM_PROP_STRING ("serial", VmVirtioBlk, serial, NULL, "serial number, 20 characters of it"),
+        VM_PROP ("config-wce", VmVirtioBlk, config_wce, true, "the driver may switch the write cache"),
+        VM_PROP ("x-enable-wce-if-config-wce", VmVirtioBlk, x_enable_wce, true, "flushes are offered where it may"),
+        VM_PROP ("scsi", VmVirtioBlk, scsi, false, "legacy: SCSI commands, which no medium understands"),
+        VM_PROP ("request-merging", VmVirtioBlk, request_merging, true, "adjacent requests go to the medium as one"),
+        VM_PROP ("num-queues", VmVirtioBlk, num_queues, VM_VIRTIO_BLK_QUEUES_AUTO,
+                 "request queues; 65535: a processor each"),
+        VM_PROP ("queue-size", VmVirtioBlk, queue_size, 256, "entries of a queue"),
+        VM_PROP ("seg-max-adjust", VmVirtioBlk, seg_max_adjust, true, "segments of a request follow the queue's size"),
+        VM_PROP ("discard", VmVirtioBlk, discard, true, "discards"),
+        VM_PROP ("report-discard-granularity", VmVirtioBlk, report_discard_granularity, true, "their unit is told"),
+        VM_PROP ("write-zeroes", VmVirtioBlk, write_zeroes, true, "writes of zeroes without data"),
+        VM_PROP ("max-discard-sectors", VmVirtioBlk, max_discard_sectors, MAX_SECTORS, "of one discard"),
+        VM_PROP ("max-write-zeroes-sectors", VmVirtioBlk, max_write_zeroes_sectors, MAX_SECTORS, "of one such write"),
+        VM_PROP_LINK_TO ("iothread", VmVirtioBlk, iothread, &vm_iothread_type, "thread that serves it"),
+        VM_PROP_CUSTOM_KIND ("iothread-vq-mapping", VmVirtioBlk, vq_mapping, &vm_prop_vq_mapping, NULL,
+                             "list of iothreads, and of queues that each serves"),
+        VM_PROP ("bootindex", VmVirtioBlk, bootindex, -1, "place in the boot order"),
+        { 0 } };
 
 static const VmField blk_state[] = {
   VM_FIELD (VmVirtioBlk, write_cache),

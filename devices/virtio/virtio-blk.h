@@ -3,8 +3,7 @@
 #pragma once
 
 #include "block/block.h"
-#include "devices/virtio/virtio.h"
-#include "engine/machine/iothread.h"
+#include "devices/virtio/virtio-vq-mapping.h"
 
 typedef struct VmVirtioBlk {
   VmVirtio parent;
@@ -14,8 +13,9 @@ typedef struct VmVirtioBlk {
   uint32_t max_discard_sectors, max_write_zeroes_sectors;
   uint16_t num_queues, queue_size;
   int32_t  bootindex;
-  char    *serial, *iothread_mapping;
+  char *serial;
   VmIothread *iothread;
+  VmVqMapping *vq_mapping;
   bool     config_wce, scsi, request_merging, seg_max_adjust, discard, write_zeroes, report_discard_granularity;
   bool     x_enable_wce;
   /* guest state */

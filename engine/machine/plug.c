@@ -6,6 +6,7 @@
 
 #include "engine/base/log.h"
 #include "engine/options/documented.h"
+#include "engine/schema/schema.h"
 
 /* --- defaults --- */
 
@@ -169,14 +170,55 @@ find_bus (VmMachine *m, const VmType *type, const char *name, VmBus **bus, GErro
   return *bus || vm_fail (error, "No '%s' bus found for device '%s'", family, type->name);
 }
 
-static bool
-set_props (VmDevice *dev, const VmKeyVals *props, GError **error)
+/* What "NAME.0.x", "NAME.1.x" ... are parts of: a property whose value is JSON. NULL: none. */
+static char *
+list_property (const VmDevice *dev, const char *key)
 {
-  const char *type_name = dev->parent.type->name;
+  const char *dot = strchr (key, '.');
+  g_autofree char *name = dot ? g_strndup (key, dot - key) : NULL;
+  const VmProp *prop = dot ? vm_type_find_prop (dev->parent.type, name, NULL) : NULL;
+
+  return prop && prop->kind == VM_PROP_CUSTOM && prop->custom->json ? g_steal_pointer (&name) : NULL;
+}
+
+static bool
+set_list (VmDevice *dev, const VmKeyVals *props, const char *name, GError **error)
+{
+  json_object *flat = json_object_new_object (), *nested, *value;
+  size_t len = strlen (name);
 
   for (guint i = 0; i < props->pairs->len; i++)
     {
       const VmKeyValue *pair = g_ptr_array_index (props->pairs, i);
+      if (!strncmp (pair->key, name, len) && pair->key[len] == '.')
+        json_object_object_add (flat, pair->key, json_object_new_string (pair->value));
+    }
+  nested = vm_json_nest (flat, error);
+  json_object_put (flat);
+  bool ok = nested && json_object_object_get_ex (nested, name, &value)
+            && vm_object_set (&dev->parent, name, json_object_to_json_string (value), error);
+  json_object_put (nested);
+  return ok;
+}
+
+static bool
+set_props (VmDevice *dev, const VmKeyVals *props, GError **error)
+{
+  const char *type_name = dev->parent.type->name;
+  g_autofree char *done = NULL; /* a list that has been set */
+
+  for (guint i = 0; i < props->pairs->len; i++)
+    {
+      const VmKeyValue *pair = g_ptr_array_index (props->pairs, i);
+      g_autofree char *list = list_property (dev, pair->key);
+      if (list)
+        {
+          if (g_strcmp0 (done, list) && !set_list (dev, props, list, error))
+            return false;
+          g_free (done);
+          done = g_steal_pointer (&list);
+          continue;
+        }
       if (!vm_type_find_prop (dev->parent.type, pair->key, NULL))
         return vm_fail (error, "Property '%s.%s' not found", type_name, pair->key);
       if (!vm_object_set (&dev->parent, pair->key, pair->value, error))

@@ -147,6 +147,7 @@ VM_HMP_FUNC (change);
 VM_HMP_FUNC (commit);
 VM_HMP_FUNC (drive_backup);
 VM_HMP_FUNC (drive_add);
+VM_HMP_FUNC (qemu_io);
 VM_HMP_FUNC (drive_del);
 VM_HMP_FUNC (drive_mirror);
 VM_HMP_FUNC (snapshot_blkdev);

@@ -2,6 +2,7 @@
 /* Commands about character back ends. */
 #include "engine/monitor/monitor-private.h"
 #include "engine/monitor/qmp-handlers.h"
+#include "engine/monitor/yank.h"
 
 static void
 add_chardev (VmChardev *chr, void *opaque)
@@ -232,6 +233,26 @@ vm_qmp_chardev_change (VmMonitor *mon, const VmqChardevChangeArg *args, GError *
 
 /* --- connections that hang --- */
 
+static const VmType yank_source = { .name = "yank-source", .parent = &vm_object_type, .size = sizeof (VmYankSource) };
+
+VmYankSource *
+vm_yank_source_add (VmObject *root, const char *name)
+{
+  VmObject *source = vm_object_new (&yank_source);
+
+  vm_object_add_child (vm_object_container (root, "yank"), name, source);
+  vm_object_unref (source);
+  return (VmYankSource *) source;
+}
+
+static GPtrArray *
+yank_sources (VmMonitor *mon)
+{
+  VmObject *folder = vm_object_child (mon->machine->env.root, "yank");
+
+  return folder ? folder->children : NULL;
+}
+
 static void
 add_socket (VmChardev *chr, void *opaque)
 {
@@ -247,9 +268,14 @@ add_socket (VmChardev *chr, void *opaque)
 GPtrArray *
 vm_qmp_query_yank (VmMonitor *mon, GError **error)
 {
-  GPtrArray *list = g_ptr_array_new ();
+  GPtrArray *list = g_ptr_array_new (), *sources = yank_sources (mon);
 
   vm_chardev_foreach (mon->machine->env.root, add_socket, list);
+  for (guint i = 0; sources && i < sources->len; i++)
+    {
+      const VmYankSource *s = g_ptr_array_index (sources, i);
+      s->list (s->opaque, list);
+    }
   return list;
 }
 
@@ -263,17 +289,35 @@ find_yankable (VmMonitor *mon, const VmqYankInstance *instance)
   return chr && !strcmp (((const VmObject *) chr)->type->name, "chardev-socket") ? chr : NULL;
 }
 
+/* END false: only asks whether it is there. */
+static bool
+yank_one (VmMonitor *mon, const VmqYankInstance *instance, bool end)
+{
+  VmChardev *chr = find_yankable (mon, instance);
+  GPtrArray *sources = yank_sources (mon);
+
+  if (chr && end)
+    vm_chardev_yank (chr);
+  for (guint i = 0; !chr && sources && i < sources->len; i++)
+    {
+      const VmYankSource *s = g_ptr_array_index (sources, i);
+      if (s->yank (s->opaque, instance, end))
+        return true;
+    }
+  return chr != NULL;
+}
+
 /* All of them or none. */
 bool
 vm_qmp_yank (VmMonitor *mon, const VmqYankArg *args, GError **error)
 {
   for (guint i = 0; i < args->instances->len; i++)
-    if (!find_yankable (mon, g_ptr_array_index (args->instances, i)))
+    if (!yank_one (mon, g_ptr_array_index (args->instances, i), false))
       {
         g_set_error_literal (error, VM_ERROR, VM_ERROR_DEVICE_NOT_FOUND, "Instance not found");
         return false;
       }
   for (guint i = 0; i < args->instances->len; i++)
-    vm_chardev_yank (find_yankable (mon, g_ptr_array_index (args->instances, i)));
+    yank_one (mon, g_ptr_array_index (args->instances, i), true);
   return true;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* vitrine-io: the commands that read, write and ask. */
-#include "block/tools/io.h"
+/* Commands on a node: those that read, write and ask. */
+#include "block/info.h"
+#include "block/io.h"
 
 #include <errno.h>
+#include <getopt.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #define SECTOR 512
@@ -17,14 +18,14 @@
 /* --- numbers ---------------------------------------------------------------------------------------------------- */
 
 bool
-vm_io_number (const char *text, uint64_t *number)
+vm_io_number (VmIo *io, const char *text, uint64_t *number)
 {
   if (vm_parse_size (text, 'B', number, NULL) && *number <= INT64_MAX)
     return true;
   if (strspn (text, "0123456789") == strlen (text) && *text)
-    printf ("Parsing error: argument too large -- %s\n", text);
+    vm_io_print (io, "Parsing error: argument too large -- %s\n", text);
   else
-    printf ("Parsing error: non-numeric argument, or extraneous/unrecognized suffix -- %s\n", text);
+    vm_io_print (io, "Parsing error: non-numeric argument, or extraneous/unrecognized suffix -- %s\n", text);
   return false;
 }
 
@@ -94,7 +95,7 @@ take_pattern (Request *r, const char *text)
 
   if (*end || end == text || n < 0 || n > 255)
     {
-      printf ("%s is not a valid pattern byte\n", text);
+      vm_io_print (r->io, "%s is not a valid pattern byte\n", text);
       return false;
     }
   r->patterned = true;
@@ -108,16 +109,16 @@ take_range (Request *r, int argc, char **argv)
 {
   uint64_t n;
 
-  if (!vm_io_number (argv[optind++], &r->offset))
+  if (!vm_io_number (r->io, argv[optind++], &r->offset))
     return false;
   r->iov = g_array_new (FALSE, FALSE, sizeof (struct iovec));
   for (; optind < argc; optind++)
     {
-      if (!vm_io_number (argv[optind], &n))
+      if (!vm_io_number (r->io, argv[optind], &n))
         return false;
       if (n > MAX_LENGTH - r->len || r->iov->len == MAX_PIECES)
         {
-          printf ("length cannot exceed %" PRIu64 " bytes, given %s\n", MAX_LENGTH, argv[optind]);
+          vm_io_print (r->io, "length cannot exceed %" PRIu64 " bytes, given %s\n", MAX_LENGTH, argv[optind]);
           return false;
         }
       struct iovec piece = { NULL, n };
@@ -138,12 +139,12 @@ fill_from_file (Request *r)
     {
       int err = errno;
       g_clear_error (&error);
-      fprintf (stderr, "%s: %s\n", r->file, g_strerror (err));
+      vm_io_complain (r->io, "%s: %s\n", r->file, g_strerror (err));
       return false;
     }
   if (!len)
     {
-      fprintf (stderr, "%s: file is empty\n", r->file);
+      vm_io_complain (r->io, "%s: file is empty\n", r->file);
       return false;
     }
   for (uint64_t at = 0; at < r->len; at += len)
@@ -159,9 +160,12 @@ make_buffer (Request *r)
 
   if (r->zero)
     return true;
-  r->memory = vm_tool_buffer (r->io->tool, r->len + shift);
-  if (!r->memory)
-    return false;
+  if (posix_memalign ((void **) &r->memory, 4096, MAX (r->len + shift, 1)))
+    {
+      r->memory = NULL;
+      vm_io_complain (r->io, "%s%s\n", r->io->prefix, g_strerror (ENOMEM));
+      return false;
+    }
   r->buffer = at = r->memory + shift;
   memset (r->buffer, r->write ? r->patterned ? r->pattern : WRITE_FILL : READ_FILL, r->len);
   for (guint i = 0; i < r->iov->len; i++)
@@ -179,13 +183,13 @@ dump (const Request *r)
   for (uint64_t at = 0; at < r->len; at += 16)
     {
       uint64_t n = MIN (16, r->len - at);
-      printf ("%08" PRIx64 ":  ", r->offset + at);
+      vm_io_print (r->io, "%08" PRIx64 ":  ", r->offset + at);
       for (uint64_t i = 0; i < n; i++)
-        printf ("%02x ", r->buffer[at + i]);
-      putchar (' ');
+        vm_io_print (r->io, "%02x ", r->buffer[at + i]);
+      vm_io_print (r->io, " ");
       for (uint64_t i = 0; i < n; i++)
-        putchar (g_ascii_isalnum (r->buffer[at + i]) ? r->buffer[at + i] : '.');
-      putchar ('\n');
+        vm_io_print (r->io, "%c", g_ascii_isalnum (r->buffer[at + i]) ? r->buffer[at + i] : '.');
+      vm_io_print (r->io, "\n");
     }
 }
 
@@ -199,18 +203,18 @@ report (const Request *r, const char *past)
 
   if (r->machine)
     {
-      printf ("%" PRIu64 ",1,%s,%.3f,%.3f\n", r->len, took, (double) r->len / seconds, 1 / seconds);
+      vm_io_print (r->io, "%" PRIu64 ",1,%s,%.3f,%.3f\n", r->len, took, (double) r->len / seconds, 1 / seconds);
       return;
     }
-  printf ("%s %" PRIu64 "/%" PRIu64 " bytes at offset %" PRIu64 "\n", past, r->len, r->len, r->offset);
-  printf ("%s, 1 ops; %s (%s/sec and %.4f ops/sec)\n", total, took, rate, 1 / seconds);
+  vm_io_print (r->io, "%s %" PRIu64 "/%" PRIu64 " bytes at offset %" PRIu64 "\n", past, r->len, r->len, r->offset);
+  vm_io_print (r->io, "%s, 1 ops; %s (%s/sec and %.4f ops/sec)\n", total, took, rate, 1 / seconds);
 }
 
 static int
 submit (Request *r)
 {
-  VmNode *node = r->io->image.node;
-  unsigned flags = r->io->image.write_flags | (r->fua ? VM_REQ_FUA : 0) | (r->unmap ? VM_REQ_UNMAP : 0)
+  VmNode *node = r->io->node;
+  unsigned flags = r->io->write_flags | (r->fua ? VM_REQ_FUA : 0) | (r->unmap ? VM_REQ_UNMAP : 0)
                    | (r->no_fallback ? VM_REQ_NO_FALLBACK : 0) | (r->compressed ? VM_REQ_COMPRESSED : 0);
   VmVec vec = vm_vec ((const struct iovec *) (void *) r->iov->data, r->iov->len);
 
@@ -236,7 +240,8 @@ verify (const Request *r)
 
   if (!n || (at[0] == r->pattern && !memcmp (at, at + 1, n - 1)))
     return true;
-  printf ("Pattern verification failed at offset %" PRIu64 ", %" PRIu64 " bytes\n", r->offset + r->verify_offset, n);
+  vm_io_print (r->io, "Pattern verification failed at offset %" PRIu64 ", %" PRIu64 " bytes\n",
+               r->offset + r->verify_offset, n);
   return false;
 }
 
@@ -249,9 +254,11 @@ carry_out (Request *r)
 
   r->start = g_get_monotonic_time ();
   err = submit (r);
+  if (r->asynchronous && r->io->account)
+    r->io->account (r->io, r->write, r->len, (uint64_t) (g_get_monotonic_time () - r->start) * 1000, err);
   if (err < 0)
     {
-      printf ("%s failed: %s\n", r->verb, g_strerror (-err));
+      vm_io_print (r->io, "%s failed: %s\n", r->verb, g_strerror (-err));
       return false;
     }
   if (r->verify)
@@ -271,7 +278,6 @@ asynchronous (void *opaque)
   VmIo *io = r->io;
 
   carry_out (r);
-  fflush (stdout);
   request_clear (r);
   g_free (r);
   if (!--io->pending)
@@ -282,17 +288,17 @@ static bool
 check_flags (Request *r, const char *name)
 {
   if (r->vmstate && (r->compressed || r->zero))
-    printf ("-b and -c or -z cannot be specified at the same time\n");
+    vm_io_print (r->io, "-b and -c or -z cannot be specified at the same time\n");
   else if (r->compressed && r->zero)
-    printf ("-c and -z cannot be specified at the same time\n");
+    vm_io_print (r->io, "-c and -z cannot be specified at the same time\n");
   else if (r->fua && (r->vmstate || r->compressed))
-    printf ("-f and -b or -c cannot be specified at the same time\n");
+    vm_io_print (r->io, "-f and -b or -c cannot be specified at the same time\n");
   else if (r->no_fallback && !r->zero)
-    printf ("-n requires -z to be specified\n");
+    vm_io_print (r->io, "-n requires -z to be specified\n");
   else if (r->unmap && !r->zero)
-    printf ("-u requires -z to be specified\n");
+    vm_io_print (r->io, "-u requires -z to be specified\n");
   else if (r->zero + (r->patterned && r->write) + (r->file != NULL) > 1)
-    printf ("Only one of -z, -P, and -s can be specified at the same time\n");
+    vm_io_print (r->io, "Only one of -z, -P, and -s can be specified at the same time\n");
   else if (!r->patterned && (r->has_verify_offset || r->has_verify_len))
     return vm_io_usage (r->io, name);
   else
@@ -306,8 +312,8 @@ check_range (Request *r)
   if ((r->vmstate || r->compressed) && (r->offset % SECTOR || (r->vmstate && r->len % SECTOR)))
     {
       bool offset = r->offset % SECTOR;
-      printf ("%" PRIu64 " is not a sector-aligned value for '%s'\n", offset ? r->offset : r->len,
-              offset ? "offset" : "count");
+      vm_io_print (r->io, "%" PRIu64 " is not a sector-aligned value for '%s'\n", offset ? r->offset : r->len,
+                   offset ? "offset" : "count");
       return false;
     }
   r->verify = !r->write && r->patterned;
@@ -315,7 +321,7 @@ check_range (Request *r)
     r->verify_len = r->len - MIN (r->verify_offset, r->len);
   if (r->verify && (r->verify_offset > r->len || r->verify_len > r->len - r->verify_offset))
     {
-      printf ("pattern verification range exceeds end of read data\n");
+      vm_io_print (r->io, "pattern verification range exceeds end of read data\n");
       return false;
     }
   return true;
@@ -350,14 +356,14 @@ take_flag (Request *r, int c)
     case 'z':
       return r->zero = true;
     case 'l':
-      return (r->has_verify_len = vm_io_number (optarg, &r->verify_len));
+      return (r->has_verify_len = vm_io_number (r->io, optarg, &r->verify_len));
     case 'P':
       return take_pattern (r, optarg);
     case 's':
       if (r->write)
         r->file = optarg;
       else
-        return (r->has_verify_offset = vm_io_number (optarg, &r->verify_offset));
+        return (r->has_verify_offset = vm_io_number (r->io, optarg, &r->verify_offset));
       return true;
     default:
       return false;
@@ -387,7 +393,9 @@ request (VmIo *io, int argc, char **argv, const char *letters, bool write, bool 
   ok = ok && check_flags (&r, argv[0]) && take_range (&r, argc, argv) && check_range (&r);
   if (ok && r.invalid)
     {
-      printf ("injecting invalid %s request\n", write ? "write" : "read");
+      vm_io_print (io, "injecting invalid %s request\n", write ? "write" : "read");
+      if (io->account)
+        io->account (io, write, 0, 0, -EINVAL);
       request_clear (&r);
       return true;
     }
@@ -395,7 +403,7 @@ request (VmIo *io, int argc, char **argv, const char *letters, bool write, bool 
   if (ok && async)
     {
       io->pending++;
-      vm_fiber_spawn (vm_graph_loop (io->tool->graph), asynchronous, g_memdup2 (&r, sizeof r));
+      vm_fiber_spawn (vm_graph_loop (io->graph), asynchronous, g_memdup2 (&r, sizeof r));
       return true;
     }
   ok = ok && carry_out (&r);
@@ -450,10 +458,10 @@ cmd_aio_flush (VmIo *io, int argc, char **argv)
 static bool
 cmd_flush (VmIo *io, int argc, char **argv)
 {
-  int err = vm_node_flush (io->image.node);
+  int err = vm_node_flush (io->node);
 
   if (err < 0)
-    printf ("flush failed: %s\n", g_strerror (-err));
+    vm_io_print (io, "flush failed: %s\n", g_strerror (-err));
   return err >= 0;
 }
 
@@ -468,14 +476,13 @@ cmd_discard (VmIo *io, int argc, char **argv)
       return vm_io_usage (io, argv[0]);
   if (argc - optind != 2)
     return vm_io_usage (io, argv[0]);
-  if (!vm_io_number (argv[optind], &r.offset) || !vm_io_number (argv[optind + 1], &r.len))
+  if (!vm_io_number (io, argv[optind], &r.offset) || !vm_io_number (io, argv[optind + 1], &r.len))
     return false;
   r.start = g_get_monotonic_time ();
-  err = r.offset > io->image.node->size || r.len > io->image.node->size - r.offset
-            ? -EIO
-            : vm_node_discard (io->image.node, r.offset, r.len);
+  err = r.offset > io->node->size || r.len > io->node->size - r.offset ? -EIO
+                                                                       : vm_node_discard (io->node, r.offset, r.len);
   if (err < 0)
-    printf ("discard failed: %s\n", g_strerror (-err));
+    vm_io_print (io, "discard failed: %s\n", g_strerror (-err));
   else if (!r.quiet)
     report (&r, "discard");
   return err >= 0;
@@ -509,10 +516,10 @@ static bool
 cmd_alloc (VmIo *io, int argc, char **argv)
 {
   uint64_t offset, count = SECTOR, sum = 0, n;
-  VmNode *node = io->image.node;
+  VmNode *node = io->node;
   bool allocated = false;
 
-  if (!vm_io_number (argv[1], &offset) || (argc > 2 && !vm_io_number (argv[2], &count)))
+  if (!vm_io_number (io, argv[1], &offset) || (argc > 2 && !vm_io_number (io, argv[2], &count)))
     return false;
   for (uint64_t at = 0; at < count && offset + at < node->size; at += n)
     {
@@ -520,20 +527,20 @@ cmd_alloc (VmIo *io, int argc, char **argv)
       int err = allocation (node, offset + at, &n, &allocated);
       if (err < 0)
         {
-          printf ("is_allocated failed: %s\n", g_strerror (-err));
+          vm_io_print (io, "is_allocated failed: %s\n", g_strerror (-err));
           return false;
         }
       sum += allocated ? n : 0;
     }
   g_autofree char *text = vm_io_size_text ((double) offset);
-  printf ("%" PRIu64 "/%" PRIu64 " bytes allocated at offset %s\n", sum, count, text);
+  vm_io_print (io, "%" PRIu64 "/%" PRIu64 " bytes allocated at offset %s\n", sum, count, text);
   return true;
 }
 
 static bool
 cmd_map (VmIo *io, int argc, char **argv)
 {
-  VmNode *node = io->image.node;
+  VmNode *node = io->node;
   bool allocated = false;
   uint64_t n;
 
@@ -543,12 +550,12 @@ cmd_map (VmIo *io, int argc, char **argv)
       int err = allocation (node, at, &n, &allocated);
       if (err < 0)
         {
-          printf ("Failed to get allocation status: %s\n", g_strerror (-err));
+          vm_io_print (io, "Failed to get allocation status: %s\n", g_strerror (-err));
           return false;
         }
       g_autofree char *len = vm_io_size_text ((double) n), *offset = vm_io_size_text ((double) at);
-      printf ("%s (0x%" PRIx64 ") bytes %s allocated at offset %s (0x%" PRIx64 ")\n", len, n, allocated ? "   " : "not",
-              offset, at);
+      vm_io_print (io, "%s (0x%" PRIx64 ") bytes %s allocated at offset %s (0x%" PRIx64 ")\n", len, n,
+                   allocated ? "   " : "not", offset, at);
     }
   return true;
 }
@@ -556,16 +563,16 @@ cmd_map (VmIo *io, int argc, char **argv)
 static bool
 cmd_length (VmIo *io, int argc, char **argv)
 {
-  g_autofree char *text = vm_io_size_text ((double) io->image.node->size);
+  g_autofree char *text = vm_io_size_text ((double) io->node->size);
 
-  puts (text);
+  vm_io_print (io, "%s\n", text);
   return true;
 }
 
 static bool
 cmd_info (VmIo *io, int argc, char **argv)
 {
-  VmNode *node = io->image.node;
+  VmNode *node = io->node;
   const VmBlockDriver *driver = node->driver;
   uint64_t cluster = driver->cluster_size ? driver->cluster_size (node) : 0, state = 0;
   json_object *specific;
@@ -574,10 +581,14 @@ cmd_info (VmIo *io, int argc, char **argv)
   if (driver->vmstate_read && cluster)
     state = (node->size + cluster * (cluster / 8) - 1) / (cluster * (cluster / 8)) * (cluster * (cluster / 8));
   g_autofree char *cluster_text = vm_io_size_text ((double) cluster), *state_text = vm_io_size_text ((double) state);
-  printf ("format name: %s\ncluster size: %s\nvm state offset: %s\n", driver->name, cluster_text, state_text);
+  vm_io_print (io, "format name: %s\ncluster size: %s\nvm state offset: %s\n", driver->name, cluster_text, state_text);
   specific = driver->describe ? driver->describe (node) : NULL;
   if (specific)
-    vm_tool_print_specific (specific, 0);
+    {
+      g_autoptr (GString) text = g_string_new (NULL);
+      vm_info_specific_text (specific, 0, text);
+      vm_io_print (io, "%s", text->str);
+    }
   json_object_put (specific);
   return true;
 }
@@ -587,7 +598,7 @@ cmd_truncate (VmIo *io, int argc, char **argv)
 {
   static const char *const modes[] = { "off", "metadata", "falloc", "full" };
   VmPreallocation prealloc = VM_PREALLOC_OFF;
-  GError *error = NULL;
+  g_autoptr (GError) error = NULL;
   uint64_t size;
   int c;
 
@@ -599,16 +610,22 @@ cmd_truncate (VmIo *io, int argc, char **argv)
       if (c != 'm')
         return vm_io_usage (io, argv[0]);
       if (i == G_N_ELEMENTS (modes))
-        return vm_tool_error (io->tool, NULL, "Invalid parameter '%s'", optarg);
+        {
+          vm_io_complain (io, "%sInvalid parameter '%s'\n", io->prefix, optarg);
+          return false;
+        }
       prealloc = i;
     }
   if (argc - optind != 1)
     return vm_io_usage (io, argv[0]);
-  if (!vm_io_number (argv[optind], &size))
+  if (!vm_io_number (io, argv[optind], &size))
     return false;
-  if (!vm_edge_set_perms (io->image.root, io->image.root->perm | VM_PERM_RESIZE, io->image.root->shared, &error)
-      || vm_node_truncate (io->image.node, size, false, prealloc, 0, &error) < 0)
-    return vm_tool_error (io->tool, error, "%s", "");
+  if (!vm_edge_set_perms (io->root, io->root->perm | VM_PERM_RESIZE, io->root->shared, &error)
+      || vm_node_truncate (io->node, size, false, prealloc, 0, &error) < 0)
+    {
+      vm_io_complain (io, "%s%s\n", io->prefix, error->message);
+      return false;
+    }
   return true;
 }
 
