@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A folder of the host as a FAT disk to read, partitioned or a floppy (Microsoft "FAT: General Overview of On-Disk
+/* A folder of the host as a FAT disk, partitioned or a floppy (Microsoft "FAT: General Overview of On-Disk
  * Format" 1.03). Files keep their contents where they are; everything else is made when it is asked for. */
-#include "block/formats/format.h"
+#include "block/protocols/vvfat-private.h"
+
+#include "engine/base/log.h"
 
 #include "engine/schema/types.h"
 
@@ -10,50 +12,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
-
-enum
-{
-  SECTOR = 512,
-  PARTITION = 63, /* where it begins on a hard disk */
-  FATS = 2,
-  ENTRY = 32,
-  ROOT_ENTRIES = 512,
-  FLOPPY_ROOT_ENTRIES = 224,
-  MAX_ITEMS = 65536,
-  MAX_DEPTH = 32,
-  LFN_CHARS = 13,
-  MAX_NAME = 255,
-  ATTR_LABEL = 0x08,
-  ATTR_FOLDER = 0x10,
-  ATTR_LFN = 0x0f,
-};
-
-typedef struct Item
-{
-  char *path;
-  struct Item *parent; /* NULL: the root */
-  unsigned depth;
-  bool folder;
-  char short_name[11];
-  uint32_t size, first, clusters; /* of a folder: of its entries */
-  GByteArray *entries;            /* of a folder */
-  time_t time;
-} Item;
-
-typedef struct Vvfat
-{
-  unsigned type; /* 12, 16, 32 */
-  bool floppy;
-  char label[12];
-  uint32_t cylinders, heads, sectors;
-  uint64_t start, total; /* of the volume, in sectors */
-  uint32_t reserved, fat_sectors, root_sectors, per_cluster, clusters;
-  GPtrArray *items; /* Item *, by first cluster, the root at 0 */
-  const char *dir;
-  char *error; /* of scanning */
-} Vvfat;
 
 /* --- the shape of the volume -------------------------------------------------------------------------------- */
 
@@ -85,12 +44,6 @@ choose_geometry (Vvfat *s, bool has_type)
       s->clusters = data / s->per_cluster;
       s->fat_sectors = ((s->clusters + 2) * (uint64_t) s->type + 8 * SECTOR - 1) / (8 * SECTOR);
     }
-}
-
-static uint64_t
-cluster_bytes (const Vvfat *s)
-{
-  return s->per_cluster * SECTOR;
 }
 
 /* --- names ----------------------------------------------------------------------------------------------------- */
@@ -247,8 +200,7 @@ scan_folder (Vvfat *s, Item *folder)
       return false;
     }
   while ((d = readdir (dir)))
-    if (strcmp (d->d_name, ".") && strcmp (d->d_name, "..") && g_utf8_validate (d->d_name, -1, NULL)
-        && names->len <= MAX_ITEMS)
+    if (vvfat_name_is_good (d->d_name) && names->len <= MAX_ITEMS)
       g_ptr_array_add (names, g_strdup (d->d_name));
   closedir (dir);
   g_ptr_array_sort (names, compare_names);
@@ -310,7 +262,7 @@ static bool
 place_items (Vvfat *s)
 {
   uint32_t next = 2;
-  uint64_t cluster = cluster_bytes (s);
+  uint64_t cluster = vvfat_cluster_bytes (s);
 
   for (unsigned i = 0; i < s->items->len; i++)
     {
@@ -480,8 +432,8 @@ master_boot_record (const Vvfat *s, uint8_t *to)
   vm_store_le16 (to + 510, 0xaa55);
 }
 
-static void
-boot_sector (const Vvfat *s, uint8_t *to)
+void
+vvfat_boot_sector (const Vvfat *s, uint8_t to[SECTOR])
 {
   static const uint8_t jump[] = { 0xeb, 0x58, 0x90 };
   bool big = s->type == 32;
@@ -521,7 +473,7 @@ static void
 reserved_sector (const Vvfat *s, uint32_t sector, uint8_t *to)
 {
   if (sector % 6 == 0)
-    boot_sector (s, to);
+    vvfat_boot_sector (s, to);
   else if (sector % 6 == 1)
     { /* of FAT32: nothing is known of free clusters */
       vm_store_le32 (to, 0x41615252);
@@ -542,7 +494,7 @@ folder_bytes (const Item *folder, uint64_t offset, uint8_t *to, size_t len)
 static int
 file_bytes (const Item *item, uint64_t offset, uint8_t *to, size_t len)
 {
-  if (offset >= item->size)
+  if (offset >= item->size || item->gone)
     return 0;
   int fd = open (item->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0)
@@ -577,8 +529,8 @@ volume_bytes (const Vvfat *s, uint64_t sector, uint8_t *to, size_t *len)
           *len = SECTOR;
           return 0;
         }
-      uint64_t offset = (sector - data) * SECTOR - (item->first - 2) * cluster_bytes (s);
-      *len = MIN (*len, item->clusters * cluster_bytes (s) - offset);
+      uint64_t offset = (sector - data) * SECTOR - (item->first - 2) * vvfat_cluster_bytes (s);
+      *len = MIN (*len, item->clusters * vvfat_cluster_bytes (s) - offset);
       if (item->folder)
         folder_bytes (item, offset, to, *len);
       return item->folder ? 0 : file_bytes (item, offset, to, *len);
@@ -593,47 +545,111 @@ volume_bytes (const Vvfat *s, uint64_t sector, uint8_t *to, size_t *len)
   return 0;
 }
 
-typedef struct Read
+int
+vvfat_make_sectors (const Vvfat *s, uint64_t sector, uint8_t *to, size_t n)
 {
-  const Vvfat *s;
+  int err = 0;
+
+  memset (to, 0, n * SECTOR);
+  for (size_t done = 0; done < n * SECTOR && !err;)
+    {
+      uint64_t at = sector + done / SECTOR;
+      size_t len = SECTOR;
+      if (at >= s->start)
+        {
+          len = n * SECTOR - done;
+          err = volume_bytes (s, at - s->start, to + done, &len);
+        }
+      else if (!at)
+        master_boot_record (s, to + done);
+      done += len;
+    }
+  return err;
+}
+
+typedef struct Work
+{
+  Vvfat *s;
   uint64_t sector;
-  uint8_t *to;
-  size_t len;
+  uint8_t *data;
+  size_t n;
+  bool whole;
   int err;
-} Read;
+} Work;
 
 static void
 read_work (void *opaque)
 {
-  Read *r = opaque;
+  Work *w = opaque;
 
-  for (size_t done = 0; done < r->len && !r->err;)
-    {
-      uint64_t sector = r->sector + done / SECTOR;
-      size_t len = SECTOR;
-      if (sector >= r->s->start)
-        {
-          len = r->len - done;
-          r->err = volume_bytes (r->s, sector - r->s->start, r->to + done, &len);
-        }
-      else if (!sector)
-        master_boot_record (r->s, r->to + done);
-      done += len;
-    }
+  w->err = w->s->writes ? vvfat_read_sectors (w->s, w->sector, w->data, w->n)
+                        : vvfat_make_sectors (w->s, w->sector, w->data, w->n);
 }
 
 static int
 vvfat_read (VmNode *node, uint64_t offset, VmVec vec, unsigned flags)
 {
-  g_autofree uint8_t *buffer = g_try_malloc0 (vec.size);
-  Read r = { node->state, offset / SECTOR, buffer, vec.size, 0 };
+  Vvfat *s = node->state;
+  g_autofree uint8_t *buffer = g_try_malloc (vec.size);
+  Work w = { .s = s, .sector = offset / SECTOR, .data = buffer, .n = vec.size / SECTOR };
 
   if (!buffer)
     return -ENOMEM;
-  vm_fiber_work (read_work, &r);
-  if (!r.err)
+  vm_fiber_rw_read (&s->gate);
+  vm_fiber_work (read_work, &w);
+  vm_fiber_rw_unlock (&s->gate);
+  if (!w.err)
     vm_vec_write (vec, 0, buffer, vec.size);
-  return r.err;
+  return w.err;
+}
+
+static void
+write_work (void *opaque)
+{
+  Work *w = opaque;
+
+  w->err = vvfat_write_sectors (w->s, w->sector, w->data, w->n);
+}
+
+static int
+vvfat_write (VmNode *node, uint64_t offset, VmVec vec, unsigned flags)
+{
+  Vvfat *s = node->state;
+  g_autofree uint8_t *buffer = g_try_malloc (vec.size);
+  Work w = { .s = s, .sector = offset / SECTOR, .data = buffer, .n = vec.size / SECTOR };
+
+  if (!s->writes)
+    return -EACCES;
+  if (!buffer)
+    return -ENOMEM;
+  vm_vec_read (vec, 0, buffer, vec.size);
+  vm_fiber_rw_write (&s->gate);
+  vm_fiber_work (write_work, &w);
+  vm_fiber_rw_unlock (&s->gate);
+  return w.err;
+}
+
+static void
+commit_work (void *opaque)
+{
+  Work *w = opaque;
+
+  w->err = vvfat_commit (w->s, &w->whole);
+}
+
+/* A file system in the middle of a change is left for the next time. */
+static int
+vvfat_flush (VmNode *node)
+{
+  Vvfat *s = node->state;
+  Work w = { .s = s };
+
+  if (!s->writes)
+    return 0;
+  vm_fiber_rw_write (&s->gate);
+  vm_fiber_work (commit_work, &w);
+  vm_fiber_rw_unlock (&s->gate);
+  return w.err;
 }
 
 /* --- opening -------------------------------------------------------------------------------------------------------
@@ -678,7 +694,15 @@ static void
 vvfat_close (VmNode *node)
 {
   Vvfat *s = node->state;
+  Work w = { .s = s, .whole = true };
 
+  if (s->writes)
+    vm_fiber_work (commit_work, &w);
+  if (w.err < 0)
+    vm_report_warning ("vvfat: not all that the guest wrote is in the folder: %s", g_strerror (-w.err));
+  else if (!w.whole)
+    vm_report_warning ("vvfat: the guest's file system is damaged: what it wrote last is not in the folder");
+  vvfat_writes_free (s);
   g_ptr_array_unref (s->items);
   g_free (s->error);
 }
@@ -689,9 +713,8 @@ vvfat_open (VmNode *node, const void *opaque, GError **error)
   Vvfat *s = node->state;
   const VmqBlockdevOptionsVVFAT *options = opaque;
 
-  if (options->has_rw && options->rw)
-    return vm_fail (error, "vvfat: rw: not available in this build");
-  if (!vm_format_readonly (node, error))
+  bool writable = options->has_rw && options->rw && !node->readonly;
+  if (!writable && !vm_format_readonly (node, error))
     return false;
   s->floppy = options->has_floppy && options->floppy;
   bool has_type = options->has_fat_type && options->fat_type;
@@ -709,8 +732,9 @@ vvfat_open (VmNode *node, const void *opaque, GError **error)
   vm_fiber_work (scan_work, s);
   s->dir = NULL; /* it was the options' */
   if (s->error)
+    vm_fail (error, "%s", s->error);
+  if (s->error || (writable && !vvfat_writes_begin (s, options->dir, error)))
     {
-      vm_fail (error, "%s", s->error);
       vvfat_close (node);
       return false;
     }
@@ -724,7 +748,7 @@ static const char *const vvfat_schemes[] = { "fat", NULL };
 
 const VmBlockDriver vm_vvfat_driver = {
   .name = "vvfat",
-  .help = "a folder of the host as a FAT disk, read-only",
+  .help = "a folder of the host as a FAT disk",
   .kind = VM_DRIVER_PROTOCOL,
   .state_size = sizeof (Vvfat),
   .schemes = vvfat_schemes,
@@ -732,4 +756,6 @@ const VmBlockDriver vm_vvfat_driver = {
   .open = vvfat_open,
   .close = vvfat_close,
   .read = vvfat_read,
+  .write = vvfat_write,
+  .flush = vvfat_flush,
 };
