@@ -9,11 +9,13 @@
 #include <locale.h>
 
 #include "ui/gtk/machine-window.h"
+#include "ui/gtk/session-bus.h"
 #include "ui-resources.h"
 
 typedef struct Ui {
-  GMainLoop *loop;
-  GtkWidget *window;
+  GMainLoop    *loop;
+  GtkWidget    *window;
+  VmSessionBus *bus;
 } Ui;
 
 static bool
@@ -36,6 +38,14 @@ ui_probe (const VmSettings *settings, GError **error)
 }
 
 static void
+ui_tell_bus (Ui *ui, VmSession *session)
+{
+  const char *name = vm_session_name (session);
+
+  vm_session_bus_set_running (ui->bus, name ? name : _ ("A virtual machine"), vm_session_is_running (session));
+}
+
+static void
 ui_session_event (VmSession *session, VmSessionEvent event, const char *name, const char *data, void *opaque)
 {
   Ui *ui = opaque;
@@ -43,7 +53,10 @@ ui_session_event (VmSession *session, VmSessionEvent event, const char *name, co
   if (event == VM_SESSION_QUIT)
     g_main_loop_quit (ui->loop);
   else if (ui->window)
-    vm_machine_window_session_event (VM_MACHINE_WINDOW (ui->window), event, name, data);
+    {
+      vm_machine_window_session_event (VM_MACHINE_WINDOW (ui->window), event, name, data);
+      ui_tell_bus (ui, session);
+    }
 }
 
 static void
@@ -72,9 +85,12 @@ ui_run (VmMachine *machine, void (*started) (void *opaque), void *opaque)
     started (opaque);
 
   ui.window = vm_machine_window_new (session, &options);
+  ui.bus = vm_session_bus_new (gtk_widget_get_action_group (ui.window, "win"));
+  ui_tell_bus (&ui, session);
   gtk_widget_show (ui.window);
   g_main_loop_run (ui.loop);
 
+  vm_session_bus_free (ui.bus);
   gtk_widget_destroy (g_steal_pointer (&ui.window));
   vm_session_free (session);
   g_main_loop_unref (ui.loop);

@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the desktop sees of a window on the session bus, and what it says there, with services that are not real.
+
+Usage: dbus-run-session -- test-session-bus.py FAKE-MACHINE"""
+import os
+import sys
+
+sys.dont_write_bytecode = True  # the source tree stays clean
+from desktop import SKIP, Desktop, Program, wait_for
+
+try:
+    import gi
+    gi.require_version('Gio', '2.0')
+    from gi.repository import Gio, GLib
+except (ImportError, ValueError):
+    print('skipped: no Gio for Python')
+    sys.exit(SKIP)
+
+INTERFACES = '''<node>
+<interface name="org.freedesktop.portal.Settings">
+  <method name="Read"><arg type="s" direction="in"/><arg type="s" direction="in"/><arg type="v" direction="out"/></method>
+  <signal name="SettingChanged"><arg type="s"/><arg type="s"/><arg type="v"/></signal>
+</interface>
+<interface name="org.freedesktop.portal.Inhibit">
+  <method name="Inhibit"><arg type="s" direction="in"/><arg type="u" direction="in"/><arg type="a{sv}" direction="in"/>
+    <arg type="o" direction="out"/></method>
+</interface>
+<interface name="org.freedesktop.portal.Request"><method name="Close"/></interface>
+<interface name="org.gnome.SessionManager">
+  <method name="Inhibit"><arg type="s" direction="in"/><arg type="u" direction="in"/><arg type="s" direction="in"/>
+    <arg type="u" direction="in"/><arg type="u" direction="out"/></method>
+  <method name="Uninhibit"><arg type="u" direction="in"/></method>
+</interface>
+</node>'''
+REQUEST = '/org/freedesktop/portal/desktop/request/1'
+
+
+class Services:
+    """A portal (without Inhibit, if so told) and a session manager."""
+
+    def __init__(self, inhibits, scheme):
+        self.bus = Gio.bus_get_sync(Gio.BusType.SESSION)
+        self.calls, self.scheme = [], scheme
+        self.names, self.objects = [], []
+        nodes = Gio.DBusNodeInfo.new_for_xml(INTERFACES)
+        offers = [('org.freedesktop.portal.Settings', '/org/freedesktop/portal/desktop'),
+                  ('org.gnome.SessionManager', '/org/gnome/SessionManager')]
+        if inhibits:
+            offers += [('org.freedesktop.portal.Inhibit', '/org/freedesktop/portal/desktop'),
+                       ('org.freedesktop.portal.Request', REQUEST)]
+        for interface, path in offers:
+            self.objects.append(self.bus.register_object(path, nodes.lookup_interface(interface), self.call, None, None))
+        for name in 'org.freedesktop.portal.Desktop', 'org.gnome.SessionManager':
+            self.names.append(Gio.bus_own_name_on_connection(self.bus, name, 0, None, None))
+        self.turn()
+
+    def turn(self):
+        while GLib.MainContext.default().iteration(False):
+            pass
+
+    def call(self, _bus, _sender, _path, interface, method, arguments, invocation):
+        self.calls.append((interface.rsplit('.', 1)[1], method, arguments.unpack()))
+        answer = {'Read': lambda: GLib.Variant('(v)', (GLib.Variant('v', GLib.Variant('u', self.scheme)),)),
+                  'Close': lambda: None, 'Uninhibit': lambda: None,
+                  'Inhibit': lambda: GLib.Variant('(o)', (REQUEST,)) if 'portal' in interface else GLib.Variant('(u)', (77,))}
+        invocation.return_value(answer[method]())
+
+    def heard(self, *call):
+        """The arguments of CALL (interface, method) once it has come; it is forgotten."""
+        def come():
+            self.turn()
+            for i, (*known, arguments) in enumerate(self.calls):
+                if tuple(known) == call:
+                    del self.calls[i]
+                    return arguments or True
+            return None
+        return wait_for(call, come)
+
+    def close(self):
+        for name in self.names:
+            Gio.bus_unown_name(name)
+        for thing in self.objects:
+            self.bus.unregister_object(thing)
+
+
+def start(desktop):
+    machine = Program(desktop, FAKE, 'gtk,gl=off', 'Tester')
+    machine.window()
+    return machine
+
+
+def act(services, machine, action):
+    """As any program of the session may."""
+    services.bus.call_sync(f'org.vitrine.Vitrine.p{machine.process.pid}', '/org/vitrine/Vitrine/window/1', 'org.gtk.Actions',
+                           'Activate', GLib.Variant('(sava{sv})', (action, [], {})), None, 0, 5000, None)
+
+
+def with_portal(desktop):
+    services = Services(True, 1)
+    machine = start(desktop)
+    assert services.heard('Settings', 'Read') == ('org.freedesktop.appearance', 'color-scheme')
+    window, flags, options = services.heard('Inhibit', 'Inhibit')
+    assert (window, flags) == ('', 4) and 'Tester' in options['reason'], (flags, options)
+    act(services, machine, 'pause')
+    services.heard('Request', 'Close')
+    act(services, machine, 'pause')
+    services.heard('Inhibit', 'Inhibit')
+    machine.close()
+    services.close()
+
+
+def with_manager(desktop):
+    services = Services(False, 0)
+    machine = start(desktop)
+    name, _window, reason, flags = services.heard('SessionManager', 'Inhibit')
+    assert (name, flags) == ('org.vitrine.Vitrine', 4) and 'Tester' in reason
+    act(services, machine, 'pause')
+    assert services.heard('SessionManager', 'Uninhibit') == (77,)
+    machine.close()
+    services.close()
+
+
+def darkness(desktop):
+    """The menu bar's colour follows what the portal says, also later."""
+    services = Services(True, 1)
+    machine = start(desktop)
+    services.heard('Settings', 'Read')
+
+    def brightness():
+        x, y, width, _height = desktop.geometry(machine.window())
+        pixel = desktop.picture().pixel(x + width - 12, y + 8)
+        return sum(pixel >> shift & 255 for shift in (0, 8, 16)) / 3
+    wait_for('dark', lambda: brightness() < 110)
+    services.bus.emit_signal(None, '/org/freedesktop/portal/desktop', 'org.freedesktop.portal.Settings', 'SettingChanged',
+                             GLib.Variant('(ssv)', ('org.freedesktop.appearance', 'color-scheme', GLib.Variant('u', 2))))
+    wait_for('light', lambda: brightness() > 180)
+    machine.close()
+    services.close()
+
+
+def without(desktop):
+    """Nobody there: the window is as it is."""
+    machine = start(desktop)
+    machine.command('mode 640 480')
+    machine.close()
+
+
+FAKE = sys.argv[1]
+TESTS = [with_portal, with_manager, darkness, without]
+with Desktop(variables={'DBUS_SESSION_BUS_ADDRESS': os.environ['DBUS_SESSION_BUS_ADDRESS'], 'GTK_THEME': ''}) as desktop:
+    del desktop.env['GTK_THEME']  # it would win over what the portal says
+    print(f'1..{len(TESTS)}')
+    for i, test in enumerate(TESTS):
+        test(desktop)
+        print('ok', i + 1, '-', test.__name__, flush=True)

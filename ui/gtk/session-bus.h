@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What a machine's window and the desktop tell each other over the session bus: the window's actions
+ * (org.gtk.Actions), that the host may not suspend itself, and whether the person likes it dark. Nothing waits; without
+ * a bus, or without the services, nothing happens. */
+#pragma once
+
+#include <gtk/gtk.h>
+
+typedef struct VmSessionBus VmSessionBus;
+
+/* ACTIONS are found as /org/vitrine/Vitrine/window/1 of the name org.vitrine.Vitrine.pPID. */
+VmSessionBus *vm_session_bus_new (GActionGroup *actions);
+/* MACHINE (for people) runs: the host does not fall asleep by itself; it may be sent to sleep. */
+void vm_session_bus_set_running (VmSessionBus *bus, const char *machine, gboolean running);
+void vm_session_bus_free (VmSessionBus *bus);
