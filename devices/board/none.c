@@ -23,6 +23,8 @@ vm_none_init (VmMachine *machine, GError **error)
     }
   if (machine->ram)
     vm_region_add (machine->env.system_memory, 0, machine->ram);
+  if (ok && s->fw_cfg->len)
+    return vm_fail (error, "%s: fw_cfg device not available", ((VmFwCfgSpec *) s->fw_cfg->pdata[0])->text);
   if (ok && s->firmware)
     return vm_fail (error, "The '%s' machine has no firmware", machine->board->name);
   return ok;

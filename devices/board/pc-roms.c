@@ -33,27 +33,17 @@ vm_pc_add_vga_rom (VmPc *pc, const char *file, GError **error)
 
 /* --- -fw_cfg ------------------------------------------------------------------------------------------- */
 
-/* "-fw_cfg name=opt/x,file=y" for messages. */
-static char *
-user_item_text (const VmFwCfgSpec *spec)
-{
-  const char *key = spec->string ? "string" : spec->gen_id ? "gen_id" : "file";
-
-  return g_strdup_printf ("-fw_cfg name=%s,%s=%s", spec->name, key,
-                          spec->string ? spec->string : spec->gen_id ? spec->gen_id : spec->file);
-}
-
 /* What an object makes for firmware: of all kinds only cipher suites do. */
 static bool
-add_generated (VmPc *pc, const VmFwCfgSpec *spec, const char *text, GError **error)
+add_generated (VmPc *pc, const VmFwCfgSpec *spec, GError **error)
 {
   VmObject *root = pc->parent.env.root, *obj = vm_user_object_find (root, spec->gen_id);
   size_t len;
 
   if (!obj)
-    return vm_fail (error, "%s: Cannot find object ID '%s'", text, spec->gen_id);
+    return vm_fail (error, "%s: Cannot find object ID '%s'", spec->text, spec->gen_id);
   if (strcmp (obj->type->name, "tls-cipher-suites") != 0)
-    return vm_fail (error, "%s: Object ID '%s' is not a 'fw_cfg-data-generator' subclass", text, spec->gen_id);
+    return vm_fail (error, "%s: Object ID '%s' is not a 'fw_cfg-data-generator' subclass", spec->text, spec->gen_id);
   g_autofree uint8_t *suites = vm_tls_cipher_suites (root, spec->gen_id, &len, error);
   return suites && vm_fw_cfg_add_file (pc->fw_cfg, spec->name, suites, len, error);
 }
@@ -61,23 +51,20 @@ add_generated (VmPc *pc, const VmFwCfgSpec *spec, const char *text, GError **err
 static bool
 add_user_item (VmPc *pc, const VmFwCfgSpec *spec, GError **error)
 {
-  g_autofree char *data = NULL, *text = NULL;
+  g_autofree char *data = NULL;
   g_autoptr (GError) why = NULL;
   gsize size;
 
   if (!spec->name || strlen (spec->name) > 55)
     return vm_fail (error, "-fw_cfg: the name must have 1 to 55 characters");
-  text = user_item_text (spec);
-  if (!g_str_has_prefix (spec->name, "opt/"))
-    vm_report_warning ("%s: externally provided fw_cfg item names should be prefixed with \"opt/\"", text);
   if (vm_fw_cfg_has_file (pc->fw_cfg, spec->name))
-    return vm_fail (error, "%s: duplicate fw_cfg file name: %s", text, spec->name);
+    return vm_fail (error, "%s: duplicate fw_cfg file name: %s", spec->text, spec->name);
   if (spec->string)
     return vm_fw_cfg_add_file (pc->fw_cfg, spec->name, spec->string, strlen (spec->string), error);
   if (spec->gen_id)
-    return add_generated (pc, spec, text, error);
+    return add_generated (pc, spec, error);
   if (!g_file_get_contents (spec->file, &data, &size, &why))
-    return vm_fail (error, "%s: can't load %s: %s", text, spec->file, why->message);
+    return vm_fail (error, "%s: can't load %s: %s", spec->text, spec->file, why->message);
   return vm_fw_cfg_add_file (pc->fw_cfg, spec->name, data, size, error);
 }
 

@@ -6,9 +6,12 @@
 #include "engine/options/documented.h"
 
 static bool
-set_props (VmObject *obj, const VmKeyVals *props, GError **error)
+set_props (VmObject *obj, const VmDeviceSpec *spec, GError **error)
 {
   const VmUserObjectClass *klass = vm_type_klass (obj->type);
+  const VmKeyVals *props = spec->props;
+  /* The command line's lists have words of their own. */
+  bool list = spec->text && !g_str_has_prefix (spec->text, "-object {");
 
   for (guint i = 0; i < props->pairs->len; i++)
     {
@@ -22,7 +25,7 @@ set_props (VmObject *obj, const VmKeyVals *props, GError **error)
         {
           g_autofree char *option = g_strdup_printf ("object %s", obj->type->name);
           return !vm_documented_explain (option, pair->key, pair->value, error)
-                 && vm_fail (error, "Parameter '%s' is unexpected", pair->key);
+                 && vm_fail (error, list ? "Invalid parameter '%s'" : "Parameter '%s' is unexpected", pair->key);
         }
       if (!vm_object_set (obj, pair->key, pair->value, error))
         return false;
@@ -54,7 +57,7 @@ vm_machine_add_object (VmMachine *m, const VmDeviceSpec *spec, GError **error)
   g_autoptr (VmObject) obj = vm_object_new (type);
   obj->scope = m->env.root;
   vm_machine_apply_defaults (m, obj);
-  if (!set_props (obj, spec->props, error))
+  if (!set_props (obj, spec, error))
     return NULL;
   vm_object_add_child (m->objects, spec->id, obj);
   if (klass->complete && !klass->complete (obj, m, error))
@@ -133,7 +136,8 @@ vm_machine_create_objects (VmMachine *m, bool late, GError **error)
       if (!ok)
         {
           /* What is wrong with the line, not with what it asks for. */
-          if (!type || !*error || g_str_has_prefix ((*error)->message, "Parameter '"))
+          if (!type || !*error || g_str_has_prefix ((*error)->message, "Parameter '")
+              || g_str_has_prefix ((*error)->message, "Invalid parameter '"))
             g_prefix_error (error, "%s: ", spec->text);
           return false;
         }

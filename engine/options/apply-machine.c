@@ -194,6 +194,7 @@ apply_fw_cfg (VmParser *p, const char *arg, GError **error)
   spec->file = g_strdup (vm_keyvals_get (list, "file"));
   spec->string = g_strdup (vm_keyvals_get (list, "string"));
   spec->gen_id = g_strdup (vm_keyvals_get (list, "gen_id"));
+  spec->text = g_strdup (p->typed);
   g_ptr_array_add (p->s->fw_cfg, spec);
   if (!spec->name || !!spec->file + !!spec->string + !!spec->gen_id != 1)
     return vm_fail (error, "name, plus exactly one of file, string and gen_id, are needed");

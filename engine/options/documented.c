@@ -122,14 +122,17 @@ is_number (const char *text, bool negative_too)
 static bool
 check_number (const char *key, const char *text, VmDialect dialect, GError **error)
 {
-  if (is_number (text, dialect == VM_DIALECT_SCHEMA))
+  static const char *const negative[] = { "hubid", NULL }; /* the rest of that dialect's numbers are not */
+  bool negative_too = g_strv_contains (negative, key);
+
+  if (is_number (text, dialect == VM_DIALECT_SCHEMA || negative_too))
     return true;
   switch (dialect)
     {
     case VM_DIALECT_OLD:
       return vm_fail (error, "Parameter '%s' expects a number", key);
     case VM_DIALECT_VISITOR:
-      return vm_fail (error, "Parameter '%s' expects a uint64 value", key);
+      return vm_fail (error, "Parameter '%s' expects %s value", key, negative_too ? "an int64" : "a uint64");
     default:
       return vm_fail (error, "Parameter '%s' expects integer", key);
     }

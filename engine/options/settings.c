@@ -25,6 +25,7 @@ fw_cfg_free (gpointer data)
   g_free (spec->file);
   g_free (spec->string);
   g_free (spec->gen_id);
+  g_free (spec->text);
   g_free (spec);
 }
 

@@ -65,6 +65,7 @@ typedef struct VmGlobal
 typedef struct VmFwCfgSpec
 { /* -fw_cfg: exactly one of the last three */
   char *name, *file, *string, *gen_id;
+  char *text; /* as typed, for messages */
 } VmFwCfgSpec;
 
 typedef struct VmNumaSpec
