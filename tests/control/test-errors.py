@@ -26,7 +26,7 @@ ERRORS = {
     '-run-with foo=1': "@: Invalid parameter 'foo'",
     '-msg foo=1': "@: Invalid parameter 'foo'",
     '-object secret,id=s,data=x,foo=1': "@: Invalid parameter 'foo'",
-    '-M none -fw_cfg opt/a,string=b': '@: fw_cfg device not available',
+    '-M none -fw_cfg opt/a,string=b': '-fw_cfg opt/a,string=b: fw_cfg device not available',
     '-compat foo=1': "@: Parameter 'foo' is unexpected",
     '-compat deprecated-input=x': "@: Parameter 'deprecated-input' does not accept value 'x'",
     '-device \'{"driver":\'': '-device {"driver":: JSON parse error, unexpected end of data',
