@@ -45,6 +45,14 @@ e1000e_vector_ready (void *vector)
     send_vector (v->card, n);
 }
 
+/* Acknowledgements, for drivers that wait for them: those that come while one waits to be told are told with it (7.4.1;
+ * RAID). */
+void
+e1000e_ack_told (void *card)
+{
+  e1000_interrupt (card, INT_ACK);
+}
+
 /* The pin and MSI are told of all causes, ITR * 256 ns apart. */
 static void
 tell_one (E1000e *self, uint32_t causes)

@@ -212,6 +212,33 @@ stamp (E1000e *self)
   self->time[(E1000_TSYNCRXCTL - E1000E_TIME) / 4] |= TSYNC_VALID;
 }
 
+/* --- acknowledgements --------------------------------------------------------------------------------------------- */
+
+/* With ACKD_DIS only those without data. */
+static bool
+is_ack (const E1000 *base, const VmNetPacket *packet, const E1000Frame *f)
+{
+  uint32_t rfctl = base->regs[E1000_RFCTL / 4];
+  const VmNetLayers *l = &f->layers;
+  uint8_t flags = 0;
+
+  if (!(base->regs[E1000_IMS / 4] & INT_ACK) || rfctl & RFCTL_ACKDIS || !f->has_layers || l->protocol != 6 || !l->l4)
+    return false;
+  vm_net_packet_copy (packet, l->l2 + l->l3 + 13u, &flags, 1);
+  return flags & 0x10 && (!(rfctl & RFCTL_ACKD_DIS) || l->ip_len == l->l3 + l->l4);
+}
+
+static void
+tell_ack (E1000e *self)
+{
+  uint32_t delay = self->base.regs[E1000_RAID / 4];
+
+  if (!delay)
+    e1000e_ack_told (self);
+  else if (!vm_timer_pending (&self->ack_timer))
+    vm_timer_set (&self->ack_timer, e1000_now (&self->base) + delay * INT64_C (1024));
+}
+
 uint32_t
 e1000e_store (E1000 *base, const VmNetPacket *packet, E1000Frame *frame)
 {
@@ -235,5 +262,7 @@ e1000e_store (E1000 *base, const VmNetPacket *packet, E1000Frame *frame)
       if (stored && stamped)
         stamp (self);
     }
+  if (stored && is_ack (base, packet, frame))
+    tell_ack (self);
   return stored ? INT_RXT0 | INT_RXQ0 << h.queue : 0;
 }

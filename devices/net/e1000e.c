@@ -62,6 +62,24 @@ write_eewr (E1000 *base, uint32_t value)
   base->regs[E1000_EEWR / 4] = (value & ~(uint32_t) NVM_START) | NVM_DONE;
 }
 
+/* The wires are the driver's while it has asked for them and they were granted (5.3.1). */
+static void
+write_eecd (E1000e *self, uint32_t value)
+{
+  bool granted = value & EECD_REQ;
+
+  self->base.regs[E1000_EECD / 4] = value & 0xc0f04f;
+  vm_eeprom25xx_write (&self->spi, granted && !(value & EECD_CS), granted && value & EECD_SK, value & EECD_DI);
+}
+
+static uint32_t
+read_eecd (const E1000e *self)
+{
+  uint32_t value = self->base.regs[E1000_EECD / 4] & ~(uint32_t) EECD_DO;
+
+  return value | EECD_PRES | EECD_READ_DONE | (value & EECD_REQ ? EECD_GNT : 0) | (self->spi.out ? EECD_DO : 0);
+}
+
 /* There is no flash: it reads as an empty one. */
 static uint64_t
 flash_read (void *opaque, uint64_t offset, unsigned size)
@@ -226,6 +244,7 @@ static const E1000Plain plain[] = {
   { E1000_TARC + E1000_QUEUE, E1000_TARC + E1000_QUEUE, 0xffffffff },
   { E1000_RXCSUM, E1000_RXCSUM, 0xffff },
   { E1000_RFCTL, E1000_RFCTL, 0xffffffff },
+  { E1000_RAID, E1000_RAID, 0xffff },
   { E1000_MRQC, E1000_MRQC, 0x003f0003 },
   { E1000_WUC, E1000_WUC, 0x10f },
   { E1000_WUFC, E1000_WUFC, 0x800f80ff },
@@ -261,7 +280,7 @@ write_own (E1000 *base, uint32_t offset, uint32_t value)
         base->regs[E1000_STATUS / 4] |= STATUS_MASTER;
       return false;
     case E1000_EECD:
-      base->regs[offset / 4] = value & 0xc0f04f;
+      write_eecd (self, value);
       return true;
     case E1000_EERD:
       write_eerd (base, value);
@@ -302,9 +321,7 @@ read_own (E1000 *base, uint32_t offset, uint32_t *value)
   switch (offset)
     {
     case E1000_EECD:
-      *value = base->regs[offset / 4] | EECD_PRES | EECD_READ_DONE;
-      if (*value & EECD_REQ)
-        *value |= EECD_GNT;
+      *value = read_eecd (self);
       return true;
     case E1000_ICR:
       *value = e1000e_read_icr (base);
@@ -347,6 +364,7 @@ reset_own (E1000 *base)
   regs[E1000_FACTPS / 4] = 0x20000004;
   for (unsigned i = 0; i < E1000E_VECTORS; i++)
     vm_timer_cancel (&self->vectors[i].timer);
+  vm_timer_cancel (&self->ack_timer);
   self->owed = 0;
   memset (self->time, 0, sizeof self->time);
   TIME (E1000_RXCFG) = 0x88f7;
@@ -411,6 +429,7 @@ e1000e_unrealize (VmDevice *dev)
   e1000_detach (&self->base);
   for (unsigned i = 0; i < E1000E_VECTORS; i++)
     vm_timer_cancel (&self->vectors[i].timer);
+  vm_timer_cancel (&self->ack_timer);
   vm_region_destroy (&self->flash);
   vm_region_destroy (&self->msix);
 }
@@ -426,6 +445,8 @@ e1000e_realize (VmDevice *dev, GError **error)
     return false;
   base->card.ports[0].plain = self->disable_vnet_hdr != 0;
   fill_nvm (self);
+  vm_eeprom25xx_init (&self->spi, base->eeprom.words, 2 * E1000_EEPROM_N);
+  vm_timer_init (&self->ack_timer, dev->env->clocks, VM_CLOCK_VIRTUAL, e1000e_ack_told, self);
   for (unsigned i = 0; i < E1000E_VECTORS; i++)
     {
       self->vectors[i].card = self;
@@ -463,6 +484,9 @@ static const VmField e1000e_state[] = {
   VM_FIELD_ARRAY (E1000e, time),
   VM_FIELD (E1000e, clock_value),
   VM_FIELD (E1000e, clock_at),
+  { .name = "spi", .kind = VM_FIELD_STRUCT, .since = 2, .offset = offsetof (E1000e, spi), .size = sizeof (VmEeprom25xx),
+    .count = 1, .fields = vm_eeprom25xx_state },
+  { .name = "ack_timer", .kind = VM_FIELD_TIMER, .since = 2, .offset = offsetof (E1000e, ack_timer), .count = 1 },
   { 0 },
 };
 
@@ -496,6 +520,7 @@ const VmType vm_e1000e_type = {
   .name = "e1000e",
   .parent = &vm_pci_device_type,
   .size = sizeof (E1000e),
+  .version = 2,
   .help = "Intel 82574L gigabit Ethernet",
   .props = e1000e_props,
   .state = e1000e_state,

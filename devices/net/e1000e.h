@@ -3,6 +3,7 @@
 #pragma once
 
 #include "devices/net/e1000.h"
+#include "devices/net/eeprom25xx.h"
 
 #define E1000E_VECTORS 5
 #define E1000E_TIME    0xb600 /* registers of the clock for IEEE 1588 */
@@ -23,11 +24,13 @@ struct E1000e {
   /* wiring */
   VmRegion flash, msix;
   E1000eVector vectors[E1000E_VECTORS];
+  VmTimer  ack_timer;   /* an acknowledgement came, and is told when it fires */
   /* guest state */
   uint32_t owed;        /* a bit for each vector that waits for its timer; bit 31: the one of MSI */
   uint32_t time[E1000E_TIME_N];
   uint64_t clock_value; /* of the clock at the instant CLOCK_AT */
   int64_t  clock_at;
+  VmEeprom25xx spi;     /* the words of BASE, by wires */
 };
 
 /* e1000e.c */
@@ -39,3 +42,4 @@ void e1000e_update (E1000 *base, uint32_t causes);
 uint32_t e1000e_read_icr (E1000 *base);
 void e1000e_write_icr (E1000 *base, uint32_t value);
 void e1000e_vector_ready (void *vector);
+void e1000e_ack_told (void *card);

@@ -90,6 +90,88 @@ test_identity (void)
   tear_down (&b);
 }
 
+/* --- the EEPROM by its wires ---------------------------------------------------------------------------------------- */
+
+static void
+wires (Bench *b, uint32_t lines)
+{
+  set (b, E1000_EECD, EECD_REQ | lines);
+}
+
+static uint8_t
+shift (Bench *b, uint8_t out)
+{
+  uint8_t in = 0;
+
+  for (int i = 7; i >= 0; i--)
+    {
+      uint32_t bit = out >> i & 1 ? EECD_DI : 0;
+      wires (b, bit);
+      wires (b, bit | EECD_SK);
+      in = in << 1 | !!(get (b, E1000_EECD) & EECD_DO);
+      wires (b, bit);
+    }
+  return in;
+}
+
+static void
+test_wires (void)
+{
+  uint16_t sum = 0;
+  Bench b;
+
+  set_up (&b, "0");
+  g_assert_false (get (&b, E1000_EECD) & EECD_GNT);
+  wires (&b, EECD_CS);
+  g_assert_true (get (&b, E1000_EECD) & EECD_GNT);
+  wires (&b, 0);
+  shift (&b, 3);
+  shift (&b, 0);
+  for (unsigned i = 0; i < 2 * E1000_EEPROM_N; i++)
+    {
+      uint8_t byte = shift (&b, 0);
+      if (i < 6)
+        g_assert_cmphex (byte, ==, mac[i]);
+      sum += i % 2 ? byte << 8 : byte;
+    }
+  g_assert_cmphex (sum, ==, 0xbaba);
+  g_assert_cmphex (shift (&b, 0), ==, mac[0]); /* around */
+  wires (&b, EECD_CS);
+  /* Writing wants permission, each time. */
+  for (unsigned round = 0; round < 3; round++)
+    {
+      if (round)
+        {
+          wires (&b, 0);
+          shift (&b, 6);
+          wires (&b, EECD_CS);
+        }
+      wires (&b, 0);
+      shift (&b, 5);
+      g_assert_cmphex (shift (&b, 0), ==, round ? 2 : 0);
+      wires (&b, EECD_CS);
+      wires (&b, 0);
+      shift (&b, 2);
+      shift (&b, 0x2f); /* the last byte of a page: on with its first */
+      shift (&b, 0x10 + round);
+      shift (&b, 0x20 + round);
+      wires (&b, EECD_CS);
+      wires (&b, 0);
+      shift (&b, 5);
+      g_assert_cmphex (shift (&b, 0), ==, 0);
+      wires (&b, EECD_CS);
+      set (&b, E1000_EERD, 0x17 << 2 | NVM_START);
+      g_assert_cmphex (get (&b, E1000_EERD) >> 24, ==, round ? 0x10 + round : 0x27);
+      set (&b, E1000_EERD, 0x10 << 2 | NVM_START);
+      g_assert_cmphex (get (&b, E1000_EERD) >> 16 & 0xff, ==, round ? 0x20 + round : 0);
+    }
+  /* Nobody asked for the wires: they are not heard. */
+  set (&b, E1000_EECD, 0);
+  set (&b, E1000_EECD, EECD_SK);
+  g_assert_true (get (&b, E1000_EECD) & EECD_DO);
+  tear_down (&b);
+}
+
 static void
 test_clock (void)
 {
@@ -247,6 +329,43 @@ static const uint8_t tcp[] = {
   1,    2,    3,    4,    5,    6,    7,    8, 9,  10, 11, 12, 13,   14,
   15,   16,   17,   18,   19,   20,
 };
+
+static bool
+ack_told (Bench *b, const uint8_t *frame)
+{
+  g_assert_true (vm_net_send_bytes (&b->wire.port, frame, sizeof tcp, NULL));
+  bool told = get (b, E1000_ICS) & INT_ACK;
+  set (b, E1000_ICR, 0xffffffff);
+  return told;
+}
+
+static void
+test_acknowledgements (void)
+{
+  uint8_t frame[sizeof tcp], empty[sizeof tcp];
+  Bench b;
+
+  set_up (&b, "0");
+  memcpy (frame, tcp, sizeof tcp);
+  memcpy (empty, tcp, sizeof tcp);
+  empty[17] = 40; /* what follows is padding */
+  start_receiver (&b, 0, 16, 8);
+  set (&b, E1000_RCTL, RCTL_EN | RCTL_SECRC);
+  g_assert_false (ack_told (&b, frame));
+  set (&b, E1000_IMS, INT_ACK);
+  g_assert_true (ack_told (&b, frame));
+  set (&b, E1000_RFCTL, RFCTL_ACKD_DIS);
+  g_assert_false (ack_told (&b, frame));
+  g_assert_true (ack_told (&b, empty));
+  set (&b, E1000_RFCTL, RFCTL_ACKDIS);
+  g_assert_false (ack_told (&b, frame));
+  set (&b, E1000_RFCTL, 0);
+  set (&b, E1000_RAID, 10);
+  g_assert_false (ack_told (&b, frame));
+  rig_advance (&b.rig.rig, 10240);
+  g_assert_true (get (&b, E1000_ICR) & INT_ACK);
+  tear_down (&b);
+}
 
 /* The hash of Microsoft's example: 66.9.149.187:2794 to 161.142.100.80:1766 is 51ccc178. */
 static void
@@ -436,6 +555,8 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/e1000e/identity", test_identity);
+  g_test_add_func ("/e1000e/wires", test_wires);
+  g_test_add_func ("/e1000e/acknowledgements", test_acknowledgements);
   g_test_add_func ("/e1000e/clock", test_clock);
   g_test_add_func ("/e1000e/two-queues", test_two_queues);
   g_test_add_func ("/e1000e/long-ring", test_long_ring);
