@@ -29,49 +29,147 @@ add_bytes (Eepro100 *self, uint32_t len, uint32_t at, uint32_t n)
   return len + n;
 }
 
-/* Buffers of flexible mode. Extended command blocks hold the first two of them. */
+/* Buffers of flexible mode from number FIRST on. Extended command blocks hold the first two of them. */
 static uint32_t
-add_buffers (Eepro100 *self, uint32_t len, uint32_t cb, const uint8_t *head)
+add_buffers (Eepro100 *self, uint32_t len, uint32_t cb, const uint8_t *head, unsigned first, unsigned number)
 {
-  unsigned number = head[15], inside = self->config[6] & 0x10 ? 0 : 2;
+  unsigned inside = self->config[6] & 0x10 && !first ? 0 : 2;
   uint32_t array = vm_load_le32 (head + 8);
   uint8_t tbd[8];
 
-  for (unsigned i = 0; i < number && len < self->tx_data_size; i++)
+  for (unsigned i = first; i < number && len < self->tx_data_size; i++)
     {
       uint32_t at = i < inside ? cb + 16 + i * 8 : array + (i - inside) * 8;
       if (vm_pci_dma_read (&self->parent, at, tbd, sizeof tbd) != VM_MEM_OK)
         break;
       len = add_bytes (self, len, vm_load_le32 (tbd), vm_load_le16 (tbd + 4) & 0x3fff);
-      if (tbd[6] & 1)
+      /* The end of a list without a number; in blocks of IP its place is that of another number. */
+      if (first ? tbd[5] & 0x80 : tbd[6] & 1)
         break;
     }
   return len;
 }
 
 static void
+send_frame (Eepro100 *self, uint32_t len, const VmNetHeader *header)
+{
+  struct iovec iov = { self->tx_data, MAX (len, VM_NET_FRAME_MIN) };
+  VmNetPacket packet = { &iov, 1, iov.iov_len, *header };
+
+  if (len < VM_NET_FRAME_MIN)
+    memset (self->tx_data + len, 0, VM_NET_FRAME_MIN - len);
+  self->stats[STAT_TX_GOOD]++;
+  if (eepro100_loops (self))
+    {
+      vm_net_finish (self->tx_data, packet.len, header);
+      packet.header = (VmNetHeader){ 0 };
+      eepro100_take (self, &packet);
+    }
+  else
+    self->sending = !vm_net_send (&self->card.ports[0], &packet, packet_sent);
+}
+
+static void
+add_source (Eepro100 *self)
+{
+  if (!(self->config[10] & 8))
+    memcpy (self->tx_data + 6, self->ia, 6);
+}
+
+static void
 transmit (Eepro100 *self, uint32_t cb, const uint8_t *head, uint16_t command)
 {
   uint32_t len = add_bytes (self, 0, cb + 16, vm_load_le16 (head + 12) & 0x3fff);
-  VmNetPacket packet = { .n = 1 };
-  struct iovec iov;
 
   if (command & CB_SF)
-    len = add_buffers (self, len, cb, head);
+    len = add_buffers (self, len, cb, head, 0, head[15]);
   if (len < 14)
     return;
-  if (!(self->config[10] & 8))
-    memcpy (self->tx_data + 6, self->ia, 6);
-  if (len < VM_NET_FRAME_MIN)
-    memset (self->tx_data + len, 0, VM_NET_FRAME_MIN - len);
-  iov = (struct iovec){ self->tx_data, MAX (len, VM_NET_FRAME_MIN) };
-  packet.iov = &iov;
-  packet.len = iov.iov_len;
-  self->stats[STAT_TX_GOOD]++;
-  if (eepro100_loops (self))
-    eepro100_take (self, &packet);
-  else
-    self->sending = !vm_net_send (&self->card.ports[0], &packet, packet_sent);
+  add_source (self);
+  send_frame (self, len, &(VmNetHeader){ 0 });
+}
+
+/* --- IP of the 82550 and 82551 (appendix B) --------------------------------------------------------------------- */
+
+static uint32_t
+add_tag (Eepro100 *self, uint32_t len, const uint8_t *tag)
+{
+  uint8_t *frame = self->tx_data;
+
+  if (len + 4 > self->tx_data_size)
+    return len;
+  memmove (frame + 16, frame + 12, len - 12);
+  frame[12] = 0x81;
+  frame[13] = 0;
+  memcpy (frame + 14, tag, 2);
+  return len + 4;
+}
+
+static bool
+look (const Eepro100 *self, uint32_t len, VmNetLayers *l)
+{
+  struct iovec iov = { self->tx_data, len };
+
+  return vm_net_layers (&(VmNetPacket){ &iov, 1, len, { 0 } }, l) && l->ip_version == 4;
+}
+
+/* What the block's SCHEDULE asks for; MSS: of a large one, whose length says as much as one segment has. */
+static VmNetHeader
+schedule (Eepro100 *self, uint32_t len, uint8_t schedule, uint16_t mss)
+{
+  VmNetHeader header = { 0 };
+  uint8_t *ip = self->tx_data;
+  VmNetLayers l;
+
+  if (!look (self, len, &l))
+    return header;
+  ip += l.l2;
+  bool large = schedule & SCHEDULE_LARGE && mss && l.protocol == 6 && l.l4 && len - l.l2 <= UINT16_MAX;
+  if (large)
+    {
+      vm_store_be16 (ip + 2, len - l.l2);
+      if (!look (self, len, &l))
+        return header;
+    }
+  if (large || schedule & SCHEDULE_IP_SUM)
+    {
+      struct iovec iov = { ip, l.l3 };
+      vm_store_be16 (ip + 10, 0);
+      vm_store_be16 (ip + 10, vm_net_checksum (&iov, 1, 0, l.l3, 0));
+    }
+  if (!(large || schedule & SCHEDULE_SUM) || !l.l4)
+    return header;
+  /* The sum of the pseudo header is there already, but that of a segment is not that of all. */
+  if (large)
+    vm_net_start_sum (self->tx_data, &l);
+  return (VmNetHeader){
+    .flags = VM_NET_NEEDS_CSUM,
+    .gso_type = large ? VM_NET_GSO_TCPV4 : VM_NET_GSO_NONE,
+    .hdr_len = large ? l.l2 + l.l3 + l.l4 : 0,
+    .gso_size = large ? mss : 0,
+    .csum_start = l.l2 + l.l3,
+    .csum_offset = l.protocol == 6 ? 16 : 6,
+  };
+}
+
+static void
+ip_transmit (Eepro100 *self, uint32_t cb, const uint8_t *head)
+{
+  uint8_t block[8];
+  VmNetHeader header;
+  uint32_t len;
+
+  if (vm_pci_dma_read (&self->parent, cb + 16, block, sizeof block) != VM_MEM_OK)
+    return;
+  bool large = block[IPCB_SCHEDULE] & SCHEDULE_LARGE;
+  len = add_buffers (self, 0, cb, head, 1, large ? 255 : head[15]);
+  if (len < 14)
+    return;
+  add_source (self);
+  if (block[IPCB_ACTIVATION] & ACTIVATION_VLAN)
+    len = add_tag (self, len, block + IPCB_VLAN);
+  header = schedule (self, len, block[IPCB_SCHEDULE], vm_load_le16 (head + 14));
+  send_frame (self, len, &header);
 }
 
 /* --- the other commands ---------------------------------------------------------------------------------------------
@@ -149,6 +247,11 @@ eepro100_dump (Eepro100 *self, uint32_t address)
 static unsigned
 carry_out (Eepro100 *self, uint32_t cb, const uint8_t *head, uint16_t command)
 {
+  if ((command & (CB_COMMAND | CB_SF)) == CB_IP_TRANSMIT && eepro100_parses (self))
+    {
+      ip_transmit (self, cb, head);
+      return 1 + 255 / 16;
+    }
   switch (command & CB_COMMAND)
     {
     case CB_ADDRESS:

@@ -73,6 +73,57 @@ run_out (Eepro100 *self)
   return false;
 }
 
+/* --- IP of the 82550 and 82551 (appendix B) ---------------------------------------------------------------------- */
+
+static bool
+is_extended (const Eepro100 *self)
+{
+  return eepro100_parses (self) && self->config[7] & 0x20;
+}
+
+static uint8_t
+check_sums (const uint8_t *frame, const struct iovec *iov, const VmNetLayers *l)
+{
+  uint32_t len = l->ip_len - l->l3;
+  const uint8_t *ip = frame + l->l2;
+  uint8_t say = SUMS_IP_CHECKED;
+
+  if (vm_net_checksum (iov, 1, l->l2, l->l3, 0) == 0)
+    say |= SUMS_IP_GOOD;
+  if (!l->l4 || (l->protocol == 17 && !vm_load_be16 (ip + l->l3 + 6)))
+    return say;
+  say |= SUMS_CHECKED;
+  if (vm_net_checksum (iov, 1, l->l2 + l->l3, len, vm_net_pseudo_sum (ip, 4, l->protocol, len)) == 0)
+    say |= SUMS_GOOD;
+  return say;
+}
+
+/* Fills the descriptor's second half, and takes the tag out where it is to be told there. */
+static void
+parse (const Eepro100 *self, uint8_t *frame, size_t *len, uint16_t *status, uint8_t *more)
+{
+  struct iovec iov = { frame, *len };
+  VmNetLayers l;
+
+  if (vm_net_layers (&(VmNetPacket){ &iov, 1, *len, { 0 } }, &l) && l.ip_version == 4)
+    {
+      *status |= RFD_PARSED;
+      more[RFDX_PARSER] = PARSER_DONE | (!l.l4 ? PARSER_IP : l.protocol == 6 ? PARSER_TCP : PARSER_UDP);
+      more[RFDX_SUMS] = check_sums (frame, &iov, &l);
+    }
+  if (vm_load_be16 (frame + 12) != 0x8100 || *len < 18)
+    return;
+  *status |= RFD_VLAN;
+  memcpy (more + RFDX_VLAN, frame + 14, 2);
+  if (self->config[22] & 2)
+    {
+      memmove (frame + 12, frame + 16, *len - 16);
+      *len -= 4;
+    }
+}
+
+/* --- descriptors -------------------------------------------------------------------------------------------------- */
+
 /* The descriptor's report; its first word last. */
 static void
 report (Eepro100 *self, uint32_t at, uint16_t count, uint16_t status)
@@ -86,9 +137,10 @@ report (Eepro100 *self, uint32_t at, uint16_t count, uint16_t status)
 }
 
 static bool
-fill_descriptor (Eepro100 *self, const uint8_t *frame, size_t len, uint16_t status)
+fill_descriptor (Eepro100 *self, uint8_t *frame, size_t len, uint16_t status)
 {
-  uint32_t at = self->ru_base + self->ru_at;
+  uint32_t at = self->ru_base + self->ru_at, more_size = is_extended (self) ? RFDX_SIZE : 0;
+  uint8_t more[RFDX_SIZE] = { 0 };
   uint16_t command, size;
   uint8_t rfd[16];
 
@@ -101,6 +153,8 @@ fill_descriptor (Eepro100 *self, const uint8_t *frame, size_t len, uint16_t stat
     return run_out (self);
   if (vm_load_be16 (frame + 12) > 1500)
     status |= RFD_TYPE;
+  if (more_size)
+    parse (self, frame, &len, &status, more);
   if (len > size)
     {
       len = size;
@@ -112,7 +166,8 @@ fill_descriptor (Eepro100 *self, const uint8_t *frame, size_t len, uint16_t stat
       status |= CB_OK;
       self->stats[STAT_RX_GOOD]++;
     }
-  vm_pci_dma_write (&self->parent, at + 16, frame, len);
+  vm_pci_dma_write (&self->parent, at + 16, more, more_size);
+  vm_pci_dma_write (&self->parent, at + 16 + more_size, frame, len);
   report (self, at, len, status);
   self->ru_at = vm_load_le32 (rfd + 4);
   if (command & (CB_EL | CB_S))

@@ -370,7 +370,7 @@ eepro100_realize (VmDevice *dev, GError **error)
     return false;
   if (!vm_net_card_attach (&self->card, &dev->parent, dev->parent.type->name, &card_ops, 1, NULL, error))
     return false;
-  self->tx_data_size = 16384;
+  self->tx_data_size = VM_NET_FRAME_MAX;
   self->tx_data = g_malloc0 (self->tx_data_size);
   vm_region_init_io (&self->mmio, dev->env->memory, &csr_ops, self, "eepro100-mmio", 4096);
   vm_region_init_io (&self->io, dev->env->memory, &csr_ops, self, "eepro100-io", EEPRO_CSR_SIZE);
@@ -426,7 +426,7 @@ static const VmProp eepro100_props[] = { VM_NET_CARD_PROPS (Eepro100, card), { 0
  * -------------------------------------------------------------------------------------------------------------------
  */
 
-#define FAMILY(device_id, rev, words, old, ...)                                                                        \
+#define FAMILY(device_id, rev, words, old, knows_ip, ...)                                                                        \
   {                                                                                                                    \
     .parent = { .parent = { .realize = eepro100_realize,                                                               \
                             .unrealize = eepro100_unrealize,                                                           \
@@ -442,22 +442,22 @@ static const VmProp eepro100_props[] = { VM_NET_CARD_PROPS (Eepro100, card), { 0
                 .revision = (rev),                                                                                     \
                 .romfile = "efi-eepro100.rom",                                                                         \
                 __VA_ARGS__ },                                                                                         \
-    .eeprom_words = (words), .is_82557 = (old),                                                                        \
+    .eeprom_words = (words), .is_82557 = (old), .parses = (knows_ip),                                                                        \
   }
-static const Eepro100Class i82550_class = FAMILY (0x1209, 0x0e, 256, false);
-static const Eepro100Class i82551_class = FAMILY (0x1209, 0x0f, 256, false);
-static const Eepro100Class i82557a_class = FAMILY (0x1229, 0x01, 64, true);
-static const Eepro100Class i82557b_class = FAMILY (0x1229, 0x02, 64, true);
-static const Eepro100Class i82557c_class = FAMILY (0x1229, 0x03, 64, true);
-static const Eepro100Class i82558a_class = FAMILY (0x1229, 0x04, 64, false);
-static const Eepro100Class i82558b_class = FAMILY (0x1229, 0x05, 64, false);
-static const Eepro100Class i82559a_class = FAMILY (0x1229, 0x06, 256, false);
-static const Eepro100Class i82559b_class = FAMILY (0x1229, 0x07, 256, false);
+static const Eepro100Class i82550_class = FAMILY (0x1209, 0x0e, 256, false, true);
+static const Eepro100Class i82551_class = FAMILY (0x1209, 0x0f, 256, false, true);
+static const Eepro100Class i82557a_class = FAMILY (0x1229, 0x01, 64, true, false);
+static const Eepro100Class i82557b_class = FAMILY (0x1229, 0x02, 64, true, false);
+static const Eepro100Class i82557c_class = FAMILY (0x1229, 0x03, 64, true, false);
+static const Eepro100Class i82558a_class = FAMILY (0x1229, 0x04, 64, false, false);
+static const Eepro100Class i82558b_class = FAMILY (0x1229, 0x05, 64, false, false);
+static const Eepro100Class i82559a_class = FAMILY (0x1229, 0x06, 256, false, false);
+static const Eepro100Class i82559b_class = FAMILY (0x1229, 0x07, 256, false, false);
 static const Eepro100Class i82559c_class
-    = FAMILY (0x1229, 0x0c, 256, false, .subsystem_vendor = 0x8086, .subsystem = 0x0040);
-static const Eepro100Class i82559er_class = FAMILY (0x1209, 0x09, 256, false);
-static const Eepro100Class i82562_class = FAMILY (0x1209, 0x0e, 256, false);
-static const Eepro100Class i82801_class = FAMILY (0x2449, 0x03, 256, false);
+    = FAMILY (0x1229, 0x0c, 256, false, false, .subsystem_vendor = 0x8086, .subsystem = 0x0040);
+static const Eepro100Class i82559er_class = FAMILY (0x1209, 0x09, 256, false, false);
+static const Eepro100Class i82562_class = FAMILY (0x1209, 0x0e, 256, false, false);
+static const Eepro100Class i82801_class = FAMILY (0x2449, 0x03, 256, false, false);
 
 const VmType vm_eepro100_base_type = {
   .name = "eepro100-base",

@@ -117,12 +117,26 @@ enum
   CB_TRANSMIT,
   CB_MICROCODE,
   CB_DUMP,
-  CB_DIAGNOSE
+  CB_DIAGNOSE,
+  CB_IP_TRANSMIT = 9 /* with CB_SF in it */
+};
+/* Of the word that such a block has in place of its first buffer (manual, appendix B). */
+enum
+{
+  IPCB_SCHEDULE = 2,
+  IPCB_ACTIVATION = 3,
+  IPCB_VLAN = 4,
+  SCHEDULE_IP_SUM = 1 << 4,
+  SCHEDULE_SUM = 1 << 5,
+  SCHEDULE_LARGE = 1 << 7,
+  ACTIVATION_VLAN = 1 << 1
 };
 enum
 {
+  RFD_VLAN = 1 << 12,
   RFD_NO_SPACE = 1 << 9,
   RFD_TYPE = 1 << 5,
+  RFD_PARSED = 1 << 3,
   RFD_NO_MATCH = 1 << 2,
   RFD_NOT_IA = 1 << 1
 };
@@ -130,6 +144,23 @@ enum
 {
   RFD_EOF = 1 << 15,
   RFD_F = 1 << 14
+};
+
+/* What extended descriptors have behind the others' 16 bytes. */
+enum
+{
+  RFDX_VLAN = 0,
+  RFDX_PARSER = 2,
+  RFDX_SUMS = 6,
+  RFDX_SIZE = 16,
+  PARSER_DONE = 1 << 3,
+  PARSER_TCP = 0,
+  PARSER_UDP = 1,
+  PARSER_IP = 3,
+  SUMS_IP_CHECKED = 1 << 0,
+  SUMS_IP_GOOD = 1 << 1,
+  SUMS_CHECKED = 1 << 4,
+  SUMS_GOOD = 1 << 5
 };
 
 /* Counters, in the order they are dumped. */
@@ -147,6 +178,7 @@ typedef struct Eepro100Class
   VmPciClass parent;
   uint16_t eeprom_words;
   bool is_82557; /* without power management, and what came later */
+  bool parses;   /* knows IP: check sums, segments, tags */
 } Eepro100Class;
 
 typedef struct Eepro100
@@ -186,6 +218,12 @@ void eepro100_ru_command (Eepro100 *self, unsigned command, uint32_t pointer);
 bool eepro100_receive (void *opaque, const VmNetPacket *packet);
 bool eepro100_take (Eepro100 *self, const VmNetPacket *packet); /* whether it comes from the wire or not */
 bool eepro100_rx_filter (VmObject *device, VmNetRxFilter *filter);
+
+static inline bool
+eepro100_parses (const Eepro100 *self)
+{
+  return ((const Eepro100Class *) vm_type_klass (self->parent.parent.parent.type))->parses;
+}
 
 static inline bool
 eepro100_loops (const Eepro100 *self)

@@ -12,7 +12,7 @@
 #include "devices/net/tulip.h"
 #include "devices/net/vmxnet3.h"
 
-extern const VmType vm_e1000_type, vm_e1000e_type, vm_i82559c_type, vm_ne2k_pci_type, vm_pcnet_type, vm_rtl8139_type,
+extern const VmType vm_e1000_type, vm_e1000e_type, vm_i82551_type, vm_ne2k_pci_type, vm_pcnet_type, vm_rtl8139_type,
   vm_tulip_type, vm_vmxnet3_type;
 
 #define PORTS 0xc000
@@ -38,7 +38,7 @@ start_vmxnet3 (DiskRig *r)
 
   disk_rig_set_config (r, 0x14, (uint32_t) DISK_RIG_BAR + 0x1000, 4);
   rig_store (&r->rig, at + SHARED_MAGIC, VMXNET3_MAGIC, 4);
-  rig_store (&r->rig, at + SHARED_FEATURES, 7, 4);
+  rig_store (&r->rig, at + SHARED_FEATURES, 15, 4);
   rig_store (&r->rig, at + SHARED_QUEUES, table, 4);
   rig_store (&r->rig, at + SHARED_N_TX, 0x0202, 2);
   rig_store (&r->rig, at + SHARED_RX_MODE, MODE_PROMISC, 4);
@@ -68,7 +68,7 @@ static const Target targets[] = {
   { "rtl8139", &vm_rtl8139_type, offsetof (Rtl8139, card), 1, false, 0x100,
     { RTL_TSD, RTL_TSAD, RTL_RBSTART, RTL_CR & ~3, RTL_CAPR & ~3, RTL_TCR, RTL_RCR, RTL_9346CR, RTL_CPCR, RTL_RDSAR,
       RTL_TPPOLL & ~3, RTL_TIMERINT } },
-  { "eepro100", &vm_i82559c_type, offsetof (Eepro100, card), 0, false, 0x40,
+  { "eepro100", &vm_i82551_type, offsetof (Eepro100, card), 0, false, 0x40,
     { CSR_STATUS, CSR_POINTER, CSR_PORT, CSR_STATUS, CSR_FLASH, CSR_MDI, CSR_STATUS, CSR_POINTER } },
   { "ne2k-pci", &vm_ne2k_pci_type, offsetof (Ne2kPci, chip.card), 0, true, 0x20, { 0, 4, 8, 12, 16, 16, 0 } },
   { "pcnet", &vm_pcnet_type, offsetof (Pcnet, card), 1, false, 0x20, { 0x10, 0x14, 0x1c, 0x10, 0x14 } },

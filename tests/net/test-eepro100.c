@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-extern const VmType vm_i82557a_type, vm_i82559c_type, vm_i82801_type;
+extern const VmType vm_i82551_type, vm_i82557a_type, vm_i82559c_type, vm_i82801_type;
 
 #define LIST 0x10000u
 #define FRAMES 0x20000u
@@ -422,6 +422,124 @@ test_loopback (void)
   tear_down (&b);
 }
 
+/* --- IP, of the 82551 --------------------------------------------------------------------------------------------- */
+
+static uint8_t tcp[54 + 3000] = { 0x52, 0x55, 0x0a, 0, 2,  2, 0x52, 0x54, 0,  0x12, 0x34, 0x99, 8,  0, 0x45, 0, 0,    0,
+                                  0x12, 0x34, 0x40, 0, 64, 6, 0,    0,    10, 0,    2,    15,   10, 0, 2,    2, 0x10, 0,
+                                  0,    80,   0,    0, 0,  1, 0,    0,    0,  2,    0x50, 0x18, 1,  0 };
+
+static void
+put_ip_transmit (Bench *b, unsigned n, uint8_t schedule, uint8_t activation, uint16_t mss, uint32_t len)
+{
+  uint32_t cb = LIST + n * STEP;
+  uint8_t bytes[16] = { 0 };
+
+  vm_store_le32 (bytes, cb + 32);
+  vm_store_le16 (bytes + 6, schedule & SCHEDULE_LARGE ? mss : 0xff00);
+  bytes[8 + IPCB_SCHEDULE] = schedule;
+  bytes[8 + IPCB_ACTIVATION] = activation;
+  vm_store_be16 (bytes + 8 + IPCB_VLAN, 0x2005);
+  put_command (b, n, CB_IP_TRANSMIT | CB_S, bytes, sizeof bytes);
+  put_buffer (b, cb + 24, BUFFERS, 54 | (schedule & SCHEDULE_LARGE ? (len - 54) << 16 : 0));
+  put_buffer (b, cb + 32, BUFFERS + 54, (len - 54) | 0x8000);
+}
+
+static void
+test_ip_transmit (void)
+{
+  uint8_t config[32] = { 32, [6] = 0x22, [7] = 0x20, [10] = 0x2e };
+  struct iovec iov = { tcp, sizeof tcp };
+  VmNetLayers l;
+  const uint8_t *got;
+  size_t len;
+  Bench b;
+
+  set_up_type (&b, &vm_i82551_type);
+  for (unsigned i = 54; i < sizeof tcp; i++)
+    tcp[i] = i;
+  scb (&b, CUC_BASE << 4, LIST);
+  put_command (&b, 0, CB_CONFIGURE | CB_S, config, sizeof config);
+  scb (&b, CUC_START << 4, 0);
+  /* Both sums, and a tag. The driver began the one of TCP. */
+  vm_store_be16 (tcp + 16, 186);
+  g_assert_true (vm_net_layers (&(VmNetPacket){ &iov, 1, 200, { 0 } }, &l));
+  vm_net_start_sum (tcp, &l);
+  disk_rig_poke (&b.rig, BUFFERS, tcp, sizeof tcp);
+  put_ip_transmit (&b, 1, SCHEDULE_IP_SUM | SCHEDULE_SUM, ACTIVATION_VLAN, 0, 200);
+  scb (&b, CUC_RESUME << 4, 0);
+  g_assert_cmpuint (b.wire.got->len, ==, 1);
+  got = wire_frame (&b.wire, 0, &len);
+  g_assert_cmpuint (len, ==, 204);
+  g_assert_cmpmem (got, 6, tcp, 6);
+  g_assert_cmpmem (got + 12, 4, "\x81\0\x20\x05", 4);
+  iov.iov_base = (void *) got;
+  g_assert_cmphex (vm_net_checksum (&iov, 1, 18, 20, 0), ==, 0);
+  g_assert_cmphex (vm_net_checksum (&iov, 1, 38, len - 38, vm_net_pseudo_sum (got + 18, 4, 6, len - 38)), ==, 0);
+  /* Three segments of 1448 bytes; the length is that of one. */
+  vm_store_be16 (tcp + 16, 40 + 1448);
+  disk_rig_poke (&b.rig, BUFFERS, tcp, sizeof tcp);
+  put_ip_transmit (&b, 2, SCHEDULE_LARGE | SCHEDULE_IP_SUM | SCHEDULE_SUM, 0, 1448, sizeof tcp);
+  scb (&b, CUC_RESUME << 4, 0);
+  g_assert_cmpuint (b.wire.got->len, ==, 4);
+  for (guint i = 1; i < 4; i++)
+    {
+      got = wire_frame (&b.wire, i, &len);
+      iov = (struct iovec){ (void *) got, len };
+      g_assert_cmpuint (len, ==, i < 3 ? 1502 : 158);
+      g_assert_cmphex (vm_net_checksum (&iov, 1, 14, 20, 0), ==, 0);
+      g_assert_cmphex (vm_net_checksum (&iov, 1, 34, len - 34, vm_net_pseudo_sum (got + 14, 4, 6, len - 34)), ==, 0);
+    }
+  g_assert_cmphex (status (&b, 2), ==, CB_C | CB_OK);
+  /* Nonsense: a large one of segments without size. */
+  put_ip_transmit (&b, 3, SCHEDULE_LARGE, 0, 0, 200);
+  scb (&b, CUC_RESUME << 4, 0);
+  g_assert_cmpuint (b.wire.got->len, ==, 5);
+  tear_down (&b);
+}
+
+static void
+test_ip_receive (void)
+{
+  uint8_t config[32] = { 32, [6] = 0x32, [7] = 0x20, [10] = 0x2e, [15] = 0x48, [22] = 0x02 };
+  uint8_t frame[204], bytes[200];
+  Bench b;
+
+  set_up_type (&b, &vm_i82551_type);
+  put_command (&b, 0, CB_CONFIGURE | CB_EL, config, sizeof config);
+  scb (&b, CUC_START << 4, LIST);
+  memcpy (frame, mac, 6);
+  memcpy (frame + 6, tcp + 6, 6);
+  memcpy (frame + 12, "\x81\0\x20\x05", 4);
+  memcpy (frame + 16, tcp + 12, 188);
+  vm_store_be16 (frame + 20, 186);
+  vm_net_finish (frame, sizeof frame, &(VmNetHeader){ .flags = VM_NET_NEEDS_CSUM, .gso_type = VM_NET_GSO_TCPV4,
+                                                      .gso_size = 1448, .csum_start = 38, .csum_offset = 16 });
+  put_frame (&b, 0, 0, 1536);
+  put_frame (&b, 1, 0, 1536);
+  put_frame (&b, 2, CB_EL, 1536);
+  scb (&b, RUC_BASE, FRAMES);
+  scb (&b, RUC_START, 0);
+  vm_net_send_bytes (&b.wire.port, frame, sizeof frame, NULL);
+  g_assert_cmphex (frame_word (&b, 0, 0), ==, CB_C | CB_OK | RFD_VLAN | RFD_TYPE | RFD_PARSED);
+  g_assert_cmphex (frame_word (&b, 0, 12), ==, RFD_EOF | RFD_F | 200);
+  g_assert_cmphex (frame_word (&b, 0, 16), ==, 0x0520);
+  g_assert_cmphex (frame_word (&b, 0, 18), ==, PARSER_DONE | PARSER_TCP);
+  g_assert_cmphex (frame_word (&b, 0, 22), ==, SUMS_IP_CHECKED | SUMS_IP_GOOD | SUMS_CHECKED | SUMS_GOOD);
+  disk_rig_peek (&b.rig, FRAMES + 32, bytes, sizeof bytes);
+  g_assert_cmpmem (bytes, 12, frame, 12);
+  g_assert_cmpmem (bytes + 12, 188, frame + 16, 188);
+  /* Damaged on its way; and no IP. */
+  frame[100] ^= 1;
+  vm_net_send_bytes (&b.wire.port, frame, sizeof frame, NULL);
+  g_assert_cmphex (frame_word (&b, 1, 22), ==, SUMS_IP_CHECKED | SUMS_IP_GOOD | SUMS_CHECKED);
+  frame[12] = 0x88;
+  vm_net_send_bytes (&b.wire.port, frame, sizeof frame, NULL);
+  g_assert_cmphex (frame_word (&b, 2, 0), ==, CB_C | CB_OK | RFD_TYPE);
+  g_assert_cmphex (frame_word (&b, 2, 12), ==, RFD_EOF | RFD_F | 204);
+  g_assert_cmphex (frame_word (&b, 2, 18), ==, 0);
+  tear_down (&b);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -434,5 +552,7 @@ main (int argc, char **argv)
   g_test_add_func ("/eepro100/endless", test_endless);
   g_test_add_func ("/eepro100/receive", test_receive);
   g_test_add_func ("/eepro100/loopback", test_loopback);
+  g_test_add_func ("/eepro100/ip-transmit", test_ip_transmit);
+  g_test_add_func ("/eepro100/ip-receive", test_ip_receive);
   return g_test_run ();
 }
