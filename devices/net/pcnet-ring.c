@@ -75,6 +75,40 @@ give_back (Pcnet *self, const PcnetDesc *d, uint16_t flags, uint32_t status)
     vm_pci_dma_write (&self->parent, d->at + 3, b + 1, 1);
 }
 
+/* With BSWP the words of the FIFOs cross the bus with their bytes the other way round; nothing else does (CSR3). */
+static void
+get_data (Pcnet *self, uint32_t addr, uint8_t *bytes, uint32_t len)
+{
+  uint32_t skip = addr & 3;
+  uint8_t words[FRAME_MAX + 8];
+
+  if (!(self->csr[3] & CSR3_BSWP))
+    {
+      vm_pci_dma_read (&self->parent, addr, bytes, len);
+      return;
+    }
+  vm_pci_dma_read (&self->parent, addr - skip, words, (skip + len + 3) & ~3u);
+  for (uint32_t i = 0; i < len; i++)
+    bytes[i] = words[(skip + i) ^ 3];
+}
+
+static void
+put_data (Pcnet *self, uint32_t addr, const uint8_t *bytes, uint32_t len)
+{
+  uint32_t skip = addr & 3, n = (skip + len + 3) & ~3u;
+  uint8_t words[FRAME_MAX + 8];
+
+  if (!(self->csr[3] & CSR3_BSWP))
+    {
+      vm_pci_dma_write (&self->parent, addr, bytes, len);
+      return;
+    }
+  vm_pci_dma_read (&self->parent, addr - skip, words, n);
+  for (uint32_t i = 0; i < len; i++)
+    words[(skip + i) ^ 3] = bytes[i];
+  vm_pci_dma_write (&self->parent, addr - skip, words, n);
+}
+
 static uint16_t
 after (uint32_t index, uint32_t length)
 {
@@ -133,6 +167,7 @@ pcnet_init_block (Pcnet *self)
   self->csr[30] = tx;
   self->csr[31] = tx >> 16;
   self->rx_index = 0;
+  self->rx_at = 0;
   pcnet_tx_reset (self);
   return true;
 }
@@ -184,7 +219,7 @@ add_buffer (Pcnet *self, const PcnetDesc *d)
   if (!self->tx_started)
     return;
   part = MIN (d->size, self->tx_data_size - self->tx_len);
-  vm_pci_dma_read (&self->parent, d->buffer, self->tx_data + self->tx_len, part);
+  get_data (self, d->buffer, self->tx_data + self->tx_len, part);
   self->tx_len += part;
 }
 
@@ -275,6 +310,14 @@ pcnet_rx_filter (VmObject *device, VmNetRxFilter *filter)
   return true;
 }
 
+static void
+miss (Pcnet *self)
+{
+  self->csr[0] |= CSR0_MISS;
+  if (!++self->csr[112])
+    self->csr[4] |= CSR4_MFCO;
+}
+
 /* False: the driver has not given enough descriptors yet. */
 static bool
 fill_ring (Pcnet *self, const uint8_t *frame, uint32_t len, uint16_t how)
@@ -294,15 +337,13 @@ fill_ring (Pcnet *self, const uint8_t *frame, uint32_t len, uint16_t how)
   if (room < len)
     {
       /* All there are cannot hold it. */
-      self->csr[0] |= CSR0_MISS;
-      if (!++self->csr[112])
-        self->csr[4] |= CSR4_MFCO;
+      miss (self);
       return true;
     }
   for (unsigned i = 0; i < n; i++)
     {
       uint32_t part = MIN (d[i].size, len - at);
-      vm_pci_dma_write (&self->parent, d[i].buffer, frame + at, part);
+      put_data (self, d[i].buffer, frame + at, part);
       at += part;
     }
   /* The first goes back last: the driver sees whole frames. */
@@ -314,6 +355,63 @@ fill_ring (Pcnet *self, const uint8_t *frame, uint32_t len, uint16_t how)
     }
   self->rx_index = index;
   self->csr[0] |= CSR0_RINT;
+  return true;
+}
+
+/* With LAPPEN frames begin where the driver has marked descriptors. Those that the last frame did not need are passed
+ * over, and are the driver's again. */
+static bool
+find_start (Pcnet *self, PcnetDesc *d)
+{
+  uint32_t length = ring_length (self, 76);
+
+  for (uint32_t i = 0; i < MIN (length, ROUNDS); i++)
+    {
+      if (!fetch (self, pcnet_csr32 (self, 24), self->rx_index, d))
+        return false;
+      if (d->flags & MD_STP)
+        return d->flags & MD_OWN;
+      if (d->flags & MD_OWN)
+        give_back (self, d, d->flags & ~MD_OWN, 0);
+      self->rx_index = after (self->rx_index, length);
+    }
+  return false;
+}
+
+/* The driver hears of a frame's first buffer at once, and may say only then where the rest is to go. False: it has not
+ * said so yet. */
+static bool
+fill_ahead (Pcnet *self, const uint8_t *frame, uint32_t len, uint16_t how)
+{
+  uint32_t base = pcnet_csr32 (self, 24), length = ring_length (self, 76);
+  PcnetDesc d;
+
+  if (self->rx_at >= len)
+    self->rx_at = 0; /* the one it began with never came back */
+  while (self->rx_at < len)
+    {
+      bool first = !self->rx_at;
+      if (first ? !find_start (self, &d) : !fetch (self, base, self->rx_index, &d))
+        return false;
+      /* The next frame's place: the driver has none for the rest of this one. */
+      if (!first && d.flags & MD_STP)
+        {
+          miss (self);
+          break;
+        }
+      if (!(d.flags & MD_OWN))
+        return false;
+      uint32_t part = MIN (d.size, len - self->rx_at);
+      bool last = self->rx_at + part == len;
+      put_data (self, d.buffer, frame + self->rx_at, part);
+      self->rx_at += part;
+      self->rx_index = after (self->rx_index, length);
+      give_back (self, &d, (first ? MD_STP : 0) | (last ? MD_ENP | (is_wide (self) ? how & 0xff : 0) : 0),
+                 last ? len : 0);
+      if (first || last)
+        self->csr[0] |= CSR0_RINT;
+    }
+  self->rx_at = 0;
   return true;
 }
 
@@ -336,7 +434,7 @@ receive (Pcnet *self, const VmNetPacket *packet)
   if (self->csr[4] & CSR4_ASTRP_RCV && vm_load_be16 (frame + 12) < 46)
     len = 14 + vm_load_be16 (frame + 12);
   vm_memory_owner_enter (self->parent.parent.env->memory, &mark, self);
-  taken = fill_ring (self, frame, len, how);
+  taken = self->csr[3] & CSR3_LAPPEN ? fill_ahead (self, frame, len, how) : fill_ring (self, frame, len, how);
   vm_memory_owner_leave (self->parent.parent.env->memory, &mark);
   self->rx_stalled = !taken;
   if (!taken)

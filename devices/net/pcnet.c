@@ -96,6 +96,7 @@ stop (Pcnet *self)
   self->csr[5] &= ~(CSR5_SPND | CSR5_CAUSES);
   self->csr[112] = self->csr[114] = 0;
   self->rx_stalled = false;
+  self->rx_at = 0;
   if (self->sending)
     vm_net_port_forget (&self->card.ports[0]);
   self->sending = self->tx_started = false;
@@ -544,6 +545,7 @@ static const VmField pcnet_state[] = {
   VM_FIELD_EMBED (Pcnet, eeprom, vm_eeprom93xx_state),
   VM_FIELD (Pcnet, tx_index),
   VM_FIELD (Pcnet, rx_index),
+  VM_FIELD_SINCE (Pcnet, rx_at, 2),
   VM_FIELD_HEAP (Pcnet, tx_data, tx_data_size),
   VM_FIELD (Pcnet, tx_len),
   VM_FIELD (Pcnet, tx_started),
@@ -574,6 +576,7 @@ const VmType vm_pcnet_type = {
   .name = "pcnet",
   .parent = &vm_pci_device_type,
   .size = sizeof (Pcnet),
+  .version = 2,
   .help = "AMD PCnet-PCI II (Am79C970A)",
   .props = pcnet_props,
   .state = pcnet_state,

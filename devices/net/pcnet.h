@@ -32,6 +32,8 @@ enum
 };
 enum
 {
+  CSR3_BSWP = 1 << 2,
+  CSR3_LAPPEN = 1 << 5,
   CSR3_MASKS = 0x5f00
 };
 enum
@@ -116,6 +118,7 @@ typedef struct Pcnet
   uint8_t aprom[16];
   VmEeprom93xx eeprom;
   uint16_t tx_index, rx_index; /* of the descriptors whose turn it is */
+  uint32_t rx_at;              /* of the frame that looks ahead: bytes that the driver has */
   uint32_t tx_len;             /* of the packet under way */
   bool tx_started, tx_fcs;     /* it has its check sequence */
 } Pcnet;

@@ -358,6 +358,84 @@ test_loopback (void)
   tear_down (&b);
 }
 
+/* Buffers hold words of a big-endian machine. */
+static void
+test_swapped (void)
+{
+  uint8_t frame[62], bytes[72];
+  const uint8_t *got;
+  size_t len;
+  Bench b;
+
+  set_up (&b);
+  set_csr (&b, 3, CSR3_BSWP);
+  start (&b, 2, 0, 0);
+  memcpy (frame, mac, 6);
+  for (unsigned i = 6; i < sizeof frame; i++)
+    frame[i] = i;
+  for (unsigned i = 0; i < sizeof frame; i++)
+    bytes[(2 + i) ^ 3] = frame[i];
+  disk_rig_poke (&b.rig, BUFFERS + 0x8000, bytes, 64);
+  put_descriptor (&b, TX_RING, 0, MD_OWN | MD_STP | MD_ENP, BUFFERS + 0x8002, sizeof frame);
+  set_csr (&b, 0, CSR0_TDMD);
+  g_assert_cmpuint (b.wire.got->len, ==, 1);
+  got = wire_frame (&b.wire, 0, &len);
+  g_assert_cmpmem (got, len, frame, sizeof frame);
+  /* What lies beside a buffer that begins within a word stays. */
+  rig_store (&b.rig.rig, BUFFERS, 0x11223344, 4);
+  put_descriptor (&b, RX_RING, 0, MD_OWN, BUFFERS + 1, 1536);
+  vm_net_send_bytes (&b.wire.port, frame, sizeof frame, NULL);
+  g_assert_cmphex (flags_of (&b, RX_RING, 0), ==, MD_STP | MD_ENP | RMD_PAM);
+  disk_rig_peek (&b.rig, BUFFERS, bytes, sizeof bytes);
+  g_assert_cmphex (bytes[3], ==, 0x11);
+  for (unsigned i = 0; i < sizeof frame; i++)
+    g_assert_cmphex (bytes[(1 + i) ^ 3], ==, frame[i]);
+  tear_down (&b);
+}
+
+/* The driver is told of the beginning and then says where the rest goes. */
+static void
+test_look_ahead (void)
+{
+  uint8_t frame[300], bytes[300];
+  Bench b;
+
+  set_up (&b);
+  start (&b, 2, 0, 0);
+  set_csr (&b, 3, CSR3_LAPPEN);
+  memcpy (frame, mac, 6);
+  for (unsigned i = 6; i < sizeof frame; i++)
+    frame[i] = i;
+  put_descriptor (&b, RX_RING, 0, MD_OWN, BUFFERS, 100); /* not a beginning */
+  put_descriptor (&b, RX_RING, 1, MD_OWN | MD_STP, BUFFERS, 100);
+  put_descriptor (&b, RX_RING, 2, 0, BUFFERS, 100);
+  put_descriptor (&b, RX_RING, 3, MD_OWN, BUFFERS + 0x3000, 100);
+  vm_net_send_bytes (&b.wire.port, frame, sizeof frame, NULL);
+  g_assert_cmphex (flags_of (&b, RX_RING, 0), ==, 0);
+  g_assert_cmphex (flags_of (&b, RX_RING, 1), ==, MD_STP);
+  g_assert_true (csr (&b, 0) & CSR0_RINT);
+  set_csr (&b, 0, CSR0_RINT | CSR0_IENA);
+  g_assert_false (vm_net_can_send (&b.wire.port));
+  put_descriptor (&b, RX_RING, 2, MD_OWN, BUFFERS + 0x2000, 1000);
+  rig_advance (&b.rig.rig, 40 * VM_NS_PER_MS);
+  g_assert_cmphex (flags_of (&b, RX_RING, 2), ==, MD_ENP | RMD_PAM);
+  g_assert_cmpuint (received (&b, 2), ==, 304);
+  g_assert_true (csr (&b, 0) & CSR0_RINT);
+  disk_rig_peek (&b.rig, BUFFERS, bytes, 100);
+  disk_rig_peek (&b.rig, BUFFERS + 0x2000, bytes + 100, 200);
+  g_assert_cmpmem (bytes, sizeof bytes, frame, sizeof frame);
+  /* The one that was not needed goes back with the next frame, which has no room behind its beginning. */
+  put_descriptor (&b, RX_RING, 0, MD_OWN | MD_STP, BUFFERS, 100);
+  put_descriptor (&b, RX_RING, 1, MD_OWN | MD_STP, BUFFERS + 0x1000, 1536);
+  vm_net_send_bytes (&b.wire.port, frame, sizeof frame, NULL);
+  g_assert_cmphex (flags_of (&b, RX_RING, 3), ==, 0);
+  g_assert_cmphex (flags_of (&b, RX_RING, 0), ==, MD_STP);
+  g_assert_true (csr (&b, 0) & CSR0_MISS);
+  vm_net_send_bytes (&b.wire.port, frame, sizeof frame, NULL);
+  g_assert_cmphex (flags_of (&b, RX_RING, 1), ==, MD_STP | MD_ENP | RMD_PAM);
+  tear_down (&b);
+}
+
 /* The rings, and all they name, are the card's own registers. */
 static void
 test_itself (void)
@@ -392,6 +470,8 @@ main (int argc, char **argv)
   g_test_add_data_func ("/pcnet/receive/2", GUINT_TO_POINTER (2), check_receive);
   g_test_add_data_func ("/pcnet/receive/3", GUINT_TO_POINTER (3), check_receive);
   g_test_add_func ("/pcnet/loopback", test_loopback);
+  g_test_add_func ("/pcnet/swapped", test_swapped);
+  g_test_add_func ("/pcnet/look-ahead", test_look_ahead);
   g_test_add_func ("/pcnet/itself", test_itself);
   return g_test_run ();
 }
