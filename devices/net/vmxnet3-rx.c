@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define PIECES 32 /* buffers of one packet */
+#define HEADERS (14 + 4 + UINT8_MAX + 20) /* as far as a check sum's field can be */
 
 /* --- filters ------------------------------------------------------------------------------------------------ */
 
@@ -249,12 +250,45 @@ store (Vmxnet3 *s, unsigned queue, const VmNetPacket *packet, uint32_t dword0, u
   return true;
 }
 
+/* The pieces of PACKET without their first SKIP bytes. */
+static unsigned
+slice (const VmNetPacket *packet, size_t skip, struct iovec *iov)
+{
+  unsigned n = 0;
+
+  for (unsigned i = 0; i < packet->n; i++)
+    {
+      size_t part = MIN (skip, packet->iov[i].iov_len);
+      skip -= part;
+      if (part < packet->iov[i].iov_len)
+        iov[n++] = (struct iovec){ (uint8_t *) packet->iov[i].iov_base + part, packet->iov[i].iov_len - part };
+    }
+  return n;
+}
+
+/* The packet's pieces, with its check sum where it was left to us. HEAD: HEADERS bytes. */
+static unsigned
+add_sum (const VmNetPacket *packet, uint8_t *head, struct iovec *iov)
+{
+  const VmNetHeader *h = &packet->header;
+  size_t field = (size_t) h->csum_start + h->csum_offset;
+  unsigned sum;
+
+  if (!(h->flags & VM_NET_NEEDS_CSUM) || field + 2 > HEADERS || field + 2 > packet->len)
+    return slice (packet, 0, iov);
+  sum = vm_net_checksum (packet->iov, packet->n, h->csum_start, packet->len - h->csum_start, 0);
+  vm_net_packet_copy (packet, 0, head, field);
+  vm_store_be16 (head + field, sum ? sum : 0xffff);
+  iov[0] = (struct iovec){ head, field + 2 };
+  return 1 + slice (packet, field + 2, iov + 1);
+}
+
 bool
 vmxnet3_receive (void *card, const VmNetPacket *packet)
 {
   Vmxnet3 *s = card;
-  struct iovec iov[VM_NET_IOV_MAX + 2];
-  uint8_t head[18] = { 0 }, padding[VM_NET_FRAME_MIN] = { 0 };
+  struct iovec iov[VM_NET_IOV_MAX + 3];
+  uint8_t head[18] = { 0 }, padding[VM_NET_FRAME_MIN] = { 0 }, headers[HEADERS];
   VmNetPacket wire = *packet;
   uint32_t hash, type, dword0, dword2 = 0;
   VmReentry mark;
@@ -268,7 +302,7 @@ vmxnet3_receive (void *card, const VmNetPacket *packet)
   dword0 = type << 26;
   uint32_t dword3 = check_sums (s, packet, &dword0);
 
-  memcpy (iov, packet->iov, packet->n * sizeof iov[0]);
+  wire.n = add_sum (packet, headers, iov);
   wire.iov = iov;
   if (s->features & FEATURE_RXVLAN && head[12] == 0x81 && !head[13] && packet->len >= 18)
     {

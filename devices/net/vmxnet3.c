@@ -187,10 +187,22 @@ load_queues (Vmxnet3 *s)
   return true;
 }
 
+/* With large receive offload the driver takes long segments; what they lack of check sums is added on the way. */
+static void
+update_takes (Vmxnet3 *s)
+{
+  const uint64_t wanted = FEATURE_LRO | FEATURE_RXCSUM;
+  bool large = s->active && (s->features & wanted) == wanted;
+
+  if (s->card.ports)
+    vm_net_port_set_takes (&s->card.ports[0], large ? VM_NET_TAKES_CSUM | VM_NET_TAKES_TSO4 | VM_NET_TAKES_TSO6 : 0);
+}
+
 static void
 quiesce (Vmxnet3 *s)
 {
   s->active = false;
+  update_takes (s);
   vmxnet3_tx_stop (s);
   s->pending = s->asserted = 0;
   update_pin (s);
@@ -220,6 +232,7 @@ activate (Vmxnet3 *s)
   load_vlans (s);
   load_hash (s);
   s->active = true;
+  update_takes (s);
   vm_net_card_rx_filter_changed (&s->card);
   vm_net_port_ready (&s->card.ports[0]);
   return 0;
@@ -336,6 +349,7 @@ run_set (Vmxnet3 *s, uint32_t command)
     case CMD_FEATURE:
       s->features = load (s, s->shared + SHARED_FEATURES, 8);
       load_hash (s);
+      update_takes (s);
       break;
     case CMD_RSS:
       load_hash (s);
@@ -574,6 +588,7 @@ vmxnet3_post_load (VmDevice *dev, GError **error)
     return vm_fail (error, "the state of %s makes no sense", dev->parent.type->name);
   vm_net_card_set_mac (&s->card, s->mac);
   update_pin (s);
+  update_takes (s);
   /* Once the machine runs. */
   vm_timer_set (&s->tx_timer, vm_clock_now (dev->env->clocks, VM_CLOCK_VIRTUAL));
   return true;

@@ -280,6 +280,55 @@ test_receive (void)
   tear_down (&b);
 }
 
+/* Long segments to those who want them: in one piece, whole with their check sum; to others cut. */
+static void
+test_large (void)
+{
+  uint8_t frame[sizeof tcp], bytes[sizeof tcp];
+  struct iovec iov = { frame, sizeof frame };
+  VmNetPacket packet = { &iov, 1, sizeof frame,
+                         { .flags = VM_NET_NEEDS_CSUM, .gso_type = VM_NET_GSO_TCPV4, .hdr_len = 54, .gso_size = 1448,
+                           .csum_start = 34, .csum_offset = 16 } };
+  VmNetLayers l;
+  Bench b;
+
+  memcpy (frame, tcp, sizeof frame);
+  memcpy (frame, mac, 6);
+  vm_store_be16 (frame + 16, sizeof frame - 14);
+  g_assert_true (vm_net_layers (&packet, &l));
+  vm_net_start_sum (frame, &l);
+  set_up (&b, 1, FEATURE_RXCSUM | FEATURE_LRO);
+  g_assert_cmphex (vm_net_port_peer_takes (&b.wire.port), ==, 0);
+  start (&b);
+  g_assert_cmphex (vm_net_port_peer_takes (&b.wire.port), ==,
+                   VM_NET_TAKES_CSUM | VM_NET_TAKES_TSO4 | VM_NET_TAKES_TSO6);
+  for (unsigned i = 0; i < N; i++)
+    {
+      give_buffer (&b, RX_RING (0), i, BUFFERS + i * 2048, 1536, false);
+      give_buffer (&b, RX_RING2 (0), i, BUFFERS + 0x8000 + i * 4096, 4096, true);
+    }
+  g_assert_true (vm_net_send (&b.wire.port, &packet, NULL));
+  g_assert_cmphex (get (&b, RX_COMP (0), 4), ==, DONE_SOP);
+  g_assert_cmpuint (get (&b, RX_COMP (0) + 8, 4), ==, 1536);
+  g_assert_cmphex (get (&b, RX_COMP (0) + 16, 4) & DONE_EOP, ==, DONE_EOP);
+  g_assert_cmpuint (get (&b, RX_COMP (0) + 24, 4), ==, sizeof frame - 1536);
+  g_assert_cmphex (get (&b, RX_COMP (0) + 28, 4) & (DONE_TCP | DONE_TUC), ==, DONE_TCP | DONE_TUC);
+  disk_rig_peek (&b.rig, BUFFERS, bytes, 1536);
+  disk_rig_peek (&b.rig, BUFFERS + 0x8000, bytes + 1536, sizeof bytes - 1536);
+  g_assert_cmpmem (bytes + 54, sizeof bytes - 54, frame + 54, sizeof frame - 54);
+  iov.iov_base = bytes;
+  g_assert_cmphex (vm_net_checksum (&iov, 1, 34, sizeof bytes - 34,
+                                    vm_net_pseudo_sum (bytes + 14, 4, 6, sizeof bytes - 34)), ==, 0);
+  iov.iov_base = frame;
+  /* It has changed its mind. */
+  put (&b, SHARED + SHARED_FEATURES, FEATURE_RXCSUM, 8);
+  g_assert_cmphex (command (&b, CMD_FEATURE), ==, 0);
+  g_assert_true (vm_net_send (&b.wire.port, &packet, NULL));
+  g_assert_cmphex (get (&b, RX_COMP (0) + 32, 4) & (DONE_SOP | DONE_EOP), ==, DONE_SOP | DONE_EOP);
+  g_assert_cmpuint (get (&b, RX_COMP (0) + 40, 4), ==, 1502);
+  tear_down (&b);
+}
+
 static void
 test_filters (void)
 {
@@ -389,6 +438,7 @@ main (int argc, char **argv)
   g_test_add_func ("/vmxnet3/transmit", test_transmit);
   g_test_add_func ("/vmxnet3/no-end", test_no_end);
   g_test_add_func ("/vmxnet3/receive", test_receive);
+  g_test_add_func ("/vmxnet3/large", test_large);
   g_test_add_func ("/vmxnet3/filters", test_filters);
   g_test_add_func ("/vmxnet3/hash", test_hash);
   g_test_add_func ("/vmxnet3/interrupts", test_interrupts);
