@@ -63,6 +63,10 @@ enum
 };
 enum
 {
+  CONFIG0_BNC = 1 << 2
+};
+enum
+{
   EE_DO = 1 << 0,
   EE_DI = 1 << 1,
   EE_SK = 1 << 2,

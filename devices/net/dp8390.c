@@ -483,6 +483,12 @@ read_page3 (const Dp8390 *self, unsigned reg)
 {
   if (reg == P3_9346CR && (self->page3[reg] & EE_MODE) == EE_PROGRAM)
     return (self->page3[reg] & ~EE_DO) | vm_eeprom93xx_read (&self->eeprom);
+  /* BNC: the link test fails on a twisted pair that is looked for, or thin cable was asked for (PL of CONFIG2). */
+  if (reg == P3_CONFIG0)
+    {
+      unsigned medium = self->page3[P3_CONFIG2] >> 6;
+      return (medium == 0 && !vm_net_card_link_up (&self->card)) || medium == 3 ? CONFIG0_BNC : 0;
+    }
   return reg == 14 ? 0x29 : reg == 15 ? 0x80 : self->page3[reg];
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The chip of NE2000 cards (National Semiconductor DP8390D data sheet) with the card's memory and ports around it; as
- * RTL8029AS (Realtek data sheet) also with that chip's page 3. */
+ * RTL8029AS (Realtek data sheet) also with that chip's page 3. The DP8390 itself has no way to tell whether there is a
+ * link: its transceiver is at the other end of a cable. The RTL8029AS shows in page 3 what its link test finds. */
 #pragma once
 
 #include "devices/net/eeprom93xx.h"

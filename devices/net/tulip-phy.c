@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What hangs on the 21143: its serial ROM (Digital Semiconductor 21X4 Serial ROM Format, version 4.05) and a DP83840A
- * behind MII. */
+ * behind MII.
+ *
+ * That PHY has no interrupt, and the 21143 raises its own for links (CSR5) only for the wires of its serial interface,
+ * which are not used here: CSR12 says nothing of MII. Whoever wants to know of the link reads the PHY's
+ * status, as drivers do from time to time: Linux' once in a minute. */
 #include "devices/net/tulip.h"
 
 #include <string.h>

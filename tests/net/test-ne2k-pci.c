@@ -150,6 +150,12 @@ test_registers (void)
   out (&b, 0, CR_STA | CR_RD_ABORT | 3 << 6);
   g_assert_cmphex (in (&b, 14), ==, 0x29);
   g_assert_cmphex (in (&b, 15), ==, 0x80);
+  /* What the link test finds. */
+  g_assert_cmphex (in (&b, 3), ==, 0);
+  vm_net_card_set_link (&b.card->chip.card, false);
+  g_assert_cmphex (in (&b, 3), ==, CONFIG0_BNC);
+  vm_net_card_set_link (&b.card->chip.card, true);
+  g_assert_cmphex (in (&b, 3), ==, 0);
   out (&b, 6, 0x40);
   g_assert_cmphex (in (&b, 6), ==, 0);
   out (&b, 1, EE_CONFIG);

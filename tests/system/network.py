@@ -287,7 +287,8 @@ def failover():
         said = m.hmp('loadvm both')
         m.qmp('cont')
         assert m.shell('ls -d /sys/class/net/eth0/lower_*').count('lower_') == 2
-        assert ' 0% packet loss' in m.shell('ping -c 3 10.0.2.2 2>&1', 30)
+        # Some are lost with the back end's state.
+        assert ' bytes from ' in m.shell('ping -c 8 10.0.2.2 2>&1', 30)
         m.quit()
 
 
