@@ -18,6 +18,7 @@
 #include "engine/tcg/plugin/plugins.h"
 #include "net/net.h"
 #include "ui/gtk/ui-gtk.h"
+#include "ui/vnc/vnc.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -40,6 +41,7 @@ typedef struct App
   VmTypeList *types;
   VmMachine *machine;
   VmMonitors *monitors;
+  VmVnc *vnc;
   VmQtest *qtest;
   const VmUiModule *ui;
   AppUser user;
@@ -78,16 +80,41 @@ load_ui (App *app, GError **error)
 }
 
 static bool
+is_installed (const char *folder, const char *name)
+{
+  g_autofree char *path = g_build_filename (folder, name, NULL);
+
+  return g_file_test (path, G_FILE_TEST_EXISTS);
+}
+
+/* Without the window, where nobody said anything: as the documentation has it. */
+static void
+show_by_vnc (App *app)
+{
+  g_autoptr (VmKeyVals) list = vm_keyvals_new ();
+
+  vm_keyvals_add (list, "vnc", "localhost:0");
+  vm_keyvals_add (list, "to", "99");
+  g_ptr_array_add (app->settings->vncs, vm_vnc_spec_new (list, NULL));
+  app->settings->display = g_strdup ("none");
+}
+
+static bool
 choose_display (App *app, GError **error)
 {
-  const char *display = app->settings->display;
+  VmSettings *s = app->settings;
 
-  if (display && !strcmp (display, "none"))
+  if (!s->display && s->vncs->len)
+    s->display = g_strdup ("none");
+  else if (!s->display && !is_installed (VM_MODULEDIR, VM_UI_GTK_MODULE)
+           && !is_installed (VM_BUILDDIR "/ui/gtk", VM_UI_GTK_MODULE))
+    show_by_vnc (app);
+  if (s->display && !strcmp (s->display, "none"))
     return true;
-  if (app->settings->daemonize)
-    return vm_fail (error, "-daemonize needs -display none in this build");
-  if (!display)
-    app->settings->display = g_strdup ("gtk");
+  if (s->daemonize)
+    return vm_fail (error, "-daemonize needs -display none or -vnc");
+  if (!s->display)
+    s->display = g_strdup ("gtk");
   return load_ui (app, error);
 }
 
@@ -126,6 +153,30 @@ open_monitors (App *app, GError **error)
   return ok;
 }
 
+static bool
+open_vncs (App *app, GError **error)
+{
+  const GPtrArray *vncs = app->settings->vncs;
+
+  for (guint i = 0; i < vncs->len; i++)
+    {
+      const VmVncSpec *spec = g_ptr_array_index (vncs, i);
+      if (!vm_vnc_open (app->vnc, spec->options, error))
+        {
+          if (spec->text)
+            g_prefix_error (error, "%s: ", spec->text);
+          return false;
+        }
+      if (!spec->text)
+        {
+          g_autofree char *where = vm_vnc_address (app->vnc);
+          printf ("VNC server running on %s\n", where);
+          fflush (stdout);
+        }
+    }
+  return true;
+}
+
 /* Nobody drives devices, or sees a prompt, before all is there. */
 static bool
 open_doors (App *app, GError **error)
@@ -136,7 +187,7 @@ open_doors (App *app, GError **error)
   vm_net_warn (m);
   vm_monitors_start (app->monitors);
   bool ok
-      = (!m->qtest_chardev || (app->qtest = vm_qtest_new (m, error))) && (!m->gdb_chardev || vm_gdb_start (m, error));
+      = open_vncs (app, error) && (!m->qtest_chardev || (app->qtest = vm_qtest_new (m, error))) && (!m->gdb_chardev || vm_gdb_start (m, error));
   vm_lock_leave (m->lock, taken);
   return ok;
 }
@@ -178,6 +229,7 @@ build_machine (App *app, const VmBoard *board, GError **error)
   m->kvm_present = true;
 #endif
   app->monitors = vm_monitors_new (m);
+  app->vnc = vm_vnc_new (m);
   return vm_machine_create_backends (m, error) && open_monitors (app, error)
          && vm_machine_init_accel (m, app_accels, error) && add_plugins (m, error) && preconfigure (app, error)
          && app_open_drives (m, error)
@@ -326,6 +378,7 @@ tear_down (App *app)
   if (app->machine)
     vm_gdb_stop (app->machine);
   g_clear_pointer (&app->qtest, vm_qtest_free);
+  g_clear_pointer (&app->vnc, vm_vnc_free);
   g_clear_pointer (&app->monitors, vm_monitors_free);
   g_clear_pointer (&app->machine, vm_machine_free);
   if (app->pidfile)

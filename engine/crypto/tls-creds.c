@@ -31,6 +31,15 @@ vm_tls_creds_are_x509 (const VmTlsCreds *creds)
 }
 
 bool
+vm_tls_creds_reload (VmTlsCreds *creds, GError **error)
+{
+  const VmTlsCredsClass *klass = vm_type_klass (creds->parent.type);
+
+  return klass->reload ? klass->reload (creds, error)
+                       : vm_fail (error, "'%s' has no certificates to read again", creds->parent.id);
+}
+
+bool
 vm_tls_creds_check (int err, const char *what, GError **error)
 {
   return err >= 0 || vm_fail (error, "%s: %s", what, gnutls_strerror (err));

@@ -16,6 +16,8 @@ extern const VmType vm_tls_creds_type; /* abstract */
 /* The credentials ID, which must be for this end. Not a reference. */
 VmTlsCreds *vm_tls_creds_find (VmObject *root, const char *id, VmTlsEndpoint endpoint, GError **error);
 bool vm_tls_creds_are_x509 (const VmTlsCreds *creds);
+/* Reads certificates again, for sessions to come. Engine loop. */
+bool vm_tls_creds_reload (VmTlsCreds *creds, GError **error);
 
 /* Cipher suites of a "tls-cipher-suites" object, two bytes each as they are sent, in order of preference: for
  * firmware. Newly allocated; NULL with ERROR set when there is no such object. */

@@ -24,6 +24,8 @@ typedef struct VmTlsCredsClass
   const char *priority;
   /* Hands the credentials to a new session: a GnuTLS error code. */
   int (*apply) (VmTlsCreds *creds, gnutls_session_t session);
+  /* Reads its files again, for sessions to come. NULL: has none. */
+  bool (*reload) (VmTlsCreds *creds, GError **error);
 } VmTlsCredsClass;
 
 extern const VmType vm_tls_creds_x509_type;

@@ -7,6 +7,7 @@
 #define SLOWEST_TICK_MS 1000
 
 struct VmConsole {
+  int                 refs; /* atomic: the device's, and those of viewers */
   VmDisplay          *display;
   VmDevice           *device;
   unsigned            head, index;
@@ -235,6 +236,17 @@ vm_display_console (VmDisplay *display, unsigned index)
 }
 
 VmConsole *
+vm_display_ref_console (VmDisplay *display, unsigned index)
+{
+  g_mutex_lock (&display->mutex);
+  VmConsole *console = index < display->consoles->len ? display->consoles->pdata[index] : NULL;
+  if (console)
+    vm_console_ref (console);
+  g_mutex_unlock (&display->mutex);
+  return console;
+}
+
+VmConsole *
 vm_display_find_console (VmDisplay *display, const char *device_id, unsigned head)
 {
   for (unsigned i = 0; i < vm_display_n_consoles (display); i++)
@@ -276,6 +288,7 @@ vm_console_new (VmDisplay *display, VmDevice *device, unsigned head, const VmCon
   VmConsole *console = g_new0 (VmConsole, 1);
   const char *id = device ? device->parent.id : NULL;
 
+  console->refs = 1;
   console->display = display;
   console->device = device;
   console->head = head;
@@ -312,11 +325,28 @@ vm_console_free (VmConsole *console)
         listener->interval_ms = 0;
     }
   display_notify (display, listener_consoles_changed, NULL);
+  VmSurface *surface = g_steal_pointer (&console->surface);
+  VmCursor *cursor = g_steal_pointer (&console->cursor);
+  vm_damage_clear (&console->damage);
   g_mutex_unlock (&display->mutex);
 
-  vm_surface_unref (console->surface);
-  vm_cursor_unref (console->cursor);
-  vm_damage_clear (&console->damage);
+  vm_surface_unref (surface);
+  vm_cursor_unref (cursor);
+  vm_console_unref (console);
+}
+
+VmConsole *
+vm_console_ref (VmConsole *console)
+{
+  g_atomic_int_inc (&console->refs);
+  return console;
+}
+
+void
+vm_console_unref (VmConsole *console)
+{
+  if (!g_atomic_int_dec_and_test (&console->refs))
+    return;
   g_mutex_clear (&console->pixels);
   g_free (console->name);
   g_free (console);

@@ -90,6 +90,11 @@ bool        vm_console_wants_ui_info (VmConsole *console); /* its device or an a
 void        vm_console_size (VmConsole *console, int *width, int *height); /* of the picture now; 0: none */
 VmLoop     *vm_display_loop (VmDisplay *display);   /* the engine's */
 VmClocks   *vm_display_clocks (VmDisplay *display);
+/* A viewer on another thread than the engine's keeps a reference: a console whose device has gone has no surface and
+ * hears no wishes, but may still be asked. */
+VmConsole  *vm_console_ref (VmConsole *console);
+void        vm_console_unref (VmConsole *console);
+VmConsole  *vm_display_ref_console (VmDisplay *display, unsigned index); /* NULL: there is none */
 
 /* Told when there may be something to pull or a console came or went; called on the engine loop, must only
  * post to its own. */

@@ -195,6 +195,7 @@ struct VmMachine
 
   void *monitors_of; /* VmMonitors *, which engine/monitor/monitor.h opens */
   void *gdb_of;      /* VmGdb *: engine/debug/gdb.h */
+  void *vnc_of;      /* VmVnc *: ui/vnc/vnc.h; NULL: this program has none */
   struct VmMachinePrivate *priv;
 };
 

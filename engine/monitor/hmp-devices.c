@@ -167,6 +167,11 @@ vm_hmp_eject (VmMonitor *mon, const VmHmpArgs *args)
 void
 vm_hmp_change (VmMonitor *mon, const VmHmpArgs *args)
 {
+  if (!strcmp (vm_hmp_text (args, "device"), "vnc"))
+    {
+      vm_hmp_change_vnc (mon, vm_hmp_text (args, "target"), vm_hmp_text (args, "arg"));
+      return;
+    }
   json_object *arguments = one ("force", json_object_new_boolean (vm_hmp_flag (args, "force")));
 
   add_text (arguments, "device", vm_hmp_text (args, "device"));

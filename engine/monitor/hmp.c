@@ -77,6 +77,8 @@ const VmHmpCommand vm_hmp_commands[] = {
   { "eject", "force:-f device:B", "[-f] device", "eject a removable medium (use -f to force it)", vm_hmp_eject,
     vm_complete_drive },
   { "exit_preconfig", "", "", "exit the preconfig state", vm_hmp_exit_preconfig },
+  { "expire_password", "protocol:s time:s display:-ds", "protocol time [-d display]",
+    "set spice/vnc password expire-time", vm_hmp_expire_password },
   { "gdbserver", "device:S?", "[device]", "start gdbserver on given device (default 'tcp::1234'), stop with 'none'",
     vm_hmp_gdbserver },
   { "getfd", "fdname:s", "getfd name", "receive a file descriptor via SCM rights and assign it a name", vm_hmp_getfd },
@@ -155,6 +157,8 @@ const VmHmpCommand vm_hmp_commands[] = {
     "send keys to the VM (e.g. 'sendkey ctrl-alt-f1', default hold time=100 ms)", vm_hmp_sendkey, vm_complete_key },
   { "set_link", "name:s up:b", "name on|off", "change the link status of a network adapter", vm_hmp_set_link,
     vm_complete_link },
+  { "set_password", "protocol:s password:s display:-ds connected:s?",
+    "protocol password [-d display] [action-if-connected]", "set spice/vnc password", vm_hmp_set_password },
   { "set_vcpu_dirty_limit", "dirty_rate:l cpu_index:l?", "dirty_rate [cpu_index]",
     "set dirty page rate limit, use cpu_index to set limit\n\t\t\t\t\t on a specified virtual cpu",
     vm_hmp_set_vcpu_dirty_limit },
@@ -254,6 +258,7 @@ const VmHmpCommand vm_hmp_info_commands[]
         { "virtio-vhost-queue-status", "path:s queue:i", "path queue", "Display status of a given vhost queue",
           vm_hmp_info_virtio_vhost_queue_status, vm_complete_path },
         { "vm-generation-id", "", "", "Show Virtual Machine Generation ID", vm_hmp_info_generation_id },
+        { "vnc", "", "", "show the vnc server status", vm_hmp_info_vnc },
         { 0 } };
 
 /* --- look-ups --- */

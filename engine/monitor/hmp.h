@@ -190,6 +190,9 @@ VM_HMP_FUNC (hostfwd_remove);
 VM_HMP_FUNC (netdev_add);
 VM_HMP_FUNC (netdev_del);
 VM_HMP_FUNC (set_link);
+VM_HMP_FUNC (set_password);
+VM_HMP_FUNC (expire_password);
+VM_HMP_FUNC (info_vnc);
 VM_HMP_FUNC (info_network);
 VM_HMP_FUNC (info_usernet);
 VM_HMP_FUNC (info_balloon);
@@ -231,6 +234,9 @@ VM_HMP_FUNC (info_status);
 VM_HMP_FUNC (info_tlb);
 VM_HMP_FUNC (info_uuid);
 VM_HMP_FUNC (info_version);
+
+/* ui/vnc: "change vnc" */
+void vm_hmp_change_vnc (VmMonitor *mon, const char *target, const char *password);
 
 /* hmp-line.c */
 VmLine *vm_line_new (void);

@@ -33,3 +33,5 @@ VmMachine *vm_monitors_machine (VmMonitors *monitors);
 /* Takes the descriptor NAME that "getfd" kept; -1 with ERROR set: there is none. */
 int vm_monitor_take_fd (VmMonitor *mon, const char *name, GError **error);
 VmMachine *vm_monitor_machine (VmMonitor *monitor);
+/* ui/vnc's part of "add_client": takes FD when it succeeds. */
+bool vm_vnc_add_client (VmMonitor *monitor, int fd, bool skip_auth, GError **error);

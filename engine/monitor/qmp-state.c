@@ -86,6 +86,13 @@ vm_qmp_add_client (VmMonitor *mon, const VmqAddClientArg *args, GError **error)
 
   if (fd < 0)
     return false;
+  if (!strcmp (args->protocol, "vnc"))
+    {
+      if (vm_vnc_add_client (mon, fd, args->has_skipauth && args->skipauth, error))
+        return true;
+      close (fd);
+      return false;
+    }
   if (chr && vm_chardev_add_client (chr, fd, error))
     return true;
   if (!chr)

@@ -385,7 +385,11 @@ apply_display (VmParser *p, const char *arg, GError **error)
   if (vm_parser_is_help (arg))
     return vm_parser_want_help (p, "display", NULL);
   if (g_str_has_prefix (arg, "vnc="))
-    return vm_parser_check_vnc (p, arg + strlen ("vnc="), error);
+    {
+      if (!vm_parser_check_vnc (p, arg + strlen ("vnc="), error))
+        return false;
+      arg = "none"; /* the server is all of it */
+    }
   if (*arg == '{' ? !vm_keyvals_parse_json (list, arg, error)
                   : !vm_parser_list (p, list, arg, "type", VM_KEYVALS_STRICT, error))
     return false;

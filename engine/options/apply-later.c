@@ -323,15 +323,15 @@ vm_parser_check_vnc (VmParser *p, const char *arg, GError **error)
 
   if (!vm_parser_list (p, list, arg, "vnc", 0, error))
     return false;
-  g_autofree char *where = g_strdup (vm_keyvals_get (list, "vnc"));
-  vm_keyvals_remove (list, "vnc");
-  if (!vm_documented_check (list, options, VM_DIALECT_OLD, "unknown vnc %k= option", error))
+  g_autoptr (VmKeyVals) rest = vm_keyvals_copy (list);
+  const char *where = vm_keyvals_get (list, "vnc");
+  vm_keyvals_remove (rest, "vnc");
+  if (!vm_documented_check (rest, options, VM_DIALECT_OLD, "unknown vnc %k= option", error))
     return false;
-  if (where && !strcmp (where, "none"))
-    return true;
-  if (!where || !strchr (where, ':'))
+  if (!where || (strcmp (where, "none") != 0 && !strchr (where, ':')))
     return vm_fail (error, "no vnc port specified");
-  return vm_parser_unavailable (p);
+  g_ptr_array_add (p->s->vncs, vm_vnc_spec_new (list, p->typed));
+  return true;
 }
 
 static bool

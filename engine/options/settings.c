@@ -166,6 +166,26 @@ net_free (gpointer data)
   g_free (spec);
 }
 
+static void
+vnc_free (gpointer data)
+{
+  VmVncSpec *spec = data;
+
+  vm_keyvals_free (spec->options);
+  g_free (spec->text);
+  g_free (spec);
+}
+
+VmVncSpec *
+vm_vnc_spec_new (const VmKeyVals *options, const char *text)
+{
+  VmVncSpec *spec = g_new0 (VmVncSpec, 1);
+
+  spec->options = vm_keyvals_copy (options);
+  spec->text = g_strdup (text);
+  return spec;
+}
+
 VmSettings *
 vm_settings_new (void)
 {
@@ -193,6 +213,7 @@ vm_settings_new (void)
   s->fds = g_ptr_array_new_with_free_func (fd_free);
   s->traces = g_ptr_array_new_with_free_func (trace_free);
   s->plugins = g_ptr_array_new_with_free_func (plugin_free);
+  s->vncs = g_ptr_array_new_with_free_func (vnc_free);
   s->smp = (VmSmp){ 1, 1, 1, 1, 1, 1, 1, 1 };
   s->boot_splash_time = s->boot_reboot_timeout = -1;
   s->on_panic = VM_PANIC_SHUTDOWN;
@@ -215,7 +236,7 @@ vm_settings_free (VmSettings *s)
   GPtrArray *const lists[] = {
     s->accels, s->globals, s->fw_cfg,  s->option_roms, s->smbios,   s->acpi_tables, s->data_dirs,
     s->drives, s->devices, s->objects, s->char_specs,  s->monitors, s->fds,         s->numa, s->iscsi,
-    s->traces, s->blockdevs, s->plugins, s->nets,
+    s->traces, s->blockdevs, s->plugins, s->nets,      s->vncs,
   };
 
   for (size_t i = 0; i < G_N_ELEMENTS (strings); i++)

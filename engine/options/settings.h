@@ -89,6 +89,12 @@ typedef struct VmNetSpec
   char *text; /* as typed, for messages */
 } VmNetSpec;
 
+typedef struct VmVncSpec
+{ /* -vnc, -display vnc= */
+  VmKeyVals *options; /* "vnc": where */
+  char *text; /* as typed, for messages; NULL: a default */
+} VmVncSpec;
+
 typedef struct VmOptionRom
 {
   char *file;
@@ -250,6 +256,7 @@ typedef struct VmSettings
   char *display; /* type: "gtk", "none" ...; NULL: choose */
   VmKeyVals *display_opts;
   bool nographic, full_screen, display_given;
+  GPtrArray *vncs; /* VmVncSpec *, in order */
 
   /* time and behaviour */
   VmRtcBase rtc_base;
@@ -304,6 +311,7 @@ extern const char *const vm_drive_if_names[VM_IF_N + 1];
 VmDeviceSpec *vm_device_spec_new (const VmKeyVals *list, const char *type_key,
                                   const char *text); /* takes id and bus out */
 void vm_drive_spec_free (VmDriveSpec *spec);
+VmVncSpec *vm_vnc_spec_new (const VmKeyVals *options, const char *text);
 void vm_device_spec_free (VmDeviceSpec *spec);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VmSettings, vm_settings_free)

@@ -129,7 +129,7 @@ def list_line(rows, row, value):
                       '-object': 'memory-backend-ram', '-device': 'isa-serial', '-tpmdev': 'passthrough',
                       '-virtfs': 'local', '-nic': 'user', '-net': 'nic', '-audio': 'none', '-numa': 'node'}[option])
     elif option in ('-accel', '-display', '-vnc'):
-        items.append({'-accel': 'tcg', '-display': 'none', '-vnc': ':5'}[option])
+        items.append({'-accel': 'tcg', '-display': 'none', '-vnc': 'none'}[option])
         if items == ['local']:
             items.append('path=@,security_model=none')
     keys = {row.sub}

@@ -14,10 +14,13 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../vnc'))
+# pylint: disable=wrong-import-position
 import coverage_files
 import coverage_links
 import coverage_net
 import coverage_servers
+import rfb
 from program import PROGRAM, Lines
 
 TIMEOUT = 60
@@ -36,6 +39,7 @@ class Session:
         self.settings = dict(os.environ)
         self.socket, theirs = socket.socketpair()
         self.guest = None
+        self.viewers = []
         args = args.replace('{wire}', coverage_net.WIRE)
         self.wires = coverage_links.Link(args, self.files)
         self.server = None
@@ -127,6 +131,8 @@ class Session:
         self.socket.close()
         if self.guest:
             self.guest.close()
+        for viewer in self.viewers:
+            viewer.close()
         if self.shown:
             coverage_servers.Desktops.lock.release()
         if self.server:
@@ -357,6 +363,18 @@ class Session:
                 return (s.version(), words) if words else None
         except (ssl.SSLError, OSError):
             return None
+
+    def vnc(self, ask=(), **options):
+        """A viewer at the socket "v" that asked for pseudo-encodings and got a picture; None: it was not let in."""
+        try:
+            viewer = rfb.Client(os.path.join(self.files, 'v'), **options)
+            viewer.set_encodings(0, *ask)
+            viewer.request(False)
+            viewer.update()
+        except (rfb.Refused, rfb.Closed, OSError):
+            return None
+        self.viewers.append(viewer)
+        return viewer
 
     # The network.
     def link(self):

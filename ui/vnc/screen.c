@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Screens: what a console shows is copied once for all of its viewers, and compared with what it showed before, so that
+ * only cells that really changed are sent. Each viewer takes what is newer than its serial when it is ready to. */
+#include "ui/vnc/vnc-private.h"
+
+#define MAX_RECTS 128
+#define BAND 64 /* rows that are copied at a time: the device waits no longer than that */
+
+#define FAST_MS 33
+#define SLOW_MS 66
+#define IDLE_MS 200
+#define FAST_FOR_US G_USEC_PER_SEC
+#define SLOW_FOR_US (5 * G_USEC_PER_SEC)
+
+#define BLANK_WIDTH 640
+#define BLANK_HEIGHT 480
+
+#define WARMER 32 /* a cell that changed */
+#define COOLING_US 250000
+
+#define MOVE_PIXELS_MIN 8192
+
+/* --- how often ------------------------------------------------------------------------------------------- */
+
+static void
+set_interval (VncScreen *s, unsigned ms)
+{
+  if (s->interval_ms == ms)
+    return;
+  s->interval_ms = ms;
+  vm_listener_set_interval (s->vnc->machine->env.display, &s->listener, ms);
+}
+
+static gboolean
+slow_down (gpointer opaque)
+{
+  VncScreen *s = opaque;
+  int64_t idle = g_get_monotonic_time () - s->changed_at, next;
+
+  vm_source_clear (&s->pace);
+  if (idle >= SLOW_FOR_US)
+    {
+      set_interval (s, IDLE_MS);
+      return G_SOURCE_REMOVE;
+    }
+  set_interval (s, idle >= FAST_FOR_US ? SLOW_MS : FAST_MS);
+  next = (idle >= FAST_FOR_US ? SLOW_FOR_US : FAST_FOR_US) - idle;
+  s->pace = g_timeout_source_new ((guint) (next / 1000) + 1);
+  g_source_set_callback (s->pace, slow_down, s, NULL);
+  g_source_attach (s->pace, vm_loop_context (s->vnc->loop));
+  return G_SOURCE_REMOVE;
+}
+
+void
+vnc_screen_hurry (VncScreen *s)
+{
+  s->changed_at = g_get_monotonic_time ();
+  if (s->interval_ms != FAST_MS || !s->pace)
+    slow_down (s);
+}
+
+/* --- the engine's word ------------------------------------------------------------------------------------- */
+
+static void
+screen_free (VncScreen *s)
+{
+  vm_cursor_unref (s->cursor);
+  if (s->console)
+    vm_console_unref (s->console);
+  g_ptr_array_unref (s->clients);
+  g_array_unref (s->moves);
+  g_free (s->now);
+  g_free (s->next);
+  g_free (s->serials);
+  g_free (s->heat);
+  g_free (s->moved);
+  g_free (s);
+}
+
+static void
+take_cursor (VncScreen *s)
+{
+  bool visible, changed;
+  int x, y;
+
+  if (!s->console)
+    return;
+  VmCursor *cursor = vm_listener_cursor (&s->listener, s->console, &x, &y, &visible, &changed);
+  if (changed || visible != s->cursor_visible)
+    s->cursor_serial++;
+  if (changed || visible != s->cursor_visible || x != s->cursor_x || y != s->cursor_y)
+    s->cursor_moves++;
+  vm_cursor_unref (s->cursor);
+  s->cursor = cursor;
+  s->cursor_x = x;
+  s->cursor_y = y;
+  s->cursor_visible = visible;
+}
+
+/* The console may be gone: whoever may look at another one does. */
+static void
+look_elsewhere (VncScreen *s)
+{
+  VmDisplay *display = s->vnc->machine->env.display;
+  unsigned index = s->console ? vm_console_index (s->console) : 0;
+
+  if (s->console && vm_display_console (display, index) == s->console)
+    return;
+  for (guint i = s->clients->len; i-- > 0;)
+    {
+      VncClient *c = g_ptr_array_index (s->clients, i);
+      VmConsole *console = c->server->console ? NULL : vm_display_ref_console (display, 0);
+      if (!console)
+        continue;
+      vnc_client_show (c, console);
+      vm_console_unref (console);
+    }
+}
+
+static void
+told (void *opaque)
+{
+  VncScreen *s = opaque;
+
+  g_atomic_int_set (&s->posted, 0);
+  if (!s->clients->len) /* nobody looks any more, and the listener is gone */
+    {
+      screen_free (s);
+      return;
+    }
+  s->damaged = true;
+  take_cursor (s);
+  look_elsewhere (s);
+  for (guint i = s->clients->len; i-- > 0;)
+    if (i < s->clients->len)
+      vnc_client_update (g_ptr_array_index (s->clients, i));
+}
+
+static void
+tell (VncScreen *s)
+{
+  if (g_atomic_int_compare_and_exchange (&s->posted, 0, 1))
+    vm_loop_post (s->vnc->loop, told, s);
+}
+
+static void
+on_damaged (VmListener *listener, VmConsole *console)
+{
+  tell (VM_CONTAINER_OF (listener, VncScreen, listener));
+}
+
+static void
+on_consoles (VmListener *listener)
+{
+  tell (VM_CONTAINER_OF (listener, VncScreen, listener));
+}
+
+static const VmListenerOps listener_ops = {
+  .damaged = on_damaged,
+  .cursor_changed = on_damaged,
+  .consoles_changed = on_consoles,
+};
+
+/* --- coming and going ----------------------------------------------------------------------------------------- */
+
+VncScreen *
+vnc_screen_join (VmVnc *vnc, VmConsole *console, VncClient *client)
+{
+  VncScreen *s = NULL;
+
+  for (guint i = 0; i < vnc->screens->len && !s; i++)
+    {
+      VncScreen *other = g_ptr_array_index (vnc->screens, i);
+      if (other->console == console)
+        s = other;
+    }
+  if (!s)
+    {
+      s = g_new0 (VncScreen, 1);
+      s->vnc = vnc;
+      s->clients = g_ptr_array_new ();
+      s->moves = g_array_new (FALSE, FALSE, sizeof (VncMove));
+      s->listener.ops = &listener_ops;
+      s->damaged = true;
+      s->console = console ? vm_console_ref (console) : NULL;
+      g_ptr_array_add (vnc->screens, s);
+      /* Without a console of its own it hears of all, and so of the first to come. */
+      vm_listener_add (vnc->machine->env.display, &s->listener, console);
+    }
+  g_ptr_array_add (s->clients, client);
+  vnc_screen_hurry (s);
+  take_cursor (s);
+  vnc_screen_update (s);
+  return s;
+}
+
+void
+vnc_screen_leave (VncScreen *s, VncClient *client)
+{
+  g_ptr_array_remove (s->clients, client);
+  if (s->clients->len)
+    return;
+  vm_source_clear (&s->pace);
+  vm_listener_remove (s->vnc->machine->env.display, &s->listener);
+  g_ptr_array_remove (s->vnc->screens, s);
+  if (!g_atomic_int_get (&s->posted)) /* else when that arrives */
+    screen_free (s);
+}
+
+/* --- pixels ---------------------------------------------------------------------------------------------------- */
+
+static void
+resize (VncScreen *s, int width, int height)
+{
+  size_t pixels = (size_t) width * height;
+
+  s->width = width;
+  s->height = height;
+  s->columns = (unsigned) (width + VNC_CELL - 1) / VNC_CELL;
+  s->rows = (unsigned) (height + VNC_CELL - 1) / VNC_CELL;
+  unsigned cells = s->columns * s->rows;
+  g_free (s->now);
+  g_free (s->next);
+  s->now = g_new0 (uint32_t, pixels);
+  s->next = g_new0 (uint32_t, pixels);
+  g_free (s->serials);
+  g_free (s->heat);
+  g_free (s->moved);
+  s->serials = g_new (uint64_t, cells);
+  s->heat = g_new0 (uint8_t, cells);
+  s->moved = g_new0 (uint8_t, cells);
+  g_array_set_size (s->moves, 0);
+  s->serial++;
+  for (unsigned i = 0; i < cells; i++)
+    s->serials[i] = s->serial;
+}
+
+static void
+copy_rows (VncScreen *s, const VmSurface *surface, VmRect r)
+{
+  for (int y = r.y; y < r.y + r.height; y++)
+    {
+      const uint32_t *from = (const uint32_t *) (surface->data + (size_t) y * surface->stride) + r.x;
+      uint32_t *to = s->next + (size_t) y * s->width + r.x;
+
+      for (int x = 0; x < r.width; x++)
+        to[x] = GUINT32_FROM_LE (from[x]) & 0xffffff;
+    }
+}
+
+static void
+copy (VncScreen *s, const VmSurface *surface, VmRect r)
+{
+  for (int y = 0; y < r.height; y += BAND)
+    {
+      vm_console_lock (s->console);
+      copy_rows (s, surface, (VmRect){ r.x, r.y + y, r.width, MIN (BAND, r.height - y) });
+      vm_console_unlock (s->console);
+    }
+}
+
+static bool
+cell_differs (const VncScreen *s, VmRect r)
+{
+  for (int y = r.y; y < r.y + r.height; y++)
+    {
+      size_t at = (size_t) y * s->width + r.x;
+      if (memcmp (s->now + at, s->next + at, (size_t) r.width * 4) != 0)
+        return true;
+    }
+  return false;
+}
+
+static void
+settle_cell (VncScreen *s, VmRect r)
+{
+  for (int y = r.y; y < r.y + r.height; y++)
+    {
+      size_t at = (size_t) y * s->width + r.x;
+      memcpy (s->now + at, s->next + at, (size_t) r.width * 4);
+    }
+}
+
+static void
+cool (VncScreen *s)
+{
+  int64_t now = g_get_monotonic_time (), steps = (now - s->cooled_at) / COOLING_US;
+
+  if (!steps)
+    return;
+  s->cooled_at = now;
+  for (unsigned i = 0; i < s->columns * s->rows; i++)
+    s->heat[i] = steps > 7 ? 0 : s->heat[i] >> steps;
+}
+
+static VmRect
+join (VmRect a, VmRect b)
+{
+  int right = MAX (a.x + a.width, b.x + b.width), bottom = MAX (a.y + a.height, b.y + b.height);
+  VmRect u = { MIN (a.x, b.x), MIN (a.y, b.y), 0, 0 };
+
+  if (!a.width)
+    return b;
+  u.width = right - u.x;
+  u.height = bottom - u.y;
+  return u;
+}
+
+/* Gives cells that differ the next serial; what they were is in NOW until they are settled. */
+static VmRect
+mark_changed (VncScreen *s, const VmRect *rects, unsigned n)
+{
+  VmRect box = { 0 };
+  uint64_t serial = s->serial + 1;
+
+  for (unsigned i = 0; i < n; i++)
+    {
+      unsigned last_row = (unsigned) (rects[i].y + rects[i].height - 1) / VNC_CELL;
+      unsigned last_column = (unsigned) (rects[i].x + rects[i].width - 1) / VNC_CELL;
+      for (unsigned row = (unsigned) rects[i].y / VNC_CELL; row <= last_row; row++)
+        for (unsigned column = (unsigned) rects[i].x / VNC_CELL; column <= last_column; column++)
+          {
+            unsigned cell = row * s->columns + column;
+            VmRect r = vnc_screen_cell (s, cell);
+            if (s->serials[cell] == serial || !cell_differs (s, r))
+              continue;
+            s->serials[cell] = serial;
+            s->heat[cell] = (uint8_t) MIN (255, s->heat[cell] + WARMER);
+            box = join (box, r);
+          }
+    }
+  return box;
+}
+
+static bool
+somebody_copies (const VncScreen *s)
+{
+  for (guint i = 0; i < s->clients->len; i++)
+    {
+      const VncClient *c = g_ptr_array_index (s->clients, i);
+      if (c->features & VNC_HAS_COPY_RECT)
+        return true;
+    }
+  return false;
+}
+
+static void
+take_changes (VncScreen *s, const VmRect *rects, unsigned n)
+{
+  VmRect box = mark_changed (s, rects, n);
+
+  if (!box.width)
+    return;
+  if (s->moves->len)
+    memset (s->moved, 0, (size_t) s->columns * s->rows);
+  g_array_set_size (s->moves, 0);
+  s->serial++;
+  if (box.width * box.height >= MOVE_PIXELS_MIN && somebody_copies (s))
+    vnc_screen_find_moves (s, box);
+  unsigned left = (unsigned) box.x / VNC_CELL, right = (unsigned) (box.x + box.width - 1) / VNC_CELL;
+  unsigned top = (unsigned) box.y / VNC_CELL, bottom = (unsigned) (box.y + box.height - 1) / VNC_CELL;
+  for (unsigned row = top; row <= bottom; row++)
+    for (unsigned column = left; column <= right; column++)
+      if (s->serials[row * s->columns + column] == s->serial)
+        settle_cell (s, vnc_screen_cell (s, row * s->columns + column));
+  vnc_screen_hurry (s);
+}
+
+static void
+show_size (VncScreen *s, int width, int height)
+{
+  resize (s, width, height);
+  for (guint i = 0; i < s->clients->len; i++)
+    vnc_client_resized (g_ptr_array_index (s->clients, i));
+}
+
+void
+vnc_screen_update (VncScreen *s)
+{
+  VmRect rects[MAX_RECTS];
+  unsigned n = 0;
+  bool changed = false;
+
+  if (!s->damaged)
+    return;
+  s->damaged = false;
+  VmSurface *surface = s->console ? vm_listener_pull (&s->listener, s->console, rects, MAX_RECTS, &n, &changed) : NULL;
+  if (!surface)
+    {
+      if (!s->now)
+        show_size (s, BLANK_WIDTH, BLANK_HEIGHT);
+      return;
+    }
+  bool resized = !s->now || surface->width != s->width || surface->height != s->height;
+  if (resized)
+    show_size (s, surface->width, surface->height);
+  if (resized || changed)
+    {
+      rects[0] = (VmRect){ 0, 0, s->width, s->height };
+      n = 1;
+    }
+  for (unsigned i = 0; i < n; i++)
+    copy (s, surface, rects[i]);
+  vm_surface_unref (surface);
+  cool (s);
+  if (resized) /* all of it is new as it is */
+    {
+      memcpy (s->now, s->next, (size_t) s->width * s->height * 4);
+      vnc_screen_hurry (s);
+    }
+  else
+    take_changes (s, rects, n);
+}

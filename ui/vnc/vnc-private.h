@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the files of this folder share. All of it belongs to the VNC thread, unless it says otherwise. */
+#pragma once
+
+#include "engine/display/display.h"
+#include "engine/input/input.h"
+#include "engine/io/address.h"
+#include "ui/vnc/encode.h"
+#include "ui/vnc/keyboard.h"
+#include "ui/vnc/vnc.h"
+#include "ui/vnc/wire.h"
+
+#include <json-c/json.h>
+
+typedef struct VncServer VncServer;
+typedef struct VncClient VncClient;
+typedef struct VncScreen VncScreen;
+
+struct VmVnc
+{
+  VmMachine *machine;
+  VmLoop *loop; /* NULL: no server yet */
+  GThread *thread;
+  GPtrArray *servers; /* VncServer * */
+  GPtrArray *screens; /* VncScreen * */
+  unsigned n_clients; /* of all servers, those that are going included */
+  bool stopping;
+  VmFiberMutex sasl_mutex;
+  const VncSaslModule *sasl; /* NULL: no server wants it */
+  /* The threads that compress: fewer than processors, so that the guest keeps some. */
+  GAsyncQueue *jobs;
+  GPtrArray *encoders; /* GThread * */
+};
+
+/* FUNC (OPAQUE) on an encoder thread, then DONE (OPAQUE) on ours. */
+void vnc_encode_later (VmVnc *vnc, VmPostFunc func, VmPostFunc done, void *opaque);
+
+/* --- screens: a console as its viewers have last seen it --------------------------------------------------- */
+
+#define VNC_CELL 16 /* pixels a side: what changed is known by cells */
+
+/* Part of a picture that was elsewhere before. */
+typedef struct VncMove
+{
+  VmRect to;
+  int dx, dy; /* from there: from.x = to.x + dx */
+} VncMove;
+
+struct VncScreen
+{
+  VmVnc *vnc;
+  VmConsole *console; /* a reference; NULL: there is none to show */
+  VmListener listener;
+  GPtrArray *clients; /* VncClient * */
+  int posted;         /* atomic: a message of the console is on its way to us */
+  bool damaged;
+  int width, height;
+  unsigned columns, rows; /* of cells */
+  uint32_t *now;          /* what the cells' serials speak of; rows are WIDTH apart */
+  uint32_t *next;         /* what the console has; of use during an update */
+  uint64_t serial;
+  uint64_t *serials;              /* of cells: when they changed */
+  uint8_t *heat;                  /* of cells: how often lately */
+  uint8_t *moved;                 /* of cells: in the last update, the move explains them */
+  GArray *moves;                  /* VncMove of the last update */
+  unsigned move_pause, move_wait; /* updates to come in which nobody looks for moves */
+  int64_t changed_at, cooled_at;  /* monotonic */
+  unsigned interval_ms;
+  GSource *pace;
+  /* the pointer of the guest */
+  VmCursor *cursor;
+  int cursor_x, cursor_y;
+  bool cursor_visible;
+  uint64_t cursor_serial, cursor_moves;
+};
+
+/* The screen of console INDEX, which is made when nobody looks at it yet. */
+VncScreen *vnc_screen_join (VmVnc *vnc, VmConsole *console, VncClient *client);
+void vnc_screen_leave (VncScreen *screen, VncClient *client);
+/* Takes what the console has by now. */
+void vnc_screen_update (VncScreen *screen);
+/* Somebody typed: what comes of it should show soon. */
+void vnc_screen_hurry (VncScreen *screen);
+/* Looks for what moved from NOW to NEXT within BOX; fills moved and moves. */
+void vnc_screen_find_moves (VncScreen *screen, VmRect box);
+static inline VmRect
+vnc_screen_cell (const VncScreen *s, unsigned cell)
+{
+  int x = (int) (cell % s->columns) * VNC_CELL, y = (int) (cell / s->columns) * VNC_CELL;
+
+  return (VmRect){ x, y, MIN (VNC_CELL, s->width - x), MIN (VNC_CELL, s->height - y) };
+}
+
+/* --- servers ------------------------------------------------------------------------------------------------ */
+
+typedef enum VncAuth
+{ /* numbers of the protocol */
+  VNC_AUTH_INVALID = 0,
+  VNC_AUTH_NONE = 1,
+  VNC_AUTH_VNC = 2,
+  VNC_AUTH_VENCRYPT = 19,
+  VNC_AUTH_SASL = 20,
+} VncAuth;
+
+typedef enum VncShare
+{
+  VNC_SHARE_ALLOW_EXCLUSIVE,
+  VNC_SHARE_FORCE_SHARED,
+  VNC_SHARE_IGNORE
+} VncShare;
+
+typedef struct VncOptions
+{
+  char *id;
+  VmAddress address, websocket; /* port NULL and not Unix: not wanted */
+  bool none, has_websocket, reverse;
+  bool password;     /* VncAuth */
+  char *secret;      /* what password-secret= holds; NULL: none */
+  VmTlsCreds *creds; /* a reference; NULL: in the clear */
+  char *tls_authz, *sasl_authz;
+  bool sasl, lossy, adaptive, power_control, lock_key_sync;
+  VncShare share;
+  unsigned key_delay_ms, connections;
+  char *display; /* device id; NULL: not bound */
+  unsigned head;
+} VncOptions;
+
+bool vnc_options_read (VncOptions *options, VmMachine *machine, const VmKeyVals *list, GError **error);
+void vnc_options_clear (VncOptions *options);
+/* "host:display" or "unix:path", as -vnc and display-update have it. */
+bool vnc_options_address (VmAddress *address, const char *text, unsigned base, GError **error);
+
+typedef struct VncListener
+{
+  VncServer *server;
+  int fd;
+  GSource *watch;
+  bool websocket;
+  char *path; /* to be removed; NULL: none */
+} VncListener;
+
+struct VncServer
+{
+  VmVnc *vnc;
+  VncOptions options;
+  VncKeyboard *keyboard;
+  GPtrArray *listeners; /* VncListener * */
+  GPtrArray *clients;   /* VncClient * */
+  char *password;       /* NULL: nobody is let in by one */
+  int64_t expires;      /* seconds since 1970 */
+  VmConsole *console;   /* bound to; a reference; NULL: not bound */
+  /* keys on their way, so that they are apart by key_delay_ms */
+  GQueue keys; /* VmInputEvent * */
+  GSource *key_timer;
+  int64_t key_free_at; /* monotonic, us */
+};
+
+VncServer *vnc_find_server (VmVnc *vnc, const char *id); /* NULL: the first */
+VncAuth vnc_server_auth (const VncServer *server);
+char *vnc_server_auth_name (const VncServer *server); /* "vencrypt+x509+vnc" */
+void vnc_server_client_gone (VncServer *server);
+void vnc_server_set_password (VncServer *server, const char *password); /* NULL: none */
+void vnc_listener_free (gpointer listener);
+bool vnc_server_listen_at (VncServer *server, const VmAddress *address, bool websocket, GError **error);
+/* A socket's own name or its peer's, as QMP has it. */
+void vnc_name_end (int fd, bool peer, char **host, char **service, char **family);
+/* Opens the sockets of ADDRESS and WEBSOCKET; the caller holds what was there before. */
+bool vnc_server_listen (VncServer *server, GError **error);
+void vnc_server_stop_listening (VncServer *server);
+void vnc_server_key (VncServer *server, uint16_t key, bool down);
+/* Room for one more? Else whoever has not logged in for longest goes. */
+bool vnc_server_make_room (VncServer *server);
+
+/* --- clients ------------------------------------------------------------------------------------------------ */
+
+typedef enum VncFeature
+{
+  VNC_HAS_COPY_RECT = 1 << 0,
+  VNC_HAS_DESKTOP_SIZE = 1 << 1,
+  VNC_HAS_EXTENDED_SIZE = 1 << 2,
+  VNC_HAS_CURSOR = 1 << 3,
+  VNC_HAS_ALPHA_CURSOR = 1 << 4,
+  VNC_HAS_POINTER_MODE = 1 << 5,
+  VNC_HAS_KEY_CODES = 1 << 6,
+  VNC_HAS_LEDS = 1 << 7,
+  VNC_HAS_MORE_BUTTONS = 1 << 8,
+  VNC_HAS_CLIPBOARD = 1 << 9,
+  VNC_HAS_POWER = 1 << 10,
+  VNC_HAS_NAME = 1 << 11,
+  VNC_HAS_LAST_RECT = 1 << 12,
+} VncFeature;
+
+/* What a client is yet to be told, with the next update. */
+typedef enum VncNews
+{
+  VNC_NEWS_SIZE = 1 << 0,
+  VNC_NEWS_CURSOR = 1 << 1,
+  VNC_NEWS_POINTER_MODE = 1 << 2,
+  VNC_NEWS_KEY_CODES = 1 << 3,
+  VNC_NEWS_LEDS = 1 << 4,
+  VNC_NEWS_MORE_BUTTONS = 1 << 5,
+  VNC_NEWS_NAME = 1 << 6,
+} VncNews;
+
+enum
+{ /* of a client's cells */
+  VNC_CELL_DIRTY = 1,
+  VNC_CELL_LOSSY = 2, /* what the client has is not exact */
+  VNC_CELL_EXACT = 4, /* dirty to be made so */
+};
+
+/* An answer to SetDesktopSize that is still to be given. */
+typedef struct VncSizeAnswer
+{
+  uint16_t reason, status, width, height;
+} VncSizeAnswer;
+
+typedef struct VncPiece
+{
+  VmRect rect;
+  bool lossy;
+  size_t at; /* of its pixels */
+} VncPiece;
+
+struct VncClient
+{
+  VncServer *server;
+  VncWire wire;
+  VmWakeup *deadline; /* of the handshake */
+  bool websocket, skip_auth;
+  int64_t since; /* monotonic */
+  char *host, *service, *family, *server_host, *server_service, *server_family;
+  /* who it is */
+  unsigned minor; /* of protocol version 3 */
+  char *dname;    /* of its certificate; NULL: none */
+  VncSasl *sasl;
+  char *user; /* by SASL; NULL: none */
+  bool logged_in, initialized, shared, closing;
+  /* what it can and wants */
+  VncEncoder encoder; /* an encoder thread's while BUSY */
+  VncFormat format;   /* wanted from the next update on */
+  int encoding, level, quality, subsampling;
+  bool encoding_changed;
+  unsigned features;    /* VncFeature */
+  unsigned news;        /* VncNews */
+  GArray *size_answers; /* VncSizeAnswer */
+  /* its picture */
+  VncScreen *screen;
+  unsigned width, height;
+  uint64_t serial;       /* of the screen: taken into CELLS */
+  uint8_t *cells;        /* as many as the screen has */
+  bool asked, requested; /* ASKED: ever */
+  VmRect area;           /* of the request */
+  uint64_t cursor_serial, cursor_moves;
+  bool cursor_sent;    /* it has one of ours */
+  VmRect drawn_cursor; /* in the picture, for a client that draws none */
+  GSource *refresh;    /* of lossy cells */
+  /* the update under way */
+  bool busy, updating;
+  GArray *pieces; /* VncPiece */
+  uint32_t *pixels;
+  size_t pixels_room;
+  GByteArray *update;
+  unsigned n_rects;
+  /* its hands */
+  bool down[256]; /* by XT number: keys it holds */
+  unsigned modifiers;
+  uint16_t buttons;
+  int last_x, last_y;
+  bool has_last;
+  uint32_t leds_told;
+  bool absolute_told;
+  struct VncClipboard *clipboard;
+};
+
+/* Takes the descriptor. WEBSOCKET: HTTP comes first. */
+VncClient *vnc_client_new (VncServer *server, int fd, bool websocket);
+void vnc_client_start (VncClient *client);
+void vnc_client_heard (VncClient *client); /* it speaks the protocol: it gets time to log in */
+void vnc_client_close (VncClient *client);
+/* The security handshake, in the client's fiber. */
+bool vnc_client_log_in (VncClient *client);
+/* Messages until the end. */
+void vnc_client_serve (VncClient *client);
+/* Sends an update if there is reason to and the client is ready for one. */
+void vnc_client_update (VncClient *client);
+void vnc_client_show (VncClient *client, VmConsole *console);
+/* The screen has another size, or is another. */
+void vnc_client_resized (VncClient *client);
+void vnc_client_dirty (VncClient *client, VmRect area);
+void vnc_client_event (VncClient *client, const char *name); /* QMP */
+void vnc_client_take_encodings (VncClient *client, const uint8_t *list, unsigned n);
+void vnc_client_power (VncClient *client, unsigned code);
+void vnc_client_clear_keys (VncClient *client);
+
+/* clipboard.c; false: what the client says makes no sense */
+void vnc_clipboard_features (VncClient *client);
+bool vnc_clipboard_text (VncClient *client, const uint8_t *text, size_t len);
+bool vnc_clipboard_extended (VncClient *client, const uint8_t *message, size_t len);
+void vnc_clipboard_free (VncClient *client);
+
+/* input.c */
+void vnc_client_key (VncClient *client, bool down, uint32_t keysym, unsigned xt, bool has_xt);
+void vnc_client_pointer (VncClient *client, unsigned buttons, int x, int y);
+
+/* --- questions to the engine ------------------------------------------------------------------------------ */
+
+/* Does the authorization object ID allow NAME? Waits for the engine loop, in the client's fiber. */
+bool vnc_client_is_allowed (VncClient *client, const char *id, const char *name);
+/* Nobody may have looked at CONSOLE for long: brings its picture up to date. Waits likewise. */
+void vnc_client_refresh (VncClient *client, VmConsole *console);

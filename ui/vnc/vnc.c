@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* All VNC servers of a machine: their thread, those that compress, making and ending servers. */
+#include "ui/vnc/vnc-private.h"
+
+#include "engine/base/log.h"
+#include "engine/base/module.h"
+
+#include <errno.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define ENCODERS_MAX 8
+#define NICE 5 /* the guest comes first */
+
+/* --- threads --------------------------------------------------------------------------------------------------- */
+
+typedef struct Job
+{
+  VmPostFunc func, done; /* FUNC NULL: the end */
+  void *opaque;
+} Job;
+
+static gpointer
+encoder_thread (gpointer data)
+{
+  VmVnc *vnc = data;
+
+  setpriority (PRIO_PROCESS, (id_t) gettid (), NICE);
+  for (;;)
+    {
+      g_autofree Job *job = g_async_queue_pop (vnc->jobs);
+      if (!job->func)
+        return NULL;
+      job->func (job->opaque);
+      vm_loop_post (vnc->loop, job->done, job->opaque);
+    }
+}
+
+static void
+push_job (VmVnc *vnc, VmPostFunc func, VmPostFunc done, void *opaque)
+{
+  Job *job = g_new (Job, 1);
+
+  *job = (Job){ func, done, opaque };
+  g_async_queue_push (vnc->jobs, job);
+}
+
+void
+vnc_encode_later (VmVnc *vnc, VmPostFunc func, VmPostFunc done, void *opaque)
+{
+  push_job (vnc, func, done, opaque);
+}
+
+static gpointer
+main_thread (gpointer data)
+{
+  VmVnc *vnc = data;
+
+  vm_loop_run (vnc->loop);
+  return NULL;
+}
+
+/* LEDs, or how the pointer goes. */
+static void
+input_told (void *opaque)
+{
+  VmVnc *vnc = opaque;
+  VmInput *input = vnc->machine->env.input;
+
+  for (guint i = 0; i < vnc->screens->len; i++)
+    {
+      VncScreen *s = g_ptr_array_index (vnc->screens, i);
+      for (guint k = s->clients->len; k-- > 0;)
+        {
+          VncClient *c = g_ptr_array_index (s->clients, k);
+          if ((c->features & VNC_HAS_LEDS) && c->leds_told != vm_input_leds (input))
+            c->news |= VNC_NEWS_LEDS;
+          if ((c->features & VNC_HAS_POINTER_MODE) && c->absolute_told != vm_input_is_absolute (input, s->console))
+            c->news |= VNC_NEWS_POINTER_MODE;
+          if (c->news)
+            vnc_client_update (c);
+        }
+    }
+}
+
+static void
+on_input_changed (void *opaque)
+{
+  VmVnc *vnc = opaque;
+
+  vm_loop_post (vnc->loop, input_told, vnc);
+}
+
+static void
+start_threads (VmVnc *vnc)
+{
+  unsigned n = CLAMP (g_get_num_processors () / 2, 1, ENCODERS_MAX);
+  bool named = vnc->machine->env.name_threads;
+
+  if (vnc->loop)
+    return;
+  vnc->loop = vm_loop_new ("vnc", NULL);
+  vnc->jobs = g_async_queue_new ();
+  vnc->thread = g_thread_new (named ? "vnc" : NULL, main_thread, vnc);
+  for (unsigned i = 0; i < n; i++)
+    g_ptr_array_add (vnc->encoders, g_thread_new (named ? "vnc encoder" : NULL, encoder_thread, vnc));
+  vm_input_watch (vnc->machine->env.input, on_input_changed, vnc);
+}
+
+/* --- all of them -------------------------------------------------------------------------------------------------- */
+
+VmVnc *
+vm_vnc_new (VmMachine *machine)
+{
+  VmVnc *vnc = g_new0 (VmVnc, 1);
+
+  vnc->machine = machine;
+  vnc->servers = g_ptr_array_new ();
+  vnc->screens = g_ptr_array_new ();
+  vnc->encoders = g_ptr_array_new ();
+  machine->vnc_of = vnc;
+  return vnc;
+}
+
+void
+vnc_server_set_password (VncServer *s, const char *password)
+{
+  if (s->password)
+    {
+      explicit_bzero (s->password, strlen (s->password));
+      g_free (s->password);
+    }
+  s->password = g_strdup (password);
+}
+
+static void
+server_free (VncServer *s)
+{
+  vnc_server_stop_listening (s);
+  g_ptr_array_unref (s->listeners);
+  g_ptr_array_unref (s->clients);
+  vm_source_clear (&s->key_timer);
+  g_queue_clear_full (&s->keys, g_free);
+  vnc_keyboard_free (s->keyboard);
+  if (s->console)
+    vm_console_unref (s->console);
+  vnc_server_set_password (s, NULL);
+  vnc_options_clear (&s->options);
+  g_free (s);
+}
+
+static void
+stop (void *opaque)
+{
+  VmVnc *vnc = opaque;
+
+  vnc->stopping = true;
+  for (guint i = 0; i < vnc->servers->len; i++)
+    {
+      VncServer *s = g_ptr_array_index (vnc->servers, i);
+      vnc_server_stop_listening (s);
+      for (guint k = s->clients->len; k-- > 0;)
+        vnc_client_close (g_ptr_array_index (s->clients, k));
+    }
+  if (!vnc->n_clients)
+    vm_loop_quit (vnc->loop);
+}
+
+void
+vm_vnc_free (VmVnc *vnc)
+{
+  if (!vnc)
+    return;
+  if (vnc->loop)
+    {
+      vm_input_unwatch (vnc->machine->env.input, on_input_changed, vnc);
+      vm_loop_post (vnc->loop, stop, vnc);
+      g_thread_join (vnc->thread);
+      for (guint i = 0; i < vnc->encoders->len; i++)
+        push_job (vnc, NULL, NULL, NULL);
+      for (guint i = 0; i < vnc->encoders->len; i++)
+        g_thread_join (g_ptr_array_index (vnc->encoders, i));
+      for (guint i = 0; i < vnc->servers->len; i++)
+        server_free (g_ptr_array_index (vnc->servers, i));
+      g_async_queue_unref (vnc->jobs);
+      vm_loop_free (vnc->loop);
+    }
+  vnc->machine->vnc_of = NULL;
+  g_ptr_array_unref (vnc->servers);
+  g_ptr_array_unref (vnc->screens);
+  g_ptr_array_unref (vnc->encoders);
+  g_free (vnc);
+}
+
+/* --- one more ------------------------------------------------------------------------------------------------------
+ */
+
+static bool
+bind_to_console (VncServer *s, GError **error)
+{
+  VmDisplay *display = s->vnc->machine->env.display;
+  const VncOptions *o = &s->options;
+
+  if (!o->display)
+    return true;
+  VmConsole *console = vm_display_find_console (display, o->display, o->head);
+  if (!console)
+    return vm_fail (error, o->head ? "Device '%s' has no head %u" : "Device '%s' not found", o->display, o->head);
+  s->console = vm_console_ref (console);
+  return true;
+}
+
+static bool
+connect_out (VncServer *s, int *fd, GError **error)
+{
+  const VmAddress *a = &s->options.address;
+  g_autoptr (GArray) list = vm_address_resolve (a, SOCK_STREAM, false, error);
+  int why = EADDRNOTAVAIL;
+
+  for (guint i = 0; list && i < list->len; i++)
+    {
+      const VmSockaddr *addr = &g_array_index (list, VmSockaddr, i);
+      *fd = socket (addr->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+      if (*fd >= 0 && connect (*fd, &addr->any, addr->len) == 0)
+        return true;
+      why = errno;
+      if (*fd >= 0)
+        close (*fd);
+    }
+  g_autofree char *where = vm_address_text (a);
+  return list && vm_fail (error, "Failed to connect to '%s': %s", where, g_strerror (why));
+}
+
+typedef struct Call
+{
+  VncServer *server;
+  int fd;
+  bool ok, skip_auth;
+  GError *error;
+} Call;
+
+/* On the VNC thread from here on. */
+static void
+do_open (void *opaque)
+{
+  Call *call = opaque;
+  VncServer *s = call->server;
+
+  call->ok = vnc_server_listen (s, &call->error);
+  if (!call->ok)
+    return;
+  g_ptr_array_add (s->vnc->servers, s);
+  if (call->fd >= 0)
+    vnc_client_start (vnc_client_new (s, call->fd, false));
+}
+
+static bool
+is_loopback (const VmSockaddr *addr)
+{
+  if (addr->any.sa_family == AF_INET)
+    return ntohl (addr->in.sin_addr.s_addr) >> 24 == 127;
+  return addr->any.sa_family != AF_INET6 || IN6_IS_ADDR_LOOPBACK (&addr->in6.sin6_addr);
+}
+
+/* In words, because the default of -vnc :0 is anybody. */
+static void
+warn_if_open (const VncServer *s)
+{
+  const VncOptions *o = &s->options;
+  bool loopback = true;
+
+  for (guint i = 0; i < s->listeners->len; i++)
+    {
+      const VncListener *l = g_ptr_array_index (s->listeners, i);
+      VmSockaddr addr;
+      loopback &= !vm_sockaddr_of (&addr, l->fd, false) || is_loopback (&addr);
+    }
+  if (loopback)
+    return;
+  if (!o->password && !o->sasl && !(o->creds && vm_tls_creds_are_x509 (o->creds)))
+    vm_report_warning ("VNC server '%s' lets everybody in who can reach this host: they see and operate the guest. "
+                       "Write localhost before the display number, or ask for a password (password-secret=ID)",
+                       o->id);
+  else if (!o->creds && !o->sasl)
+    vm_report_warning ("VNC server '%s' sends everything in the clear, and only the first eight characters of its "
+                       "password count: use tls-creds=ID, too",
+                       o->id);
+}
+
+static bool
+load_sasl (VmVnc *vnc, GError **error)
+{
+  if (!vnc->sasl)
+    vnc->sasl = vm_module_symbol ("ui/vnc", VNC_SASL_MODULE, VNC_SASL_SYMBOL, error);
+  if (!vnc->sasl)
+    g_prefix_error (error, "sasl=on: ");
+  return vnc->sasl != NULL;
+}
+
+bool
+vm_vnc_open (VmVnc *vnc, const VmKeyVals *list, GError **error)
+{
+  VncServer *s = g_new0 (VncServer, 1);
+  Call call = { .server = s, .fd = -1 };
+
+  s->vnc = vnc;
+  s->listeners = g_ptr_array_new_with_free_func (vnc_listener_free);
+  s->clients = g_ptr_array_new ();
+  s->expires = INT64_MAX;
+  bool ok = vnc_options_read (&s->options, vnc->machine, list, error)
+            && (!vnc_find_server (vnc, s->options.id) || vm_fail (error, "Duplicate ID '%s' for vnc", s->options.id))
+            && (s->keyboard = vnc_keyboard_new (vnc->machine->settings->keyboard_layout, error))
+            && bind_to_console (s, error) && (!s->options.sasl || load_sasl (vnc, error))
+            && (!s->options.reverse || connect_out (s, &call.fd, error));
+  if (ok)
+    {
+      vnc_server_set_password (s, s->options.secret);
+      start_threads (vnc);
+      vm_loop_call (vnc->loop, do_open, &call);
+      if (!call.ok)
+        g_propagate_error (error, call.error);
+      ok = call.ok;
+    }
+  if (!ok)
+    server_free (s);
+  else
+    warn_if_open (s);
+  return ok;
+}
+
+char *
+vm_vnc_address (VmVnc *vnc)
+{
+  VncServer *s = vnc_find_server (vnc, NULL);
+  VmSockaddr addr;
+
+  if (!s || !s->listeners->len)
+    return NULL;
+  const VncListener *l = g_ptr_array_index (s->listeners, 0);
+  return vm_sockaddr_of (&addr, l->fd, false) ? vm_sockaddr_text (&addr) : NULL;
+}
