@@ -216,7 +216,7 @@ vnc_options_read (VncOptions *o, VmMachine *machine, const VmKeyVals *list, GErr
 
   *o = (VncOptions){ .id = g_strdup (id ? id : "default") };
   if (audiodev)
-    return vm_fail (error, "audiodev '%s' not found", audiodev);
+    return vm_fail (error, "audiodev=%s: sound for VNC viewers is not available in this build", audiodev);
   if (vm_keyvals_has (list, "acl"))
     return vm_fail (error, "acl= is no more: use tls-authz= and sasl-authz=");
   return read_address (o, list, error) && read_websocket (o, list, error) && read_security (o, machine, list, error)
