@@ -78,6 +78,7 @@ ui_run (VmMachine *machine, void (*started) (void *opaque), void *opaque)
   vm_ui_gtk_register_resource ();
   ui_load_style ();
   gdk_set_program_class ("Vitrine");
+  gtk_window_set_default_icon_name ("org.vitrine.Vitrine");
   VmSession *session = vm_session_new (machine, NULL, ui_session_event, &ui);
   /* Said and checked by probe. */
   vm_ui_options_read (&options, vm_session_settings (session), NULL);
