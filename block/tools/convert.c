@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #define CHUNK (2 * VM_MIB)
+#define LOCAL_CHUNK (512 * 1024) /* what is read is in the processor's cache when it is written */
 #define SECTOR 512
 #define SURVEY_LIMIT 64 /* extents looked at to learn whether a target is all zeros */
 
@@ -280,6 +281,23 @@ reads_as_zeros (VmNode *node)
   return at >= node->size;
 }
 
+static bool
+is_local (const VmNode *node)
+{
+  while (node->file)
+    node = node->file->node;
+  return !strcmp (node->driver->name, "file");
+}
+
+static bool
+all_local (const VmConvert *c)
+{
+  for (unsigned i = 0; i < c->n_sources; i++)
+    if (!is_local (c->sources[i].image.node))
+      return false;
+  return is_local (c->target.node);
+}
+
 static void
 study_target (VmConvert *c)
 {
@@ -287,7 +305,8 @@ study_target (VmConvert *c)
   uint32_t cluster = node->driver->cluster_size ? node->driver->cluster_size (node) : 0;
 
   c->unit = MAX (MAX (cluster, node->limits.alignment), 1);
-  c->chunk = MAX (CHUNK - CHUNK % c->unit, c->unit);
+  uint64_t chunk = all_local (c) ? LOCAL_CHUNK : CHUNK;
+  c->chunk = MAX (chunk - chunk % c->unit, c->unit);
   VmNode *backing = vm_node_backing (node);
   c->backing_size = backing ? backing->size : 0;
   if (c->target_is_zero)
