@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* -sandbox: system calls that this process and its threads give up for good (seccomp(2), libseccomp). */
 #include "app/app.h"
+#include "engine/base/log.h"
 
 #ifdef VM_HAVE_SECCOMP
 #include <errno.h>
