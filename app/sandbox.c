@@ -3,6 +3,8 @@
 #include "app/app.h"
 #include "engine/base/log.h"
 
+#include "engine/base/log.h"
+
 #ifdef VM_HAVE_SECCOMP
 #include <errno.h>
 #include <sched.h>

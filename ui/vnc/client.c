@@ -159,6 +159,7 @@ initialize (VncClient *c)
   say_hello (c);
   vm_wakeup_arm (c->deadline, INT64_MAX);
   c->initialized = true;
+  vnc_clipboard_join (c);
   vnc_client_event (c, "VNC_INITIALIZED");
   return true;
 }
@@ -395,7 +396,10 @@ cut_text (VncClient *c)
   if (!vnc_wire_read (&c->wire, text, len))
     return false;
   text[len] = 0;
-  return given < 0 ? vnc_clipboard_extended (c, text, len) : vnc_clipboard_text (c, text, len);
+  if (given < 0)
+    return vnc_clipboard_extended (c, text, len);
+  vnc_clipboard_text (c, text, len);
+  return true;
 }
 
 static bool
@@ -551,7 +555,6 @@ client_free (VncClient *c)
 {
   vm_wakeup_free (c->deadline);
   vnc_wire_clear (&c->wire);
-  vnc_clipboard_free (c);
   if (c->sasl)
     c->server->vnc->sasl->close (c->sasl);
   vm_source_clear (&c->refresh);
@@ -593,6 +596,7 @@ life (void *opaque)
       vm_wakeup_arm (c->deadline, INT64_MAX);
     }
   vnc_wire_break (&c->wire);
+  vnc_clipboard_leave (c);
   while (c->busy)
     vnc_wire_wait (&c->wire);
   if (c->screen)

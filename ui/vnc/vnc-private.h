@@ -293,11 +293,13 @@ void vnc_client_take_encodings (VncClient *client, const uint8_t *list, unsigned
 void vnc_client_power (VncClient *client, unsigned code);
 void vnc_client_clear_keys (VncClient *client);
 
-/* clipboard.c; false: what the client says makes no sense */
+/* clipboard.c */
+void vnc_clipboard_join (VncClient *client);
+void vnc_clipboard_leave (VncClient *client);
 void vnc_clipboard_features (VncClient *client);
-bool vnc_clipboard_text (VncClient *client, const uint8_t *text, size_t len);
+void vnc_clipboard_text (VncClient *client, const uint8_t *text, size_t len);
+/* False: makes no sense. */
 bool vnc_clipboard_extended (VncClient *client, const uint8_t *message, size_t len);
-void vnc_clipboard_free (VncClient *client);
 
 /* input.c */
 void vnc_client_key (VncClient *client, bool down, uint32_t keysym, unsigned xt, bool has_xt);

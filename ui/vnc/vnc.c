@@ -183,6 +183,12 @@ vm_vnc_free (VmVnc *vnc)
       for (guint i = 0; i < vnc->servers->len; i++)
         server_free (g_ptr_array_index (vnc->servers, i));
       g_async_queue_unref (vnc->jobs);
+      /* What clients said last, that they leave the clipboard for instance. */
+      VmLock *lock = vm_loop_lock (vnc->machine->env.loop);
+      bool taken = lock && vm_lock_enter (lock);
+      vm_loop_run_posted (vnc->machine->env.loop);
+      if (lock)
+        vm_lock_leave (lock, taken);
       vm_loop_free (vnc->loop);
     }
   vnc->machine->vnc_of = NULL;

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Parts of the VNC servers with a machine's double: clipboards, the guest's pointer. */
+#include "tests/vnc/double.h"
+
+#include "engine/display/clipboard.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* --- a viewer ----------------------------------------------------------------------------------------------------- */
+
+typedef struct Viewer
+{
+  VncDouble *d;
+  int fd;
+} Viewer;
+
+static void
+turn (VncDouble *d)
+{
+  while (vm_loop_iterate (d->machine.env.loop, false))
+    ;
+}
+
+static void
+say (Viewer *v, const void *data, size_t len)
+{
+  g_assert_cmpint (send (v->fd, data, len, MSG_NOSIGNAL), ==, (ssize_t) len);
+}
+
+static void
+hear (Viewer *v, void *data, size_t len)
+{
+  int64_t end = g_get_monotonic_time () + 10 * G_USEC_PER_SEC;
+
+  for (uint8_t *to = data; len;)
+    {
+      ssize_t n = recv (v->fd, to, len, MSG_DONTWAIT);
+      g_assert_cmpint (n, !=, 0);
+      g_assert_true (n > 0 || errno == EAGAIN);
+      if (n > 0)
+        {
+          to += n;
+          len -= (size_t) n;
+          continue;
+        }
+      g_assert_cmpint (g_get_monotonic_time (), <, end);
+      turn (v->d);
+      g_usleep (200);
+    }
+}
+
+static uint32_t
+hear_u32 (Viewer *v)
+{
+  uint8_t b[4];
+
+  hear (v, b, 4);
+  return vm_load_be32 (b);
+}
+
+static void
+log_in (Viewer *v, VncDouble *d)
+{
+  uint8_t b[64];
+
+  v->d = d;
+  v->fd = vnc_double_connect (d, false, false);
+  say (v, "RFB 003.008\n\1\1", 14);
+  hear (v, b, 12 + 2 + 4 + 20);
+  uint32_t len = hear_u32 (v);
+  g_assert_cmpint (len, <, sizeof b);
+  hear (v, b, len);
+}
+
+static void
+set_encoding (Viewer *v, uint32_t code)
+{
+  uint8_t m[12] = { 2, 0, 0, 2 };
+
+  vm_store_be32 (m + 8, code);
+  say (v, m, sizeof m);
+}
+
+/* --- a guest's end of the clipboard ---------------------------------------------------------------------------------
+ */
+
+typedef struct Guest
+{
+  VmClipPeer peer;
+  unsigned types, tellings;
+  GBytes *text;
+  unsigned answers;
+  const char *has;
+} Guest;
+
+static void
+guest_offered (VmClipPeer *peer, VmClipSelection selection, unsigned types)
+{
+  Guest *g = (Guest *) peer;
+
+  if (selection != VM_CLIP_CLIPBOARD)
+    return;
+  g->types = types;
+  g->tellings++;
+}
+
+static void
+guest_request (VmClipPeer *peer, VmClipSelection selection, VmClipType type)
+{
+  g_autoptr (GBytes) bytes = g_bytes_new (((Guest *) peer)->has, strlen (((Guest *) peer)->has));
+
+  vm_clip_deliver (peer, selection, type, bytes);
+}
+
+static void
+guest_received (VmClipPeer *peer, VmClipSelection selection, VmClipType type, GBytes *data)
+{
+  Guest *g = (Guest *) peer;
+
+  g_clear_pointer (&g->text, g_bytes_unref);
+  g->text = data ? g_bytes_ref (data) : NULL;
+  g->answers++;
+}
+
+static const VmClipPeerOps guest_ops
+    = { .offered = guest_offered, .request = guest_request, .received = guest_received };
+
+static void
+wait_until (VncDouble *d, const unsigned *counter, unsigned n)
+{
+  int64_t end = g_get_monotonic_time () + 10 * G_USEC_PER_SEC;
+
+  while (*counter < n)
+    {
+      g_assert_cmpint (g_get_monotonic_time (), <, end);
+      turn (d);
+      g_usleep (200);
+    }
+}
+
+static void
+check_text (const Guest *g, const char *text)
+{
+  g_assert_nonnull (g->text);
+  g_assert_cmpmem (g_bytes_get_data (g->text, NULL), g_bytes_get_size (g->text), text, strlen (text));
+}
+
+static void
+ask (VncDouble *d, Guest *g)
+{
+  unsigned before = g->answers;
+
+  vm_clip_request (&g->peer, VM_CLIP_CLIPBOARD, VM_CLIP_TEXT);
+  wait_until (d, &g->answers, before + 1);
+}
+
+/* --- tests
+ * ------------------------------------------------------------------------------------------------------------ */
+
+static void
+test_plain (void)
+{
+  VncDouble *d = vnc_double_new ("none", 64, 48);
+  Guest g = { .peer = { .ops = &guest_ops, .guest = true }, .has = "h\xc3\xa4ll\xe2\x82\xac" };
+  Viewer v;
+  uint8_t b[16];
+
+  vm_clip_peer_add (vm_display_clipboard (d->machine.env.display), &g.peer);
+  log_in (&v, d);
+  set_encoding (&v, 0);
+  unsigned before = g.tellings;
+  say (&v, "\6\0\0\0\0\0\0\5a\344\r\nb", 13);
+  wait_until (d, &g.tellings, before + 1);
+  g_assert_cmpint (g.types, ==, VM_CLIP_BIT (VM_CLIP_TEXT));
+  ask (d, &g);
+  check_text (&g, "a\xc3\xa4\nb");
+  vm_clip_grab (&g.peer, VM_CLIP_CLIPBOARD, VM_CLIP_BIT (VM_CLIP_TEXT));
+  hear (&v, b, 8);
+  g_assert_cmpmem (b, 8, "\3\0\0\0\0\0\0\5", 8);
+  hear (&v, b, 5);
+  g_assert_cmpmem (b, 5, "h\344ll?", 5);
+  close (v.fd);
+  vnc_double_settle (d);
+  vm_clip_peer_remove (&g.peer);
+  g_clear_pointer (&g.text, g_bytes_unref);
+  vnc_double_free (d);
+}
+
+/* Flags and the rest of an extended message; *LEN its length. */
+static uint32_t
+hear_extended (Viewer *v, uint8_t *data, size_t *len)
+{
+  g_assert_cmphex (hear_u32 (v), ==, 3u << 24);
+  uint32_t n = 0u - hear_u32 (v);
+  g_assert_cmpint (n, >=, 4);
+  g_assert_cmpint (n, <, 4096);
+  uint32_t flags = hear_u32 (v);
+  *len = n - 4;
+  hear (v, data, *len);
+  return flags;
+}
+
+static void
+say_extended (Viewer *v, uint32_t flags, const void *data, size_t len)
+{
+  g_autoptr (GByteArray) m = g_byte_array_new ();
+
+  vnc_put_u32 (m, 6u << 24);
+  vnc_put_u32 (m, 0u - (uint32_t) (len + 4));
+  vnc_put_u32 (m, flags);
+  if (len)
+    g_byte_array_append (m, data, (guint) len);
+  say (v, m->data, m->len);
+}
+
+static void
+test_extended (void)
+{
+  static const char words[] = "\0\0\0\7a\r\nb\342\x82\xac"; /* a length, then text */
+  VncDouble *d = vnc_double_new ("none", 64, 48);
+  Guest g = { .peer = { .ops = &guest_ops, .guest = true }, .has = "one\ntwo \xe2\x82\xac" };
+  Viewer v;
+  uint8_t data[4096], plain[256];
+  size_t len;
+
+  vm_clip_peer_add (vm_display_clipboard (d->machine.env.display), &g.peer);
+  log_in (&v, d);
+  set_encoding (&v, 0xc0a1e5ce);
+  g_assert_cmphex (hear_extended (&v, data, &len), ==, 0x1f000001);
+  g_assert_cmpint (len, ==, 4);
+  /* The guest has something. */
+  vm_clip_grab (&g.peer, VM_CLIP_CLIPBOARD, VM_CLIP_BIT (VM_CLIP_TEXT));
+  g_assert_cmphex (hear_extended (&v, data, &len), ==, 0x08000001);
+  say_extended (&v, 0x02000001, NULL, 0);
+  g_assert_cmphex (hear_extended (&v, data, &len), ==, 0x10000001);
+  uLongf plain_len = sizeof plain;
+  g_assert_cmpint (uncompress (plain, &plain_len, data, len), ==, Z_OK);
+  g_assert_cmpmem (plain, plain_len, "\0\0\0\15one\r\ntwo \xe2\x82\xac", 4 + 13);
+  /* The client has something. */
+  unsigned before = g.tellings;
+  say_extended (&v, 0x08000001, NULL, 0);
+  wait_until (d, &g.tellings, before + 1);
+  g_assert_cmpint (g.types, ==, VM_CLIP_BIT (VM_CLIP_TEXT));
+  vm_clip_request (&g.peer, VM_CLIP_CLIPBOARD, VM_CLIP_TEXT);
+  g_assert_cmphex (hear_extended (&v, data, &len), ==, 0x02000001);
+  uLongf packed_len = sizeof data;
+  g_assert_cmpint (compress (data, &packed_len, (const Bytef *) words, sizeof words), ==, Z_OK);
+  say_extended (&v, 0x10000001, data, packed_len);
+  wait_until (d, &g.answers, 1);
+  check_text (&g, "a\nb\xe2\x82\xac");
+  /* It goes without an answer. */
+  before = g.tellings;
+  say_extended (&v, 0x08000001, NULL, 0);
+  wait_until (d, &g.tellings, before + 1);
+  vm_clip_request (&g.peer, VM_CLIP_CLIPBOARD, VM_CLIP_TEXT);
+  close (v.fd);
+  wait_until (d, &g.answers, 2);
+  g_assert_null (g.text);
+  vnc_double_settle (d);
+  vm_clip_peer_remove (&g.peer);
+  vnc_double_free (d);
+}
+
+/* --- the pointer
+ * -------------------------------------------------------------------------------------------------------- */
+
+static void
+request (Viewer *v, unsigned width, unsigned height)
+{
+  uint8_t m[10] = { 3, 0 };
+
+  vm_store_be16 (m + 6, (uint16_t) width);
+  vm_store_be16 (m + 8, (uint16_t) height);
+  say (v, m, sizeof m);
+}
+
+static VmCursor *
+make_cursor (void)
+{
+  VmCursor *cursor = vm_cursor_new (8, 4);
+
+  cursor->hot_x = 2;
+  cursor->hot_y = 1;
+  for (unsigned i = 0; i < 32; i++)
+    cursor->data[i] = i % 2 ? 0xff112233 : 0;
+  return cursor;
+}
+
+static void
+test_cursor (void)
+{
+  VncDouble *d = vnc_double_new ("none", 64, 48);
+  Viewer v;
+  uint8_t b[64 * 48 * 4];
+
+  vm_console_set_cursor (d->console, make_cursor ());
+  vm_console_move_cursor (d->console, 10, 5, true);
+  /* As it is. */
+  log_in (&v, d);
+  set_encoding (&v, 0u - 314);
+  request (&v, 64, 48);
+  hear (&v, b, 4 + 12 + 4 + 8 * 4 * 4);
+  g_assert_cmpmem (b + 4, 12, "\0\2\0\1\0\10\0\4\xff\xff\xfe\xc6", 12);
+  g_assert_cmpmem (b + 20, 8, "\0\0\0\0\x11\x22\x33\xff", 8);
+  close (v.fd);
+  vnc_double_settle (d);
+  /* With a mask. */
+  log_in (&v, d);
+  set_encoding (&v, 0u - 239);
+  request (&v, 64, 48);
+  hear (&v, b, 4 + 12 + 8 * 4 * 4 + 4);
+  g_assert_cmpmem (b + 4 + 12 + 128, 4, "\x55\x55\x55\x55", 4);
+  close (v.fd);
+  vnc_double_settle (d);
+  /* In the picture. */
+  log_in (&v, d);
+  set_encoding (&v, 0);
+  request (&v, 64, 48);
+  hear (&v, b, 4 + 12);
+  hear (&v, b, 64 * 48 * 4);
+  for (int y = 0; y < 48; y++)
+    for (int x = 0; x < 64; x++)
+      {
+        bool there = y >= 5 && y < 9 && x >= 10 && x < 18 && (x - 10) % 2;
+        g_assert_cmphex (vm_load_le32 (b + (y * 64 + x) * 4), ==, there ? 0x112233 : 0);
+      }
+  close (v.fd);
+  vnc_double_settle (d);
+  vnc_double_free (d);
+}
+
+/* A console that goes while somebody looks at it. */
+static void
+test_console_goes (void)
+{
+  VncDouble *d = vnc_double_new ("none", 64, 48);
+  static const VmConsoleOps ops = { 0 };
+  Viewer v;
+  uint8_t b[64 * 48 * 4];
+
+  log_in (&v, d);
+  set_encoding (&v, 0);
+  request (&v, 64, 48);
+  hear (&v, b, 4 + 12);
+  hear (&v, b, 64 * 48 * 4);
+  vm_console_free (d->console);
+  turn (d);
+  d->console = vm_console_new (d->machine.env.display, NULL, 0, &ops, NULL);
+  request (&v, 64, 48);
+  g_usleep (20000);
+  turn (d);
+  close (v.fd);
+  vnc_double_settle (d);
+  vnc_double_free (d);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/vnc/clipboard/plain", test_plain);
+  g_test_add_func ("/vnc/clipboard/extended", test_extended);
+  g_test_add_func ("/vnc/cursor", test_cursor);
+  g_test_add_func ("/vnc/console-goes", test_console_goes);
+  return g_test_run ();
+}
