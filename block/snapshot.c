@@ -5,6 +5,7 @@
 
 #include "block/drives.h"
 #include "block/info.h"
+#include "engine/monitor/progress.h"
 
 #include <errno.h>
 
@@ -325,7 +326,11 @@ write_state (void *opaque, const void *data, size_t size, GError **error)
   Work *w = opaque;
 
   g_byte_array_append (w->buffer, data, (guint) size);
-  return w->buffer->len < PIECE || in_graph (w, flush_piece, error);
+  if (w->buffer->len < PIECE)
+    return true;
+  if (!vm_progress_step (w->machine, w->offset))
+    return vm_fail (error, "Saving was cancelled");
+  return in_graph (w, flush_piece, error);
 }
 
 static bool
@@ -359,6 +364,8 @@ read_state (void *opaque, void *data, size_t size, GError **error)
         return vm_fail (error, "the saved state ends early");
       if (size && !in_graph (w, fetch_piece, error))
         return false;
+      if (size)
+        vm_progress_step (w->machine, w->offset);
     }
   return true;
 }
@@ -461,7 +468,9 @@ vm_snapshot_save (VmMachine *machine, const char *tag, bool replace, const VmSna
 
   if (ok && (ok = halt (machine, VM_RUN_SAVE_VM, &was, error)))
     {
+      vm_progress_begin (machine, machine->ram_size, true);
       ok = save_halted (&w, error);
+      vm_progress_end (machine);
       if (was)
         vm_machine_cont (machine, NULL);
     }
@@ -479,7 +488,9 @@ vm_snapshot_load (VmMachine *machine, const char *tag, const VmSnapshotPlace *pl
 
   if (ok && (ok = halt (machine, VM_RUN_RESTORE_VM, &was, error)))
     {
+      vm_progress_begin (machine, w.end, false);
       ok = in_graph (&w, apply_all, error) && vm_machine_load (machine, read_state, &w, error);
+      vm_progress_end (machine);
       if (was && ok)
         vm_machine_cont (machine, NULL);
     }

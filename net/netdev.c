@@ -89,11 +89,30 @@ netdev_finalize (VmObject *obj)
   g_free (netdev->info);
 }
 
+/* Whether anything gets through: nobody has pulled the cable, at either end. */
+static char *
+netdev_get_link (VmObject *obj, const void *field)
+{
+  const VmNetdev *netdev = (const VmNetdev *) obj;
+  bool up = !netdev->link_down && !(netdev->card && netdev->card->link_down);
+
+  return g_strdup (up ? "true" : "false");
+}
+
+static const VmPropCustom link_kind = { .type_name = "bool", .get = netdev_get_link, .json = true };
+
+static const VmProp netdev_props[] = {
+  { .name = "link", .help = "whether the cable is in: see set_link", .kind = VM_PROP_CUSTOM, .flags = VM_PROP_READONLY,
+    .custom = &link_kind, VM_PROP_COMMON (VmNetdev, link_down) },
+  { 0 },
+};
+
 const VmType vm_netdev_type = {
   .name = "netdev",
   .parent = &vm_object_type,
   .size = sizeof (VmNetdev),
   .help = "a network back end",
+  .props = netdev_props,
   .init = netdev_init,
   .finalize = netdev_finalize,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Messages on stderr and the log of -d and -D. */
 #include "engine/base/log.h"
+#include "engine/base/recent.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #define GUEST_LINES_PER_SECOND 100
+#define RECENT_LINES           200
 
 typedef struct LogItemName {
   uint32_t    item;
@@ -58,6 +60,8 @@ static GMutex guest_mutex;    /* guards the three below */
 static int64_t guest_second;
 static unsigned guest_lines;
 static unsigned guest_dropped;
+static GMutex recent_mutex;   /* guards the one below */
+static GQueue recent;         /* char *: lines, the oldest first */
 
 typedef struct ThreadFile {
   FILE    *file;
@@ -97,6 +101,35 @@ vm_log_set_prefix (bool with_time, const char *name)
   guest_name = g_strdup (name);
 }
 
+/* --- what was said last ---------------------------------------------------------------------------- */
+
+void
+vm_log_remember (const char *line)
+{
+  g_autoptr (GDateTime) now = g_date_time_new_now_local ();
+  g_autofree char *time = g_date_time_format (now, "%H:%M:%S");
+
+  g_mutex_lock (&recent_mutex);
+  g_queue_push_tail (&recent, g_strdup_printf ("%s  %s", time, line));
+  while (recent.length > RECENT_LINES)
+    g_free (g_queue_pop_head (&recent));
+  g_mutex_unlock (&recent_mutex);
+}
+
+char *
+vm_log_recent (void)
+{
+  GString *out = g_string_new (NULL);
+
+  g_mutex_lock (&recent_mutex);
+  for (GList *at = recent.head; at; at = at->next)
+    g_string_append_printf (out, "%s\n", (const char *) at->data);
+  g_mutex_unlock (&recent_mutex);
+  return g_string_free (out, FALSE);
+}
+
+/* --- messages -------------------------------------------------------------------------------------- */
+
 static void
 report (const char *prefix, const char *format, va_list args)
 {
@@ -111,6 +144,8 @@ report (const char *prefix, const char *format, va_list args)
   if (guest_name)
     fprintf (stderr, "%s ", guest_name);
   fprintf (stderr, "%s: %s%s\n", vm_log_program (), prefix, message);
+  g_autofree char *line = g_strconcat (prefix, message, NULL);
+  vm_log_remember (line);
 }
 
 void

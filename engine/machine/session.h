@@ -64,3 +64,12 @@ void vm_session_screendump (VmSession *session, VmConsole *console, const char *
                             VmSessionDone done, void *opaque);
 /* "ctrl-alt-delete" or "ctrl+alt+f1": pressed together, released after 100 ms. */
 void vm_session_send_keys (VmSession *session, const char *chord, VmSessionDone done, void *opaque);
+/* Where a DRIVER could be plugged in while the machine runs: RESULT is {"bus": NAME}; ERROR: nowhere. */
+void vm_session_find_place (VmSession *session, const char *driver, VmSessionDone done, void *opaque);
+
+/* --- saving and loading, during which the engine does nothing else; no waiting ------------------------------- */
+
+/* Bytes so far, and bytes at most; false: nothing of the kind is under way. */
+bool vm_session_progress (VmSession *session, uint64_t *done, uint64_t *total, bool *cancellable);
+/* It ends soon, and nothing has changed. */
+void vm_session_cancel_progress (VmSession *session);

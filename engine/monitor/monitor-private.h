@@ -13,6 +13,12 @@ typedef struct VmTap
   void *opaque;
 } VmTap;
 
+typedef struct VmProgress /* progress.h; each member is atomic */
+{
+  uint64_t done, total;
+  bool under_way, cancellable, cancelled;
+} VmProgress;
+
 struct VmMonitors
 {
   VmMachine *machine;
@@ -26,6 +32,7 @@ struct VmMonitors
   struct VmDump *dump;   /* the last one; NULL: none yet */
   struct VmDirtyRate *dirty_rate; /* NULL: nobody asked yet */
   bool migration_events; /* somebody wants to hear of migrations */
+  VmProgress progress;
 };
 
 struct VmMonitor

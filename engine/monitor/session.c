@@ -4,6 +4,7 @@
 #include "engine/machine/session.h"
 
 #include "engine/monitor/monitor.h"
+#include "engine/monitor/progress.h"
 
 struct VmSession
 {
@@ -425,4 +426,85 @@ vm_session_send_keys (VmSession *s, const char *chord, VmSessionDone done, void 
   json_object_object_add (arguments, "keys", list);
   post (s, "send-key", json_object_to_json_string (arguments), done, opaque);
   json_object_put (arguments);
+}
+
+/* --- places for devices --- */
+
+typedef struct Place
+{
+  VmSession *session;
+  char *driver;
+  VmSessionDone done;
+  void *opaque;
+  /* while looking */
+  const char *family;
+  const VmBus *found;
+} Place;
+
+static bool
+look_at_buses (VmDevice *dev, void *opaque)
+{
+  Place *place = opaque;
+
+  for (guint i = 0; dev->buses && i < dev->buses->len && !place->found; i++)
+    {
+      const VmBus *bus = g_ptr_array_index (dev->buses, i);
+      bool room = !bus->max_devices || bus->devices->len < bus->max_devices;
+      if (bus->hotplug && room && !g_strcmp0 (bus->type_name, place->family))
+        place->found = bus;
+    }
+  return !place->found;
+}
+
+static void
+run_find_place (void *data)
+{
+  Place *place = data;
+  VmMachine *machine = place->session->machine;
+  Delivery *d = g_new0 (Delivery, 1);
+  const VmType *type = vm_type_find (machine->types, place->driver);
+  const VmDeviceClass *klass = type && vm_type_is_a (type, &vm_device_type) ? vm_type_klass (type) : NULL;
+
+  *d = (Delivery){ .session = session_ref (place->session), .done = place->done, .opaque = place->opaque };
+  place->family = klass ? vm_device_bus_type (type) : NULL;
+  if (place->family && klass->hotpluggable)
+    vm_device_foreach (machine->env.root, look_at_buses, place);
+  if (place->found)
+    {
+      json_object *result = json_object_new_object ();
+      json_object_object_add (result, "bus", json_object_new_string (place->found->name));
+      d->data = vm_json_to_string (result, false);
+      json_object_put (result);
+    }
+  else if (!klass)
+    vm_fail (&d->error, "there is no device '%s' in this build", place->driver);
+  else
+    vm_fail (&d->error, "no bus of this machine takes a '%s' while it is on", place->driver);
+  send_delivery (d);
+  session_unref (place->session);
+  g_free (place->driver);
+  g_free (place);
+}
+
+void
+vm_session_find_place (VmSession *s, const char *driver, VmSessionDone done, void *opaque)
+{
+  Place *place = g_new0 (Place, 1);
+
+  *place = (Place){ .session = session_ref (s), .driver = g_strdup (driver), .done = done, .opaque = opaque };
+  vm_loop_post (s->machine->env.loop, run_find_place, place);
+}
+
+/* --- saving and loading --- */
+
+bool
+vm_session_progress (VmSession *s, uint64_t *done, uint64_t *total, bool *cancellable)
+{
+  return vm_progress_get (s->machine, done, total, cancellable);
+}
+
+void
+vm_session_cancel_progress (VmSession *s)
+{
+  vm_progress_cancel (s->machine);
 }

@@ -38,6 +38,7 @@ typedef struct Fake {
   VmText         *text;  /* NULL: none */
   VmCharFe        agent, wire; /* the guest's end of the agent's channel, and the test that speaks there */
   Way             to_host, to_test;
+  GHashTable     *answers; /* command -> char *: JSON, text, or "!" and an error */
 } Fake;
 
 struct VmSession {
@@ -370,6 +371,8 @@ fake_command (Fake *fake, const char *line)
     vm_char_fe_set_open (&fake->agent, false);
   else if (g_str_equal (w[0], "files") && n >= 2)
     vm_agent_send_files (fake->display, (const char *const *) w + 1, NULL, files_told, NULL);
+  else if (g_str_equal (w[0], "answer") && n == 3) /* a command, or a line with "_" for blanks; what it returns from now on */
+    g_hash_table_insert (fake->answers, g_strdelimit (g_strdup (w[1]), "_", ' '), g_strcompress (w[2]));
   else if (g_str_equal (w[0], "say") && n == 3) /* the text, how often */
     {
       g_autofree char *text = g_strcompress (w[1]);
@@ -382,7 +385,7 @@ fake_command (Fake *fake, const char *line)
 static bool
 fake_stdin (int fd, GIOCondition condition, void *opaque)
 {
-  char buffer[256];
+  char buffer[4096];
   ssize_t n = read (fd, buffer, sizeof buffer - 1);
 
   if (n <= 0)
@@ -522,6 +525,88 @@ vm_session_quit (VmSession *session)
   vm_loop_post (session->fake->loop, fake_quit, session->fake);
 }
 
+/* --- commands ---------------------------------------------------------------------------------------- */
+
+const char *const vm_run_state_names[VM_RUN_N + 1]
+  = { "debug",   "inmigrate", "internal-error", "io-error", "paused",    "postmigrate", "prelaunch",      "finish-migrate",
+      "restore-vm", "running", "save-vm",       "shutdown", "suspended", "watchdog",    "guest-panicked", "colo" };
+
+typedef struct Asked {
+  VmSession    *session;
+  char         *what, *arguments;
+  VmSessionDone done;
+  void         *opaque;
+} Asked;
+
+static gboolean
+asked_answer (gpointer user_data)
+{
+  g_autofree Asked *asked = user_data;
+  const char *answer = g_hash_table_lookup (asked->session->fake->answers, asked->what);
+  g_autoptr (GError) error = NULL;
+
+  if (answer && *answer == '!')
+    g_set_error_literal (&error, G_IO_ERROR, G_IO_ERROR_FAILED, answer + 1);
+  if (asked->done)
+    asked->done (asked->session, error ? NULL : answer ? answer : "{}", error, asked->opaque);
+  g_free (asked->what);
+  g_free (asked->arguments);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+asked_do (void *opaque)
+{
+  Asked *asked = opaque;
+
+  /* What the window only looks at is not worth a line. */
+  if (!g_str_has_prefix (asked->what, "query-") && !g_str_has_prefix (asked->what, "info ")
+      && strcmp (asked->what, "qom-get") != 0)
+    say ("command %s %s", asked->what, asked->arguments ? asked->arguments : "");
+  g_main_context_invoke (NULL, asked_answer, asked);
+}
+
+static void
+fake_ask (VmSession *session, const char *what, const char *arguments, VmSessionDone done, void *opaque)
+{
+  Asked *asked = g_new (Asked, 1);
+
+  *asked = (Asked) { session, g_strdup (what), g_strdup (arguments), done, opaque };
+  vm_loop_post (session->fake->loop, asked_do, asked);
+}
+
+void
+vm_session_command (VmSession *session, const char *command, const char *arguments, VmSessionDone done, void *opaque)
+{
+  fake_ask (session, command, arguments, done, opaque);
+}
+
+void
+vm_session_run_hmp (VmSession *session, const char *line, VmSessionDone done, void *opaque)
+{
+  fake_ask (session, line, NULL, done, opaque);
+}
+
+void
+vm_session_find_place (VmSession *session, const char *driver, VmSessionDone done, void *opaque)
+{
+  GError *error = g_error_new_literal (G_IO_ERROR, G_IO_ERROR_FAILED, "no bus takes it");
+
+  done (session, NULL, error, opaque);
+  g_error_free (error);
+}
+
+bool
+vm_session_progress (VmSession *session, uint64_t *done, uint64_t *total, bool *cancellable)
+{
+  return false;
+}
+
+void
+vm_session_cancel_progress (VmSession *session)
+{
+}
+
 typedef struct Dump {
   VmSession    *session;
   VmConsole    *console;
@@ -587,6 +672,7 @@ main (int argc, char **argv)
       return 1;
     }
 
+  fake.answers = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   fake.lock = vm_lock_new ();
   fake.loop = vm_loop_new ("engine", fake.lock);
   fake.clocks = vm_clocks_new (fake.loop);

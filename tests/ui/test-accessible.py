@@ -20,16 +20,35 @@ except (ImportError, ValueError):
 
 MENUS = [
     ('Machine', [('check menu item', 'Pause', ''), '-', ('menu item', 'Reset', ''), ('menu item', 'Power Down', ''),
-                 ('menu item', 'Force Off…', ''), '-', ('menu', 'Send Keys', ''), ('menu', 'Clipboard', ''), '-',
+                 ('menu item', 'Force Off…', ''), '-', ('menu', 'Send Keys', ''), ('menu', 'Clipboard', ''),
+                 ('menu item', 'Type Clipboard', ''), '-',
                  ('menu item', 'Take Screenshot…', ''), ('menu item', 'Copy Screenshot', ''), '-', ('menu item', 'Quit', '<Primary><Alt>q')]),
     ('View', [('menu item', 'Fullscreen', '<Primary><Alt>f'), '-',
               ('menu item', 'Zoom In', '<Primary><Alt>plus'), ('menu item', 'Zoom Out', '<Primary><Alt>minus'),
-              ('menu item', 'Best Fit', '<Primary><Alt>0'), ('check menu item', 'Zoom To Fit', ''), '-',
+              ('menu item', 'Best Fit', '<Primary><Alt>0'), ('check menu item', 'Zoom To Fit', ''),
+              ('check menu item', 'Integer Scaling', ''), ('menu', 'Zoom Level', ''),
+              ('check menu item', 'Match Device Pixels', ''), ('check menu item', 'Resize Guest to Window', ''), '-',
               ('check menu item', 'Grab On Hover', ''), ('check menu item', 'Grab Input', '<Primary><Alt>g'), '-',
               ('radio menu item', 'vc', '<Primary><Alt>1'), ('radio menu item', 'vc.1', '<Primary><Alt>2'), '-',
               ('check menu item', 'Show Tabs', ''), ('menu item', 'Detach Tab', ''),
               ('check menu item', 'Show Menubar', '<Primary><Alt>m'), ('check menu item', 'Show Status Strip', '')]),
+    ('Devices', [('menu', '1 CD drive cd_0', ''), ('menu', '2 Floppy drive fd0', ''), '-',
+                 ('menu item', 'Attach Disk Image (no bus of this machine takes one while it is on)', ''),
+                 ('menu item', 'Share Folder (no bus of this machine takes a disk while it is on)', ''),
+                 ('menu item', 'Send Files on a CD…', ''), '-',
+                 ('menu', 'Network', ''), ('menu item', 'Audio (comes later: this build has no sound)', ''),
+                 ('menu item', 'USB (comes later: this build has no USB controllers)', '')]),
+    ('Snapshots', [('menu item', 'Take Snapshot…', ''), ('menu item', 'Manage Snapshots…', ''), '-',
+                   ('menu item', 'Go Back to the Last…', '')]),
+    ('Help', [('menu item', 'Shortcuts', ''), '-', ('menu item', 'Log', ''), ('menu item', 'Diagnostics', ''), '-',
+              ('menu item', 'About', '')]),
 ]
+# What the engine of the machine that is not there says of its drives and cards.
+BLOCK = '''[{"device":"cd_0","qdev":"cd","removable":true,"tray_open":false,"locked":false,
+  "inserted":{"file":"/a/debian.iso","drv":"raw","ro":true,"node-name":"n"}},
+ {"device":"fd0","qdev":"fd","removable":true,"locked":false}]'''
+STATS = '[{"qdev":"cd","stats":{"rd_bytes":%d,"wr_bytes":0}}]'
+NETWORK = 'e1000.0: index=0,type=nic,model=e1000,macaddr=52:54:00:12:34:56\n \\ net0: index=0,type=user,net=10.0.2.0\n'
 
 
 def children(node):
@@ -65,6 +84,13 @@ def main():
             window = machine.window()
             machine.command('mode 320 200')
             machine.command('second')
+            def answer(command, text):
+                text = text.replace('\n ', '').replace('\\', '\\\\').replace('\n', '\\n').replace('"', '\\"').replace(' ', '\\040')
+                machine.command(f'answer {command} {text}')
+            answer('query-block', BLOCK.replace('\n', ''))
+            answer('info_network', NETWORK)
+            machine.command('event DEVICE_TRAY_MOVED {}')
+            time.sleep(0.5)
             Atspi.init()
             root = Atspi.get_desktop(0)
             app = wait_for('program on the accessibility bus',

@@ -5,8 +5,10 @@
 #include "ui/gtk/bars.h"
 
 #include <glib/gi18n-lib.h>
-#include <json-c/json.h>
-#include <stdbool.h>
+
+#include "ui/gtk/call.h"
+
+#define INFO_SECONDS 12 /* that a bar stays which only says what was done */
 
 typedef struct Choices {
   void (*chosen[4]) (gpointer opaque);
@@ -27,6 +29,23 @@ static void
 choices_free (gpointer data, GClosure *closure)
 {
   g_free (data);
+}
+
+static gboolean
+bar_has_been_read (gpointer bar)
+{
+  g_object_set_data (G_OBJECT (bar), "vitrine-timer", NULL);
+  gtk_widget_destroy (bar);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+bar_gone (GtkWidget *bar)
+{
+  guint timer = GPOINTER_TO_UINT (g_object_steal_data (G_OBJECT (bar), "vitrine-timer"));
+
+  if (timer)
+    g_source_remove (timer);
 }
 
 static void
@@ -74,48 +93,36 @@ vm_bars_show (GtkWidget *bars, const char *id, GtkMessageType type, const char *
   kept->n = n;
   kept->opaque = opaque;
   g_signal_connect_data (bar, "response", G_CALLBACK (bar_answered), kept, choices_free, 0);
+  if (type == GTK_MESSAGE_INFO)
+    g_object_set_data (G_OBJECT (bar), "vitrine-timer",
+                       GUINT_TO_POINTER (g_timeout_add_seconds (INFO_SECONDS, bar_has_been_read, bar)));
+  g_signal_connect (bar, "destroy", G_CALLBACK (bar_gone), NULL);
   gtk_widget_show_all (bar);
   gtk_box_pack_end (GTK_BOX (bars), bar, FALSE, FALSE, 0);
-}
-
-static const char *
-text_of (json_object *object, const char *key)
-{
-  json_object *value;
-
-  return object && json_object_object_get_ex (object, key, &value) ? json_object_get_string (value) : "";
-}
-
-static bool
-flag_of (json_object *object, const char *key)
-{
-  json_object *value;
-
-  return object && json_object_object_get_ex (object, key, &value) && json_object_get_boolean (value);
 }
 
 char *
 vm_bars_text_of_event (const char *name, const char *data, bool *stopped)
 {
   json_object *event = data ? json_tokener_parse (data) : NULL;
-  const char *disk = *text_of (event, "device") ? text_of (event, "device") : text_of (event, "node-name");
+  const char *disk = *vm_json_text (event, "device") ? vm_json_text (event, "device") : vm_json_text (event, "node-name");
   char *text = NULL;
 
   *stopped = false;
-  if (!g_strcmp0 (name, "BLOCK_IO_ERROR") && !g_strcmp0 (text_of (event, "action"), "stop"))
+  if (!g_strcmp0 (name, "BLOCK_IO_ERROR") && !g_strcmp0 (vm_json_text (event, "action"), "stop"))
     {
       *stopped = true;
-      if (flag_of (event, "nospace"))
+      if (vm_json_flag (event, "nospace"))
         /* Translators: %s is the name of a disk. */
         text = g_strdup_printf (_("The host has no room left for disk “%s”. The machine waits: make room, then retry."), disk);
       else
         /* Translators: the name of a disk, and the error. */
         text = g_strdup_printf (_("Disk “%s” could not be used: %s. The machine waits: see to it, then retry."), disk,
-                                text_of (event, "reason"));
+                                vm_json_text (event, "reason"));
     }
   else if (!g_strcmp0 (name, "BLOCK_IMAGE_CORRUPTED"))
     text = g_strdup_printf (_("The image of disk “%s” is damaged: %s. Shut the machine down and repair the image by "
-                              "“vitrine-img check -r all”."), disk, text_of (event, "msg"));
+                              "“vitrine-img check -r all”."), disk, vm_json_text (event, "msg"));
   json_object_put (event);
   return text;
 }

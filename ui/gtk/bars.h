@@ -7,7 +7,7 @@
 #include "ui/gtk/question.h"
 
 GtkWidget *vm_bars_new (void);
-/* One per ID: a later one takes the place of the earlier. A choice closes the bar; OPAQUE is for the choices. */
+/* One per ID, which of a GTK_MESSAGE_INFO goes by itself: a later one takes the place of the earlier. A choice closes the bar; OPAQUE is for the choices. */
 void vm_bars_show (GtkWidget *bars, const char *id, GtkMessageType type, const char *text, const VmChoice *choices,
                    unsigned n, gpointer opaque);
 void vm_bars_hide (GtkWidget *bars, const char *id);

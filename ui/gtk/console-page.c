@@ -8,13 +8,16 @@
 
 #define EMPTY_WIDTH  640 /* of a page without a picture */
 #define EMPTY_HEIGHT 400
+#define TINY_WIDTH   128 /* smaller is no picture yet, but a card that nobody has set up */
+#define TINY_HEIGHT  64
 
 struct _VmConsolePage {
   VmPage             parent_instance;
   VmConsole         *console;
   VmDisplayWidget   *display;
   VmInputController *input;
-  GtkWidget         *empty, *scrolled, *notice;
+  GtkWidget         *empty, *scrolled;
+  GtkWidget         *notice, *buttons, *start; /* over the picture of a machine that has stopped */
 };
 
 G_DEFINE_TYPE (VmConsolePage, vm_console_page, VM_TYPE_PAGE)
@@ -42,23 +45,26 @@ page_dispose (GObject *object)
 /* --- a page ------------------------------------------------------------------------------------------ */
 
 static void
-page_set_zoom (VmPage *page, bool fit, unsigned percent)
+page_set_zoom (VmPage *page, const VmZoom *zoom)
 {
   VmConsolePage *self = VM_CONSOLE_PAGE (page);
-  GtkPolicyType policy = fit ? GTK_POLICY_NEVER : GTK_POLICY_AUTOMATIC;
+  GtkPolicyType policy = zoom->mode == VM_ZOOM_FIXED ? GTK_POLICY_AUTOMATIC : GTK_POLICY_NEVER;
 
   gtk_scrolled_window_set_policy (GTK_SCROLLED_WINDOW (self->scrolled), policy, policy);
   if (self->display)
-    vm_display_widget_set_zoom (self->display, fit, percent);
+    vm_display_widget_set_zoom (self->display, zoom);
 }
 
 static void
-page_set_notice (VmPage *page, const char *text)
+page_set_notice (VmPage *page, const char *text, const char *start)
 {
   VmConsolePage *self = VM_CONSOLE_PAGE (page);
 
   gtk_label_set_text (GTK_LABEL (self->notice), text ? text : "");
   gtk_widget_set_visible (self->notice, text != NULL);
+  gtk_widget_set_visible (self->buttons, text && start);
+  if (start)
+    gtk_button_set_label (GTK_BUTTON (self->start), start);
   if (self->display)
     vm_display_widget_set_dimmed (self->display, text != NULL);
 }
@@ -67,10 +73,14 @@ static void
 page_wanted_size (VmPage *page, int *width, int *height)
 {
   VmConsolePage *self = VM_CONSOLE_PAGE (page);
+  int guest_width, guest_height;
 
   *width = EMPTY_WIDTH;
   *height = EMPTY_HEIGHT;
   if (!self->display || !vm_display_widget_has_picture (self->display))
+    return;
+  vm_display_widget_guest_size (self->display, &guest_width, &guest_height);
+  if (guest_width < TINY_WIDTH || guest_height < TINY_HEIGHT)
     return;
   gtk_widget_get_size_request (GTK_WIDGET (self->display), width, height);
   if (*width < 0)
@@ -78,9 +88,8 @@ page_wanted_size (VmPage *page, int *width, int *height)
       /* Fit asks for nothing: the picture at 100 %. */
       int scale = gtk_widget_get_scale_factor (GTK_WIDGET (self));
 
-      vm_display_widget_guest_size (self->display, width, height);
-      *width = (*width + scale - 1) / scale;
-      *height = (*height + scale - 1) / scale;
+      *width = (guest_width + scale - 1) / scale;
+      *height = (guest_height + scale - 1) / scale;
     }
 }
 
@@ -121,6 +130,17 @@ page_add_label (VmConsolePage *self, const char *name)
   return label;
 }
 
+static GtkWidget *
+page_add_button (VmConsolePage *self, const char *label, const char *action)
+{
+  GtkWidget *button = gtk_button_new_with_mnemonic (label);
+
+  gtk_actionable_set_action_name (GTK_ACTIONABLE (button), action);
+  gtk_container_add (GTK_CONTAINER (self->buttons), button);
+  gtk_widget_show (button);
+  return button;
+}
+
 static void
 vm_console_page_init (VmConsolePage *self)
 {
@@ -130,6 +150,16 @@ vm_console_page_init (VmConsolePage *self)
   self->empty = page_add_label (self, "empty");
   gtk_label_set_text (GTK_LABEL (self->empty), _("Guest has not initialized the display (yet)."));
   self->notice = page_add_label (self, "notice");
+  self->buttons = gtk_button_box_new (GTK_ORIENTATION_HORIZONTAL);
+  gtk_widget_set_name (self->buttons, "notice-buttons");
+  gtk_button_box_set_layout (GTK_BUTTON_BOX (self->buttons), GTK_BUTTONBOX_CENTER);
+  gtk_box_set_spacing (GTK_BOX (self->buttons), 6);
+  gtk_widget_set_halign (self->buttons, GTK_ALIGN_CENTER);
+  gtk_widget_set_valign (self->buttons, GTK_ALIGN_END);
+  gtk_widget_set_no_show_all (self->buttons, TRUE);
+  self->start = page_add_button (self, _("_Start"), "win.start");
+  page_add_button (self, _("_Log"), "win.log");
+  gtk_overlay_add_overlay (GTK_OVERLAY (self), self->buttons);
   gtk_widget_show (self->scrolled);
 }
 

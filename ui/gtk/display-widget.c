@@ -102,7 +102,8 @@ display_request_size (VmDisplayWidget *self)
 {
   int width = -1, height = -1, scale = display_scale (self);
 
-  if (!self->view.fit && self->view.guest_width)
+  self->view.unit = self->view.zoom.logical ? scale : 1;
+  if (self->view.zoom.mode == VM_ZOOM_FIXED && self->view.guest_width)
     {
       vm_guest_view_wanted (&self->view, &width, &height);
       width = (width + scale - 1) / scale;
@@ -124,20 +125,20 @@ display_request_mode (VmDisplayWidget *self)
 {
   GdkWindow *window = gtk_widget_get_window (GTK_WIDGET (self));
 
-  if (!self->view.fit || !window || !display_console_is_there (self) || !vm_console_wants_ui_info (self->console) || self->view.area_width < 64
-      || self->view.area_height < 64)
+  if (self->view.zoom.mode == VM_ZOOM_FIXED || !self->view.zoom.hints || !window || !display_console_is_there (self)
+      || !vm_console_wants_ui_info (self->console) || self->view.area_width < 64 || self->view.area_height < 64)
     return;
 
   GdkMonitor *monitor = gdk_display_get_monitor_at_window (gdk_window_get_display (window), window);
-  VmUiInfo info = { .width = self->view.area_width, .height = self->view.area_height };
+  int scale = display_scale (self), unit = self->view.zoom.logical ? scale : 1;
+  VmUiInfo info = { .width = self->view.area_width / unit, .height = self->view.area_height / unit };
   GdkRectangle whole;
 
   gdk_monitor_get_geometry (monitor, &whole);
-  int scale = display_scale (self);
   if (whole.width > 0 && whole.height > 0)
     {
-      info.width_mm = (int64_t) gdk_monitor_get_width_mm (monitor) * info.width / (whole.width * scale);
-      info.height_mm = (int64_t) gdk_monitor_get_height_mm (monitor) * info.height / (whole.height * scale);
+      info.width_mm = (int64_t) gdk_monitor_get_width_mm (monitor) * self->view.area_width / (whole.width * scale);
+      info.height_mm = (int64_t) gdk_monitor_get_height_mm (monitor) * self->view.area_height / (whole.height * scale);
     }
   info.refresh_mhz = gdk_monitor_get_refresh_rate (monitor);
   vm_console_request_ui_info (self->console, &info);
@@ -532,7 +533,8 @@ vm_display_widget_class_init (VmDisplayWidgetClass *klass)
 static void
 vm_display_widget_init (VmDisplayWidget *self)
 {
-  self->view.zoom = 100;
+  self->view.zoom = (VmZoom) { .percent = 100 };
+  self->view.unit = 1;
   gtk_widget_set_can_focus (GTK_WIDGET (self), TRUE);
   /* All events are ours, whatever draws below. */
   gtk_event_box_set_above_child (GTK_EVENT_BOX (self), TRUE);
@@ -585,15 +587,16 @@ vm_display_widget_guest_size (VmDisplayWidget *self, int *width, int *height)
 }
 
 void
-vm_display_widget_set_zoom (VmDisplayWidget *self, bool fit, unsigned percent)
+vm_display_widget_set_zoom (VmDisplayWidget *self, const VmZoom *zoom)
 {
-  bool started = fit && !self->view.fit;
+  VmZoom before = self->view.zoom;
 
-  self->view.fit = fit;
-  self->view.zoom = CLAMP (percent, VM_ZOOM_MIN, VM_ZOOM_MAX);
+  self->view.zoom = *zoom;
+  self->view.zoom.percent = CLAMP (zoom->percent, VM_ZOOM_MIN, VM_ZOOM_MAX);
   display_request_size (self);
   display_layout (self);
-  if (started)
+  if ((before.mode == VM_ZOOM_FIXED) != (zoom->mode == VM_ZOOM_FIXED) || before.logical != zoom->logical
+      || before.hints != zoom->hints)
     display_request_mode (self);
 }
 

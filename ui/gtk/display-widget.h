@@ -24,8 +24,7 @@ VmSession *vm_display_widget_session (VmDisplayWidget *self);
 /* False until the guest has set a mode. Signal "resized" tells of this and of every new size. */
 bool       vm_display_widget_has_picture (VmDisplayWidget *self);
 void       vm_display_widget_guest_size (VmDisplayWidget *self, int *width, int *height);
-/* As big as fits with the aspect kept, or PERCENT of the guest's pixels. */
-void       vm_display_widget_set_zoom (VmDisplayWidget *self, bool fit, unsigned percent);
+void       vm_display_widget_set_zoom (VmDisplayWidget *self, const VmZoom *zoom);
 void       vm_display_widget_set_dimmed (VmDisplayWidget *self, bool dimmed);
 void       vm_display_widget_set_pointer (VmDisplayWidget *self, VmPointerLook look);
 /* Widget coordinates (logical) to a guest pixel, clamped; false outside the picture. */

@@ -7,8 +7,8 @@
 void
 vm_guest_view_wanted (const VmGuestView *view, int *width, int *height)
 {
-  *width = MAX (1, (int) ((int64_t) view->guest_width * view->zoom / 100));
-  *height = MAX (1, (int) ((int64_t) view->guest_height * view->zoom / 100));
+  *width = MAX (1, (int) ((int64_t) view->guest_width * view->zoom.percent * view->unit / 100));
+  *height = MAX (1, (int) ((int64_t) view->guest_height * view->zoom.percent * view->unit / 100));
 }
 
 void
@@ -19,10 +19,12 @@ vm_guest_view_layout (VmGuestView *view)
   view->rect = (VmRect) { 0 };
   if (!view->guest_width || !view->guest_height)
     return;
-  if (view->fit)
+  if (view->zoom.mode != VM_ZOOM_FIXED)
     {
       double scale = MIN ((double) view->area_width / view->guest_width,
                           (double) view->area_height / view->guest_height);
+      if (view->zoom.mode == VM_ZOOM_INTEGER && scale > 1)
+        scale = floor (scale);
       width = MAX (1, (int) lround (view->guest_width * scale));
       height = MAX (1, (int) lround (view->guest_height * scale));
     }

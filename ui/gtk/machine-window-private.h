@@ -2,10 +2,13 @@
 /* What the files of the machine's window share: window and pages (machine-window.c), actions (window-actions.c). */
 #pragma once
 
+#include "ui/gtk/attach.h"
 #include "ui/gtk/clipboard.h"
 #include "ui/gtk/console-page.h"
 #include "ui/gtk/machine-window.h"
 #include "ui/gtk/preferences.h"
+#include "ui/gtk/snapshots.h"
+#include "ui/gtk/type-text.h"
 
 struct _VmMachineWindow {
   GtkWindow           parent_instance;
@@ -13,13 +16,18 @@ struct _VmMachineWindow {
   VmUiOptions         options;
   GSettings          *preferences; /* NULL: none */
   GSimpleActionGroup *actions;
-  GtkWidget          *menubar, *bars, *notebook, *strip;
-  GMenu              *consoles_menu;
+  GtkWidget          *menubar, *bars, *notebook, *strip, *jobs;
+  GtkWidget          *overlay, *fullscreen_bar; /* over the tabs */
+  GMenu              *consoles_menu, *devices_menu;
+  VmDevices          *devices;   /* NULL: the window is gone */
+  VmAttach            attach;
+  VmSnapshots        *snapshots;
+  VmTyping           *typing;    /* NULL: nothing is typed */
+  unsigned            cables;    /* actions there are for them */
   VmUiClipboard      *clipboard; /* NULL: the window comes or goes */
   GPtrArray          *pages;     /* VmPage *: graphic consoles, then texts; in the notebook or in windows of their own */
   char               *notice;    /* why the machine stopped; NULL: it has not */
-  bool                fit;
-  unsigned            zoom;      /* per cent, when not fit */
+  VmZoom              zoom;
   bool                fullscreen, show_menubar, show_status;
   guint               patience;  /* a timer while the guest shuts down; 0: none */
   guint               follow;    /* frame tick; 0: none */
@@ -40,6 +48,10 @@ void vm_window_apply_zoom (VmMachineWindow *self);
 void vm_window_show_chrome (VmMachineWindow *self); /* what is around the picture, as it should be now */
 
 void vm_window_add_actions (VmMachineWindow *self);
+void vm_window_add_device_actions (VmMachineWindow *self);
+/* Once there is a session; and before it goes. */
+void vm_window_set_up_devices (VmMachineWindow *self);
+void vm_window_drop_devices (VmMachineWindow *self);
 /* Choices of questions: SELF is the window. */
 void vm_window_force_off (gpointer self);
 void vm_window_power_down (gpointer self);

@@ -6,12 +6,16 @@
 
 #include <glib/gi18n-lib.h>
 
+#include "engine/base/recent.h"
 #include "ui/gtk/bars.h"
+#include "ui/gtk/drop.h"
+#include "ui/gtk/fullscreen-bar.h"
 #include "ui/gtk/notice.h"
 #include "ui/gtk/send-keys.h"
 #include "ui/gtk/shortcuts.h"
 #include "ui/gtk/status-strip.h"
 #include "ui/gtk/terminal-page.h"
+#include "ui/gtk/tray.h"
 
 G_DEFINE_TYPE (VmMachineWindow, vm_machine_window, GTK_TYPE_WINDOW)
 
@@ -173,6 +177,7 @@ window_update (VmMachineWindow *self)
   g_autofree char *title = g_strconcat (machine, running ? "" : _(" [Paused]"),
                                         grabbed ? _(" - Press Ctrl+Alt+G to release grab") : "", NULL);
   gtk_window_set_title (GTK_WINDOW (self), title);
+  vm_fullscreen_bar_set_title (self->fullscreen_bar, title);
 
   vm_status_strip_update (VM_STATUS_STRIP (self->strip), current ? page_display (current) : NULL,
                           input && vm_input_controller_has_grab (input));
@@ -181,6 +186,7 @@ window_update (VmMachineWindow *self)
   window_set_enabled (self, "grab-input", input != NULL);
   window_set_enabled (self, "screenshot", input != NULL);
   window_set_enabled (self, "copy-screenshot", input != NULL);
+  window_set_enabled (self, "type-clipboard", input && running);
   window_set_enabled (self, "detach-tab", current && (vm_page_console (current) || page_text (current)));
   window_set_enabled (self, "copy", current && page_text (current)
                                       && vm_terminal_page_has_selection (VM_TERMINAL_PAGE (current)));
@@ -268,21 +274,38 @@ window_follow_guest (VmMachineWindow *self)
     self->follow = gtk_widget_add_tick_callback (GTK_WIDGET (self), window_follow_tick, NULL, NULL);
 }
 
+/* A full screen is filled, whatever the zoom of the window. */
+static VmZoom
+window_zoom_now (VmMachineWindow *self)
+{
+  VmZoom zoom = self->zoom;
+
+  if (self->fullscreen && zoom.mode == VM_ZOOM_FIXED)
+    zoom.mode = VM_ZOOM_FIT;
+  return zoom;
+}
+
 void
 vm_window_apply_zoom (VmMachineWindow *self)
 {
+  const VmZoom zoom = window_zoom_now (self);
+
   for (unsigned i = 0; i < self->pages->len; i++)
-    vm_page_set_zoom (self->pages->pdata[i], self->fit || self->fullscreen, self->zoom);
-  if (!self->fit)
+    vm_page_set_zoom (self->pages->pdata[i], &zoom);
+  if (self->zoom.mode == VM_ZOOM_FIXED)
     window_follow_guest (self);
-  window_set_state (self, "zoom-to-fit", g_variant_new_boolean (self->fit));
+  window_set_state (self, "zoom-to-fit", g_variant_new_boolean (self->zoom.mode == VM_ZOOM_FIT));
+  window_set_state (self, "integer-scaling", g_variant_new_boolean (self->zoom.mode == VM_ZOOM_INTEGER));
+  window_set_state (self, "zoom", g_variant_new_int32 (self->zoom.mode == VM_ZOOM_FIXED ? (int) self->zoom.percent : 0));
+  window_set_state (self, "device-pixels", g_variant_new_boolean (!self->zoom.logical));
+  window_set_state (self, "resize-guest", g_variant_new_boolean (self->zoom.hints));
 }
 
 static void
 window_display_resized (VmMachineWindow *self)
 {
   /* A window that fits the picture to itself keeps its size. */
-  if (!self->fit)
+  if (self->zoom.mode == VM_ZOOM_FIXED)
     window_follow_guest (self);
   window_update (self);
 }
@@ -293,7 +316,8 @@ vm_window_show_chrome (VmMachineWindow *self)
   gtk_widget_set_visible (self->menubar, self->show_menubar && !self->fullscreen);
   gtk_widget_set_visible (self->strip, self->show_status && !self->fullscreen);
   gtk_notebook_set_show_tabs (GTK_NOTEBOOK (self->notebook), self->options.show_tabs && !self->fullscreen);
-  if (!self->fit)
+  vm_fullscreen_bar_set_active (self->fullscreen_bar, self->fullscreen);
+  if (self->zoom.mode == VM_ZOOM_FIXED)
     window_follow_guest (self);
 }
 
@@ -335,8 +359,9 @@ window_add_page (VmMachineWindow *self, GtkWidget *page)
   g_ptr_array_insert (self->pages, at, page);
   gtk_notebook_insert_page (GTK_NOTEBOOK (self->notebook), page, gtk_label_new (vm_page_title (VM_PAGE (page))),
                             window_tab_place (self, VM_PAGE (page)));
-  vm_page_set_zoom (VM_PAGE (page), self->fit || self->fullscreen, self->zoom);
-  vm_page_set_notice (VM_PAGE (page), self->notice);
+  const VmZoom zoom = window_zoom_now (self);
+  vm_page_set_zoom (VM_PAGE (page), &zoom);
+  vm_page_set_notice (VM_PAGE (page), self->notice, vm_notice_remedy (vm_session_state (self->session)));
 }
 
 static void
@@ -439,7 +464,7 @@ window_switch_page (VmMachineWindow *self)
   vm_window_release_all (self);
   if (page)
     vm_page_focus (page);
-  if (!self->fit)
+  if (self->zoom.mode == VM_ZOOM_FIXED)
     window_follow_guest (self);
   window_update (self);
 }
@@ -495,10 +520,11 @@ vm_window_detach (VmMachineWindow *self, VmPage *page)
 static void
 window_set_notice (VmMachineWindow *self, char *text)
 {
-  g_free (self->notice);
+  g_autofree char *before = self->notice;
+
   self->notice = text;
   for (unsigned i = 0; i < self->pages->len; i++)
-    vm_page_set_notice (self->pages->pdata[i], text);
+    vm_page_set_notice (self->pages->pdata[i], text, vm_notice_remedy (vm_session_state (self->session)));
 }
 
 static void
@@ -520,9 +546,27 @@ window_tell_event (VmMachineWindow *self, const char *name, const char *data)
                   stopped, self);
 }
 
+/* Those that say something about media, disks and cables. */
+static bool
+event_is_of_devices (const char *name)
+{
+  static const char *const names[] = { "DEVICE_TRAY_MOVED", "DEVICE_DELETED", "BLOCK_JOB_COMPLETED", "NIC_RX_FILTER_CHANGED",
+                                       "JOB_STATUS_CHANGE" };
+  bool found = false;
+
+  for (unsigned i = 0; i < G_N_ELEMENTS (names); i++)
+    found |= !strcmp (name, names[i]);
+  return found;
+}
+
 void
 vm_machine_window_session_event (VmMachineWindow *self, VmSessionEvent event, const char *name, const char *data)
 {
+  if (name)
+    {
+      g_autofree char *line = g_strdup_printf ("%s %s", name, data ? data : "");
+      vm_log_remember (line);
+    }
   switch (event)
     {
     case VM_SESSION_STATE:
@@ -534,6 +578,8 @@ vm_machine_window_session_event (VmMachineWindow *self, VmSessionEvent event, co
         vm_window_stop_waiting (self);
       if (!self->notice || vm_session_state (self->session) != VM_RUN_SHUTDOWN)
         window_set_notice (self, vm_notice_of_state (vm_session_state (self->session)));
+      else
+        window_set_notice (self, g_strdup (self->notice)); /* with what may be done about it now */
       break;
     case VM_SESSION_SHUTDOWN:
       window_set_notice (self, vm_notice_of_shutdown (data));
@@ -548,6 +594,9 @@ vm_machine_window_session_event (VmMachineWindow *self, VmSessionEvent event, co
       break;
     case VM_SESSION_QMP:
       window_tell_event (self, name, data);
+      vm_jobs_event (VM_JOBS (self->jobs), name, data);
+      if (event_is_of_devices (name))
+        vm_devices_refresh (self->devices);
       return;
     default:
       return;
@@ -578,6 +627,7 @@ window_dispose (GObject *object)
 {
   VmMachineWindow *self = VM_MACHINE_WINDOW (object);
 
+  vm_window_drop_devices (self);
   if (self->pages)
     {
       g_signal_handlers_disconnect_by_data (self->notebook, self);
@@ -590,6 +640,7 @@ window_dispose (GObject *object)
   g_clear_object (&self->actions);
   g_clear_object (&self->preferences);
   g_clear_object (&self->consoles_menu);
+  g_clear_object (&self->devices_menu);
   g_clear_pointer (&self->notice, g_free);
   G_OBJECT_CLASS (vm_machine_window_parent_class)->dispose (object);
 }
@@ -607,24 +658,35 @@ vm_machine_window_init (VmMachineWindow *self)
 {
   self->pages = g_ptr_array_new ();
   self->preferences = vm_preferences_new ();
-  self->zoom = 100;
+  self->zoom = (VmZoom) { .percent = 100, .hints = true };
   self->actions = g_simple_action_group_new ();
   vm_window_add_actions (self);
+  vm_window_add_device_actions (self);
   gtk_widget_insert_action_group (GTK_WIDGET (self), "win", G_ACTION_GROUP (self->actions));
 
   g_autoptr (GtkBuilder) builder = gtk_builder_new_from_resource ("/vitrine/ui/machine-window.ui");
   GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 0);
   self->consoles_menu = g_object_ref (G_MENU (gtk_builder_get_object (builder, "consoles")));
-  self->menubar = gtk_menu_bar_new_from_model (G_MENU_MODEL (gtk_builder_get_object (builder, "menubar")));
-  vm_send_keys_fill (G_MENU (gtk_builder_get_object (builder, "send-keys")));
+  self->devices_menu = g_object_ref (G_MENU (gtk_builder_get_object (builder, "devices")));
+  GtkWidget *menus = gtk_menu_bar_new_from_model (G_MENU_MODEL (gtk_builder_get_object (builder, "menubar")));
+  GMenu *send_keys = G_MENU (gtk_builder_get_object (builder, "send-keys"));
+  vm_send_keys_fill (send_keys);
   vm_ui_clipboard_fill (G_MENU (gtk_builder_get_object (builder, "clipboard")));
+  /* A small guest's window stays small: then the menu bar scrolls. */
+  self->menubar = gtk_scrolled_window_new (NULL, NULL);
+  gtk_scrolled_window_set_policy (GTK_SCROLLED_WINDOW (self->menubar), GTK_POLICY_EXTERNAL, GTK_POLICY_NEVER);
+  gtk_container_add (GTK_CONTAINER (self->menubar), menus);
   self->bars = vm_bars_new ();
   self->notebook = gtk_notebook_new ();
   gtk_notebook_set_show_border (GTK_NOTEBOOK (self->notebook), FALSE);
   gtk_notebook_set_scrollable (GTK_NOTEBOOK (self->notebook), TRUE);
   gtk_box_pack_start (GTK_BOX (box), self->menubar, FALSE, FALSE, 0);
   gtk_box_pack_start (GTK_BOX (box), self->bars, FALSE, FALSE, 0);
-  gtk_box_pack_start (GTK_BOX (box), self->notebook, TRUE, TRUE, 0);
+  self->overlay = gtk_overlay_new ();
+  gtk_container_add (GTK_CONTAINER (self->overlay), self->notebook);
+  self->fullscreen_bar = vm_fullscreen_bar_new (GTK_OVERLAY (self->overlay), G_MENU_MODEL (send_keys),
+                                                G_MENU_MODEL (gtk_builder_get_object (builder, "power")));
+  gtk_box_pack_start (GTK_BOX (box), self->overlay, TRUE, TRUE, 0);
   gtk_container_add (GTK_CONTAINER (self), box);
   gtk_widget_show_all (box);
   g_signal_connect (self, "key-press-event", G_CALLBACK (window_key_press), NULL);
@@ -640,13 +702,20 @@ vm_machine_window_new (VmSession *session, const VmUiOptions *options)
 
   self->session = session;
   self->options = *options;
-  self->fit = options->zoom_to_fit;
+  self->zoom.mode = options->zoom_to_fit ? VM_ZOOM_FIT : VM_ZOOM_FIXED;
   self->show_menubar = options->show_menubar;
   self->show_status = vm_preferences_flag (self->preferences, "show-status", true);
   self->strip = vm_status_strip_new (session);
-  gtk_box_pack_end (GTK_BOX (gtk_bin_get_child (GTK_BIN (self))), self->strip, FALSE, FALSE, 0);
+  self->jobs = vm_jobs_new (session);
+  GtkWidget *box = gtk_bin_get_child (GTK_BIN (self));
+  gtk_box_pack_end (GTK_BOX (box), self->strip, FALSE, FALSE, 0);
+  gtk_box_pack_end (GTK_BOX (box), self->jobs, FALSE, FALSE, 0);
   self->clipboard = vm_ui_clipboard_new (session, G_ACTION_MAP (self->actions), self->preferences);
   gtk_box_pack_end (GTK_BOX (self->strip), vm_ui_clipboard_button (self->clipboard), FALSE, FALSE, 0);
+  vm_window_set_up_devices (self);
+  self->snapshots = vm_snapshots_new (GTK_WINDOW (self), session, VM_JOBS (self->jobs), self->preferences);
+  vm_status_strip_add_tray (VM_STATUS_STRIP (self->strip), vm_tray_new (self->devices));
+  vm_drop_set_up (GTK_OVERLAY (self->overlay), &self->attach);
   window_set_state (self, "show-status", g_variant_new_boolean (self->show_status));
   self->notice = vm_notice_of_state (vm_session_state (session));
   window_set_state (self, "grab-on-hover", g_variant_new_boolean (options->grab_on_hover));

@@ -27,6 +27,24 @@ vm_notice_of_state (VmRunState state)
     }
 }
 
+const char *
+vm_notice_remedy (VmRunState state)
+{
+  switch (state)
+    {
+    case VM_RUN_SHUTDOWN:
+      return _("_Start");
+    case VM_RUN_GUEST_PANICKED:
+    case VM_RUN_INTERNAL_ERROR:
+    case VM_RUN_WATCHDOG:
+      return _("_Reset");
+    case VM_RUN_IO_ERROR:
+      return _("_Try Again");
+    default:
+      return NULL;
+    }
+}
+
 char *
 vm_notice_of_shutdown (const char *data)
 {

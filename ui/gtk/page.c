@@ -50,16 +50,16 @@ vm_page_set_title (VmPage *self, const char *title)
 }
 
 void
-vm_page_set_zoom (VmPage *self, bool fit, unsigned percent)
+vm_page_set_zoom (VmPage *self, const VmZoom *zoom)
 {
-  VM_PAGE_GET_CLASS (self)->set_zoom (self, fit, percent);
+  VM_PAGE_GET_CLASS (self)->set_zoom (self, zoom);
 }
 
 void
-vm_page_set_notice (VmPage *self, const char *text)
+vm_page_set_notice (VmPage *self, const char *text, const char *start)
 {
   if (VM_PAGE_GET_CLASS (self)->set_notice)
-    VM_PAGE_GET_CLASS (self)->set_notice (self, text);
+    VM_PAGE_GET_CLASS (self)->set_notice (self, text, start);
 }
 
 void

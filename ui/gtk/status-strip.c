@@ -114,6 +114,12 @@ vm_status_strip_new (VmSession *session)
 }
 
 void
+vm_status_strip_add_tray (VmStatusStrip *self, GtkWidget *tray)
+{
+  gtk_box_pack_end (GTK_BOX (self), tray, FALSE, TRUE, 0);
+}
+
+void
 vm_status_strip_update (VmStatusStrip *self, VmDisplayWidget *display, bool grabbed)
 {
   g_autofree char *mode = NULL;

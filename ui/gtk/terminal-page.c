@@ -255,9 +255,9 @@ add_search (VmTerminalPage *self)
 /* --- a page ------------------------------------------------------------------------------------------ */
 
 static void
-terminal_set_zoom (VmPage *page, bool fit, unsigned percent)
+terminal_set_zoom (VmPage *page, const VmZoom *zoom)
 {
-  vte_terminal_set_font_scale (VM_TERMINAL_PAGE (page)->terminal, fit ? 1 : percent / 100.0);
+  vte_terminal_set_font_scale (VM_TERMINAL_PAGE (page)->terminal, zoom->mode == VM_ZOOM_FIXED ? zoom->percent / 100.0 : 1);
 }
 
 static void

@@ -141,8 +141,16 @@ action_fullscreen (GSimpleAction *action, GVariant *parameter, gpointer user_dat
 static void
 window_zoom (VmMachineWindow *self, int percent)
 {
-  self->fit = false;
-  self->zoom = CLAMP (percent, VM_ZOOM_MIN, VM_ZOOM_MAX);
+  self->zoom.mode = VM_ZOOM_FIXED;
+  self->zoom.percent = CLAMP (percent, VM_ZOOM_MIN, VM_ZOOM_MAX);
+  vm_window_apply_zoom (self);
+}
+
+static void
+window_zoom_mode (VmMachineWindow *self, bool on, VmZoomMode mode)
+{
+  self->zoom.mode = on ? mode : VM_ZOOM_FIXED;
+  self->zoom.percent = 100;
   vm_window_apply_zoom (self);
 }
 
@@ -151,7 +159,7 @@ action_zoom_in (GSimpleAction *action, GVariant *parameter, gpointer user_data)
 {
   VmMachineWindow *self = user_data;
 
-  window_zoom (self, self->zoom + VM_ZOOM_STEP);
+  window_zoom (self, (int) self->zoom.percent + VM_ZOOM_STEP);
 }
 
 static void
@@ -159,7 +167,7 @@ action_zoom_out (GSimpleAction *action, GVariant *parameter, gpointer user_data)
 {
   VmMachineWindow *self = user_data;
 
-  window_zoom (self, (int) self->zoom - VM_ZOOM_STEP);
+  window_zoom (self, (int) self->zoom.percent - VM_ZOOM_STEP);
 }
 
 static void
@@ -171,10 +179,36 @@ action_best_fit (GSimpleAction *action, GVariant *parameter, gpointer user_data)
 static void
 action_zoom_to_fit (GSimpleAction *action, GVariant *state, gpointer user_data)
 {
+  window_zoom_mode (user_data, g_variant_get_boolean (state), VM_ZOOM_FIT);
+}
+
+static void
+action_integer_scaling (GSimpleAction *action, GVariant *state, gpointer user_data)
+{
+  window_zoom_mode (user_data, g_variant_get_boolean (state), VM_ZOOM_INTEGER);
+}
+
+static void
+action_zoom (GSimpleAction *action, GVariant *state, gpointer user_data)
+{
+  window_zoom (user_data, g_variant_get_int32 (state));
+}
+
+static void
+action_device_pixels (GSimpleAction *action, GVariant *state, gpointer user_data)
+{
   VmMachineWindow *self = user_data;
 
-  self->fit = g_variant_get_boolean (state);
-  self->zoom = 100;
+  self->zoom.logical = !g_variant_get_boolean (state);
+  vm_window_apply_zoom (self);
+}
+
+static void
+action_resize_guest (GSimpleAction *action, GVariant *state, gpointer user_data)
+{
+  VmMachineWindow *self = user_data;
+
+  self->zoom.hints = g_variant_get_boolean (state);
   vm_window_apply_zoom (self);
 }
 
@@ -287,6 +321,10 @@ static const GActionEntry action_entries[] = {
   { .name = "zoom-out", .activate = action_zoom_out },
   { .name = "best-fit", .activate = action_best_fit },
   { .name = "zoom-to-fit", .state = "false", .change_state = action_zoom_to_fit },
+  { .name = "integer-scaling", .state = "false", .change_state = action_integer_scaling },
+  { .name = "zoom", .parameter_type = "i", .state = "100", .change_state = action_zoom },
+  { .name = "device-pixels", .state = "true", .change_state = action_device_pixels },
+  { .name = "resize-guest", .state = "true", .change_state = action_resize_guest },
   { .name = "grab-on-hover", .state = "false", .change_state = action_grab_on_hover },
   { .name = "grab-input", .state = "false", .change_state = action_grab_input },
   { .name = "console", .parameter_type = "i", .state = "0", .change_state = action_console },

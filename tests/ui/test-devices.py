@@ -1,0 +1,474 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Media, disks, cables, ports, snapshots and files that are dropped, on a machine that is there: what is done in the window,
+and what the engine says of it. Pictures of the stages are left in the folder of $VITRINE_PICTURES, if set.
+
+Usage: test-devices.py VITRINE [TEST...]"""
+import hashlib
+import json
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import time
+import unittest
+
+sys.dont_write_bytecode = True  # the source tree stays clean
+from desktop import SKIP, Desktop, Program, wait_for
+
+VITRINE = sys.argv.pop(1)
+HERE = os.path.dirname(os.path.abspath(__file__))
+SYSTEM_PYTHON = '/usr/bin/python3'
+MENUS = {'Machine': 30, 'View': 90, 'Devices': 150, 'Snapshots': 220, 'Help': 290}
+
+
+class Qmp:
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        wait_for('monitor', lambda: not self.socket.connect_ex(path))
+        self.file = self.socket.makefile('rw')
+        self.file.readline()
+        self('qmp_capabilities')
+
+    def __call__(self, command, **arguments):
+        self.file.write(json.dumps({'execute': command, 'arguments': {
+            key.replace('_', '-'): value for key, value in arguments.items()}}) + '\n')
+        self.file.flush()
+        while True:
+            answer = json.loads(self.file.readline())
+            if 'return' in answer:
+                return answer['return']
+            if 'error' in answer:
+                raise AssertionError(f'{command}: {answer["error"]["desc"]}')
+
+    def hmp(self, line):
+        return self('human-monitor-command', command_line=line)
+
+    def drive(self, name):
+        return next(drive for drive in self('query-block') if drive['device'] == name)
+
+    def file_of(self, name):
+        return self.drive(name).get('inserted', {}).get('file')
+
+
+def make_iso(path, text=b'hello'):
+    """An empty volume is enough: what counts are its descriptors."""
+    data = bytearray(40 * 2048)
+    data[16 * 2048:16 * 2048 + 7] = b'\x01CD001\x01'
+    data[17 * 2048:17 * 2048 + 7] = b'\xffCD001\x01'
+    data[30 * 2048:30 * 2048 + len(text)] = text
+    with open(path, 'wb') as file:
+        file.write(data)
+
+
+def digest(path):
+    with open(path, 'rb') as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
+class Devices(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.desktop = Desktop()
+        cls.desktop.settings(show_status='true')
+        # GTK 3.24's file chooser complains of itself when a key closes it; all else is looked for in what is said.
+        cls.desktop.env['G_DEBUG'] = ''
+        cls.folder = cls.desktop.home + '/files'
+        os.makedirs(cls.folder)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.desktop.close()
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def picture(self, name):
+        folder = os.environ.get('VITRINE_PICTURES')
+        if folder:
+            self.desktop.save(os.path.join(folder, name + '.png'))
+
+    def start(self, *options, machine='pc'):
+        path = self.desktop.home + '/qmp'
+        if os.path.exists(path):
+            os.unlink(path)
+        # The image that the firmware would boot from does not matter; a machine that stands has no use for the host's time.
+        self.machine = Program(self.desktop, VITRINE, '-S', '-machine', machine, '-accel', 'tcg', '-display', 'gtk,gl=off',
+                               '-qmp', f'unix:{path},server=on,wait=off', *options, stderr=open(self.path('stderr'), 'w'))
+        self.addCleanup(self.machine.close)
+        self.addCleanup(self.check_quiet)
+        self.desktop.move(1270, 790)
+        self.id = self.machine.window()
+        self.qmp = Qmp(path)
+        self.desktop.xdotool('windowactivate', '--sync', self.id)
+        time.sleep(0.7)
+
+    def check_quiet(self):
+        with open(self.path('stderr')) as file:
+            said = [line for line in file if 'CRITICAL' in line and 'WIDGET_REALIZED_FOR_EVENT' not in line]
+        self.assertEqual(said, [])
+
+    def menu(self, title, *keys):
+        """Opens a menu with the mouse, goes to its first item and on by keys."""
+        x, y, _, _ = self.desktop.geometry(self.id)
+        self.desktop.xdotool('windowactivate', '--sync', self.id)
+        self.desktop.click(x + MENUS[title], y + 12)
+        time.sleep(0.4)
+        self.desktop.key('Down')
+        for key in keys:
+            self.desktop.key(key)
+            time.sleep(0.15)
+
+    def dialog(self, title):
+        window = wait_for(title, lambda: self.desktop.find('^' + title))[0]
+        self.desktop.xdotool('windowactivate', '--sync', window)
+        time.sleep(0.4)
+        return window
+
+    def choose_file(self, title, path, folder=False):
+        """Ctrl+L first: a path that is typed into the list itself makes GTK 3.24 complain of itself."""
+        self.dialog(title)
+        self.desktop.key('ctrl+l', 'ctrl+a')
+        self.desktop.type(path)
+        time.sleep(0.5)
+        self.desktop.key('Return')
+        if folder and self.desktop.find('^' + title):
+            time.sleep(0.7)
+            self.desktop.key('Return')
+
+    # --- media
+
+    def test_insert_and_eject(self):
+        make_iso(self.path('one.iso'))
+        self.start()
+        before = digest(self.path('one.iso'))
+        self.menu('Devices', '1', 'i')
+        self.choose_file('Insert Medium', self.path('one.iso'))
+        wait_for('medium', lambda: self.qmp.file_of('ide1-cd0') == self.path('one.iso'))
+        self.assertEqual(self.qmp.drive('ide1-cd0')['inserted']['drv'], 'raw')
+        self.assertTrue(self.qmp.drive('ide1-cd0')['inserted']['ro'])
+        time.sleep(0.5)
+        self.picture('tray')
+        self.menu('Devices', '1', 'e')
+        wait_for('no medium', lambda: not self.qmp.file_of('ide1-cd0'))
+        self.assertEqual(digest(self.path('one.iso')), before)
+
+    def test_floppy(self):
+        with open(self.path('floppy'), 'wb') as file:
+            file.write(bytes(1440 * 1024))
+        self.start()
+        self.menu('Devices', '2', 'i')
+        self.choose_file('Insert Medium', self.path('floppy'))
+        wait_for('floppy', lambda: self.qmp.file_of('floppy0') == self.path('floppy'))
+        self.assertFalse(self.qmp.drive('floppy0')['inserted']['ro'])
+
+    def test_missing_file(self):
+        """A failure is a dialog with cause, and the machine is as it was."""
+        self.start()
+        make_iso(self.path('gone.iso'))
+        self.qmp('blockdev-change-medium', device='ide1-cd0', filename=self.path('gone.iso'), format='raw')
+        time.sleep(0.5)
+        subprocess.run(['qemu-img', 'create', '-q', '-f', 'qcow2', self.path('bad.qcow2'), '1M'], check=True)
+        with open(self.path('bad.qcow2'), 'r+b') as file:
+            file.seek(4)
+            file.write(b'\xff\xff\xff\xff')  # a version that nobody knows
+        self.menu('Devices', 'a')
+        self.choose_file('Attach Disk Image', self.path('bad.qcow2'))
+        self.dialog('Problem')
+        self.picture('failure')
+        self.desktop.key('alt+o')  # "Copy"
+        time.sleep(0.3)
+        text = subprocess.run(['xclip', '-o', '-selection', 'clipboard'], env=self.desktop.env, capture_output=True, text=True,
+                              timeout=10).stdout
+        self.assertIn('bad.qcow2', text)
+        self.assertIn('Command line:', text)
+        self.assertIn('-machine pc', text)
+        self.desktop.key('Escape')
+        self.assertIsNone(self.machine.process.poll())
+
+    # --- disks
+
+    def test_attach_disk(self):
+        image = self.path('a disk, with a comma')  # the name says nothing of what it is
+        subprocess.run(['qemu-img', 'create', '-q', '-f', 'qcow2', image, '8M'], check=True)
+        self.start()
+        self.menu('Devices', 'a')
+        self.choose_file('Attach Disk Image', image)
+        drive = wait_for('disk', lambda: self.disks(image))[0]
+        self.assertEqual(drive['inserted']['drv'], 'qcow2')
+        self.assertFalse(drive['inserted']['ro'])
+        self.assertIn('virtio-blk-pci', self.qmp.hmp('info qtree'))
+        # Nothing is left of looking at it.
+        self.assertEqual([drive for drive in self.qmp('query-block') if drive['device'].startswith('probe')], [])
+        time.sleep(0.5)
+        self.picture('attached')
+        # The same again is in use: it comes to be read only, or not at all, and is never written twice.
+        self.menu('Devices', 'a')
+        self.choose_file('Attach Disk Image', image)
+        time.sleep(1.5)
+        self.assertEqual(sum(not drive['inserted']['ro'] for drive in self.disks(image)), 1)
+
+    def test_no_hotplug(self):
+        """A machine whose buses take nothing says so instead."""
+        subprocess.run(['qemu-img', 'create', '-q', '-f', 'qcow2', self.path('x.qcow2'), '8M'], check=True)
+        self.start(machine='isapc')
+        self.menu('Devices', 'a')
+        time.sleep(0.5)
+        self.picture('greyed')
+        self.assertEqual(self.desktop.find('Attach Disk Image'), [])
+        self.desktop.key('Escape', 'Escape')
+
+    def test_share_folder(self):
+        folder = self.path('shared')
+        os.makedirs(folder, exist_ok=True)
+        with open(folder + '/note.txt', 'w') as file:
+            file.write('note')
+        self.start()
+        self.menu('Devices', 'o')
+        self.choose_file('Share Folder', folder, folder=True)
+        wait_for('folder', lambda: any('vvfat' in drive.get('inserted', {}).get('file', '') for drive in self.qmp('query-block')))
+        drive = next(drive for drive in self.qmp('query-block') if 'vvfat' in drive.get('inserted', {}).get('file', ''))
+        self.assertTrue(drive['inserted']['ro'])
+
+    # --- network
+
+    def link(self):
+        return self.qmp('qom-get', path='/netdevs/n0', property='link')
+
+    def test_cable(self):
+        self.start('-nic', 'user,id=n0,model=virtio-net-pci')
+        self.assertTrue(self.link())
+        self.menu('Devices', 'n', '1')
+        wait_for('no cable', lambda: not self.link())
+        time.sleep(0.5)
+        # Whoever pulled it, it can be put in again.
+        self.menu('Devices', 'n', '1')
+        wait_for('cable', self.link)
+
+    def test_forwards(self):
+        self.start('-nic', 'user,id=n0,model=virtio-net-pci')
+        self.menu('Devices', 'n', 'f')
+        self.dialog('Port Forwards')
+        self.desktop.key('alt+o')  # host port
+        self.desktop.key('ctrl+a')
+        with socket.socket() as free:
+            free.bind(('127.0.0.1', 0))
+            port = free.getsockname()[1]
+        self.desktop.type(str(port))
+        self.desktop.key('Tab', 'alt+a')
+        row = wait_for('rule', lambda: [line.split() for line in self.qmp.hmp('info usernet').splitlines()
+                                        if 'HOST_FORWARD' in line])[0]
+        self.assertEqual((row[0], row[2], row[3], row[5]), ('TCP[HOST_FORWARD]', '127.0.0.1', str(port), '22'))
+        time.sleep(0.6)
+        self.picture('forwards')
+        # One that is taken: said, and the list stays.
+        self.desktop.key('alt+a')
+        time.sleep(1)
+        self.desktop.key('Escape')
+        time.sleep(0.3)
+        self.assertEqual(self.qmp.hmp('info usernet').count('HOST_FORWARD'), 1)
+        # Rules of others show, too, and can be removed.
+        self.dialog('Port Forwards')
+        self.desktop.key('alt+n')
+        self.desktop.key('alt+r')
+        time.sleep(0.3)
+
+    # --- snapshots
+
+    def test_snapshots(self):
+        image = self.path('snap.qcow2')
+        subprocess.run(['qemu-img', 'create', '-q', '-f', 'qcow2', image, '8M'], check=True)
+        self.start('-drive', f'file={image},if=virtio')
+        self.menu('Snapshots', 't')
+        self.dialog('Take Snapshot')
+        self.desktop.key('ctrl+a')
+        self.desktop.type('first')
+        self.picture('take-snapshot')
+        self.desktop.key('Return')
+        wait_for('snapshot', lambda: 'first' in self.qmp.hmp('info snapshots'))
+        wait_for('no job is left', lambda: not self.qmp('query-jobs'))
+        # Going back asks; so does deleting.
+        self.menu('Snapshots', 'm')
+        self.dialog('Snapshots')
+        self.desktop.key('Down', 'Up')
+        time.sleep(0.2)
+        self.picture('snapshots')
+        self.desktop.key('alt+g')
+        time.sleep(0.7)
+        self.desktop.key('alt+g')
+        time.sleep(1)
+        self.assertEqual(self.qmp('query-status')['running'], False)
+        self.dialog('Snapshots')
+        self.desktop.key('Down', 'Up', 'alt+d')
+        time.sleep(0.7)
+        self.desktop.key('Return')  # "Cancel" is what Return means
+        time.sleep(0.5)
+        self.assertIn('first', self.qmp.hmp('info snapshots'))
+        self.dialog('Snapshots')
+        self.desktop.key('Down', 'Up', 'alt+d')
+        time.sleep(0.7)
+        self.desktop.key('alt+l')
+        wait_for('no snapshot', lambda: 'first' not in self.qmp.hmp('info snapshots'))
+
+    def test_snapshots_impossible(self):
+        with open(self.path('plain'), 'wb') as file:
+            file.write(bytes(1 << 20))
+        self.start('-drive', f'file={self.path("plain")},if=virtio,format=raw')
+        self.menu('Snapshots', 't')
+        self.dialog('Problem')
+        self.assertEqual(self.desktop.find('Take Snapshot'), [])
+        self.picture('no-snapshots')
+
+    # --- files that are dropped
+
+    def drag(self, *paths, to=(0.25, 0.3), key=None, drop=True, name=None):
+        """From another program over the window, to a place given in parts of its size."""
+        with Program(self.desktop, SYSTEM_PYTHON, HERE + '/drag-source.py', *paths) as source:
+            source.window('drag source')
+            time.sleep(0.6)
+            left, top, wide, high = self.desktop.geometry(self.desktop.find('drag source')[0])
+            x, y, width, height = self.desktop.geometry(self.id)
+            start = (left + wide // 2, top + high // 2)
+            end = (x + int(width * to[0]), y + int(height * to[1]))
+            self.desktop.move(*start)
+            self.desktop.xdotool('mousedown', 1)
+            for step in range(1, 13):
+                self.desktop.move(start[0] + (end[0] - start[0]) * step // 12, start[1] + (end[1] - start[1]) * step // 12)
+                time.sleep(0.05)
+            time.sleep(0.7)
+            self.desktop.move(end[0] + 1, end[1])
+            time.sleep(0.4)
+            if name:
+                self.picture(name)
+            if key:
+                self.desktop.xdotool('keydown', key)
+                self.desktop.move(end[0] + 3, end[1] + 1)
+                time.sleep(0.3)
+            if not drop:
+                self.desktop.key('Escape')
+                time.sleep(0.3)
+            self.desktop.xdotool('mouseup', 1)
+            time.sleep(0.5)
+            if key:
+                self.desktop.xdotool('keyup', key)
+
+    CD, DISK, COPY, FOLDER = (0.25, 0.3), (0.75, 0.3), (0.25, 0.75), (0.75, 0.75)
+
+    def need_drag(self):
+        if subprocess.run([SYSTEM_PYTHON, '-c', 'import gi; gi.require_version("Gtk", "3.0"); from gi.repository import Gtk'],
+                          env=self.desktop.env, capture_output=True).returncode:
+            self.skipTest('no Gtk for Python')
+
+    def test_drop_disc(self):
+        """By its content: the name is that of a text."""
+        self.need_drag()
+        make_iso(self.path('disc.txt'))
+        before = digest(self.path('disc.txt'))
+        self.start()
+        self.drag(self.path('disc.txt'), to=self.CD, drop=False, name='zones-disc')
+        self.assertIsNone(self.qmp.file_of('ide1-cd0'))
+        self.drag(self.path('disc.txt'), to=self.CD)
+        wait_for('disc', lambda: self.qmp.file_of('ide1-cd0') == self.path('disc.txt'))
+        # A full drive is asked about.
+        make_iso(self.path('other.iso'))
+        self.drag(self.path('other.iso'), to=self.CD)
+        time.sleep(0.5)
+        self.picture('replace')
+        self.desktop.key('Return')  # "Cancel"
+        time.sleep(0.4)
+        self.assertEqual(self.qmp.file_of('ide1-cd0'), self.path('disc.txt'))
+        # Not with Ctrl.
+        self.drag(self.path('other.iso'), to=self.DISK, key='ctrl')
+        wait_for('other disc', lambda: self.qmp.file_of('ide1-cd0') == self.path('other.iso'))
+        self.assertEqual(digest(self.path('disc.txt')), before)
+
+    def disks(self, path):
+        """But not the one it is looked at by."""
+        return [drive for drive in self.qmp('query-block') if drive.get('inserted', {}).get('file') == path and 'qdev' in drive]
+
+    def test_drop_disk(self):
+        self.need_drag()
+        image = self.path('disk.iso')  # it is none
+        subprocess.run(['qemu-img', 'create', '-q', '-f', 'vmdk', image, '8M'], check=True)
+        self.start()
+        self.drag(image, to=self.DISK, name='zones-disk')
+        disk = wait_for('disk', lambda: self.disks(image))[0]
+        self.assertEqual(disk['inserted']['drv'], 'vmdk')
+        # Shift means a disk wherever it falls.
+        make_iso(self.path('as-disk.iso'))
+        self.drag(self.path('as-disk.iso'), to=self.CD, key='shift')
+        disk = wait_for('disc as disk', lambda: self.disks(self.path('as-disk.iso')))[0]
+        self.assertEqual(disk['inserted']['drv'], 'raw')
+
+    def test_drop_folder(self):
+        self.need_drag()
+        os.makedirs(self.path('some folder'), exist_ok=True)
+        self.start()
+        self.drag(self.path('some folder'), to=self.FOLDER, name='zones-folder')
+        wait_for('folder', lambda: any('vvfat' in drive.get('inserted', {}).get('file', '') for drive in self.qmp('query-block')))
+
+    def test_drop_files(self):
+        """Plain files come on a disc of their own; several are listed first."""
+        self.need_drag()
+        for name, size in (('letter ä.odt', 5000), ('empty', 0), ('big', 3 << 20)):
+            with open(self.path(name), 'wb') as file:
+                file.write(bytes((i * 7) & 0xff for i in range(256)) * (size // 256) + bytes(size % 256))
+        names = ['letter ä.odt', 'empty', 'big']
+        self.start()
+        self.drag(*[self.path(name) for name in names], to=self.CD, name='zones-files')
+        self.dialog('Dropped Files')
+        self.picture('dropped-files')
+        self.desktop.key('alt+d')
+        image = wait_for('disc', lambda: self.qmp.file_of('ide1-cd0'))
+        self.assertTrue(image.startswith(self.desktop.home))
+        self.assertEqual(os.stat(image).st_mode & 0o777, 0o600)
+        self.check_iso(image, names)
+        # It goes with the machine.
+        self.desktop.xdotool('windowactivate', '--sync', self.id)
+        self.desktop.key('ctrl+alt+q')
+        self.machine.process.wait(10)
+        self.assertFalse(os.path.exists(image))
+
+    def check_iso(self, image, names):
+        with open(image, 'rb') as file:
+            data = file.read()
+        sector = lambda n: data[n * 2048:(n + 1) * 2048]
+        self.assertEqual(sector(16)[:7], b'\x01CD001\x01')
+        joliet = sector(17)
+        self.assertEqual(joliet[:7], b'\x02CD001\x01')
+        self.assertEqual(len(data), struct.unpack('<I', joliet[80:84])[0] * 2048)
+        root, size = struct.unpack('<I', joliet[158:162])[0], struct.unpack('<I', joliet[166:170])[0]
+        folder, at, found = data[root * 2048:root * 2048 + size], 0, {}
+        while at < len(folder) and folder[at]:
+            record = folder[at:at + folder[at]]
+            name = record[33:33 + record[32]]
+            if len(name) > 1:
+                start, length = struct.unpack('<I', record[2:6])[0], struct.unpack('<I', record[10:14])[0]
+                found[name.decode('utf-16-be')] = data[start * 2048:start * 2048 + length]
+            at += folder[at]
+        self.assertEqual(sorted(found), sorted(names))
+        for name in names:
+            with open(self.path(name), 'rb') as file:
+                self.assertEqual(found[name], file.read())
+        for tool in ('isoinfo', 'bsdtar'):
+            if shutil.which(tool):
+                args = [tool, '-i', image, '-f'] if tool == 'isoinfo' else [tool, '-tf', image]
+                subprocess.run(args, check=True, capture_output=True)
+
+    def test_drop_refused(self):
+        """Copying needs an agent; a machine that cannot have it says why, and nothing happens."""
+        self.need_drag()
+        make_iso(self.path('r.iso'))
+        self.start(machine='isapc')
+        self.drag(self.path('r.iso'), to=self.DISK, name='zones-greyed')
+        time.sleep(0.5)
+        self.assertEqual(self.disks(self.path('r.iso')), [])
+
+
+if __name__ == '__main__':
+    if shutil.which('qemu-img') is None:
+        print('skipped: no qemu-img')
+        sys.exit(SKIP)
+    unittest.main(warnings='ignore')

@@ -1,0 +1,556 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Reads what query-block, "info network" and "info usernet" say. */
+#include "config.h"
+
+#include "ui/gtk/devices.h"
+
+#include <glib/gi18n-lib.h>
+
+#define ACTIVITY_MS 200 /* five looks a second */
+
+/* Types to try, the best first. */
+static const char *const disk_drivers[] = { "virtio-blk-pci", "scsi-hd", "usb-storage" };
+static const char *const cd_drivers[] = { "scsi-cd", "usb-storage" };
+
+typedef struct Place
+{
+  const char *driver; /* NULL: none */
+  char *bus;
+} Place;
+
+struct _VmDevices
+{
+  GObject parent_instance;
+  VmSession *session;
+  GPtrArray *media, *nics, *forwards;
+  Place disk, cd;
+  /* being gathered */
+  bool asking, again;
+  GPtrArray *new_media, *new_nics, *new_forwards;
+  Place new_disk, new_cd;
+  guint activity; /* timer; 0: nobody looks */
+  bool asked_activity;
+};
+
+G_DEFINE_TYPE (VmDevices, vm_devices, G_TYPE_OBJECT)
+
+enum
+{
+  CHANGED,
+  ACTIVITY,
+  N_SIGNALS
+};
+static guint signals[N_SIGNALS];
+
+/* --- parts -------------------------------------------------------------------------------------------------- */
+
+static void
+media_free (gpointer data)
+{
+  VmMedium *media = data;
+
+  g_free (media->qdev);
+  g_free (media->name);
+  g_free (media->file);
+  g_free (media->format);
+  g_free (media->node);
+  g_free (media);
+}
+
+static void
+nic_free (gpointer data)
+{
+  VmNic *nic = data;
+
+  g_free (nic->name);
+  g_free (nic->model);
+  g_free (nic->netdev);
+  g_free (nic->type);
+  g_free (nic);
+}
+
+static void
+forward_free (gpointer data)
+{
+  VmForward *forward = data;
+
+  g_free (forward->netdev);
+  g_free (forward->host);
+  g_free (forward->guest);
+  g_free (forward);
+}
+
+static bool
+media_equal (const VmMedium *a, const VmMedium *b)
+{
+  return a->kind == b->kind && !g_strcmp0 (a->qdev, b->qdev) && !g_strcmp0 (a->file, b->file)
+         && !g_strcmp0 (a->format, b->format) && a->locked == b->locked && a->open == b->open
+         && a->readonly == b->readonly;
+}
+
+static bool
+nic_equal (const VmNic *a, const VmNic *b)
+{
+  return !g_strcmp0 (a->name, b->name) && !g_strcmp0 (a->netdev, b->netdev) && a->link == b->link;
+}
+
+static bool
+forward_equal (const VmForward *a, const VmForward *b)
+{
+  return !g_strcmp0 (a->netdev, b->netdev) && a->udp == b->udp && !g_strcmp0 (a->host, b->host)
+         && !g_strcmp0 (a->guest, b->guest) && a->host_port == b->host_port && a->guest_port == b->guest_port;
+}
+
+/* Puts NEW in the place of *OLD; whether they differ. */
+static bool
+replace_list (GPtrArray **old, GPtrArray **new, bool (*equal) (gconstpointer, gconstpointer))
+{
+  bool same = (*old)->len == (*new)->len;
+
+  for (guint i = 0; same && i < (*old)->len; i++)
+    same = equal ((*old)->pdata[i], (*new)->pdata[i]);
+  g_ptr_array_unref (*old);
+  *old = g_steal_pointer (new);
+  return !same;
+}
+
+static bool
+media_equal_of (gconstpointer a, gconstpointer b)
+{
+  return media_equal (a, b);
+}
+
+static bool
+nic_equal_of (gconstpointer a, gconstpointer b)
+{
+  return nic_equal (a, b);
+}
+
+static bool
+forward_equal_of (gconstpointer a, gconstpointer b)
+{
+  return forward_equal (a, b);
+}
+
+static bool
+replace_place (Place *old, Place *new)
+{
+  bool same = old->driver == new->driver && !g_strcmp0 (old->bus, new->bus);
+
+  g_free (old->bus);
+  *old = *new;
+  *new = (Place){ 0 };
+  return !same;
+}
+
+/* --- asking ------------------------------------------------------------------------------------------------- */
+
+static void
+add_media (VmDevices *self, json_object *block)
+{
+  const char *qdev = vm_json_text (block, "qdev"), *device = vm_json_text (block, "device");
+  json_object *inserted = vm_json_get (block, "inserted");
+
+  if (!*qdev)
+    return; /* a drive that no device has */
+  VmMedium *media = g_new0 (VmMedium, 1);
+  const char *slash = strrchr (qdev, '/');
+  media->kind = vm_json_get (block, "tray_open")    ? VM_MEDIUM_CD
+                : vm_json_flag (block, "removable") ? VM_MEDIUM_FLOPPY
+                                                    : VM_MEDIUM_DISK;
+  media->qdev = g_strdup (qdev);
+  media->name = g_strdup (*device ? device : slash ? slash + 1 : qdev);
+  media->locked = vm_json_flag (block, "locked");
+  media->open = vm_json_flag (block, "tray_open");
+  if (inserted)
+    {
+      media->file = g_strdup (vm_json_text (inserted, "file"));
+      media->format = g_strdup (vm_json_text (inserted, "drv"));
+      media->node = g_strdup (vm_json_text (inserted, "node-name"));
+      media->readonly = vm_json_flag (inserted, "ro");
+    }
+  VmMedium *before = vm_devices_find_medium (self, qdev);
+  if (before)
+    {
+      media->activity = before->activity;
+      media->read = before->read;
+      media->written = before->written;
+    }
+  g_ptr_array_add (self->new_media, media);
+}
+
+static void
+got_block (gpointer owner, json_object *result, const GError *error, gpointer data)
+{
+  for (size_t i = 0; i < vm_json_length (result); i++)
+    add_media (owner, json_object_array_get_idx (result, i));
+}
+
+/* "e1000.0: index=0,type=nic,model=e1000,macaddr=..." and below it " \ net0: index=0,type=user,..." */
+static void
+got_network (gpointer owner, json_object *result, const GError *error, gpointer data)
+{
+  VmDevices *self = owner;
+  g_auto (GStrv) lines = g_strsplit (result ? json_object_get_string (result) : "", "\n", -1);
+  VmNic *last = NULL;
+
+  for (char **line = lines; *line; line++)
+    {
+      bool below = g_str_has_prefix (*line, " \\ ");
+      const char *text = *line + (below ? 3 : strspn (*line, " ")), *colon = strstr (text, ": index=");
+      const char *type = strstr (text, "type=");
+      if (!colon || !type || !g_str_has_prefix (colon, ": index=0,"))
+        continue;
+      g_autofree char *name = g_strndup (text, colon - text);
+      g_autofree char *kind = g_strndup (type + 5, strcspn (type + 5, ","));
+      if (below && last)
+        {
+          g_free (last->netdev);
+          g_free (last->type);
+          last->netdev = g_steal_pointer (&name);
+          last->type = g_steal_pointer (&kind);
+        }
+      else if (!strcmp (kind, "nic"))
+        {
+          const char *model = strstr (text, "model=");
+          last = g_new0 (VmNic, 1);
+          last->name = g_steal_pointer (&name);
+          last->model = model ? g_strndup (model + 6, strcspn (model + 6, ",")) : g_strdup ("");
+          last->link = true;
+          g_ptr_array_add (self->new_nics, last);
+        }
+      else
+        {
+          last = NULL;
+        }
+    }
+}
+
+static int
+parse_port (const char *text)
+{
+  guint64 port;
+
+  return g_ascii_string_to_unsigned (text, 10, 0, 65535, &port, NULL) ? (int) port : 0;
+}
+
+/* "  TCP[HOST_FORWARD]  12       127.0.0.1  2222       10.0.2.15    22     0     0" below "Hub -1 (net0):" */
+static void
+got_usernet (gpointer owner, json_object *result, const GError *error, gpointer data)
+{
+  VmDevices *self = owner;
+  g_auto (GStrv) lines = g_strsplit (result ? json_object_get_string (result) : "", "\n", -1);
+  g_autofree char *netdev = NULL;
+
+  for (char **line = lines; *line; line++)
+    {
+      const char *open = strstr (*line, " ("), *close = strrchr (*line, ')');
+      if (g_str_has_prefix (*line, "Hub ") && open && close && close > open)
+        {
+          g_free (netdev);
+          netdev = g_strndup (open + 2, close - open - 2);
+          continue;
+        }
+      if (!netdev || !strstr (*line, "[HOST_FORWARD]"))
+        continue;
+      g_auto (GStrv) all = g_strsplit_set (*line, " \t", -1);
+      const char *words[8];
+      unsigned n = 0;
+      for (char **word = all; *word && n < G_N_ELEMENTS (words); word++)
+        if (**word)
+          words[n++] = *word;
+      if (n < 6)
+        continue;
+      VmForward *forward = g_new0 (VmForward, 1);
+      forward->netdev = g_strdup (netdev);
+      forward->udp = g_str_has_prefix (words[0], "UDP");
+      forward->host = g_strdup (words[2]);
+      forward->host_port = parse_port (words[3]);
+      forward->guest = g_strdup (words[4]);
+      forward->guest_port = parse_port (words[5]);
+      g_ptr_array_add (self->new_forwards, forward);
+    }
+}
+
+static void
+got_place (gpointer owner, json_object *result, const GError *error, gpointer data)
+{
+  VmDevices *self = owner;
+  const char *const *driver = data;
+  bool cd = driver >= cd_drivers && driver < cd_drivers + G_N_ELEMENTS (cd_drivers);
+  Place *place = cd ? &self->new_cd : &self->new_disk;
+
+  if (!result || place->driver)
+    return;
+  *place = (Place){ *driver, g_strdup (vm_json_text (result, "bus")) };
+}
+
+static void devices_ask (VmDevices *self);
+
+/* Everything else was answered before this. */
+static void
+got_last (gpointer owner, json_object *result, const GError *error, gpointer data)
+{
+  VmDevices *self = owner;
+  bool changed = replace_list (&self->media, &self->new_media, media_equal_of);
+
+  changed |= replace_list (&self->nics, &self->new_nics, nic_equal_of);
+  changed |= replace_list (&self->forwards, &self->new_forwards, forward_equal_of);
+  changed |= replace_place (&self->disk, &self->new_disk);
+  changed |= replace_place (&self->cd, &self->new_cd);
+  self->asking = false;
+  if (self->again)
+    devices_ask (self);
+  if (changed)
+    g_signal_emit (self, signals[CHANGED], 0);
+}
+
+static void
+got_link (gpointer owner, json_object *result, const GError *error, gpointer data)
+{
+  VmDevices *self = owner;
+  guint index = GPOINTER_TO_UINT (data);
+
+  if (result && index < self->new_nics->len)
+    ((VmNic *) self->new_nics->pdata[index])->link = json_object_get_boolean (result);
+}
+
+/* Cards and their back ends are known now. */
+static void
+ask_links (gpointer owner, json_object *result, const GError *error, gpointer data)
+{
+  VmDevices *self = owner;
+
+  for (guint i = 0; i < self->new_nics->len; i++)
+    {
+      const VmNic *nic = self->new_nics->pdata[i];
+      if (!nic->netdev)
+        continue;
+      g_autofree char *path = g_strconcat ("/netdevs/", nic->netdev, NULL);
+      vm_call (self->session, self, "qom-get",
+               vm_json_dict ("path", VM_TEXT (path), "property", VM_TEXT ("link"), NULL), got_link,
+               GUINT_TO_POINTER (i));
+    }
+  vm_call (self->session, self, "query-status", NULL, got_last, NULL);
+}
+
+static void
+devices_ask (VmDevices *self)
+{
+  self->asking = true;
+  self->again = false;
+  self->new_media = g_ptr_array_new_with_free_func (media_free);
+  self->new_nics = g_ptr_array_new_with_free_func (nic_free);
+  self->new_forwards = g_ptr_array_new_with_free_func (forward_free);
+  vm_call (self->session, self, "query-block", NULL, got_block, NULL);
+  vm_call_hmp (self->session, self, "info network", got_network, NULL);
+  vm_call_hmp (self->session, self, "info usernet", got_usernet, NULL);
+  for (unsigned i = 0; i < G_N_ELEMENTS (disk_drivers); i++)
+    vm_call_find_place (self->session, self, disk_drivers[i], got_place, (gpointer) &disk_drivers[i]);
+  for (unsigned i = 0; i < G_N_ELEMENTS (cd_drivers); i++)
+    vm_call_find_place (self->session, self, cd_drivers[i], got_place, (gpointer) &cd_drivers[i]);
+  vm_call (self->session, self, "query-status", NULL, ask_links, NULL);
+}
+
+void
+vm_devices_refresh (VmDevices *self)
+{
+  if (self->asking)
+    self->again = true;
+  else
+    devices_ask (self);
+}
+
+/* --- activity ------------------------------------------------------------------------------------------------- */
+
+static void
+got_stats (gpointer owner, json_object *result, const GError *error, gpointer data)
+{
+  VmDevices *self = owner;
+  bool changed = false;
+
+  self->asked_activity = false;
+  for (size_t i = 0; i < vm_json_length (result); i++)
+    {
+      json_object *entry = json_object_array_get_idx (result, i), *stats = vm_json_get (entry, "stats");
+      VmMedium *media = vm_devices_find_medium (self, vm_json_text (entry, "qdev"));
+      if (!media)
+        continue;
+      int64_t read = vm_json_number (stats, "rd_bytes"), written = vm_json_number (stats, "wr_bytes");
+      unsigned activity
+          = (read > media->read ? VM_ACTIVITY_READ : 0) | (written > media->written ? VM_ACTIVITY_WRITE : 0);
+      changed |= activity != media->activity;
+      media->activity = activity;
+      media->read = read;
+      media->written = written;
+    }
+  if (changed)
+    g_signal_emit (self, signals[ACTIVITY], 0);
+}
+
+static gboolean
+look_at_activity (gpointer user_data)
+{
+  VmDevices *self = user_data;
+
+  /* One question at a time: the engine may be busy. */
+  if (!self->asked_activity && self->media->len)
+    {
+      self->asked_activity = true;
+      vm_call (self->session, self, "query-blockstats", NULL, got_stats, NULL);
+    }
+  return G_SOURCE_CONTINUE;
+}
+
+void
+vm_devices_watch_activity (VmDevices *self, bool watch)
+{
+  if (watch && !self->activity)
+    self->activity = g_timeout_add (ACTIVITY_MS, look_at_activity, self);
+  else if (!watch && self->activity)
+    {
+      g_clear_handle_id (&self->activity, g_source_remove);
+      for (guint i = 0; i < self->media->len; i++)
+        ((VmMedium *) self->media->pdata[i])->activity = 0;
+      g_signal_emit (self, signals[ACTIVITY], 0);
+    }
+}
+
+/* --- object --------------------------------------------------------------------------------------------------- */
+
+static void
+devices_finalize (GObject *object)
+{
+  VmDevices *self = VM_DEVICES (object);
+
+  g_clear_handle_id (&self->activity, g_source_remove);
+  g_ptr_array_unref (self->media);
+  g_ptr_array_unref (self->nics);
+  g_ptr_array_unref (self->forwards);
+  g_clear_pointer (&self->new_media, g_ptr_array_unref);
+  g_clear_pointer (&self->new_nics, g_ptr_array_unref);
+  g_clear_pointer (&self->new_forwards, g_ptr_array_unref);
+  g_free (self->disk.bus);
+  g_free (self->cd.bus);
+  g_free (self->new_disk.bus);
+  g_free (self->new_cd.bus);
+  G_OBJECT_CLASS (vm_devices_parent_class)->finalize (object);
+}
+
+static void
+vm_devices_class_init (VmDevicesClass *klass)
+{
+  G_OBJECT_CLASS (klass)->finalize = devices_finalize;
+  signals[CHANGED] = g_signal_new ("changed", VM_TYPE_DEVICES, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
+  signals[ACTIVITY]
+      = g_signal_new ("activity", VM_TYPE_DEVICES, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
+}
+
+static void
+vm_devices_init (VmDevices *self)
+{
+  self->media = g_ptr_array_new_with_free_func (media_free);
+  self->nics = g_ptr_array_new_with_free_func (nic_free);
+  self->forwards = g_ptr_array_new_with_free_func (forward_free);
+}
+
+VmDevices *
+vm_devices_new (VmSession *session)
+{
+  VmDevices *self = g_object_new (VM_TYPE_DEVICES, NULL);
+
+  self->session = session;
+  return self;
+}
+
+VmSession *
+vm_devices_session (VmDevices *self)
+{
+  return self->session;
+}
+
+const GPtrArray *
+vm_devices_media (VmDevices *self)
+{
+  return self->media;
+}
+
+const GPtrArray *
+vm_devices_nics (VmDevices *self)
+{
+  return self->nics;
+}
+
+const GPtrArray *
+vm_devices_forwards (VmDevices *self)
+{
+  return self->forwards;
+}
+
+VmMedium *
+vm_devices_find_medium (VmDevices *self, const char *qdev)
+{
+  for (guint i = 0; i < self->media->len; i++)
+    if (!g_strcmp0 (((VmMedium *) self->media->pdata[i])->qdev, qdev))
+      return self->media->pdata[i];
+  return NULL;
+}
+
+/* The first empty one, else the first. */
+VmMedium *
+vm_devices_first_medium (VmDevices *self, VmMediumKind kind)
+{
+  VmMedium *first = NULL;
+
+  for (guint i = 0; i < self->media->len; i++)
+    {
+      VmMedium *media = self->media->pdata[i];
+      if (media->kind == kind && (!first || (first->file && !media->file)))
+        first = media;
+    }
+  return first;
+}
+
+const char *
+vm_devices_disk_driver (VmDevices *self, const char **bus)
+{
+  *bus = self->disk.bus;
+  return self->disk.driver;
+}
+
+const char *
+vm_devices_cd_driver (VmDevices *self, const char **bus)
+{
+  *bus = self->cd.bus;
+  return self->cd.driver;
+}
+
+char *
+vm_medium_title (const VmMedium *media)
+{
+  switch (media->kind)
+    {
+    case VM_MEDIUM_CD:
+      /* Translators: %s is the name of the drive. */
+      return g_strdup_printf (_ ("CD drive %s"), media->name);
+    case VM_MEDIUM_FLOPPY:
+      return g_strdup_printf (_ ("Floppy drive %s"), media->name);
+    default:
+      return g_strdup_printf (_ ("Disk %s"), media->name);
+    }
+}
+
+char *
+vm_medium_describe (const VmMedium *media)
+{
+  const char *doing = media->activity & VM_ACTIVITY_WRITE  ? _ ("writing")
+                      : media->activity & VM_ACTIVITY_READ ? _ ("reading")
+                                                           : _ ("idle");
+
+  if (!media->file)
+    return g_strdup (media->open ? _ ("empty, tray open") : _ ("empty"));
+  g_autofree char *base = g_path_get_basename (media->file);
+  g_autofree char *shown = g_filename_display_name (base);
+  /* Translators: a file's name, and what is done with it: "debian.iso, reading". */
+  return g_strdup_printf (media->readonly ? _ ("%s (read-only), %s") : _ ("%s, %s"), shown, doing);
+}

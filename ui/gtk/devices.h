@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What of the machine's devices a person changes while it runs: media, disks, cables, forwarded ports. A picture of
+ * what the engine has, made anew after events and actions. */
+#pragma once
+
+#include "ui/gtk/call.h"
+
+typedef enum VmMediumKind
+{
+  VM_MEDIUM_CD,
+  VM_MEDIUM_FLOPPY,
+  VM_MEDIUM_DISK
+} VmMediumKind;
+enum
+{
+  VM_ACTIVITY_READ = 1,
+  VM_ACTIVITY_WRITE = 2
+};
+
+typedef struct VmMedium
+{
+  VmMediumKind kind;
+  char *qdev; /* what commands call the device: their "id" */
+  char *name; /* what people call it */
+  char *file; /* path or URL of what is in it; NULL: nothing */
+  char *format, *node;
+  bool locked; /* by the guest */
+  bool open;   /* the tray */
+  bool readonly;
+  unsigned activity;     /* in the last moment */
+  int64_t read, written; /* bytes so far */
+} VmMedium;
+
+typedef struct VmNic
+{
+  char *name, *model, *netdev, *type; /* TYPE of the back end: "user"; NETDEV NULL: not plugged in */
+  bool link;                          /* the cable is in */
+} VmNic;
+
+typedef struct VmForward
+{
+  char *netdev;
+  bool udp;
+  char *host, *guest; /* addresses */
+  int host_port, guest_port;
+} VmForward;
+
+/* Signals "changed", and "activity" when only that did. */
+#define VM_TYPE_DEVICES (vm_devices_get_type ())
+G_DECLARE_FINAL_TYPE (VmDevices, vm_devices, VM, DEVICES, GObject)
+
+VmDevices *vm_devices_new (VmSession *session);
+VmSession *vm_devices_session (VmDevices *self);
+/* Asks the engine; "changed" follows if anything has. */
+void vm_devices_refresh (VmDevices *self);
+/* Looks a few times a second at what is read and written, while somebody sees it. */
+void vm_devices_watch_activity (VmDevices *self, bool watch);
+
+/* Elements: VmMedium *, VmNic *, VmForward *. Until the next "changed". */
+const GPtrArray *vm_devices_media (VmDevices *self);
+const GPtrArray *vm_devices_nics (VmDevices *self);
+const GPtrArray *vm_devices_forwards (VmDevices *self);
+VmMedium *vm_devices_find_medium (VmDevices *self, const char *qdev);
+VmMedium *vm_devices_first_medium (VmDevices *self, VmMediumKind kind);
+/* The type of disk that can be plugged in while the machine runs, and the bus; NULL: none can. */
+const char *vm_devices_disk_driver (VmDevices *self, const char **bus);
+/* The same for a CD drive with a medium. */
+const char *vm_devices_cd_driver (VmDevices *self, const char **bus);
+/* "CD drive ide1-cd0"; "debian.iso, reading". Free the results. */
+char *vm_medium_title (const VmMedium *media);
+char *vm_medium_describe (const VmMedium *media);
