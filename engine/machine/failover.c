@@ -232,7 +232,7 @@ vm_failover_save (const VmMachine *m)
 bool
 vm_failover_load (VmMachine *m, const char *ids, GError **error)
 {
-  g_auto (GStrv) list = g_strsplit (ids, "\n", -1);
+  g_auto (GStrv) list = g_strsplit (ids ? ids : "", "\n", -1); /* NULL: none */
   struct VmFailover *f = m->priv->failover;
 
   for (guint i = 0; f && i < f->primaries->len; i++)

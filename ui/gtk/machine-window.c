@@ -642,6 +642,7 @@ window_dispose (GObject *object)
   g_clear_object (&self->consoles_menu);
   g_clear_object (&self->devices_menu);
   g_clear_pointer (&self->notice, g_free);
+  g_clear_pointer (&self->folder, g_free);
   G_OBJECT_CLASS (vm_machine_window_parent_class)->dispose (object);
 }
 

@@ -30,6 +30,8 @@ choose_answered (GtkNativeDialog *dialog, int response, Choice *choice)
 
   if (path && self)
     {
+      g_free (self->folder);
+      self->folder = g_path_get_dirname (path);
       if (choice->files)
         {
           GSList *names = gtk_file_chooser_get_filenames (chooser);
@@ -64,6 +66,7 @@ choose (VmMachineWindow *self, const char *title, const char *accept, const char
   *choice = (Choice){ .qdev = g_strdup (qdev), .folder = folder, .files = files };
   g_set_weak_pointer (&choice->window, self);
   gtk_native_dialog_set_modal (GTK_NATIVE_DIALOG (dialog), TRUE);
+  gtk_file_chooser_set_current_folder (GTK_FILE_CHOOSER (dialog), self->folder ? self->folder : g_get_home_dir ());
   gtk_file_chooser_set_select_multiple (GTK_FILE_CHOOSER (dialog), files);
   g_signal_connect (dialog, "response", G_CALLBACK (choose_answered), choice);
   gtk_native_dialog_show (GTK_NATIVE_DIALOG (dialog));
