@@ -14,11 +14,11 @@ ORDER = ['virtio_ring', 'virtio', 'virtio_pci_modern_dev', 'virtio_pci_legacy_de
          't10-pi', 'sd_mod', 'virtio_scsi', 'evdev', 'virtio_input']
 
 
-def boot(*options, accel='tcg', seconds=100):
-    """A shell with all drivers loaded."""
+def boot(*options, accel='tcg', seconds=100, more=()):
+    """A shell with all drivers loaded, and MORE."""
     files, kernel = linux.packaged('linux-image-amd64')
     found = {path.stem: path for path in files.rglob('*.ko')}
-    names = [name for name in ORDER if name in found]
+    names = [name for name in [*ORDER, *more] if name in found]
     archive = vm.initramfs(files=[(f'm/{name}.ko', found[name].read_bytes()) for name in names])
     machine = vm.Machine('-accel', accel, '-m', '256M', '-kernel', kernel, '-initrd', archive, '-append', linux.QUIET,
                          *options)
@@ -111,6 +111,63 @@ def iothread():
         m.qmp('object-del', id='one')
         assert [thread['id'] for thread in m.qmp('query-iothreads')] == ['two']
         m.quit()
+
+
+@vm.case
+def iothread_queues():
+    """A disk whose queues lie on two threads, written and read by four processors at once."""
+    path = image('io3.img', 64 << 20)
+    with boot('-object', 'iothread,id=one', '-object', 'iothread,id=two', '-smp', '4',
+              '-drive', f'file={path},format=raw,if=none,id=d', '-device',
+              'virtio-blk-pci,drive=d,num-queues=4,id=disk,iothread-vq-mapping.0.iothread=one,'
+              'iothread-vq-mapping.0.vqs.0=0,iothread-vq-mapping.0.vqs.1=2,iothread-vq-mapping.1.iothread=two,'
+              'iothread-vq-mapping.1.vqs.0=1,iothread-vq-mapping.1.vqs.1=3') as m:
+        assert m.shell('ls /sys/block/vda/mq').split() == ['0', '1', '2', '3']
+        m.shell('for i in 0 1 2 3; do dd if=/dev/urandom of=/t$i bs=1M count=3 2>/dev/null; done')
+        m.shell('for i in 0 1 2 3; do taskset $((1 << i)) dd if=/t$i of=/dev/vda bs=64k seek=$((i * 256 + 16)) conv=fsync '
+                '2>/dev/null & done; wait; echo 3 > /proc/sys/vm/drop_caches')
+        inside = m.shell('cat /t0 /t1 /t2 /t3 | md5sum').split()[0]
+        m.shell('for i in 0 1 2 3; do taskset $((1 << i)) dd if=/dev/vda bs=64k skip=$((i * 256 + 16)) count=48 of=/r$i 2>/dev/null '
+                '& done; wait')
+        assert m.shell('cat /r0 /r1 /r2 /r3 | md5sum').split()[0] == inside
+        tasks = f'/proc/{m.process.pid}/task'
+        for thread in m.qmp('query-iothreads'):
+            ran = open(f'{tasks}/{thread["thread-id"]}/schedstat').read().split()
+            assert int(ran[2]) > 10, (thread, ran)
+        m.qmp('device_del', id='disk')
+        m.qmp.wait_event('DEVICE_DELETED')
+        for name in ('one', 'two'):
+            m.qmp('object-del', id=name)
+        m.quit()
+    data = path.read_bytes()
+    assert hashlib.md5(b''.join(data[(i * 16 + 1) << 20:(i * 16 + 4) << 20] for i in range(4))).hexdigest() == inside
+
+
+@vm.case
+def folder():
+    """A folder as a FAT disk that the guest writes: it is in the folder when the guest flushes, and in the end."""
+    shared = vm.scratch() / 'shared'
+    (shared / 'sub').mkdir(parents=True)
+    for name in ('from the host', 'moved.txt', 'gone', 'grows', 'sub/deep'):
+        (shared / name).write_text(f'this is {name}\n')
+    with boot('-drive', f'file=fat:rw:{shared},format=raw,if=virtio',
+              more=['nls_base', 'nls_cp437', 'nls_ascii', 'nls_utf8', 'fat', 'vfat']) as m:
+        m.shell('mkdir /f; mount -t vfat /dev/vda1 /f')
+        assert m.shell('cat "/f/from the host"') == 'this is from the host'
+        m.shell('mkdir /f/dir; mv /f/moved.txt "/f/dir/a long name"; rm /f/gone; echo more >> /f/grows; sync')
+        m.shell('dd if=/dev/urandom of=/f/new.bin bs=1k count=300 conv=fsync 2>/dev/null')
+        inside = m.shell('md5sum < /f/new.bin').split()[0]
+        new = shared / 'new.bin'
+        vm.wait_for('the new file', lambda: new.exists() and hashlib.md5(new.read_bytes()).hexdigest() == inside)
+        m.shell('for i in 1 2 3 4 5; do cp /f/new.bin "/f/sub/copy number $i"; done; rm /f/sub/deep; umount /f')
+        m.quit()
+    found = {str(path.relative_to(shared)) for path in shared.rglob('*')}
+    assert found == {'from the host', 'dir', 'dir/a long name', 'grows', 'new.bin', 'sub',
+                     *(f'sub/copy number {i}' for i in range(1, 6))}, found
+    assert (shared / 'grows').read_text() == 'this is grows\nmore\n'
+    assert (shared / 'dir/a long name').read_text() == 'this is moved.txt\n'
+    for path in [new, *(shared / f'sub/copy number {i}' for i in range(1, 6))]:
+        assert hashlib.md5(path.read_bytes()).hexdigest() == inside, path
 
 
 @vm.case
