@@ -43,6 +43,7 @@ typedef struct Fake {
 
 struct VmSession {
   Fake         *fake;
+  GMainContext *context; /* NULL: the default one */
   VmSessionFunc func;
   void         *opaque;
 };
@@ -84,7 +85,7 @@ fake_tell_event (Fake *fake, VmSessionEvent event, const char *name, const char 
   Told *told = g_new (Told, 1);
 
   *told = (Told) { fake->session, event, g_strdup (name), g_strdup (data) };
-  g_main_context_invoke (NULL, told_deliver, told);
+  g_main_context_invoke (fake->session->context, told_deliver, told);
 }
 
 static void
@@ -308,6 +309,16 @@ fake_cursor (VmConsole *console, int size, uint32_t color)
 }
 
 static void
+fake_quit (void *opaque)
+{
+  Fake *fake = opaque;
+
+  say ("quit");
+  fake_tell (fake, VM_SESSION_QUIT, NULL);
+  vm_loop_quit (fake->loop);
+}
+
+static void
 fake_command (Fake *fake, const char *line)
 {
   g_auto (GStrv) w = g_strsplit (line, " ", -1);
@@ -340,6 +351,8 @@ fake_command (Fake *fake, const char *line)
       g_autofree char *data = g_strcompress (w[2]);
       fake_tell_event (fake, VM_SESSION_QMP, w[1], data);
     }
+  else if (g_str_equal (w[0], "quit"))
+    fake_quit (fake);
   else if (g_str_equal (w[0], "second"))
     {
       fake->consoles[1] = vm_console_new (fake->display, NULL, 1, &console_ops, fake);
@@ -404,7 +417,7 @@ vm_session_new (VmMachine *machine, GMainContext *context, VmSessionFunc func, v
 {
   VmSession *session = g_new0 (VmSession, 1);
 
-  *session = (VmSession) { (Fake *) machine, func, opaque };
+  *session = (VmSession) { (Fake *) machine, context, func, opaque };
   session->fake->session = session;
   return session;
 }
@@ -507,16 +520,6 @@ void
 vm_session_powerdown (VmSession *session)
 {
   say ("powerdown");
-}
-
-static void
-fake_quit (void *opaque)
-{
-  Fake *fake = opaque;
-
-  say ("quit");
-  fake_tell (fake, VM_SESSION_QUIT, NULL);
-  vm_loop_quit (fake->loop);
 }
 
 void

@@ -4,6 +4,7 @@
 
 Usage: test-window.py FAKE-MACHINE [TEST...]"""
 import os
+import random
 import struct
 import subprocess
 import sys
@@ -531,6 +532,180 @@ class Window(unittest.TestCase):
         self.machine.command('no-second')
         self.wait_width(320)
         self.check_picture(320, 200)
+
+    def test_integer_scaling(self):
+        """The greatest whole multiple that fits, in the middle."""
+        self.start('gl=off', mode=None)
+        self.machine.command('mode 320 200')
+        self.wait_width(320)
+        self.menu('View', 'l')
+        time.sleep(0.3)
+        self.desktop.xdotool('windowsize', '--sync', self.id, 1000, 560)
+        time.sleep(0.5)
+        x, y, width, height = self.desktop.geometry(self.id)
+        bar = height - (560 - 0)
+        # Two times: 640 by 400 in the middle of what the menu bar leaves.
+        picture = self.desktop.picture()
+        row = y + height // 2
+        shown = [column for column in range(width) if picture.pixel(x + column, row) != 0]
+        self.assertEqual((len(range(shown[0], shown[-1] + 1)), shown[0]), (640, (1000 - 640) // 2), bar)
+        # In full screen, too: four times.
+        self.desktop.key('ctrl+alt+f')
+        wait_for('full screen', lambda: self.desktop.geometry(self.id) == (0, 0, 1280, 800))
+        time.sleep(4)  # until the bar has gone
+        self.wait_pixel(0, 0, pattern(0, 0))
+        self.assertEqual(self.desktop.picture().pixel(1279, 799), pattern(319, 199))
+
+    def test_zoom_level(self):
+        self.start()
+        self.menu('View', 'v', 'Up')  # the last of the submenu: 400 %
+        self.desktop.key('Return')
+        wait_for('400 %', lambda: self.desktop.geometry(self.id)[2] > 1000)
+
+    def test_one_hint_after_a_drag(self):
+        """In device pixels, at a desktop scale of two."""
+        self.desktop.env['GDK_SCALE'] = '2'
+        try:
+            self.start('gl=off,zoom-to-fit=on', mode=None)
+        finally:
+            del self.desktop.env['GDK_SCALE']
+        self.machine.command('mode 320 200')
+        self.assertIsNotNone(self.sizes)
+        for width in range(600, 820, 20):
+            self.desktop.xdotool('windowsize', self.id, width, 600)
+            time.sleep(0.03)
+        said = [line for line in self.sizes if line.startswith('ui-info')]
+        self.assertEqual(len(said), 1, said)
+        self.assertEqual(int(said[0].split()[1]), 800)
+
+    def test_full_screen_bar(self):
+        """Comes when the pointer touches the top edge, and leads out; a change of mode leaves all in place."""
+        self.start()
+        self.desktop.key('ctrl+alt+f')
+        wait_for('full screen', lambda: self.desktop.geometry(self.id) == (0, 0, 1280, 800))
+        time.sleep(4)
+        self.wait_pixel(640, 4, pattern(160, 1))
+        self.machine.command('mode 640 400')
+        self.wait_pixel(0, 0, pattern(0, 0))
+        self.wait_pixel(640, 4, pattern(320, 2))
+        self.assertEqual(self.desktop.geometry(self.id), (0, 0, 1280, 800))
+        self.desktop.move(640, 0)
+        wait_for('bar', lambda: self.desktop.picture().pixel(640, 4) != pattern(320, 2))
+        time.sleep(0.6)
+        self.save('full-screen')
+        # Its last button leaves.
+        picture = self.desktop.picture()
+        right = max(x for x in range(640, 1280) if picture.pixel(x, 12) != pattern(x // 2, 6))
+        self.desktop.click(right - 22, 18)
+        wait_for('window', lambda: self.desktop.geometry(self.id)[2] < 1280)
+
+    def save(self, name):
+        folder = os.environ.get('VITRINE_PICTURES')
+        if folder:
+            self.desktop.save(os.path.join(folder, name + '.png'))
+
+    def test_start_again(self):
+        """What has ended has a button."""
+        self.start()
+        self.machine.command('shutdown guest-shutdown')
+        time.sleep(0.5)
+        self.save('off')
+        x, y = self.guest_place(320, 200)
+        self.machine.said()
+        self.desktop.click(x + 115, y + 160)
+        said = wait_for('start', lambda: [line for line in self.machine.said() if line.startswith('command')])
+        self.assertEqual([line.split()[1] for line in said], ['system_reset', 'cont'])
+
+    def test_type_clipboard(self):
+        self.start()
+        text = 'Ab1 /#\n'
+        xclip = subprocess.Popen(['xclip', '-i', '-selection', 'clipboard', '-quiet'], env=self.desktop.env, stdin=subprocess.PIPE)
+        self.addCleanup(xclip.kill)
+        xclip.stdin.write(text.encode())
+        xclip.stdin.close()
+        time.sleep(0.3)
+        self.machine.said()
+        self.menu('Machine', 't')
+        # A and # with shift.
+        shift = KEY_LEFTSHIFT
+        wanted = [f'key {shift} 1', 'key 30 1', 'key 30 0', f'key {shift} 0', 'key 48 1', 'key 48 0', 'key 2 1', 'key 2 0',
+                  'key 57 1', 'key 57 0', 'key 53 1', 'key 53 0', f'key {shift} 1', 'key 4 1', 'key 4 0', f'key {shift} 0',
+                  'key 28 1', 'key 28 0']
+        said = []
+        wait_for('text', lambda: said.extend(self.machine.said()) or 'key 28 0' in said)
+        self.assertEqual([line for line in said if line.startswith('key')], wanted)
+
+    def test_random_input(self):
+        """Ten thousand events, none of which is the end of anything."""
+        self.start()
+        self.machine.command('serial')
+        self.machine.command('second')
+        random.seed(int(os.environ.get('VITRINE_SEED', '4711')))
+        x, y, width, height = self.desktop.geometry(self.id)
+        keys = ['a', 'Return', 'Tab', 'F10', 'Up', 'Down', 'space', 'Alt_L', 'Control_L', 'Shift_L', 'Super_L', 'Caps_Lock', 'plus',
+                'minus', '0', '1', '2', '3', 'g', 'm', 'd']
+        down = set()
+        sent = 0
+        while sent < 10000:
+            args = []
+            for _ in range(250):
+                what = random.random()
+                if what < 0.5:
+                    args += ['mousemove', x + random.randrange(-5, width + 5), y + random.randrange(30, height + 5)]
+                elif what < 0.7:
+                    args += [random.choice(['mousedown', 'mouseup']), random.choice([1, 2, 3, 4, 5])]
+                else:
+                    key = random.choice(keys)
+                    # Alt+F4 and the like are questions for a person.
+                    if key in down or random.random() < 0.4:
+                        down.discard(key)
+                        args += ['keyup', key]
+                    else:
+                        down.add(key)
+                        args += ['keydown', key]
+                sent += 1
+            self.desktop.xdotool(*args)
+            self.assertIsNone(self.machine.process.poll())
+        for key in keys:
+            self.desktop.xdotool('keyup', key)
+        for button in (1, 2, 3):
+            self.desktop.xdotool('mouseup', button)
+        self.desktop.key('Escape', 'Escape')
+        time.sleep(1)
+        self.machine.command('mode 320 200')
+        self.assertEqual(self.balance(self.machine.said()), {})
+        self.machine.command('state 4')
+        self.machine.command('state 9')
+
+    def test_display_server_goes(self):
+        """The machine runs on, says so once, and ends as it should."""
+        with Desktop() as desktop:
+            errors = open(desktop.home + '/stderr', 'w+')
+            with Program(desktop, FAKE, 'gtk,gl=off', stderr=errors) as machine:
+                machine.window()
+                machine.command('mode 320 200')
+                time.sleep(0.5)
+                desktop.manager.terminate()
+                desktop.manager.wait()
+                desktop.server.kill()
+                desktop.server.wait()
+                time.sleep(1)
+                self.assertIsNone(machine.process.poll())
+                machine.command('fill 0 0 10 10 0xff')
+                machine.command('state 4')
+                machine.command('state 9')
+                # It has nothing to do.
+                with open(f'/proc/{machine.process.pid}/stat') as file:
+                    before = sum(map(int, file.read().rsplit(')', 1)[1].split()[11:13]))
+                time.sleep(1)
+                with open(f'/proc/{machine.process.pid}/stat') as file:
+                    self.assertLess(sum(map(int, file.read().rsplit(')', 1)[1].split()[11:13])) - before, 20)
+                machine.send('quit')
+                self.assertEqual(machine.process.wait(10), 0)
+            errors.seek(0)
+            said = [line for line in errors.read().splitlines() if line]
+            self.assertEqual(len(said), 1, said)
+            self.assertIn('display server has gone', said[0])
 
     # --- terminals
 

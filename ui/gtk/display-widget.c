@@ -636,6 +636,12 @@ vm_display_widget_pixel_ratio (VmDisplayWidget *self)
 }
 
 void
+vm_display_widget_abandon (VmDisplayWidget *self)
+{
+  vm_listener_remove (vm_session_display (self->session), &self->listener);
+}
+
+void
 vm_display_widget_describe (VmDisplayWidget *self, const char *state)
 {
   g_autofree char *text = NULL;

@@ -31,5 +31,7 @@ void       vm_display_widget_set_pointer (VmDisplayWidget *self, VmPointerLook l
 bool       vm_display_widget_to_guest (VmDisplayWidget *self, double x, double y, int *guest_x, int *guest_y);
 /* Guest pixels per logical pixel. */
 double     vm_display_widget_pixel_ratio (VmDisplayWidget *self);
+/* The engine forgets it, and GTK is not asked: the display server has gone. */
+void       vm_display_widget_abandon (VmDisplayWidget *self);
 /* Says to screen readers what is shown: "1280 by 800, running". */
 void       vm_display_widget_describe (VmDisplayWidget *self, const char *state);

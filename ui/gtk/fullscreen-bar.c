@@ -118,7 +118,8 @@ vm_fullscreen_bar_new (GtkOverlay *overlay, GMenuModel *send_keys, GMenuModel *p
   gtk_label_set_ellipsize (GTK_LABEL (bar->title), PANGO_ELLIPSIZE_END);
   gtk_label_set_max_width_chars (GTK_LABEL (bar->title), 40);
   gtk_style_context_add_class (gtk_widget_get_style_context (box), "vitrine-fullscreen-bar");
-  gtk_box_pack_start (GTK_BOX (box), bar->title, FALSE, FALSE, 12);
+  gtk_label_set_xalign (GTK_LABEL (bar->title), 0);
+  gtk_box_pack_start (GTK_BOX (box), bar->title, TRUE, TRUE, 12);
   add_menu (box, _ ("Send Keys"), "input-keyboard-symbolic", send_keys);
   add_button (box, _ ("Copy Screenshot"), "camera-photo-symbolic", "win.copy-screenshot");
   add_menu (box, _ ("Power"), "system-shutdown-symbolic", power);

@@ -604,6 +604,14 @@ vm_machine_window_session_event (VmMachineWindow *self, VmSessionEvent event, co
   window_update (self);
 }
 
+void
+vm_machine_window_abandon (VmMachineWindow *self)
+{
+  for (unsigned i = 0; i < self->pages->len; i++)
+    if (page_display (self->pages->pdata[i]))
+      vm_display_widget_abandon (page_display (self->pages->pdata[i]));
+}
+
 /* --- window ---------------------------------------------------------------------------------------- */
 
 static gboolean

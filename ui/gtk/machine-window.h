@@ -10,6 +10,8 @@
 G_DECLARE_FINAL_TYPE (VmMachineWindow, vm_machine_window, VM, MACHINE_WINDOW, GtkWindow)
 
 GtkWidget *vm_machine_window_new (VmSession *session, const VmUiOptions *options);
+/* The engine forgets it, and GTK is not asked: the display server has gone. */
+void       vm_machine_window_abandon (VmMachineWindow *self);
 /* What the session told, except its end, before which the window is destroyed. */
 void       vm_machine_window_session_event (VmMachineWindow *self, VmSessionEvent event, const char *name,
                                             const char *data);

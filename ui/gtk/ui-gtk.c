@@ -7,7 +7,10 @@
 #include <glib/gi18n-lib.h>
 #include <gtk/gtk.h>
 #include <locale.h>
+#include <setjmp.h>
 
+#include "engine/base/log.h"
+#include "ui/gtk/lost-display.h"
 #include "ui/gtk/machine-window.h"
 #include "ui/gtk/session-bus.h"
 #include "ui-resources.h"
@@ -16,6 +19,7 @@ typedef struct Ui {
   GMainLoop    *loop;
   GtkWidget    *window;
   VmSessionBus *bus;
+  jmp_buf       lost; /* the display server has gone */
 } Ui;
 
 static bool
@@ -69,6 +73,37 @@ ui_load_style (void)
                                              GTK_STYLE_PROVIDER_PRIORITY_APPLICATION);
 }
 
+/* --- without a display server ------------------------------------------------------------------------ */
+
+static void
+ui_lost (void *opaque)
+{
+  longjmp (((Ui *) opaque)->lost, 1);
+}
+
+static void
+headless_event (VmSession *session, VmSessionEvent event, const char *name, const char *data, void *opaque)
+{
+  if (event == VM_SESSION_QUIT)
+    g_main_loop_quit (opaque);
+}
+
+/* The window cannot be taken down without its server; it is left where it is. */
+static void
+ui_run_on_headless (Ui *ui, VmMachine *machine, VmSession *session)
+{
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  g_autoptr (GMainLoop) loop = g_main_loop_new (context, FALSE);
+  VmSession *rest = vm_session_new (machine, context, headless_event, loop);
+
+  vm_report_warning ("the display server has gone: the machine runs on without a window");
+  if (ui->window)
+    vm_machine_window_abandon (VM_MACHINE_WINDOW (ui->window));
+  vm_session_free (session);
+  g_main_loop_run (loop);
+  vm_session_free (rest);
+}
+
 static void
 ui_run (VmMachine *machine, void (*started) (void *opaque), void *opaque)
 {
@@ -84,6 +119,12 @@ ui_run (VmMachine *machine, void (*started) (void *opaque), void *opaque)
   vm_ui_options_read (&options, vm_session_settings (session), NULL);
   if (started)
     started (opaque);
+  if (setjmp (ui.lost))
+    {
+      ui_run_on_headless (&ui, machine, session);
+      return;
+    }
+  vm_lost_display_watch (ui_lost, &ui);
 
   ui.window = vm_machine_window_new (session, &options);
   ui.bus = vm_session_bus_new (gtk_widget_get_action_group (ui.window, "win"));
