@@ -8,6 +8,7 @@
 #include "net/user.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <glib/gstdio.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -266,12 +267,14 @@ add_guestfwd (VmNetUser *user, const char *rule, GError **error)
 
 /* --- a shared folder -------------------------------------------------------------------------------------------- */
 
-/* smbd is started for each connection, with settings of its own in a folder of its own. */
+/* smbd is started for each connection, with settings of its own in a folder of its own. What is shared is a link there:
+ * smbd has its own ideas of percent signs in names, of spaces at their ends and of line ends, and no way to quote them. */
 static bool
 share_folder (VmNetUser *user, const char *folder, GError **error)
 {
   const struct passwd *me = getpwuid (geteuid ());
-  g_autofree char *path = g_canonicalize_filename (folder, NULL), *conf = NULL, *text = NULL, *command = NULL;
+  g_autofree char *path = g_canonicalize_filename (folder, NULL), *conf = NULL, *link = NULL, *text = NULL,
+                  *command = NULL;
   struct in_addr addr = user->smb;
 
   if (access (SMBD, X_OK) < 0)
@@ -281,12 +284,13 @@ share_folder (VmNetUser *user, const char *folder, GError **error)
   if (!g_file_test (path, G_FILE_TEST_IS_DIR) || access (path, R_OK | X_OK) < 0)
     return vm_fail (error, "Error accessing shared directory '%s': %s", folder,
                     g_strerror (g_file_test (path, G_FILE_TEST_EXISTS) ? ENOTDIR : ENOENT));
-  if (strpbrk (path, "\n\r"))
-    return vm_fail (error, "the name of a shared folder may not have line ends");
   user->share = g_dir_make_tmp ("vitrine-smb.XXXXXX", error);
   if (!user->share)
     return false;
   conf = g_build_filename (user->share, "smb.conf", NULL);
+  link = g_build_filename (user->share, "folder", NULL);
+  if (symlink (path, link) < 0)
+    return vm_fail (error, "%s: %s", link, g_strerror (errno));
   text = g_strdup_printf ("[global]\n"
                           "private dir=%1$s\ninterfaces=127.0.0.1\nbind interfaces only=yes\npid directory=%1$s\n"
                           "lock directory=%1$s\nstate directory=%1$s\ncache directory=%1$s\n"
@@ -294,7 +298,7 @@ share_folder (VmNetUser *user, const char *folder, GError **error)
                           "security = user\nmap to guest = Bad User\nload printers = no\nprinting = bsd\n"
                           "disable spoolss = yes\nusershare max shares = 0\n\n"
                           "[qemu]\npath=%2$s\nread only=no\nguest ok=yes\nforce user=%3$s\n",
-                          user->share, path, me->pw_name);
+                          user->share, link, me->pw_name);
   if (!g_file_set_contents (conf, text, -1, error))
     return false;
   command = g_strdup_printf (SMBD " -l %s -s %s", user->share, conf);

@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -290,6 +291,33 @@ def failover():
         # Some are lost with the back end's state.
         assert ' bytes from ' in m.shell('ping -c 8 10.0.2.2 2>&1', 30)
         m.quit()
+
+
+@vm.case
+def smb():
+    """A folder of the host, by the host's Samba: read and written by the guest's kernel, from two mounts."""
+    vm.need('/usr/sbin/smbd')
+    folder = vm.scratch() / 'a folder 100%Hot'
+    folder.mkdir()
+    data = os.urandom(5 << 20)
+    (folder / 'from-host').write_bytes(data)
+    ciphers = ['cmac', 'ccm', 'gcm', 'ctr', 'ecb', 'sha256_generic', 'sha512_generic', 'md4', 'md5', 'hmac', 'aes_generic']
+    with storage.boot(['virtio-net', 'virtio-pci', 'cifs', *ciphers], '-nodefaults', '-netdev',
+                      f'user,id=n0,smb={folder}', '-device', 'virtio-net-pci,netdev=n0,mac=52:54:00:ab:cd:ef') as m:
+        bring_up(m)
+        places = sorted(pathlib.Path(tempfile.gettempdir()).glob('vitrine-smb.*'), key=os.path.getmtime)
+        for at in ('one', 'two'):
+            m.shell(f'mkdir /{at}; mount -t cifs //10.0.2.4/qemu /{at} '
+                    '-o ip=10.0.2.4,username=someone,password=,vers=3.0,nosharesock 2>&1', 60)
+        assert m.shell('md5sum < /one/from-host', 60).split()[0] == hashlib.md5(data).hexdigest()
+        m.shell('dd if=/dev/urandom of=/one/from-guest bs=1M count=5 2>/dev/null; mkdir /one/d; mv /one/from-guest /one/d/g; '
+                'rm /one/from-host; umount /one', 60)
+        assert m.shell('md5sum < /two/d/g', 60).split()[0] == hashlib.md5((folder / 'd/g').read_bytes()).hexdigest()
+        assert [path.name for path in folder.iterdir()] == ['d']
+        m.quit()
+    assert not places[-1].exists() and (folder / 'd/g').exists()
+    running = subprocess.run(['pgrep', '-f', str(places[-1])], check=False, capture_output=True)
+    assert not running.stdout, running
 
 
 def boot_from(card, rom=None, kernel=None):
