@@ -87,21 +87,6 @@ remember (FilterRewriter *self, const Key *key)
 
 /* --- packets ---------------------------------------------------------------------------------------------------- */
 
-static uint32_t
-get32 (const uint8_t *p)
-{
-  return (uint32_t) p[0] << 24 | p[1] << 16 | p[2] << 8 | p[3];
-}
-
-static void
-put32 (uint8_t *p, uint32_t value)
-{
-  p[0] = value >> 24;
-  p[1] = value >> 16;
-  p[2] = value >> 8;
-  p[3] = value;
-}
-
 static void
 make_key (Key *key, const uint8_t *frame, const VmNetLayers *l, bool to_guest)
 {
@@ -127,7 +112,7 @@ shift_sack (uint8_t *tcp, unsigned len, uint32_t by)
       if (size == 0 || at + size > len || (size == 1 && tcp[at] != 1))
         return;
       for (unsigned i = 2; tcp[at] == 5 && i + 4 <= size; i += 4)
-        put32 (tcp + at + i, get32 (tcp + at + i) + by);
+        vm_store_be32 (tcp + at + i, vm_load_be32 (tcp + at + i) + by);
       at += size;
     }
 }
@@ -157,12 +142,12 @@ rewrite (FilterRewriter *self, uint8_t *frame, const VmNetLayers *l, bool to_gue
     {
       if (flags & ACK && !c->known && c->answered)
         {
-          c->offset = c->start - (get32 (tcp + 8) - 1);
+          c->offset = c->start - (vm_load_be32 (tcp + 8) - 1);
           c->known = true;
         }
       if (flags & ACK && c->known && c->offset)
         {
-          put32 (tcp + 8, get32 (tcp + 8) + c->offset);
+          vm_store_be32 (tcp + 8, vm_load_be32 (tcp + 8) + c->offset);
           shift_sack (tcp, l->l4, c->offset);
           changed = true;
         }
@@ -170,12 +155,12 @@ rewrite (FilterRewriter *self, uint8_t *frame, const VmNetLayers *l, bool to_gue
   else if ((flags & (SYN | ACK)) == (SYN | ACK))
     {
       if (!c->known)
-        c->start = get32 (tcp + 4);
+        c->start = vm_load_be32 (tcp + 4);
       c->answered = true;
     }
   if (!to_guest && c->known && c->offset)
     {
-      put32 (tcp + 4, get32 (tcp + 4) - c->offset);
+      vm_store_be32 (tcp + 4, vm_load_be32 (tcp + 4) - c->offset);
       changed = true;
     }
   if (flags & RST || (c->finished == 3 && !(flags & FIN)))

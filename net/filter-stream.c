@@ -10,21 +10,6 @@
 #define SMALL_HEADER 10
 #define WAITING_MAX (4u << 20)
 
-static uint32_t
-get32 (const uint8_t *p)
-{
-  return (uint32_t) p[0] << 24 | p[1] << 16 | p[2] << 8 | p[3];
-}
-
-static void
-put32 (uint8_t *p, uint32_t value)
-{
-  p[0] = value >> 24;
-  p[1] = value >> 16;
-  p[2] = value >> 8;
-  p[3] = value;
-}
-
 /* --- in ------------------------------------------------------------------------------------------------------ */
 
 static size_t
@@ -41,8 +26,8 @@ needed (const VmNetStream *s)
 
   if (s->in->len < head)
     return 0;
-  len = get32 (s->in->data);
-  if (len > VM_NET_FRAME_MAX + HEADER || (s->header && get32 (s->in->data + 4) > len))
+  len = vm_load_be32 (s->in->data);
+  if (len > VM_NET_FRAME_MAX + HEADER || (s->header && vm_load_be32 (s->in->data + 4) > len))
     return SIZE_MAX;
   return head + len;
 }
@@ -50,7 +35,7 @@ needed (const VmNetStream *s)
 static void
 hand_over (VmNetStream *s, size_t size)
 {
-  size_t head = s->header ? 8 : 4, virtio = s->header ? get32 (s->in->data + 4) : 0;
+  size_t head = s->header ? 8 : 4, virtio = s->header ? vm_load_be32 (s->in->data + 4) : 0;
   struct iovec iov = { s->in->data + head + virtio, size - head - virtio };
   VmNetPacket packet = { &iov, 1, iov.iov_len, { 0 } };
 
@@ -103,8 +88,8 @@ emit (void *opaque, const VmNetPacket *packet)
 
   if (at + packet->len > WAITING_MAX)
     return true;
-  put32 (head, packet->len + virtio);
-  put32 (head + 4, virtio);
+  vm_store_be32 (head, packet->len + virtio);
+  vm_store_be32 (head + 4, virtio);
   memcpy (head + 8, &packet->header, sizeof packet->header);
   g_byte_array_append (s->out, head, virtio ? sizeof head : 4);
   at = s->out->len;

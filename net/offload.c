@@ -7,32 +7,6 @@
 
 #define HEADERS_MAX 256 /* Ethernet with two tags, IP and TCP with all options */
 
-static unsigned
-get16 (const uint8_t *p)
-{
-  return p[0] << 8 | p[1];
-}
-
-static void
-put16 (uint8_t *p, unsigned value)
-{
-  p[0] = value >> 8;
-  p[1] = value;
-}
-
-static uint32_t
-get32 (const uint8_t *p)
-{
-  return (uint32_t) get16 (p) << 16 | get16 (p + 2);
-}
-
-static void
-put32 (uint8_t *p, uint32_t value)
-{
-  put16 (p, value >> 16);
-  put16 (p + 2, value);
-}
-
 /* --- check sums --------------------------------------------------------------------------------------------- */
 
 /* Bytes as 16-bit words in memory order; ODD: the first byte is a second half. Folded to 32 bits. */
@@ -109,7 +83,7 @@ vm_net_pseudo_sum (const uint8_t *ip, unsigned version, unsigned protocol, uint3
   unsigned from = version == 4 ? 12 : 8, to = version == 4 ? 20 : 40;
 
   for (unsigned i = from; i < to; i += 2)
-    sum += get16 (ip + i);
+    sum += vm_load_be16 (ip + i);
   return sum;
 }
 
@@ -125,12 +99,12 @@ vm_net_layers (const VmNetPacket *packet, VmNetLayers *layers)
   *layers = (VmNetLayers){ 0 };
   if (n < at)
     return false;
-  layers->ethertype = get16 (h + 12);
+  layers->ethertype = vm_load_be16 (h + 12);
   for (int tags = 0; tags < 2 && (layers->ethertype == 0x8100 || layers->ethertype == 0x88a8); tags++, at += 4)
     {
       if (n < at + 4)
         return false;
-      layers->ethertype = get16 (h + at + 2);
+      layers->ethertype = vm_load_be16 (h + at + 2);
     }
   layers->l2 = at;
   if (layers->ethertype == 0x0800)
@@ -138,19 +112,19 @@ vm_net_layers (const VmNetPacket *packet, VmNetLayers *layers)
       if (n < at + 20 || h[at] >> 4 != 4 || (h[at] & 15) < 5)
         return false;
       layers->l3 = (h[at] & 15) * 4;
-      layers->ip_len = get16 (h + at + 2);
+      layers->ip_len = vm_load_be16 (h + at + 2);
       if (n < at + layers->l3 || layers->ip_len < layers->l3 || at + layers->ip_len > packet->len)
         return false;
       layers->ip_version = 4;
       protocol = h[at + 9];
-      layers->fragment = get16 (h + at + 6) & 0x3fff;
+      layers->fragment = vm_load_be16 (h + at + 6) & 0x3fff;
     }
   else if (layers->ethertype == 0x86dd)
     {
       size_t l3 = 40;
       if (n < at + 40 || h[at] >> 4 != 6)
         return false;
-      size_t total = 40 + get16 (h + at + 4);
+      size_t total = 40 + vm_load_be16 (h + at + 4);
       if (at + total > packet->len || total > UINT16_MAX)
         return false;
       layers->ip_len = total;
@@ -163,7 +137,7 @@ vm_net_layers (const VmNetPacket *packet, VmNetLayers *layers)
             return false;
           const uint8_t *e = h + at + l3;
           if (protocol == 44)
-            layers->fragment |= (get16 (e + 2) & 0xfff9) != 0;
+            layers->fragment |= (vm_load_be16 (e + 2) & 0xfff9) != 0;
           l3 += protocol == 44 ? 8 : (e[1] + 1) * 8;
           protocol = e[0];
           if (l3 > total || at + l3 > n || l3 > UINT8_MAX)
@@ -262,7 +236,7 @@ emit_summed (const VmNetPacket *packet, VmNetEmit emit, void *opaque)
   vm_net_packet_copy (packet, 0, head, field + 2);
   unsigned sum = vm_net_checksum (packet->iov, packet->n, start, packet->len - start, 0);
   /* A UDP sum of zero would say "none" (RFC 768); for TCP both are the same number. */
-  put16 (head + field, sum ? sum : 0xffff);
+  vm_store_be16 (head + field, sum ? sum : 0xffff);
   frame.iov[0] = (struct iovec){ head, field + 2 };
   frame.n = 1;
   add_slice (&frame, packet, field + 2, packet->len - field - 2);
@@ -315,8 +289,8 @@ ip4_sum (uint8_t *ip, unsigned len)
 {
   struct iovec v = { ip, len };
 
-  put16 (ip + 10, 0);
-  put16 (ip + 10, vm_net_checksum (&v, 1, 0, len, 0));
+  vm_store_be16 (ip + 10, 0);
+  vm_store_be16 (ip + 10, vm_net_checksum (&v, 1, 0, len, 0));
 }
 
 static bool
@@ -336,11 +310,11 @@ split_emit (const Split *s, unsigned index, VmNetEmit emit, void *opaque)
     {
       /* The sum covers the whole datagram. */
       vm_net_packet_copy (s->packet, s->head_len, udp_sum, 8);
-      put16 (udp_sum + 6, 0);
+      vm_store_be16 (udp_sum + 6, 0);
       uint32_t sum = vm_net_pseudo_sum (ip, 4, 17, s->payload);
-      sum += get16 (udp_sum) + get16 (udp_sum + 2) + get16 (udp_sum + 4);
+      sum += vm_load_be16 (udp_sum) + vm_load_be16 (udp_sum + 2) + vm_load_be16 (udp_sum + 4);
       unsigned folded = vm_net_checksum (s->packet->iov, s->packet->n, s->head_len + 8, s->payload - 8, sum);
-      put16 (udp_sum + 6, folded ? folded : 0xffff);
+      vm_store_be16 (udp_sum + 6, folded ? folded : 0xffff);
       frame.iov[frame.n++] = (struct iovec){ udp_sum, 8 };
       add_slice (&frame, s->packet, s->head_len + 8, len - 8);
     }
@@ -349,34 +323,34 @@ split_emit (const Split *s, unsigned index, VmNetEmit emit, void *opaque)
 
   if (l->ip_version == 4)
     {
-      put16 (ip + 2, s->head_len - l->l2 + len);
+      vm_store_be16 (ip + 2, s->head_len - l->l2 + len);
       if (s->fragments)
-        put16 (ip + 6, from / 8 | (last ? 0 : 0x2000));
+        vm_store_be16 (ip + 6, from / 8 | (last ? 0 : 0x2000));
       else
-        put16 (ip + 4, get16 (ip + 4) + index);
+        vm_store_be16 (ip + 4, vm_load_be16 (ip + 4) + index);
       ip4_sum (ip, l->l3);
     }
   else
-    put16 (ip + 4, s->head_len - l->l2 - 40 + len);
+    vm_store_be16 (ip + 4, s->head_len - l->l2 - 40 + len);
   if (!s->fragments)
     {
       uint32_t sum = vm_net_pseudo_sum (ip, l->ip_version, l->protocol, l->l4 + len);
       if (l->protocol == 6)
         {
-          put32 (l4 + 4, get32 (l4 + 4) + from);
+          vm_store_be32 (l4 + 4, vm_load_be32 (l4 + 4) + from);
           if (!last)
             l4[13] &= ~(1 | 8); /* FIN and PSH: of the last; CWR: of the first */
           if (index)
             l4[13] &= ~0x80;
-          put16 (l4 + 16, 0);
+          vm_store_be16 (l4 + 16, 0);
         }
       else
         {
-          put16 (l4 + 4, 8 + len);
-          put16 (l4 + 6, 0);
+          vm_store_be16 (l4 + 4, 8 + len);
+          vm_store_be16 (l4 + 6, 0);
         }
       unsigned folded = vm_net_checksum (frame.iov, frame.n, l->l2 + l->l3, l->l4 + len, sum);
-      put16 (l4 + (l->protocol == 6 ? 16 : 6), folded || l->protocol == 6 ? folded : 0xffff);
+      vm_store_be16 (l4 + (l->protocol == 6 ? 16 : 6), folded || l->protocol == 6 ? folded : 0xffff);
     }
   return emit (opaque, &(VmNetPacket){ frame.iov, frame.n, s->head_len + len, { 0 } });
 }
@@ -411,7 +385,7 @@ vm_net_start_sum (uint8_t *frame, const VmNetLayers *l)
   uint32_t sum = vm_net_pseudo_sum (ip, l->ip_version, l->protocol, l->ip_len - l->l3);
 
   sum = (sum & 0xffff) + (sum >> 16);
-  put16 (ip + l->l3 + (l->protocol == 6 ? 16 : 6), (sum & 0xffff) + (sum >> 16));
+  vm_store_be16 (ip + l->l3 + (l->protocol == 6 ? 16 : 6), (sum & 0xffff) + (sum >> 16));
 }
 
 void
@@ -435,7 +409,7 @@ vm_net_finish (uint8_t *frame, size_t len, const VmNetHeader *header)
   else if (!(header->flags & VM_NET_NEEDS_CSUM) || field + 2 > len)
     return;
   unsigned sum = vm_net_checksum (&iov, 1, start, len - start, 0);
-  put16 (frame + field, sum ? sum : 0xffff);
+  vm_store_be16 (frame + field, sum ? sum : 0xffff);
 }
 
 void
@@ -450,12 +424,12 @@ vm_net_fragment (const VmNetPacket *packet, const VmNetLayers *l, unsigned mtu, 
   if (head_len > sizeof head)
     return;
   vm_net_packet_copy (packet, 0, head, data);
-  flags = six ? 0 : get16 (ip + 6);
+  flags = six ? 0 : vm_load_be16 (ip + 6);
   if (six)
     {
       fragment[0] = ip[6];
       fragment[1] = 0;
-      put32 (fragment + 4, g_random_int ());
+      vm_store_be32 (fragment + 4, g_random_int ());
       ip[6] = 44;
     }
   for (size_t at = 0; at < payload; at += size)
@@ -467,13 +441,13 @@ vm_net_fragment (const VmNetPacket *packet, const VmNetLayers *l, unsigned mtu, 
       add_slice (&frame, packet, data + at, len);
       if (six)
         {
-          put16 (ip + 4, 8 + len);
-          put16 (fragment + 2, at | more);
+          vm_store_be16 (ip + 4, 8 + len);
+          vm_store_be16 (fragment + 2, at | more);
         }
       else
         {
-          put16 (ip + 2, l3 + len);
-          put16 (ip + 6, (flags & 0x1fff) + at / 8 + (more || (flags & 0x2000) ? 0x2000 : 0));
+          vm_store_be16 (ip + 2, l3 + len);
+          vm_store_be16 (ip + 6, (flags & 0x1fff) + at / 8 + (more || (flags & 0x2000) ? 0x2000 : 0));
           ip4_sum (ip, l3);
         }
       vm_net_send (from, &(VmNetPacket){ frame.iov, frame.n, head_len + len, { 0 } }, NULL);

@@ -39,19 +39,6 @@ typedef struct Fragment
   bool more;
 } Fragment;
 
-static unsigned
-get16 (const uint8_t *p)
-{
-  return p[0] << 8 | p[1];
-}
-
-static void
-put16 (uint8_t *p, unsigned value)
-{
-  p[0] = value >> 8;
-  p[1] = value;
-}
-
 static void
 forget (VmNetUser *user, Datagram *d)
 {
@@ -90,7 +77,7 @@ parse_four (const uint8_t *frame, const VmNetLayers *l, Fragment *f)
   f->key.bytes[1] = ip[9];
   memcpy (f->key.bytes + 2, ip + 12, 8);
   memcpy (f->key.bytes + 10, ip + 4, 2);
-  f->offset = (get16 (ip + 6) & 0x1fff) * 8;
+  f->offset = (vm_load_be16 (ip + 6) & 0x1fff) * 8;
   f->more = ip[6] & 0x20;
   f->head_len = l->l2 + l->l3;
   f->data = ip + l->l3;
@@ -111,7 +98,7 @@ parse_six (const uint8_t *frame, const VmNetLayers *l, Fragment *f)
   f->key.bytes[0] = 6;
   memcpy (f->key.bytes + 2, ip + 8, 32);
   memcpy (f->key.bytes + 34, fragment + 4, 4);
-  f->offset = get16 (fragment + 2) & 0xfff8;
+  f->offset = vm_load_be16 (fragment + 2) & 0xfff8;
   f->more = fragment[3] & 1;
   f->head_len = l->l2 + at;
   f->next_at = l->l2 + next_at;
@@ -166,13 +153,13 @@ write_whole (const Datagram *d, uint8_t *frame)
   memcpy (frame + d->head_len, d->bytes, d->total);
   if (d->key.bytes[0] == 6)
     {
-      put16 (frame + 18, len - 14 - HEADER_SIX);
+      vm_store_be16 (frame + 18, len - 14 - HEADER_SIX);
       return len;
     }
-  put16 (frame + 16, len - 14);
-  put16 (frame + 20, 0);
-  put16 (frame + 24, 0);
-  put16 (frame + 24, vm_net_checksum (&iov, 1, 14, d->head_len - 14, 0));
+  vm_store_be16 (frame + 16, len - 14);
+  vm_store_be16 (frame + 20, 0);
+  vm_store_be16 (frame + 24, 0);
+  vm_store_be16 (frame + 24, vm_net_checksum (&iov, 1, 14, d->head_len - 14, 0));
   return len;
 }
 

@@ -60,13 +60,6 @@ fuzz_one (const uint8_t *data, size_t size)
   tear_down (&f, NULL);
 }
 
-static void
-put16 (uint8_t *p, unsigned value)
-{
-  p[0] = value >> 8;
-  p[1] = value;
-}
-
 /* A frame with sums as they should be, most of the time. */
 static size_t
 make_ip (GRand *rand, uint8_t *f, uint8_t protocol, const uint8_t *payload, size_t len)
@@ -75,15 +68,15 @@ make_ip (GRand *rand, uint8_t *f, uint8_t protocol, const uint8_t *payload, size
   struct iovec iov = { f, 14 + 20 + len };
 
   memcpy (f, "\x52\x55\x0a\0\2\2\x52\x54\0\x12\x34\x56\x08\0\x45\0", 16);
-  put16 (f + 16, 20 + len);
-  put16 (f + 18, g_rand_int (rand) & 3);
-  put16 (f + 20, g_rand_int_range (rand, 0, 5) ? 0 : g_rand_int (rand) & 0x3fff);
+  vm_store_be16 (f + 16, 20 + len);
+  vm_store_be16 (f + 18, g_rand_int (rand) & 3);
+  vm_store_be16 (f + 20, g_rand_int_range (rand, 0, 5) ? 0 : g_rand_int (rand) & 0x3fff);
   f[22] = 64;
   f[23] = protocol;
-  put16 (f + 24, 0);
+  vm_store_be16 (f + 24, 0);
   memcpy (f + 26, "\x0a\0\2\x0f", 4);
   memcpy (f + 30, targets[g_rand_int_range (rand, 0, 4)], 4);
-  put16 (f + 24, vm_net_checksum (&iov, 1, 14, 20, 0));
+  vm_store_be16 (f + 24, vm_net_checksum (&iov, 1, 14, 20, 0));
   memcpy (f + 34, payload, len);
   return 34 + len;
 }
@@ -102,8 +95,8 @@ fuzz_make (GRand *rand, GByteArray *input)
 
       for (int j = 0; j < 40; j++)
         body[g_rand_int_range (rand, 0, (int) len)] = g_rand_int (rand);
-      put16 (body, 1000 + (g_rand_int (rand) & 3));
-      put16 (body + 2, ports[g_rand_int_range (rand, 0, 5)]);
+      vm_store_be16 (body, 1000 + (g_rand_int (rand) & 3));
+      vm_store_be16 (body + 2, ports[g_rand_int_range (rand, 0, 5)]);
       switch (g_rand_int_range (rand, 0, 6))
         {
         case 0:
@@ -114,19 +107,19 @@ fuzz_make (GRand *rand, GByteArray *input)
           memcpy (frame + 38, "\x0a\0\2\x03", 4);
           break;
         case 1: /* DHCP */
-          put16 (body, 68);
-          put16 (body + 2, 67);
-          put16 (body + 4, len);
-          put16 (body + 6, 0);
+          vm_store_be16 (body, 68);
+          vm_store_be16 (body + 2, 67);
+          vm_store_be16 (body + 4, len);
+          vm_store_be16 (body + 6, 0);
           body[8] = 1;
           if (len > 260)
             memcpy (body + 8 + 236, "\x63\x82\x53\x63\x35\1\1", 7);
           len = make_ip (rand, frame, 17, body, len);
           break;
         case 2: /* TFTP and others over UDP */
-          put16 (body + 4, len);
-          put16 (body + 6, 0);
-          put16 (body + 8, g_rand_int_range (rand, 0, 6));
+          vm_store_be16 (body + 4, len);
+          vm_store_be16 (body + 6, 0);
+          vm_store_be16 (body + 8, g_rand_int_range (rand, 0, 6));
           len = make_ip (rand, frame, 17, body, len);
           break;
         case 3:
@@ -137,7 +130,7 @@ fuzz_make (GRand *rand, GByteArray *input)
           break;
         default: /* IPv6: neighbours and routers */
           memcpy (frame, "\x33\x33\0\0\0\2\x52\x54\0\x12\x34\x56\x86\xdd\x60", 15);
-          put16 (frame + 18, len);
+          vm_store_be16 (frame + 18, len);
           frame[20] = g_rand_boolean (rand) ? 58 : g_rand_boolean (rand) ? 17 : g_rand_int (rand);
           frame[21] = 255;
           frame[22] = 0xfe;
@@ -152,7 +145,7 @@ fuzz_make (GRand *rand, GByteArray *input)
       if (!g_rand_int_range (rand, 0, 4))
         frame[g_rand_int_range (rand, 0, (int) len)] = g_rand_int (rand);
       uint8_t head[2];
-      put16 (head, len);
+      vm_store_be16 (head, len);
       g_byte_array_append (input, head, 2);
       g_byte_array_append (input, frame, len);
     }

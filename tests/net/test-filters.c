@@ -414,19 +414,6 @@ test_dump (void)
 /* --- sequence numbers -----------------------------------------------------------------------------------------------
  */
 
-static uint32_t
-get32 (const uint8_t *p)
-{
-  return (uint32_t) p[0] << 24 | p[1] << 16 | p[2] << 8 | p[3];
-}
-
-static void
-put32 (uint8_t *p, uint32_t value)
-{
-  for (int i = 0; i < 4; i++)
-    p[i] = value >> (24 - 8 * i);
-}
-
 enum
 {
   FIN = 1,
@@ -447,11 +434,11 @@ send_tcp (VmNetPort *from, bool to_guest, uint8_t flags, uint32_t seq, uint32_t 
   memcpy (f + 30, to_guest ? server : client, 4);
   f[to_guest ? 34 : 36] = 0x40;
   f[to_guest ? 37 : 35] = 80;
-  put32 (f + 38, seq);
-  put32 (f + 42, ack);
+  vm_store_be32 (f + 38, seq);
+  vm_store_be32 (f + 42, ack);
   f[47] = flags;
-  put32 (f + 58, sack);
-  put32 (f + 62, sack + 10);
+  vm_store_be32 (f + 58, sack);
+  vm_store_be32 (f + 62, sack + 10);
   uint16_t sum = vm_net_checksum (&iov, 1, 34, 32, vm_net_pseudo_sum (f + 14, 4, 6, 32));
   f[50] = sum >> 8;
   f[51] = sum;
@@ -480,29 +467,29 @@ test_rewriter (void)
     {
       send_tcp (b.host.port, true, SYN, 77, 0, 0);
       send_tcp (b.guest.port, false, SYN | ACK, secondary, 78, 0);
-      g_assert_cmphex (get32 (last_tcp (&b.host) + 4), ==, secondary); /* the primary's is not known yet */
+      g_assert_cmphex (vm_load_be32 (last_tcp (&b.host) + 4), ==, secondary); /* the primary's is not known yet */
       send_tcp (b.host.port, true, ACK, 78, primary + 1, primary + 100);
-      g_assert_cmphex (get32 (last_tcp (&b.guest) + 8), ==, secondary + 1);
-      g_assert_cmphex (get32 (last_tcp (&b.guest) + 24), ==, secondary + 100);
-      g_assert_cmphex (get32 (last_tcp (&b.guest) + 28), ==, secondary + 110);
+      g_assert_cmphex (vm_load_be32 (last_tcp (&b.guest) + 8), ==, secondary + 1);
+      g_assert_cmphex (vm_load_be32 (last_tcp (&b.guest) + 24), ==, secondary + 100);
+      g_assert_cmphex (vm_load_be32 (last_tcp (&b.guest) + 28), ==, secondary + 110);
       send_tcp (b.guest.port, false, ACK, secondary + 1, 90, 60);
-      g_assert_cmphex (get32 (last_tcp (&b.host) + 4), ==, primary + 1);
-      g_assert_cmphex (get32 (last_tcp (&b.host) + 8), ==, 90);
-      g_assert_cmphex (get32 (last_tcp (&b.host) + 24), ==, 60); /* of the client's numbers */
+      g_assert_cmphex (vm_load_be32 (last_tcp (&b.host) + 4), ==, primary + 1);
+      g_assert_cmphex (vm_load_be32 (last_tcp (&b.host) + 8), ==, 90);
+      g_assert_cmphex (vm_load_be32 (last_tcp (&b.host) + 24), ==, 60); /* of the client's numbers */
       /* The end of it: then nothing is known of these ports. */
       if (round == 1)
         send_tcp (b.host.port, true, RST, 78, 0, 0);
       else
         {
           send_tcp (b.guest.port, false, FIN | ACK, secondary + 1, 90, 0);
-          g_assert_cmphex (get32 (last_tcp (&b.host) + 4), ==, primary + 1);
+          g_assert_cmphex (vm_load_be32 (last_tcp (&b.host) + 4), ==, primary + 1);
           send_tcp (b.host.port, true, FIN | ACK, 90, primary + 2, 0);
-          g_assert_cmphex (get32 (last_tcp (&b.guest) + 8), ==, secondary + 2);
+          g_assert_cmphex (vm_load_be32 (last_tcp (&b.guest) + 8), ==, secondary + 2);
           send_tcp (b.guest.port, false, ACK, secondary + 2, 91, 0);
-          g_assert_cmphex (get32 (last_tcp (&b.host) + 4), ==, primary + 2);
+          g_assert_cmphex (vm_load_be32 (last_tcp (&b.host) + 4), ==, primary + 2);
         }
       send_tcp (b.guest.port, false, ACK, 1234, 90, 0);
-      g_assert_cmphex (get32 (last_tcp (&b.host) + 4), ==, 1234);
+      g_assert_cmphex (vm_load_be32 (last_tcp (&b.host) + 4), ==, 1234);
     }
   vm_object_remove_child (&filter->parent);
   bench_clear (&b);

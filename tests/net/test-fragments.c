@@ -8,13 +8,6 @@
 
 #define LEN 9001
 
-static void
-put16 (uint8_t *p, unsigned value)
-{
-  p[0] = value >> 8;
-  p[1] = value;
-}
-
 static bool
 feed (VmNetUser *user, unsigned id, unsigned offset, const uint8_t *bytes, unsigned len, bool more, size_t *total)
 {
@@ -22,9 +15,9 @@ feed (VmNetUser *user, unsigned id, unsigned offset, const uint8_t *bytes, unsig
 
   memcpy (user->frame, "\x52\x55\x0a\0\2\2\x52\x54\0\x12\x34\x56\x08\0\x45\0", 16);
   memset (user->frame + 16, 0, 18);
-  put16 (user->frame + 16, 20 + len);
-  put16 (user->frame + 18, id);
-  put16 (user->frame + 20, offset / 8 | (more ? 0x2000 : 0));
+  vm_store_be16 (user->frame + 16, 20 + len);
+  vm_store_be16 (user->frame + 18, id);
+  vm_store_be16 (user->frame + 20, offset / 8 | (more ? 0x2000 : 0));
   user->frame[23] = 17;
   memcpy (user->frame + 26, "\x0a\0\2\x0f\x0a\0\2\2", 8);
   memcpy (user->frame + 34, bytes, len);
@@ -100,7 +93,7 @@ feed_six (VmNetUser *user, unsigned id, unsigned offset, const uint8_t *bytes, u
   memcpy (user->frame, "\x52\x55\x0a\0\2\2\x52\x54\0\x12\x34\x56\x86\xdd", 14);
   memset (ip, 0, 40);
   ip[0] = 0x60;
-  put16 (ip + 4, (options ? 8 : 0) + 8 + len);
+  vm_store_be16 (ip + 4, (options ? 8 : 0) + 8 + len);
   ip[6] = options ? 60 : 44;
   ip[7] = 64;
   memcpy (ip + 8, "\xfe\xc0\0\0\0\0\0\0\x50\x54\0\xff\xfe\x12\x34\x56", 16);
@@ -112,9 +105,9 @@ feed_six (VmNetUser *user, unsigned id, unsigned offset, const uint8_t *bytes, u
     }
   at[0] = 17;
   at[1] = 0;
-  put16 (at + 2, offset | more);
-  put16 (at + 4, 0x1234);
-  put16 (at + 6, id);
+  vm_store_be16 (at + 2, offset | more);
+  vm_store_be16 (at + 4, 0x1234);
+  vm_store_be16 (at + 6, id);
   memcpy (at + 8, bytes, len);
   *total = at + 8 + len - user->frame;
   struct iovec iov = { user->frame, *total };

@@ -175,19 +175,6 @@ test_bounds (void)
 
 /* --- segments -------------------------------------------------------------------------------------------------- */
 
-static unsigned
-get16 (const uint8_t *p)
-{
-  return p[0] << 8 | p[1];
-}
-
-static void
-put16 (uint8_t *p, unsigned value)
-{
-  p[0] = value >> 8;
-  p[1] = value;
-}
-
 /* The plain way of RFC 1071. */
 static unsigned
 sum_of (const uint8_t *p, size_t len, uint32_t sum)
@@ -214,16 +201,16 @@ make_frame (uint8_t *f, const Kind *k, size_t payload)
   memcpy (f, "\x52\x54\0\x12\x34\x56\x52\x55\x0a\0\x02\x02", 12);
   if (k->tagged)
     {
-      put16 (f + 12, 0x8100);
-      put16 (f + 14, 7);
+      vm_store_be16 (f + 12, 0x8100);
+      vm_store_be16 (f + 14, 7);
       l2 = 18;
     }
-  put16 (f + l2 - 2, k->v6 ? 0x86dd : 0x0800);
+  vm_store_be16 (f + l2 - 2, k->v6 ? 0x86dd : 0x0800);
   uint8_t *ip = f + l2, *t = ip + l3;
   if (k->v6)
     {
       ip[0] = 0x60;
-      put16 (ip + 4, total - 40);
+      vm_store_be16 (ip + 4, total - 40);
       ip[6] = k->udp ? 17 : 6;
       for (int i = 8; i < 40; i++)
         ip[i] = i * 7;
@@ -231,17 +218,17 @@ make_frame (uint8_t *f, const Kind *k, size_t payload)
   else
     {
       ip[0] = 0x45;
-      put16 (ip + 2, total);
-      put16 (ip + 4, 1000);
+      vm_store_be16 (ip + 2, total);
+      vm_store_be16 (ip + 4, 1000);
       ip[8] = 64;
       ip[9] = k->udp ? 17 : 6;
       for (int i = 12; i < 20; i++)
         ip[i] = i * 7;
     }
-  put16 (t, 1234);
-  put16 (t + 2, 80);
+  vm_store_be16 (t, 1234);
+  vm_store_be16 (t + 2, 80);
   if (k->udp)
-    put16 (t + 4, 8 + payload);
+    vm_store_be16 (t + 4, 8 + payload);
   else
     {
       memcpy (t + 4, "\x10\x20\x30\x40", 4);
@@ -263,11 +250,11 @@ check_frame (const uint8_t *f, size_t len, const Kind *k)
 
   if (!k->v6)
     {
-      g_assert_cmpuint (get16 (ip + 2), ==, l3 + rest);
+      g_assert_cmpuint (vm_load_be16 (ip + 2), ==, l3 + rest);
       g_assert_cmphex (sum_of (ip, 20, 0), ==, 0xffff);
     }
   else
-    g_assert_cmpuint (get16 (ip + 4), ==, rest);
+    g_assert_cmpuint (vm_load_be16 (ip + 4), ==, rest);
   pseudo = sum_of (ip + (k->v6 ? 8 : 12), k->v6 ? 32 : 8, pseudo);
   g_assert_cmphex (sum_of (t, rest, pseudo), ==, 0xffff);
 }
@@ -332,11 +319,11 @@ test_segments (void)
           if (!k.udp)
             {
               bool last = i + 1 == b.got->len;
-              g_assert_cmphex (get16 (tcp + 4) << 16 | get16 (tcp + 6), ==, 0x10203040 + at);
+              g_assert_cmphex (vm_load_be16 (tcp + 4) << 16 | vm_load_be16 (tcp + 6), ==, 0x10203040 + at);
               g_assert_cmphex (tcp[13], ==, 0x10 | (last ? 9 : 0) | (i ? 0 : 0x80));
             }
           if (!k.v6)
-            g_assert_cmpuint (get16 (f + (k.tagged ? 18 : 14) + 4), ==, 1000 + i);
+            g_assert_cmpuint (vm_load_be16 (f + (k.tagged ? 18 : 14) + 4), ==, 1000 + i);
           at += n - head;
         }
       /* Who takes them as they are gets one. */
@@ -377,10 +364,10 @@ test_fragments (void)
         {
           gsize n;
           const uint8_t *f = g_bytes_get_data (g_ptr_array_index (b.got, i), &n);
-          size_t at = (get16 (f + 20) & 0x1fff) * 8;
+          size_t at = (vm_load_be16 (f + 20) & 0x1fff) * 8;
           g_assert_cmphex (sum_of (f + 14, 20, 0), ==, 0xffff);
           g_assert_cmpuint (at, ==, covered);
-          g_assert_cmpint (!!(get16 (f + 20) & 0x2000), ==, i + 1 < b.got->len);
+          g_assert_cmpint (!!(vm_load_be16 (f + 20) & 0x2000), ==, i + 1 < b.got->len);
           g_assert_cmpuint (n, <=, 1514);
           memcpy (whole + 34 + at, f + 34, n - 34);
           covered += n - 34;
@@ -388,7 +375,7 @@ test_fragments (void)
       g_assert_cmpuint (covered, ==, payload + 8);
       memcpy (whole, frame, 34);
       ((uint8_t *) whole)[24] = ((uint8_t *) whole)[25] = 0;
-      put16 (whole + 24, ~sum_of (whole + 14, 20, 0));
+      vm_store_be16 (whole + 24, ~sum_of (whole + 14, 20, 0));
       check_frame (whole, len, &k);
       g_assert_cmpmem (whole + 42, payload, frame + 42, payload);
     }
