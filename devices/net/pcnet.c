@@ -491,10 +491,7 @@ pcnet_unrealize (VmDevice *dev)
 
   vm_net_card_detach (&self->card);
   vm_timer_cancel (&self->poll);
-  if (self->io.memory)
-    vm_region_destroy (&self->io);
-  if (self->mmio.memory)
-    vm_region_destroy (&self->mmio);
+  vm_net_registers_destroy (&self->registers);
   g_clear_pointer (&self->tx_data, g_free);
 }
 
@@ -508,11 +505,7 @@ pcnet_realize (VmDevice *dev, GError **error)
     return false;
   self->tx_data_size = 16384;
   self->tx_data = g_malloc0 (self->tx_data_size);
-  vm_region_init_io (&self->io, dev->env->memory, &io_ops, self, "pcnet-io", IO_SIZE);
-  vm_region_init_io (&self->mmio, dev->env->memory, &io_ops, self, "pcnet-mmio", IO_SIZE);
-  vm_pci_add_bar (pci, 0, PCI_BAR_IO, &self->io);
-  vm_pci_add_bar (pci, 1, 0, &self->mmio);
-  vm_pci_set_interrupt_pin (pci, 1);
+  vm_net_registers_add (&self->registers, pci, &io_ops, "pcnet", IO_SIZE);
   /* No subsystem; medium DEVSEL, fast back-to-back; 1.5 us at the bus, four times a second at least. */
   vm_store_le32 (pci->config + PCI_SUBSYSTEM_VENDOR_ID, 0);
   vm_store_le16 (pci->config + PCI_STATUS, vm_load_le16 (pci->config + PCI_STATUS) | 0x0280);

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "devices/net/eeprom93xx.h"
-#include "devices/pci/pci.h"
+#include "devices/net/registers.h"
 #include "engine/base/base.h"
 #include "net/net.h"
 
@@ -104,7 +104,7 @@ typedef struct Pcnet
   VmPciDevice parent;
   VmNetCard card; /* properties */
   /* wiring */
-  VmRegion io, mmio;
+  VmNetRegisters registers;
   VmTimer poll;    /* the chip looks into its rings now and then */
   int64_t poll_ns; /* less often while nothing happens */
   bool sending;    /* a packet waits for the back end: tx goes on when it is gone */

@@ -437,10 +437,7 @@ rtl8139_unrealize (VmDevice *dev)
   vm_net_card_detach (&self->card);
   vm_timer_cancel (&self->timer);
   vm_timer_cancel (&self->tx_timer);
-  if (self->io.memory)
-    vm_region_destroy (&self->io);
-  if (self->mmio.memory)
-    vm_region_destroy (&self->mmio);
+  vm_net_registers_destroy (&self->registers);
   g_clear_pointer (&self->tx_data, g_free);
 }
 
@@ -448,17 +445,12 @@ static bool
 rtl8139_realize (VmDevice *dev, GError **error)
 {
   Rtl8139 *self = (Rtl8139 *) dev;
-  VmPciDevice *pci = &self->parent;
 
   if (!vm_net_card_attach (&self->card, &dev->parent, dev->parent.type->name, &card_ops, 1, NULL, error))
     return false;
   self->tx_data_size = VM_NET_FRAME_MAX;
   self->tx_data = g_malloc0 (self->tx_data_size);
-  vm_region_init_io (&self->io, dev->env->memory, &reg_ops, self, "rtl8139-io", sizeof self->regs);
-  vm_region_init_io (&self->mmio, dev->env->memory, &reg_ops, self, "rtl8139-mmio", sizeof self->regs);
-  vm_pci_add_bar (pci, 0, PCI_BAR_IO, &self->io);
-  vm_pci_add_bar (pci, 1, 0, &self->mmio);
-  vm_pci_set_interrupt_pin (pci, 1);
+  vm_net_registers_add (&self->registers, &self->parent, &reg_ops, "rtl8139", sizeof self->regs);
   vm_timer_init (&self->timer, dev->env->clocks, VM_CLOCK_VIRTUAL, timer_fired, self);
   vm_timer_init (&self->tx_timer, dev->env->clocks, VM_CLOCK_VIRTUAL, tx_timer_fired, self);
   fill_eeprom (self);

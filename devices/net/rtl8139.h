@@ -3,7 +3,7 @@
 #pragma once
 
 #include "devices/net/eeprom93xx.h"
-#include "devices/pci/pci.h"
+#include "devices/net/registers.h"
 #include "engine/base/base.h"
 #include "net/net.h"
 
@@ -63,7 +63,7 @@ typedef struct Rtl8139 {
   VmPciDevice parent;
   VmNetCard card;        /* properties */
   /* wiring */
-  VmRegion  io, mmio;
+  VmNetRegisters registers;
   VmTimer   timer;       /* TimerInt */
   VmTimer   tx_timer;    /* a ring that never ends is gone on with */
   bool      sending;     /* a packet waits for the back end: tx goes on when it is gone */

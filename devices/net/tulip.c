@@ -278,8 +278,7 @@ tulip_unrealize (VmDevice *dev)
   vm_timer_cancel (&s->rx_timer);
   vm_timer_cancel (&s->gp_timer);
   vm_timer_cancel (&s->stop_timer);
-  vm_region_destroy (&s->io);
-  vm_region_destroy (&s->memory);
+  vm_net_registers_destroy (&s->registers);
   g_clear_pointer (&s->tx_data, g_free);
 }
 
@@ -297,11 +296,7 @@ tulip_realize (VmDevice *dev, GError **error)
   vm_timer_init (&s->rx_timer, dev->env->clocks, VM_CLOCK_VIRTUAL, look_again, s);
   vm_timer_init (&s->gp_timer, dev->env->clocks, VM_CLOCK_VIRTUAL, timer_fired, s);
   vm_timer_init (&s->stop_timer, dev->env->clocks, VM_CLOCK_VIRTUAL, stop_told, s);
-  vm_region_init_io (&s->io, dev->env->memory, &tulip_ops, s, "tulip-io", SIZE);
-  vm_region_init_io (&s->memory, dev->env->memory, &tulip_ops, s, "tulip-memory", SIZE);
-  vm_pci_add_bar (pci, 0, PCI_BAR_IO, &s->io);
-  vm_pci_add_bar (pci, 1, 0, &s->memory);
-  vm_pci_set_interrupt_pin (pci, 1);
+  vm_net_registers_add (&s->registers, pci, &tulip_ops, "tulip", SIZE);
   vm_store_le32 (pci->wmask + 0x40, 0xc000ff00); /* sleep, snooze, and a place for the driver */
   tulip_srom_fill (s);
   return true;

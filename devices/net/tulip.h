@@ -3,7 +3,7 @@
 #pragma once
 
 #include "devices/net/eeprom93xx.h"
-#include "devices/pci/pci.h"
+#include "devices/net/registers.h"
 #include "net/net.h"
 
 #define TULIP_SETUP 192  /* bytes of a setup frame */
@@ -54,7 +54,7 @@ typedef struct Tulip {
   /* properties */
   VmNetCard card;
   /* wiring */
-  VmRegion  io, memory;
+  VmNetRegisters registers;
   VmTimer   tx_timer, rx_timer, gp_timer, stop_timer;
   bool      sending, running;
   uint8_t  *tx_data;

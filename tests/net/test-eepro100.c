@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The 8255x on the bench, as its manual describes it. */
 #include "devices/net/eepro100.h"
-#include "tests/devices/disk-rig.h"
-#include "tests/net/wire.h"
+#include "tests/net/card-bench.h"
 
 #include <string.h>
 
@@ -13,47 +12,22 @@ extern const VmType vm_i82551_type, vm_i82557a_type, vm_i82559c_type, vm_i82801_
 #define BUFFERS 0x100000u
 #define STEP 0x40u
 
-static const uint8_t mac[6] = { 0x52, 0x54, 0x00, 0x12, 0x34, 0x99 };
-
-typedef struct Bench
+static Eepro100 *
+chip (const Bench *b)
 {
-  DiskRig rig;
-  Eepro100 *card;
-  Wire wire;
-} Bench;
+  return (Eepro100 *) b->rig.dev;
+}
 
 static void
 set_up_type (Bench *b, const VmType *type)
 {
-  disk_rig_init (&b->rig);
-  disk_rig_add (&b->rig, type, 0, (const char *const[]){ "mac", "52:54:00:12:34:99", "romfile", "", NULL });
-  b->card = (Eepro100 *) b->rig.dev;
-  wire_init (&b->wire, &b->card->card, 0);
+  set_up_card (b, type, 0, offsetof (Eepro100, card));
 }
 
 static void
 set_up (Bench *b)
 {
   set_up_type (b, &vm_i82559c_type);
-}
-
-static void
-tear_down (Bench *b)
-{
-  wire_clear (&b->wire);
-  disk_rig_clear (&b->rig);
-}
-
-static void
-out (Bench *b, unsigned reg, uint32_t value, unsigned size)
-{
-  rig_store (&b->rig.rig, DISK_RIG_BAR + reg, value, size);
-}
-
-static uint32_t
-in (Bench *b, unsigned reg, unsigned size)
-{
-  return (uint32_t) rig_load (&b->rig.rig, DISK_RIG_BAR + reg, size);
 }
 
 static void
@@ -159,7 +133,7 @@ test_family (void)
   g_assert_cmphex (phy_read (&b, 1, 2), ==, 0x02a8);
   g_assert_cmphex (phy_read (&b, 2, 2), ==, 0xffff);
   g_assert_true (phy_read (&b, 1, 1) & 4);
-  vm_net_card_set_link (&b.card->card, false);
+  vm_net_card_set_link (&chip (&b)->card, false);
   g_assert_false (phy_read (&b, 1, 1) & 4);
   g_assert_cmphex (in (&b, CSR_GENERAL_STATUS, 1), ==, 0);
   tear_down (&b);
@@ -180,10 +154,10 @@ test_self_test (void)
   g_assert_cmphex (rig_load (&b.rig.rig, BUFFERS, 2), ==, 0x0816);
   /* An interrupt of the driver's own, acknowledged. */
   out (&b, CSR_MASK, MASK_SI, 1);
-  g_assert_true (b.card->parent.irq_level);
+  g_assert_true (chip (&b)->parent.irq_level);
   g_assert_cmphex (in (&b, CSR_ACK, 1), ==, ACK_SWI);
   out (&b, CSR_MASK, MASK_ALL, 1);
-  g_assert_false (b.card->parent.irq_level);
+  g_assert_false (chip (&b)->parent.irq_level);
   out (&b, CSR_ACK, ACK_SWI, 1);
   g_assert_cmphex (in (&b, CSR_ACK, 1), ==, 0);
   tear_down (&b);
@@ -213,9 +187,9 @@ test_commands (void)
   g_assert_cmphex (status (&b, 2), ==, CB_C | CB_OK);
   g_assert_cmphex (status (&b, 3), ==, 0);
   g_assert_cmphex (in (&b, CSR_STATUS, 2), ==, (ACK_CX | ACK_CNA) << 8 | CU_SUSPENDED << 6);
-  g_assert_cmpmem (b.card->ia, 6, other, 6);
+  g_assert_cmpmem (chip (&b)->ia, 6, other, 6);
   VmNetRxFilter filter = { 0 };
-  eepro100_rx_filter (&b.card->parent.parent.parent, &filter);
+  eepro100_rx_filter (&chip (&b)->parent.parent.parent, &filter);
   g_assert_true (filter.promiscuous);
   out (&b, CSR_ACK, 0xff, 1);
   scb (&b, CUC_RESUME << 4, 0);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The Am79C970A on the bench, as its data sheet describes it, in its styles of 16 and 32 bits. */
 #include "devices/net/pcnet.h"
-#include "tests/devices/disk-rig.h"
-#include "tests/net/wire.h"
+#include "tests/net/card-bench.h"
 
 #include <string.h>
 
@@ -14,42 +13,16 @@ extern const VmType vm_pcnet_type;
 #define BUFFERS 0x100000u
 #define SIZE 1536u
 
-static const uint8_t mac[6] = { 0x52, 0x54, 0x00, 0x12, 0x34, 0x99 };
-
-typedef struct Bench
+static Pcnet *
+chip (const Bench *b)
 {
-  DiskRig rig;
-  Pcnet *card;
-  Wire wire;
-  unsigned style;
-} Bench;
+  return (Pcnet *) b->rig.dev;
+}
 
 static void
 set_up (Bench *b)
 {
-  disk_rig_init (&b->rig);
-  disk_rig_add (&b->rig, &vm_pcnet_type, 1, (const char *const[]){ "mac", "52:54:00:12:34:99", "romfile", "", NULL });
-  b->card = (Pcnet *) b->rig.dev;
-  wire_init (&b->wire, &b->card->card, 0);
-}
-
-static void
-tear_down (Bench *b)
-{
-  wire_clear (&b->wire);
-  disk_rig_clear (&b->rig);
-}
-
-static void
-out (Bench *b, unsigned reg, uint32_t value, unsigned size)
-{
-  rig_store (&b->rig.rig, DISK_RIG_BAR + reg, value, size);
-}
-
-static uint32_t
-in (Bench *b, unsigned reg, unsigned size)
-{
-  return (uint32_t) rig_load (&b->rig.rig, DISK_RIG_BAR + reg, size);
+  set_up_card (b, &vm_pcnet_type, 1, offsetof (Pcnet, card));
 }
 
 static void
@@ -94,7 +67,7 @@ test_registers (void)
   g_assert_cmphex (csr (&b, 88), ==, 0x1003);
   g_assert_cmphex (csr (&b, 89), ==, 0x0262);
   g_assert_cmphex (bcr (&b, 4), ==, 0x80c0);
-  vm_net_card_set_link (&b.card->card, false);
+  vm_net_card_set_link (&chip (&b)->card, false);
   g_assert_cmphex (bcr (&b, 4), ==, 0x00c0);
   for (unsigned i = 0; i < 6; i++)
     g_assert_cmphex (in (&b, i, 1), ==, mac[i]);
@@ -264,9 +237,9 @@ check_transmit (gconstpointer style)
   g_assert_cmphex (flags_of (&b, TX_RING, 0), ==, MD_STP);
   g_assert_cmphex (flags_of (&b, TX_RING, 1), ==, MD_ENP);
   g_assert_true (csr (&b, 0) & CSR0_TINT);
-  g_assert_true (b.card->parent.irq_level);
+  g_assert_true (chip (&b)->parent.irq_level);
   set_csr (&b, 0, CSR0_TINT | CSR0_IENA);
-  g_assert_false (b.card->parent.irq_level);
+  g_assert_false (chip (&b)->parent.irq_level);
   /* Around, by the chip's own polling. */
   put_descriptor (&b, TX_RING, 3, MD_OWN | MD_STP | MD_ENP, BUFFERS, 61);
   put_descriptor (&b, TX_RING, 0, MD_OWN | MD_STP | MD_ENP, BUFFERS, 62);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The RTL8139C+ on the bench, as its data sheet describes it. */
 #include "devices/net/rtl8139.h"
-#include "tests/devices/disk-rig.h"
-#include "tests/net/wire.h"
+#include "tests/net/card-bench.h"
 
 #include <string.h>
 
@@ -13,41 +12,16 @@ extern const VmType vm_rtl8139_type;
 #define RX_RING 0x21000u
 #define BUFFERS 0x100000u
 
-static const uint8_t mac[6] = { 0x52, 0x54, 0x00, 0x12, 0x34, 0x99 };
-
-typedef struct Bench
+static Rtl8139 *
+chip (const Bench *b)
 {
-  DiskRig rig;
-  Rtl8139 *card;
-  Wire wire;
-} Bench;
+  return (Rtl8139 *) b->rig.dev;
+}
 
 static void
 set_up (Bench *b)
 {
-  disk_rig_init (&b->rig);
-  disk_rig_add (&b->rig, &vm_rtl8139_type, 1, (const char *const[]){ "mac", "52:54:00:12:34:99", "romfile", "", NULL });
-  b->card = (Rtl8139 *) b->rig.dev;
-  wire_init (&b->wire, &b->card->card, 0);
-}
-
-static void
-tear_down (Bench *b)
-{
-  wire_clear (&b->wire);
-  disk_rig_clear (&b->rig);
-}
-
-static void
-out (Bench *b, unsigned reg, uint32_t value, unsigned size)
-{
-  rig_store (&b->rig.rig, DISK_RIG_BAR + reg, value, size);
-}
-
-static uint32_t
-in (Bench *b, unsigned reg, unsigned size)
-{
-  return (uint32_t) rig_load (&b->rig.rig, DISK_RIG_BAR + reg, size);
+  set_up_card (b, &vm_rtl8139_type, 1, offsetof (Rtl8139, card));
 }
 
 /* --- EEPROM, PHY, timer ---------------------------------------------------------------------------------------- */
@@ -118,13 +92,13 @@ test_link_and_timer (void)
   g_assert_cmphex (in (&b, RTL_MSR, 1) & MSR_LINKB, ==, 0);
   g_assert_true (in (&b, RTL_BMSR, 2) & BMSR_LINK);
   out (&b, RTL_IMR, ISR_LINK | ISR_TIMEOUT, 2);
-  vm_net_card_set_link (&b.card->card, false);
+  vm_net_card_set_link (&chip (&b)->card, false);
   g_assert_true (in (&b, RTL_MSR, 1) & MSR_LINKB);
   g_assert_false (in (&b, RTL_BMSR, 2) & BMSR_LINK);
   g_assert_cmphex (in (&b, RTL_ISR, 2), ==, ISR_LINK);
-  g_assert_true (b.card->parent.irq_level);
+  g_assert_true (chip (&b)->parent.irq_level);
   out (&b, RTL_ISR, ISR_LINK, 2);
-  g_assert_false (b.card->parent.irq_level);
+  g_assert_false (chip (&b)->parent.irq_level);
   /* 33 ticks are a microsecond. */
   out (&b, RTL_TIMERINT, 33000, 4);
   out (&b, RTL_TCTR, 0, 4);

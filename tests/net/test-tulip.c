@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The 21143 on the bench, as its manual describes it. */
 #include "devices/net/tulip.h"
-#include "tests/devices/disk-rig.h"
-#include "tests/net/wire.h"
+#include "tests/net/card-bench.h"
 
 #include <string.h>
 
@@ -14,29 +13,16 @@ extern const VmType vm_tulip_type;
 #define BUFFERS 0x100000u
 #define RUN (CSR6_ST | CSR6_SR | CSR6_PS)
 
-static const uint8_t mac[6] = { 0x52, 0x54, 0x00, 0x12, 0x34, 0x99 };
-
-typedef struct Bench
+static Tulip *
+chip (const Bench *b)
 {
-  DiskRig rig;
-  Tulip *card;
-  Wire wire;
-} Bench;
+  return (Tulip *) b->rig.dev;
+}
 
 static void
 set_up (Bench *b)
 {
-  disk_rig_init (&b->rig);
-  disk_rig_add (&b->rig, &vm_tulip_type, 1, (const char *const[]){ "mac", "52:54:00:12:34:99", NULL });
-  b->card = (Tulip *) b->rig.dev;
-  wire_init (&b->wire, &b->card->card, 0);
-}
-
-static void
-tear_down (Bench *b)
-{
-  wire_clear (&b->wire);
-  disk_rig_clear (&b->rig);
+  set_up_card (b, &vm_tulip_type, 1, offsetof (Tulip, card));
 }
 
 static uint32_t
@@ -151,7 +137,7 @@ test_phy (void)
   mdio (&b, false, 1, 4, 0x0081);
   g_assert_cmphex (mdio (&b, true, 1, 4, 0), ==, 0x0081);
   g_assert_cmphex (mdio (&b, true, 1, 5, 0), ==, 0x41e1);
-  vm_net_card_set_link (&b.card->card, false);
+  vm_net_card_set_link (&chip (&b)->card, false);
   g_assert_cmphex (mdio (&b, true, 1, 1, 0), ==, 0x7809);
   tear_down (&b);
 }
@@ -187,9 +173,9 @@ test_transmit (void)
   /* Back at the first, which is the driver's. */
   g_assert_cmphex (get (&b, 5) & CSR5_TS, ==, CSR5_TS_SUSPENDED);
   g_assert_cmphex (get (&b, 5) & (CSR5_TU | CSR5_TI | CSR5_NIS), ==, CSR5_TU | CSR5_TI | CSR5_NIS);
-  g_assert_true (b.card->parent.irq_level);
+  g_assert_true (chip (&b)->parent.irq_level);
   set (&b, 5, CSR5_TU | CSR5_TI | CSR5_NIS);
-  g_assert_false (b.card->parent.irq_level);
+  g_assert_false (chip (&b)->parent.irq_level);
   /* A back end without room. */
   b.wire.full = true;
   put_desc (&b, TX_LIST, DES0_OWN, TDES1_FS | TDES1_LS | 60, BUFFERS, 0);
@@ -344,9 +330,9 @@ test_timer (void)
   set (&b, 11, 100);
   rig_advance (&b.rig.rig, 50 * 81920);
   g_assert_cmpuint (get (&b, 11) & 0xffff, ==, 50);
-  g_assert_false (b.card->parent.irq_level);
+  g_assert_false (chip (&b)->parent.irq_level);
   rig_advance (&b.rig.rig, 51 * 81920);
-  g_assert_true (b.card->parent.irq_level);
+  g_assert_true (chip (&b)->parent.irq_level);
   set (&b, 0, CSR0_SWR);
   g_assert_cmphex (get (&b, 5), ==, 0xf0000000);
   tear_down (&b);
