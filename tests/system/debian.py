@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A Debian that debootstrap installed on a qcow2 disk starts from each controller by firmware and GRUB, and fio finds
 what it wrote."""
-import os
 import pathlib
 import shutil
-import subprocess
 
+import debootstrap
 import vm
 
 PACKAGES = 'linux-image-amd64,fio,systemd-sysv,udev,kmod'
@@ -35,34 +34,13 @@ boot
 IMG = str(pathlib.Path(vm.program()).resolve().parents[1] / 'block/tools/vitrine-img')
 
 
-def installed():
-    """The folder of an installed system, in the cache."""
-    vm.need('debootstrap')
-    if os.geteuid() != 0:
-        raise vm.Skip('debootstrap needs to be root')
-    cache = pathlib.Path(os.environ.get('XDG_CACHE_HOME', os.path.expanduser('~/.cache'))) / 'vitrine-tests'
-    root = cache / 'debian-root'
-    if not root.exists():
-        work = cache / 'debian-root.new'
-        shutil.rmtree(work, ignore_errors=True)
-        work.parent.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(['debootstrap', '--variant=minbase', f'--include={PACKAGES}', 'bookworm', work,
-                               'http://deb.debian.org/debian'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        if done.returncode:
-            raise vm.Skip('debootstrap cannot get the packages')
-        os.rename(work, root)
-    return root
-
-
 def disk():
     """A qcow2 disk with GRUB, a partition and the system on it."""
     target = vm.scratch() / 'debian.qcow2'
     if target.exists():
         return target
     vm.need('grub-mkimage', 'mke2fs', '/usr/lib/grub/i386-pc/boot.img')
-    root, folder = vm.scratch() / 'root', vm.scratch()
-    subprocess.run(['cp', '-a', '--reflink=auto', installed(), root], check=True)
-    shutil.rmtree(root / 'var/cache/apt', ignore_errors=True)
+    root, folder = debootstrap.copy(debootstrap.installed('debian-root', PACKAGES)), vm.scratch()
     kernel = max(path.name for path in (root / 'boot').glob('vmlinuz-*'))
     (root / 'vmlinuz').unlink(missing_ok=True)
     (root / 'initrd.img').unlink(missing_ok=True)
