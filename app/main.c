@@ -17,7 +17,7 @@
 #include "engine/tcg/exec.h"
 #include "engine/tcg/plugin/plugins.h"
 #include "net/net.h"
-#include "ui/gtk/ui-gtk.h"
+#include "ui/ui.h"
 #include "ui/vnc/vnc.h"
 
 #include <errno.h>
@@ -64,18 +64,21 @@ open_module (const char *folder, const char *name)
 static bool
 load_ui (App *app, GError **error)
 {
-  GModule *module = open_module (VM_MODULEDIR, VM_UI_GTK_MODULE);
+  const char *name = app->settings->display;
+  g_autofree char *file = g_strdup_printf ("vitrine-ui-%s.so", name), *symbol = g_strdup_printf ("vm_ui_%s", name);
+  g_autofree char *built = g_build_filename (VM_BUILDDIR, "ui", name, NULL);
+  GModule *module = open_module (VM_MODULEDIR, file);
 
   if (!module)
-    module = open_module (VM_BUILDDIR "/ui/gtk", VM_UI_GTK_MODULE);
+    module = open_module (built, file);
   if (!module)
     return vm_fail (error,
                     "the window needs the module %s, which cannot be loaded: %s; install it or use "
                     "-display none",
-                    VM_UI_GTK_MODULE, g_module_error () ? g_module_error () : "it is not installed");
+                    file, g_module_error () ? g_module_error () : "it is not installed");
   g_module_make_resident (module); /* GTK cannot be unloaded */
-  if (!g_module_symbol (module, VM_UI_GTK_SYMBOL, (gpointer *) &app->ui))
-    return vm_fail (error, "%s is not a user interface: %s", VM_UI_GTK_MODULE, g_module_error ());
+  if (!g_module_symbol (module, symbol, (gpointer *) &app->ui))
+    return vm_fail (error, "%s is not a user interface: %s", file, g_module_error ());
   return app->ui->probe (app->settings, error);
 }
 
@@ -106,8 +109,8 @@ choose_display (App *app, GError **error)
 
   if (!s->display && s->vncs->len)
     s->display = g_strdup ("none");
-  else if (!s->display && !is_installed (VM_MODULEDIR, VM_UI_GTK_MODULE)
-           && !is_installed (VM_BUILDDIR "/ui/gtk", VM_UI_GTK_MODULE))
+  else if (!s->display && !is_installed (VM_MODULEDIR, "vitrine-ui-gtk.so")
+           && !is_installed (VM_BUILDDIR "/ui/gtk", "vitrine-ui-gtk.so"))
     show_by_vnc (app);
   if (s->display && !strcmp (s->display, "none"))
     return true;

@@ -45,7 +45,7 @@ class Session:
         self.server = None
         if '@/own.sock' in args:
             self.server = coverage_servers.Own(self.files, 1 if 'open-timeout' in args else 0)
-        self.shown = '-display gtk' in args or '-full-screen' in args
+        self.shown = '-display gtk' in args or '-display sdl' in args or '-full-screen' in args
         if self.shown:
             coverage_servers.Desktops.lock.acquire()  # one window at a time: keys go to the one in front
             self.settings['DISPLAY'] = coverage_servers.places('{display}')['{display}']

@@ -227,7 +227,7 @@ ERRORS = {
     '-prom-env x': '@: Option not supported for this target',
     '-old-param': '@: Option not supported for this target',
     '-spice port=1': '@: not available in this build',
-    '-display sdl': '@: not available in this build',
+    '-display egl-headless': '@: not available in this build',
     '-object input-barrier,id=x,name=y': '@: not available in this build',
     '-vga cirrus': '-vga cirrus: not available in this build',
 }

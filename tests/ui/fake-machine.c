@@ -2,7 +2,7 @@
 /* The real window on a machine that is not there: an engine thread with a display and an input that a test commands
  * through standard input, and that says on standard output what reached it. Stands in for engine/machine/session.h.
  *
- * Usage: fake-machine "gtk,OPTION=..." [NAME] */
+ * Usage: fake-machine "gtk,OPTION=..." [NAME]; fake-machine-sdl "sdl,OPTION=..." [NAME] */
 #include <gio/gio.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +12,13 @@
 #include "engine/base/log.h"
 #include "engine/char/text.h"
 #include "engine/clock/clock.h"
+#ifdef FAKE_SDL
+#include "ui/sdl/ui-sdl.h"
+#define FAKE_UI vm_ui_sdl
+#else
 #include "ui/gtk/ui-gtk.h"
+#define FAKE_UI vm_ui_gtk
+#endif
 
 #define CONSOLES 2
 
@@ -669,7 +675,7 @@ main (int argc, char **argv)
   fake.settings = vm_settings_new ();
   fake.settings->name = g_strdup (argv[1] ? argv[2] : NULL);
   if (!vm_keyvals_parse (fake.settings->display_opts, argv[1] ? argv[1] : "gtk", "type", 0, &error)
-      || !vm_ui_gtk.probe (fake.settings, &error))
+      || !FAKE_UI.probe (fake.settings, &error))
     {
       vm_report_error ("-display: %s", error->message);
       return 1;
@@ -690,7 +696,7 @@ main (int argc, char **argv)
   GSource *commands = vm_loop_watch_fd (fake.loop, 0, G_IO_IN | G_IO_HUP, fake_stdin, &fake);
   GThread *thread = g_thread_new ("engine", fake_thread, &fake);
 
-  vm_ui_gtk.run ((VmMachine *) &fake, NULL, NULL);
+  FAKE_UI.run ((VmMachine *) &fake, NULL, NULL);
   g_thread_join (thread);
   vm_source_clear (&commands);
   say ("end");

@@ -1,24 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The GTK window of a running machine. It is the module "vitrine-ui-gtk.so", loaded only for "-display gtk" so
- * that no other machine maps GTK; the program finds the one symbol "vm_ui_gtk" in it. The module takes the
- * engine's functions from the program, which therefore exports them. */
+/* "-display gtk". */
 #pragma once
 
-#include <gmodule.h>
-
-#include "engine/machine/session.h"
-
-typedef struct VmUiModule {
-  /* Connects to the host's display and reads the options of -display; before the machine is built, so that what
-   * cannot be shown is not started. Main thread. */
-  bool (*probe) (const VmSettings *settings, GError **error);
-  /* Opens the window and runs it until the machine has quit; main thread, after probe. Opens a session of its own,
-   * so the engine thread may be running already, or be started by STARTED (NULL: nothing to do), which is called once
-   * the session exists. */
-  void (*run) (VmMachine *machine, void (*started) (void *opaque), void *opaque);
-} VmUiModule;
+#include "ui/ui.h"
 
 extern G_MODULE_EXPORT const VmUiModule vm_ui_gtk;
-
-#define VM_UI_GTK_MODULE "vitrine-ui-gtk.so"
-#define VM_UI_GTK_SYMBOL "vm_ui_gtk"
