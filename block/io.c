@@ -149,6 +149,7 @@ run_command (VmIo *io, const VmIoCommand *c, int argc, char **argv)
       return false;
     }
   optind = 0;
+  opterr = io->tell_options; /* on stderr, in the words of the C library */
   return c->func (io, argc, argv);
 }
 

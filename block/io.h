@@ -27,8 +27,9 @@ struct VmIo
   VmEdge *root;
   unsigned write_flags; /* of each write */
   bool writable;
-  bool misalign;    /* buffers, on purpose */
-  unsigned pending; /* asynchronous requests */
+  bool misalign;     /* buffers, on purpose */
+  bool tell_options; /* which are not known, on stderr, too */
+  unsigned pending;  /* asynchronous requests */
   VmFiberQueue idle;
   const VmIoCommand *more; /* beside those here; ends with a NULL name; NULL: none */
   void (*print) (VmIo *io, bool complaint, const char *text);

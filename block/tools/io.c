@@ -549,9 +549,11 @@ run (VmTool *tool, int argc, char **argv)
                                            { NULL } };
   g_autoptr (GPtrArray) commands = g_ptr_array_new ();
   g_autofree char *prefix = g_strconcat (tool->program, ": ", NULL);
-  Program p = { .io = { .graph = tool->graph, .prefix = prefix, .more = own_commands, .print = print_text },
-                .tool = tool,
-                .how = { .write = true } };
+  Program p
+      = { .io
+          = { .graph = tool->graph, .prefix = prefix, .more = own_commands, .tell_options = true, .print = print_text },
+          .tool = tool,
+          .how = { .write = true } };
   int c, status = -1;
 
   while (status < 0 && (c = vm_tool_getopt (tool, argc, argv, ":hVc:d:f:rsnCmki:t:T:U", options)) != -1)

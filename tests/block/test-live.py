@@ -49,6 +49,7 @@ def commands():
         for tools_only in ('quit', 'abort', 'sigraise 9', 'open x', 'close'):
             assert 'not found' in m.hmp(f'qemu-io hd "{tools_only}"')
         assert '[-abCqv]' in m.hmp('qemu-io hd "help read"') and 'aio_write' in m.hmp('qemu-io hd help')
+        assert '[-abCqv]' in m.hmp('qemu-io hd "read -x 0 512"')
         assert 'bad argument count' in m.hmp('qemu-io hd "read 0"')
         assert "Cannot find device='none'" in m.hmp('qemu-io none "read 0 512"')
         assert "Device 'cd' has no medium" in m.hmp('qemu-io cd "read 0 512"')
