@@ -11,6 +11,7 @@
 
 #define RECTS_MAX 64
 #define INTERVAL_MS 16
+#define SMALLEST    64 /* a card that is not set up has a few pixels */
 
 typedef enum GrabMod
 {
@@ -111,7 +112,7 @@ screen_resize (Screen *screen, int width, int height)
     return false;
   screen->width = width;
   screen->height = height;
-  if (natural)
+  if (natural && width >= SMALLEST && height >= SMALLEST)
     SDL_SetWindowSize (screen->window, width, height);
   SDL_RenderSetLogicalSize (screen->renderer, width, height);
   return true;
