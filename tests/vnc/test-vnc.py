@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import random
+import shutil
 import socket
 import ssl
 import struct
@@ -724,10 +725,121 @@ def certificates():
         m.quit()
 
 
+def logging_in_by_name():
+    module = os.path.join(os.path.dirname(os.environ['VITRINE']), '../ui/vnc/vitrine-vnc-sasl.so')
+    if not shutil.which('saslpasswd2') or not os.path.exists(module):
+        print('# no SASL here')
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        base = os.path.join(folder, 'db')
+        with open(os.path.join(folder, 'qemu.conf'), 'w', encoding='utf-8') as f:
+            f.write(f'mech_list: plain\npwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {base}\n')
+        for user, password in (('ann', 'pw1'), ('bob', 'pw2')):
+            subprocess.run(['saslpasswd2', '-c', '-p', '-a', 'qemu', '-f', base, user], input=password.encode(), check=True,
+                           timeout=20)
+        make_certificates(folder)
+        os.environ['SASL_CONF_PATH'] = folder
+        try:
+            m = Screen('-vnc', 'unix:@,sasl=on,sasl-authz=a', '-object', 'authz-list,id=a,policy=deny,rules.0.match=ann*,'
+                       'rules.0.policy=allow,rules.0.format=glob')
+            assert m.command('query-vnc')['return']['auth'] == 'sasl'
+            c = Client(m.path, sasl=('ann', 'pw1'))
+            assert m.wait_event('VNC_INITIALIZED')['data']['client']['sasl_username'].startswith('ann')
+            c.set_encodings(rfb.ZRLE)
+            c.request(False)
+            until(c, m.dump())
+            assert refused(m.path, sasl=('ann', 'pw2'))
+            assert refused(m.path, sasl=('bob', 'pw2'))  # the password is right, the list says no
+            assert refused(m.path, sasl=('eve', 'x'))
+            m.quit()
+            m = Screen('-vnc', 'unix:@,sasl=on,tls-creds=t', '-object',
+                       f'tls-creds-x509,id=t,dir={folder},endpoint=server,verify-peer=off')
+            assert m.command('query-vnc-servers')['return'][0]['vencrypt'] == 'x509-sasl'
+            tls = context(folder, False)
+            c = Client(m.path, sasl=('bob', 'pw2'), tls=tls)
+            assert c.subtypes == (264, 262)
+            c.close()
+            Client(m.path, plain=('bob', 'pw2'), tls=tls).close()
+            assert refused(m.path, plain=('bob', 'pw1'), tls=tls)
+            assert refused(m.path, sasl=('bob', 'pw1'), tls=tls)
+            m.quit()
+            # In the clear nobody may say a password.
+            port = free_port()
+            m = Screen('-vnc', f'127.0.0.1:{port - 5900},sasl=on')
+            assert refused(('127.0.0.1', port), sasl=('ann', 'pw1'))
+            m.quit()
+        finally:
+            del os.environ['SASL_CONF_PATH']
+
+
+def rgb_of(path):
+    return subprocess.run(['convert', path, '-depth', '8', 'rgb:-'], capture_output=True, check=True, timeout=20).stdout
+
+
+def real_viewers():
+    """Those that are installed see what screendump sees."""
+    port, secure = free_port(), free_port()
+    m = Screen('-vnc', f'127.0.0.1:{port - 5900}', '-vnc', f'127.0.0.1:{secure - 5900},id=b,tls-creds=t', '-object',
+               'tls-creds-anon,id=t,endpoint=server')
+    m.draw(m.desk())
+    c = Client(('127.0.0.1', port))
+    c.request(False)
+    until(c, m.dump())
+    c.close()
+    with tempfile.TemporaryDirectory() as folder:
+        picture = os.path.join(folder, 'picture')
+        viewer = os.environ.get('VNC_VIEWER')
+        for place in (port, secure) if viewer else ():
+            for encodings in ('raw', 'copyrect hextile', 'zlib', 'zrle', 'tight', 'copyrect tight zrle hextile'):
+                p = subprocess.run([viewer, '127.0.0.1', str(place), encodings, picture], capture_output=True, text=True,
+                                   timeout=30, check=False)
+                assert p.returncode == 0, (place == secure, encodings, p.stderr[-500:])
+                with open(picture, 'rb') as f:
+                    assert f.read() == m.dump(), encodings
+        if shutil.which('gvnccapture'):
+            subprocess.run(['gvnccapture', f'127.0.0.1:{port - 5900}', picture + '.png'], capture_output=True, check=True,
+                           timeout=30)
+            assert rgb_of(picture + '.png') == m.dump()
+        if shutil.which('vncsnapshot'):
+            subprocess.run(['vncsnapshot', '-quality', '100', f'127.0.0.1:{port - 5900}', picture + '.jpg'], check=True,
+                           capture_output=True, timeout=30)
+            assert len(rgb_of(picture + '.jpg')) == 3 * 640 * 480
+        if all(map(shutil.which, ('vncviewer', 'Xvfb', 'import'))):
+            see_in_window(m, port, folder)
+    m.quit()
+
+
+def see_in_window(m, port, folder):
+    """TigerVNC's window on a screen of its own."""
+    end, theirs = os.pipe()
+    server = subprocess.Popen(['Xvfb', '-displayfd', str(theirs), '-screen', '0', '1000x800x24'], pass_fds=[theirs],
+                              stderr=subprocess.DEVNULL)
+    env = dict(os.environ, DISPLAY=':' + os.read(end, 20).decode().strip(), HOME=folder)
+    viewer = subprocess.Popen(['vncviewer', '-SecurityTypes', 'None', f'127.0.0.1::{port}'], env=env,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(40):
+            time.sleep(0.25)
+            path = os.path.join(folder, 'root.png')
+            subprocess.run(['import', '-window', 'root', path], env=env, check=True, timeout=20)
+            screen, wanted = rgb_of(path), m.dump()
+            at = screen.find(wanted[:3 * 640])
+            if at >= 0 and all(screen[at + 3000 * y:at + 3000 * y + 1920] == wanted[1920 * y:1920 * (y + 1)]
+                               for y in range(480)):
+                return
+        assert False, 'the window never shows it'
+    finally:
+        for p in (viewer, server):
+            p.terminate()
+            p.wait()
+        os.close(end)
+        os.close(theirs)
+
+
 TESTS = [encodings_are_exact, formats_are_exact, sizes_that_are_no_multiples, small_changes_are_small, scrolling_is_copied,
          lossy_becomes_exact, versions_and_names, passwords, events_and_queries, handed_over, reverse, free_displays,
          websockets, exclusive, sizes_follow, hands, layouts, nonsense_is_the_end, silent_strangers_go, many_viewers,
-         dies_at_random, certificates]
+         dies_at_random, certificates, logging_in_by_name, real_viewers]
 
 if __name__ == '__main__':
     chosen = sys.argv[1:]
