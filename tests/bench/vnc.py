@@ -28,16 +28,16 @@ class Server:
         self.folder = tempfile.TemporaryDirectory()
         self.path = os.path.join(self.folder.name, 'vnc')
         test = os.path.join(self.folder.name, 'qtest')
-        self.process = subprocess.Popen([program, '-display', 'none', '-nodefaults', '-vga', 'std', '-accel', 'qtest', '-qtest',
-                                         f'unix:{test},server=on,wait=off', '-qtest-log', 'none', '-vnc',
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(test)
+        listener.listen(1)
+        listener.settimeout(20)
+        self.process = subprocess.Popen([program, '-display', 'none', '-nodefaults', '-vga', 'std', '-S', '-accel', 'tcg', '-qtest',
+                                         f'unix:{test}', '-qtest-log', 'none', '-vnc',
                                          f'unix:{self.path},lossy=on'], stderr=subprocess.DEVNULL)
-        self.socket = socket.socket(socket.AF_UNIX)
-        while True:
-            try:
-                self.socket.connect(test)
-                break
-            except OSError:
-                time.sleep(0.05)
+        self.socket, _ = listener.accept()
+        self.socket.settimeout(20)
+        listener.close()
         self.lines = self.socket.makefile('r')
         slot = next(s for s in range(1, 32) if self.config(s, 0) == 0x11111234)
         for register, value in ((0x10, MEMORY), (4, 7)):
@@ -46,6 +46,8 @@ class Server:
         for index, value in ((4, 0), (1, WIDTH), (2, HEIGHT), (3, 32), (4, 0x41)):
             self.say(f'outw 0x1ce {index}')
             self.say(f'outw 0x1cf {value:#x}')
+        self.say('inb 0x3da')
+        self.say('outb 0x3c0 0x20')  # the screen is on
 
     def say(self, line):
         self.socket.sendall((line + '\n').encode())
@@ -136,7 +138,7 @@ class Reader(threading.Thread):
 
 def read(path, encodings):
     c = rfb.Client(path)
-    c.set_encodings(*encodings, 1, -224)
+    c.set_encodings(*encodings, 1)
     c.put = lambda *args: None
     c.fill = lambda *args: None
     c.decode_file = lambda *args: b''
