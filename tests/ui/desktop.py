@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -71,8 +72,7 @@ class Desktop:
             print('skipped: Xvfb does not start')
             sys.exit(SKIP)
         # Nothing of the tester's desktop or home may play a part.
-        self.home = f'/tmp/vitrine-desktop-{os.getpid()}'
-        os.makedirs(self.home, 0o700, exist_ok=True)
+        self.home = tempfile.mkdtemp(prefix='vitrine-desktop-', dir='/tmp')
         self.settings()
         self.env = dict(os.environ, DISPLAY=f':{number}', GDK_BACKEND='x11', NO_AT_BRIDGE='1', LC_ALL='C.UTF-8',
                         HOME=self.home, XDG_CONFIG_HOME=self.home, XDG_CACHE_HOME=self.home,

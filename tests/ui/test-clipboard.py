@@ -200,6 +200,7 @@ class Clipboard(unittest.TestCase):
         self.start()
         with open(os.path.join(self.desktop.home, 'a_file'), 'wb') as file:
             file.write(b'content')
+        time.sleep(0.3)  # until what the agent said of itself has arrived
         self.machine.send(f'files {file.name}')
         start = self.agent.expect(FILE_START)
         self.assertIn(b'name=a_file\nsize=7\n', start)
@@ -207,6 +208,29 @@ class Clipboard(unittest.TestCase):
         self.assertEqual(self.agent.expect(FILE_DATA), start[:4] + struct.pack('<Q', 7) + b'content')
         self.agent.say(FILE_STATUS, start[:4] + struct.pack('<I', 3))
         wait_for('the end', lambda: 'files fine' in self.machine.said())
+
+    def test_files_from_the_menu(self):
+        self.start()
+        with open(os.path.join(self.desktop.home, 'b_file'), 'wb') as file:
+            file.write(b'other')
+        x, y, _, _ = self.desktop.geometry(self.id)
+        self.desktop.click(x + 150, y + 12)
+        time.sleep(0.4)
+        self.desktop.key('Down', 'c')
+        dialog = wait_for('dialog', lambda: self.desktop.find('Copy Files to the Guest'))[0]
+        self.desktop.xdotool('windowactivate', '--sync', dialog)
+        time.sleep(0.4)
+        self.desktop.key('ctrl+l', 'ctrl+a')
+        self.desktop.type(file.name)
+        time.sleep(0.5)
+        self.desktop.key('Return')
+        start = self.agent.expect(FILE_START)
+        self.assertIn(b'name=b_file\nsize=5\n', start)
+        self.agent.say(FILE_STATUS, start[:4] + struct.pack('<I', 0))
+        self.assertEqual(self.agent.expect(FILE_DATA), start[:4] + struct.pack('<Q', 5) + b'other')
+        self.agent.say(FILE_STATUS, start[:4] + struct.pack('<I', 3))
+        time.sleep(0.5)
+        self.assertIsNone(self.machine.process.poll())
 
 
 if __name__ == '__main__':

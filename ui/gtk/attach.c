@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/agent/agent.h"
 #include "ui/gtk/bars.h"
 #include "ui/gtk/iso.h"
 #include "ui/gtk/question.h"
@@ -621,4 +622,93 @@ vm_attach_send (VmAttach *attach, const char *const *paths)
   g_autoptr (GTask) task = g_task_new (attach->parent, cancellable, send_done, NULL);
   g_task_set_task_data (task, send, send_free);
   g_task_run_in_thread (task, send_run);
+}
+
+/* --- files for the agent ------------------------------------------------------------------------------------------ */
+
+#define COPY_SHOW_US 1000000 /* between two looks at how far it is */
+
+typedef struct Copy
+{
+  VmAttach *attach;
+  VmAgentFiles *files;
+  gint64 shown;
+} Copy;
+
+static void
+copy_free (gpointer data)
+{
+  Copy *copy = data;
+
+  vm_agent_files_free (copy->files);
+  g_free (copy);
+}
+
+static void
+copy_cancel (gpointer opaque)
+{
+  Copy *copy = g_object_get_data (opaque, "vitrine-copy");
+
+  if (copy)
+    vm_agent_files_cancel (copy->files);
+}
+
+static void
+copy_show (Copy *copy, const VmAgentProgress *progress)
+{
+  const VmChoice cancel = { _ ("_Cancel"), copy_cancel };
+  g_autofree char *sent = g_format_size (progress->sent), *total = g_format_size (progress->total);
+  /* Translators: a file's name; bytes so far, and of all. */
+  g_autofree char *text
+      = g_strdup_printf (_ ("Copying “%s” to the guest: %s of %s"), progress->name ? progress->name : "", sent, total);
+
+  copy->shown = g_get_monotonic_time ();
+  vm_bars_show (copy->attach->bars, "copy", GTK_MESSAGE_OTHER, text, &cancel, 1, copy->attach->parent);
+}
+
+static void
+copy_told (VmAgentFiles *files, const VmAgentProgress *progress, void *opaque)
+{
+  Copy *copy = opaque;
+  VmAttach *attach = copy->attach;
+
+  if (!progress->ended)
+    {
+      if (g_get_monotonic_time () - copy->shown > COPY_SHOW_US)
+        copy_show (copy, progress);
+      return;
+    }
+  vm_bars_hide (attach->bars, "copy");
+  if (!progress->error)
+    {
+      g_autofree char *text = g_strdup_printf (
+          ngettext ("The guest has %u file more.", "The guest has %u files more.", progress->n_files),
+          progress->n_files);
+      vm_bars_show (attach->bars, "copy", GTK_MESSAGE_INFO, text, NULL, 0, NULL);
+    }
+  else if (!g_error_matches (progress->error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    vm_report_failure (attach->parent, attach->session, _ ("The files were not copied."), progress->error->message,
+                       NULL);
+  g_object_set_data (G_OBJECT (attach->parent), "vitrine-copy", NULL); /* and COPY */
+}
+
+void
+vm_attach_copy (VmAttach *attach, const char *const *paths)
+{
+  Copy *copy = g_new0 (Copy, 1);
+
+  if (!vm_devices_agent_takes_files (attach->devices) || g_object_get_data (G_OBJECT (attach->parent), "vitrine-copy"))
+    {
+      vm_report_failure (attach->parent, attach->session, _ ("The files were not copied."),
+                         vm_devices_agent_takes_files (attach->devices)
+                             ? _ ("Others are being copied.")
+                             : _ ("The guest has no agent that takes files."),
+                         NULL);
+      g_free (copy);
+      return;
+    }
+  copy->attach = attach;
+  copy->shown = g_get_monotonic_time ();
+  copy->files = vm_agent_send_files (vm_session_display (attach->session), paths, NULL, copy_told, copy);
+  g_object_set_data_full (G_OBJECT (attach->parent), "vitrine-copy", copy, copy_free);
 }

@@ -34,6 +34,8 @@ void vm_attach_disk (VmAttach *attach, const char *path, const char *format);
 void vm_attach_folder (VmAttach *attach, const char *path);
 /* Makes a CD image of the files, which ends with NULL, and puts that into a drive. */
 void vm_attach_send (VmAttach *attach, const char *const *paths);
+/* By the agent in the guest. */
+void vm_attach_copy (VmAttach *attach, const char *const *paths);
 /* A new CD drive with PATH in it, for machines that can have one more. */
 void vm_attach_cd_drive (VmAttach *attach, const char *path);
 /* Why disks (CD: drives) cannot be added; NULL: they can. */

@@ -6,6 +6,8 @@
 
 #include <glib/gi18n-lib.h>
 
+#include "ui/gtk/waker.h"
+
 #define ACTIVITY_MS 200 /* five looks a second */
 
 /* Types to try, the best first. */
@@ -22,6 +24,8 @@ struct _VmDevices
 {
   GObject parent_instance;
   VmSession *session;
+  VmListener listener; /* hears of the agent */
+  GSource *waker;
   GPtrArray *media, *nics, *forwards;
   Place disk, cd;
   /* being gathered */
@@ -416,7 +420,50 @@ vm_devices_watch_activity (VmDevices *self, bool watch)
     }
 }
 
+/* --- the agent ---------------------------------------------------------------------------------------------------- */
+
+/* Engine loop. */
+static void
+agent_changed (VmListener *listener)
+{
+  vm_waker_poke (VM_CONTAINER_OF (listener, VmDevices, listener)->waker);
+}
+
+static const VmListenerOps listener_ops = { .agent_changed = agent_changed };
+
+static gboolean
+look_at_agent (gpointer user_data)
+{
+  g_signal_emit (user_data, signals[CHANGED], 0);
+  return G_SOURCE_CONTINUE;
+}
+
+bool
+vm_devices_agent_takes_files (VmDevices *self)
+{
+  VmAgentState state = vm_display_agent_state (vm_session_display (self->session));
+
+  return state.connected && state.files;
+}
+
 /* --- object --------------------------------------------------------------------------------------------------- */
+
+void
+vm_devices_close (VmDevices *self)
+{
+  vm_listener_remove (vm_session_display (self->session), &self->listener);
+  g_clear_pointer (&self->waker, vm_waker_free);
+}
+
+static void
+devices_dispose (GObject *object)
+{
+  VmDevices *self = VM_DEVICES (object);
+
+  if (self->waker)
+    vm_devices_close (self);
+  G_OBJECT_CLASS (vm_devices_parent_class)->dispose (object);
+}
 
 static void
 devices_finalize (GObject *object)
@@ -440,6 +487,7 @@ devices_finalize (GObject *object)
 static void
 vm_devices_class_init (VmDevicesClass *klass)
 {
+  G_OBJECT_CLASS (klass)->dispose = devices_dispose;
   G_OBJECT_CLASS (klass)->finalize = devices_finalize;
   signals[CHANGED] = g_signal_new ("changed", VM_TYPE_DEVICES, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
   signals[ACTIVITY]
@@ -460,6 +508,9 @@ vm_devices_new (VmSession *session)
   VmDevices *self = g_object_new (VM_TYPE_DEVICES, NULL);
 
   self->session = session;
+  self->waker = vm_waker_new (look_at_agent, self);
+  self->listener.ops = &listener_ops;
+  vm_listener_add (vm_session_display (session), &self->listener, NULL);
   return self;
 }
 

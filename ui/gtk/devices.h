@@ -50,6 +50,8 @@ typedef struct VmForward
 G_DECLARE_FINAL_TYPE (VmDevices, vm_devices, VM, DEVICES, GObject)
 
 VmDevices *vm_devices_new (VmSession *session);
+/* While the session is there still; others may keep the object longer. */
+void vm_devices_close (VmDevices *self);
 VmSession *vm_devices_session (VmDevices *self);
 /* Asks the engine; "changed" follows if anything has. */
 void vm_devices_refresh (VmDevices *self);
@@ -66,6 +68,8 @@ VmMedium *vm_devices_first_medium (VmDevices *self, VmMediumKind kind);
 const char *vm_devices_disk_driver (VmDevices *self, const char **bus);
 /* The same for a CD drive with a medium. */
 const char *vm_devices_cd_driver (VmDevices *self, const char **bus);
+/* Whether the guest has an agent that takes files. */
+bool vm_devices_agent_takes_files (VmDevices *self);
 /* "CD drive ide1-cd0"; "debian.iso, reading". Free the results. */
 char *vm_medium_title (const VmMedium *media);
 char *vm_medium_describe (const VmMedium *media);

@@ -82,7 +82,10 @@ act_refused (Drop *drop, const VmFileInfo *info, Act act)
         return _ ("This is a kernel, which “-kernel” starts.");
       return vm_attach_no_disk (drop->attach);
     case ACT_COPY:
-      return _ ("The guest has no agent that takes files.");
+      if (info->kind == VM_FILE_FOLDER)
+        return _ ("This is a folder.");
+      return vm_devices_agent_takes_files (drop->attach->devices) ? NULL
+                                                                  : _ ("The guest has no agent that takes files.");
     case ACT_FOLDER:
       return info->kind != VM_FILE_FOLDER ? _ ("This is no folder.") : vm_attach_no_disk (drop->attach);
     case ACT_FLOPPY:
@@ -139,7 +142,7 @@ act_for (Drop *drop, const VmFileInfo *info)
     [VM_FILE_ISO] = { ACT_CD, ACT_DISK },          [VM_FILE_IMAGE] = { ACT_DISK, ACT_NONE },
     [VM_FILE_RAW] = { ACT_DISK, ACT_CD },          [VM_FILE_FLOPPY] = { ACT_FLOPPY, ACT_DISK },
     [VM_FILE_KERNEL] = { ACT_NEW_CD, ACT_NONE },   [VM_FILE_ARCHIVE] = { ACT_NEW_CD, ACT_NONE },
-    [VM_FILE_OTHER] = { ACT_NEW_CD, ACT_DISK },
+    [VM_FILE_OTHER] = { ACT_COPY, ACT_NEW_CD },
   };
 
   for (unsigned i = 0; i < 2; i++)
@@ -319,15 +322,23 @@ drop_take_uris (Drop *drop, GtkSelectionData *selection)
 /* --- doing ----------------------------------------------------------------------------------------------------------
  */
 
+/* Files that go at once. */
+typedef struct Together
+{
+  GStrvBuilder *for_cd, *to_copy;
+} Together;
+
 static void
-do_one (Drop *drop, const VmFileInfo *info, Act act, GStrvBuilder *for_cd, bool ask)
+do_one (Drop *drop, const VmFileInfo *info, Act act, Together *together, bool ask)
 {
   VmAttach *attach = drop->attach;
   const char *format = info->format ? info->format : "raw";
   VmMedium *drive = vm_devices_first_medium (attach->devices, act == ACT_FLOPPY ? VM_MEDIUM_FLOPPY : VM_MEDIUM_CD);
 
   if (act == ACT_NEW_CD)
-    g_strv_builder_add (for_cd, info->path);
+    g_strv_builder_add (together->for_cd, info->path);
+  else if (act == ACT_COPY)
+    g_strv_builder_add (together->to_copy, info->path);
   else if (act == ACT_DISK)
     vm_attach_disk (attach, info->path, format);
   else if (act == ACT_FOLDER)
@@ -338,13 +349,24 @@ do_one (Drop *drop, const VmFileInfo *info, Act act, GStrvBuilder *for_cd, bool 
     vm_attach_insert (attach, drive->qdev, info->path, format, ask);
 }
 
-static void
-send_built (Drop *drop, GStrvBuilder *builder)
+static Together
+together_new (void)
 {
-  g_auto (GStrv) paths = g_strv_builder_end (builder);
+  return (Together){ g_strv_builder_new (), g_strv_builder_new () };
+}
 
-  if (paths && *paths)
-    vm_attach_send (drop->attach, (const char *const *) paths);
+static void
+together_go (Drop *drop, Together *together)
+{
+  g_auto (GStrv) for_cd = g_strv_builder_end (together->for_cd);
+  g_auto (GStrv) to_copy = g_strv_builder_end (together->to_copy);
+
+  if (*for_cd)
+    vm_attach_send (drop->attach, (const char *const *) for_cd);
+  if (*to_copy)
+    vm_attach_copy (drop->attach, (const char *const *) to_copy);
+  g_strv_builder_unref (together->for_cd);
+  g_strv_builder_unref (together->to_copy);
 }
 
 static char *
@@ -387,7 +409,7 @@ list_gone (GtkWidget *dialog, List *list)
 static void
 list_answered (GtkDialog *dialog, int response, List *list)
 {
-  g_autoptr (GStrvBuilder) for_cd = g_strv_builder_new ();
+  Together together = together_new ();
   bool again = gtk_toggle_button_get_active (GTK_TOGGLE_BUTTON (list->again));
 
   for (guint i = 0; response == GTK_RESPONSE_ACCEPT && i < list->files->len; i++)
@@ -398,16 +420,16 @@ list_answered (GtkDialog *dialog, int response, List *list)
       g_autofree char *name = remembered_name (info, act);
       if (again && act != ACT_NONE)
         vm_preferences_set_unasked (list->drop->attach->preferences, name);
-      do_one (list->drop, info, act, for_cd, true);
+      do_one (list->drop, info, act, &together, true);
     }
-  send_built (list->drop, for_cd);
+  together_go (list->drop, &together);
   gtk_widget_destroy (GTK_WIDGET (dialog));
 }
 
 static GtkWidget *
 make_combo (Drop *drop, const VmFileInfo *info, Act chosen)
 {
-  static const Act order[] = { ACT_CD, ACT_FLOPPY, ACT_DISK, ACT_FOLDER, ACT_NEW_CD, ACT_NONE };
+  static const Act order[] = { ACT_CD, ACT_FLOPPY, ACT_DISK, ACT_FOLDER, ACT_COPY, ACT_NEW_CD, ACT_NONE };
   GtkWidget *combo = gtk_combo_box_text_new ();
 
   for (unsigned i = 0; i < G_N_ELEMENTS (order); i++)
@@ -491,7 +513,6 @@ show_list (Drop *drop, GPtrArray *files)
 static bool
 do_at_once (Drop *drop, const GPtrArray *files)
 {
-  g_autoptr (GStrvBuilder) for_cd = g_strv_builder_new ();
   const VmFileInfo *info = files->pdata[0];
   Act act = drop->state & GDK_SHIFT_MASK     ? ACT_DISK
             : drop->state & GDK_CONTROL_MASK ? act_of_zone (0, info)
@@ -516,8 +537,9 @@ do_at_once (Drop *drop, const GPtrArray *files)
     }
   else
     {
-      do_one (drop, info, act, for_cd, !(drop->state & GDK_CONTROL_MASK));
-      send_built (drop, for_cd);
+      Together together = together_new ();
+      do_one (drop, info, act, &together, !(drop->state & GDK_CONTROL_MASK));
+      together_go (drop, &together);
     }
   return true;
 }

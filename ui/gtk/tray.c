@@ -169,6 +169,11 @@ vm_tray_fill_menu (GMenu *menu, VmDevices *devices)
   else
     append_impossible (section, _ ("Send _Files on a CD (this machine has no CD drive)"));
 
+  if (vm_devices_agent_takes_files (devices))
+    append (section, _ ("_Copy Files to the Guest…"), "win.copy-files", NULL);
+  else
+    append_impossible (section, _ ("_Copy Files to the Guest (it has no agent that takes them)"));
+
   section = add_section (menu);
   g_autoptr (GMenu) network = g_menu_new ();
   fill_network (network, devices);

@@ -16,9 +16,9 @@
 
 typedef struct Choice
 {
-  VmMachineWindow *window; /* weak */
-  char *qdev;              /* drive; NULL: a disk, a folder, files */
-  bool folder, files;
+  VmMachineWindow *window;  /* weak */
+  char *qdev;               /* drive; NULL: a disk, a folder, files */
+  bool folder, files, copy; /* FILES: several; COPY: they go to the guest's agent */
 } Choice;
 
 static void
@@ -40,7 +40,10 @@ choose_answered (GtkNativeDialog *dialog, int response, Choice *choice)
             g_strv_builder_add (builder, at->data);
           g_slist_free_full (names, g_free);
           g_auto (GStrv) paths = g_strv_builder_end (builder);
-          vm_attach_send (&self->attach, (const char *const *) paths);
+          if (choice->copy)
+            vm_attach_copy (&self->attach, (const char *const *) paths);
+          else
+            vm_attach_send (&self->attach, (const char *const *) paths);
         }
       else if (choice->folder)
         vm_attach_folder (&self->attach, path);
@@ -56,14 +59,15 @@ choose_answered (GtkNativeDialog *dialog, int response, Choice *choice)
 }
 
 static void
-choose (VmMachineWindow *self, const char *title, const char *accept, const char *qdev, bool folder, bool files)
+choose (VmMachineWindow *self, const char *title, const char *accept, const char *qdev, bool folder, bool files,
+        bool copy)
 {
   GtkFileChooserNative *dialog = gtk_file_chooser_native_new (
       title, GTK_WINDOW (self), folder ? GTK_FILE_CHOOSER_ACTION_SELECT_FOLDER : GTK_FILE_CHOOSER_ACTION_OPEN, accept,
       NULL);
   Choice *choice = g_new0 (Choice, 1);
 
-  *choice = (Choice){ .qdev = g_strdup (qdev), .folder = folder, .files = files };
+  *choice = (Choice){ .qdev = g_strdup (qdev), .folder = folder, .files = files, .copy = copy };
   g_set_weak_pointer (&choice->window, self);
   gtk_native_dialog_set_modal (GTK_NATIVE_DIALOG (dialog), TRUE);
   gtk_file_chooser_set_current_folder (GTK_FILE_CHOOSER (dialog), self->folder ? self->folder : g_get_home_dir ());
@@ -78,7 +82,7 @@ choose (VmMachineWindow *self, const char *title, const char *accept, const char
 static void
 action_insert (GSimpleAction *action, GVariant *parameter, gpointer user_data)
 {
-  choose (user_data, _ ("Insert Medium"), _ ("_Insert"), g_variant_get_string (parameter, NULL), false, false);
+  choose (user_data, _ ("Insert Medium"), _ ("_Insert"), g_variant_get_string (parameter, NULL), false, false, false);
 }
 
 static void
@@ -90,19 +94,25 @@ action_eject (GSimpleAction *action, GVariant *parameter, gpointer user_data)
 static void
 action_attach_disk (GSimpleAction *action, GVariant *parameter, gpointer user_data)
 {
-  choose (user_data, _ ("Attach Disk Image"), _ ("_Attach"), NULL, false, false);
+  choose (user_data, _ ("Attach Disk Image"), _ ("_Attach"), NULL, false, false, false);
 }
 
 static void
 action_attach_folder (GSimpleAction *action, GVariant *parameter, gpointer user_data)
 {
-  choose (user_data, _ ("Share Folder"), _ ("_Share"), NULL, true, false);
+  choose (user_data, _ ("Share Folder"), _ ("_Share"), NULL, true, false, false);
 }
 
 static void
 action_send_files (GSimpleAction *action, GVariant *parameter, gpointer user_data)
 {
-  choose (user_data, _ ("Send Files on a CD"), _ ("_Send"), NULL, false, true);
+  choose (user_data, _ ("Send Files on a CD"), _ ("_Send"), NULL, false, true, false);
+}
+
+static void
+action_copy_files (GSimpleAction *action, GVariant *parameter, gpointer user_data)
+{
+  choose (user_data, _ ("Copy Files to the Guest"), _ ("_Copy"), NULL, false, true, true);
 }
 
 static void
@@ -336,6 +346,7 @@ static const GActionEntry action_entries[] = {
   { .name = "attach-disk", .activate = action_attach_disk },
   { .name = "attach-folder", .activate = action_attach_folder },
   { .name = "send-files", .activate = action_send_files },
+  { .name = "copy-files", .activate = action_copy_files },
   { .name = "forwards", .activate = action_forwards },
   { .name = "impossible", .activate = action_impossible },
   { .name = "take-snapshot", .activate = action_take_snapshot },
@@ -382,9 +393,11 @@ vm_window_drop_devices (VmMachineWindow *self)
   if (self->typing)
     vm_typing_stop (self->typing);
   g_object_set_data (G_OBJECT (self), "vitrine-attach", NULL);
+  g_object_set_data (G_OBJECT (self), "vitrine-copy", NULL);
   for (guint i = 0; i < self->attach.made->len; i++)
     g_unlink (self->attach.made->pdata[i]);
   g_clear_pointer (&self->attach.made, g_ptr_array_unref);
   g_clear_pointer (&self->snapshots, vm_snapshots_free);
+  vm_devices_close (self->devices);
   g_clear_object (&self->devices);
 }
