@@ -22,6 +22,17 @@ typedef struct Ui {
   jmp_buf       lost; /* the display server has gone */
 } Ui;
 
+/* Where translations lie: where the user says (as for gettext(1)), beside an installed module, in the build folder. */
+static const char *
+ui_locale_dir (void)
+{
+  const char *folder = g_getenv ("TEXTDOMAINDIR");
+
+  if (folder && *folder)
+    return folder;
+  return g_file_test (VM_MODULEDIR "/vitrine-ui-gtk.so", G_FILE_TEST_EXISTS) ? VM_LOCALEDIR : VM_BUILDDIR "/po";
+}
+
 static bool
 ui_probe (const VmSettings *settings, GError **error)
 {
@@ -36,7 +47,7 @@ ui_probe (const VmSettings *settings, GError **error)
     }
   /* GTK takes the user's locale for all there is; the engine reads and writes numbers the C way. */
   setlocale (LC_NUMERIC, "C");
-  bindtextdomain (GETTEXT_PACKAGE, VM_LOCALEDIR);
+  bindtextdomain (GETTEXT_PACKAGE, ui_locale_dir ());
   bind_textdomain_codeset (GETTEXT_PACKAGE, "UTF-8");
   return true;
 }
