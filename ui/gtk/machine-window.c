@@ -520,8 +520,7 @@ vm_window_detach (VmMachineWindow *self, VmPage *page)
 static void
 window_set_notice (VmMachineWindow *self, char *text)
 {
-  g_autofree char *before = self->notice;
-
+  g_free (self->notice);
   self->notice = text;
   for (unsigned i = 0; i < self->pages->len; i++)
     vm_page_set_notice (self->pages->pdata[i], text, vm_notice_remedy (vm_session_state (self->session)));
