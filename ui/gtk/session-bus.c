@@ -264,7 +264,8 @@ vm_session_bus_free (VmSessionBus *self)
     {
       bus_let_go (self);
       g_dbus_connection_signal_unsubscribe (self->bus, self->scheme);
-      g_bus_unown_name (self->name);
+      if (!g_dbus_connection_is_closed (self->bus)) /* else it is nobody's already */
+        g_bus_unown_name (self->name);
       if (self->exported)
         g_dbus_connection_unexport_action_group (self->bus, self->exported);
     }
