@@ -35,7 +35,7 @@ while true; do sh; sleep 1; done
 SESSION = '''#!/bin/sh
 openbox &
 sleep 1
-exec spice-vdagent -x -d > /root/vdagent.log 2>&1
+exec spice-vdagent -x -d -f /root/Downloads -o 0 > /root/vdagent.log 2>&1
 '''
 # 1 x 1, red.
 PICTURE = bytes.fromhex('89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de'
@@ -129,6 +129,32 @@ def pointer_works(g):
     g.until('events of the pointer', 'cat /root/motion', 'motion')
 
 
+def files_work(g):
+    """One that is dropped on the zone for it."""
+    vm.need('/usr/bin/python3')
+    path = vm.scratch() / 'a file'
+    path.write_bytes(os.urandom(3000000))
+    source = subprocess.Popen(['/usr/bin/python3', vm.HERE.parent / 'ui/drag-source.py', path], env=g.desktop.env,
+                              preexec_fn=vm.die_with_parent)
+    try:
+        window = vm.wait_for('something to drag', lambda: g.desktop.find('drag source'), 20)[0]
+        g.desktop.xdotool('windowmove', '--sync', window, 0, 0)
+        left, top, wide, high = g.desktop.geometry(window)
+        x, y, width, height = g.desktop.geometry(g.window)
+        g.desktop.move(left + wide // 2, top + high // 2)
+        g.desktop.xdotool('mousedown', 1)
+        for step in range(1, 11):
+            g.desktop.move(left + wide // 2 + (x + width * 3 // 10 - left) * step // 10,
+                           top + high // 2 + (y + height * 7 // 10 - top) * step // 10)
+            time.sleep(0.1)
+        time.sleep(1)
+        g.desktop.xdotool('mouseup', 1)
+        g.until('the file', 'md5sum /root/Downloads/*', subprocess.run(['md5sum', path], stdout=subprocess.PIPE).stdout.decode()[:32])
+    finally:
+        source.kill()
+        source.wait()
+
+
 @vm.case
 def desktop():
     image = disk()
@@ -146,6 +172,7 @@ def desktop():
             clipboard_works(g)
             size_works(g)
             pointer_works(g)
+            files_work(g)
             m.quit()
 
 

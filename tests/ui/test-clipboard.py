@@ -184,7 +184,7 @@ class Clipboard(unittest.TestCase):
         pasting = self.paste()
         self.agent.next()
         self.machine.command('no-agent')
-        self.assertEqual(pasting.communicate(timeout=3)[0], b'')
+        self.assertEqual(pasting.communicate(timeout=4.5)[0], b'')
         wait_for('an empty clipboard', lambda: not self.targets())
 
     def test_size(self):

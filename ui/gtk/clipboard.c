@@ -241,9 +241,21 @@ side_forget (Side *side)
     g_clear_pointer (&side->kept[t], g_bytes_unref);
 }
 
+/* GTK does not answer for a selection that it has just given up. */
+static void
+owner_answer (GtkWidget *owner, GdkEvent *event, bool refuse)
+{
+  const GdkEventSelection *request = &event->selection;
+
+  if (refuse)
+    gdk_selection_send_notify (request->requestor, request->selection, request->target, GDK_NONE, request->time);
+  else
+    gtk_widget_event (owner, event);
+}
+
 /* Handles EVENT now. Who asked may have gone, which an X server calls an error. */
 static void
-owner_handle (GtkWidget *owner, GdkEvent *event)
+owner_handle (GtkWidget *owner, GdkEvent *event, bool refuse)
 {
 #ifdef GDK_WINDOWING_X11
   GdkDisplay *display = gtk_widget_get_display (owner);
@@ -251,12 +263,12 @@ owner_handle (GtkWidget *owner, GdkEvent *event)
   if (GDK_IS_X11_DISPLAY (display))
     {
       gdk_x11_display_error_trap_push (display);
-      gtk_widget_event (owner, event);
+      owner_answer (owner, event, refuse);
       gdk_x11_display_error_trap_pop_ignored (display);
       return;
     }
 #endif
-  gtk_widget_event (owner, event);
+  owner_answer (owner, event, refuse);
 }
 
 /* Those who wait get what there is now, which may be nothing. */
@@ -268,7 +280,7 @@ side_replay (Side *side, VmClipType type)
   while ((event = g_queue_pop_head (&side->waiting[type])))
     {
       side->replaying = true;
-      owner_handle (side->owner, event);
+      owner_handle (side->owner, event, !side->ours);
       side->replaying = false;
       gdk_event_free (event);
     }
@@ -345,7 +357,12 @@ owner_request (GtkWidget *owner, GdkEventSelection *event, gpointer user_data)
   Side *side = user_data;
   VmClipType type;
 
-  if (side->replaying || !side->ours || !type_of_target (event->target, &type) || side->kept[type]
+  if (!side->ours)
+    {
+      owner_handle (owner, (GdkEvent *) event, true);
+      return TRUE;
+    }
+  if (side->replaying || !type_of_target (event->target, &type) || side->kept[type]
       || !(side->types & VM_CLIP_BIT (type)) || side->waiting[type].length >= REQUESTS_MAX)
     return FALSE;
   g_queue_push_tail (&side->waiting[type], gdk_event_copy ((GdkEvent *) event));
