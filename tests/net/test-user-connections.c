@@ -291,7 +291,7 @@ visit (void *opaque)
       = { .sin_family = AF_INET, .sin_addr.s_addr = htonl (INADDR_LOOPBACK), .sin_port = htons (b->outside) };
   char answer[9];
 
-  for (unsigned i = 0; g_atomic_int_get (&b->visits) > 0; i++, g_atomic_int_add (&b->visits, -1))
+  for (unsigned i = 0; g_atomic_int_get (&b->visits) > 0; i++, (void) g_atomic_int_add (&b->visits, -1))
     {
       int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
       if (connect (fd, (const struct sockaddr *) &address, sizeof address) == 0 && i % 3
