@@ -48,8 +48,8 @@ damage_tiles_rect (const VmDamage *damage, int column, int row, int columns)
   return rect;
 }
 
-static VmRect
-rect_union (VmRect a, VmRect b)
+VmRect
+vm_rect_union (VmRect a, VmRect b)
 {
   int right = MAX (a.x + a.width, b.x + b.width), bottom = MAX (a.y + a.height, b.y + b.height);
   VmRect u = { MIN (a.x, b.x), MIN (a.y, b.y), 0, 0 };
@@ -87,14 +87,14 @@ vm_damage_since (const VmDamage *damage, uint64_t serial, VmRect *rects, unsigne
                 && rects[i].y + rects[i].height == rect.y)
               {
                 /* Grows downwards; move it to the end so that the next row finds it. */
-                rect = rect_union (rects[i], rect);
+                rect = vm_rect_union (rects[i], rect);
                 memmove (rects + i, rects + i + 1, (n - i - 1) * sizeof *rects);
                 n--;
                 first--;
                 joined = true;
               }
           if (n == max)
-            rects[n - 1] = rect_union (rects[n - 1], rect);
+            rects[n - 1] = vm_rect_union (rects[n - 1], rect);
           else
             rects[n++] = rect;
         }

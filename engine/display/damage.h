@@ -14,6 +14,7 @@ typedef struct VmDamage {
   uint64_t  serial;        /* of the newest damage */
 } VmDamage;
 
+VmRect   vm_rect_union (VmRect a, VmRect b);                         /* the smallest with both in it */
 void     vm_damage_resize (VmDamage *damage, int width, int height); /* all damaged */
 void     vm_damage_clear (VmDamage *damage);                         /* frees */
 void     vm_damage_add (VmDamage *damage, int x, int y, int width, int height);

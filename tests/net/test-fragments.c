@@ -27,21 +27,49 @@ feed (VmNetUser *user, unsigned id, unsigned offset, const uint8_t *bytes, unsig
   return vm_net_user_reassemble (user, user->frame, total, &l);
 }
 
+typedef struct Bench
+{
+  Fixture fixture;
+  VmNet net;
+  VmNetdev netdev;
+  VmNetUser *user;
+  uint8_t *data; /* 64 KiB of chance */
+} Bench;
+
+static VmNetUser *
+begin (Bench *b)
+{
+  memset (b, 0, sizeof *b);
+  set_up (&b->fixture, NULL);
+  b->net.clocks = b->fixture.clocks;
+  b->netdev.net = &b->net;
+  b->user = g_new0 (VmNetUser, 1);
+  b->user->netdev = &b->netdev;
+  b->data = g_malloc (65536);
+  for (unsigned i = 0; i < 65536; i++)
+    b->data[i] = g_test_rand_int ();
+  return b->user;
+}
+
+/* What never became whole has not been kept without bounds. */
+static void
+end (Bench *b)
+{
+  g_assert_cmpuint (b->user->fragments.length, <=, 16);
+  vm_net_user_drop_fragments (b->user);
+  g_free (b->user);
+  g_free (b->data);
+  tear_down (&b->fixture, NULL);
+}
+
 static void
 test_fragments (void)
 {
-  g_autofree uint8_t *data = g_malloc (65536);
-  VmNetUser *user = g_new0 (VmNetUser, 1);
-  VmNet net = { 0 };
-  VmNetdev netdev = { .net = &net };
+  Bench b;
+  VmNetUser *user = begin (&b);
+  const uint8_t *data = b.data;
   size_t total;
-  Fixture f = { 0 };
 
-  set_up (&f, NULL);
-  net.clocks = f.clocks;
-  user->netdev = &netdev;
-  for (unsigned i = 0; i < 65536; i++)
-    data[i] = g_test_rand_int ();
   g_assert_true (feed (user, 1, 0, data, 100, false, &total)); /* none */
   for (unsigned round = 0; round < 50; round++)
     {
@@ -74,10 +102,7 @@ test_fragments (void)
   g_assert_false (feed (user, 7, 0, data, 8, true, &total));
   for (unsigned i = 0; i < 1000; i++)
     g_assert_false (feed (user, 100 + i, 8, data, 80, true, &total));
-  g_assert_cmpuint (user->fragments.length, <=, 16);
-  vm_net_user_drop_fragments (user);
-  g_free (user);
-  tear_down (&f, NULL);
+  end (&b);
 }
 
 /* --- IPv6 ---------------------------------------------------------------------------------------------------- */
@@ -118,18 +143,11 @@ feed_six (VmNetUser *user, unsigned id, unsigned offset, const uint8_t *bytes, u
 static void
 test_six (void)
 {
-  g_autofree uint8_t *data = g_malloc (65536);
-  VmNetUser *user = g_new0 (VmNetUser, 1);
-  VmNet net = { 0 };
-  VmNetdev netdev = { .net = &net };
+  Bench b;
+  VmNetUser *user = begin (&b);
+  const uint8_t *data = b.data;
   size_t total;
-  Fixture f = { 0 };
 
-  set_up (&f, NULL);
-  net.clocks = f.clocks;
-  user->netdev = &netdev;
-  for (unsigned i = 0; i < 65536; i++)
-    data[i] = g_test_rand_int ();
   for (unsigned round = 0; round < 50; round++)
     {
       unsigned size = g_test_rand_int_range (1, 180) * 8, n = (LEN + size - 1) / size,
@@ -168,10 +186,7 @@ test_six (void)
   g_assert_false (feed_six (user, 7, 80, data, 80, false, false, &total));
   for (unsigned i = 0; i < 1000; i++)
     g_assert_false (feed_six (user, 100 + i, 8, data, 80, true, false, &total));
-  g_assert_cmpuint (user->fragments.length, <=, 16);
-  vm_net_user_drop_fragments (user);
-  g_free (user);
-  tear_down (&f, NULL);
+  end (&b);
 }
 
 int

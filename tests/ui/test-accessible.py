@@ -8,15 +8,8 @@ import sys
 import time
 
 sys.dont_write_bytecode = True  # the source tree stays clean
+from accessible import Atspi, children, find
 from desktop import SKIP, Desktop, Program, wait_for
-
-try:
-    import gi
-    gi.require_version('Atspi', '2.0')
-    from gi.repository import Atspi
-except (ImportError, ValueError):
-    print('skipped: no Atspi for Python')
-    sys.exit(SKIP)
 
 MENUS = [
     ('Machine', [('check menu item', 'Pause', ''), '-', ('menu item', 'Reset', ''), ('menu item', 'Power Down', ''),
@@ -50,20 +43,6 @@ BLOCK = '''[{"device":"cd_0","qdev":"cd","removable":true,"tray_open":false,"loc
  {"device":"fd0","qdev":"fd","removable":true,"locked":false}]'''
 STATS = '[{"qdev":"cd","stats":{"rd_bytes":%d,"wr_bytes":0}}]'
 NETWORK = 'e1000.0: index=0,type=nic,model=e1000,macaddr=52:54:00:12:34:56\n \\ net0: index=0,type=user,net=10.0.2.0\n'
-
-
-def children(node):
-    return [node.get_child_at_index(i) for i in range(node.get_child_count())]
-
-
-def find(node, test):
-    if test(node):
-        return node
-    for child in children(node):
-        found = child and find(child, test)
-        if found:
-            return found
-    return None
 
 
 def item(node):

@@ -10,15 +10,8 @@ import shutil
 import sys
 
 sys.dont_write_bytecode = True  # the source tree stays clean
+from accessible import Atspi, children, find
 from desktop import SKIP, Desktop, Program, wait_for
-
-try:
-    import gi
-    gi.require_version('Atspi', '2.0')
-    from gi.repository import Atspi
-except (ImportError, ValueError):
-    print('skipped: no Atspi for Python')
-    sys.exit(SKIP)
 
 PEER = 'qemu-system-x86_64'
 # Of version 7.2, whose consoles' names are those of ours.
@@ -33,20 +26,6 @@ GOLDEN = {
              ('radio menu item', 'parallel0', '<Primary><Alt>4'), ('check menu item', 'Show Tabs', ''),
              ('menu item', 'Detach Tab', ''), ('check menu item', 'Show Menubar', '<Primary><Alt>m')],
 }
-
-
-def children(node):
-    return [node.get_child_at_index(i) for i in range(node.get_child_count())]
-
-
-def find(node, test):
-    if test(node):
-        return node
-    for child in children(node):
-        found = child and find(child, test)
-        if found:
-            return found
-    return None
 
 
 def item(node):

@@ -10,15 +10,8 @@ import subprocess
 import sys
 
 sys.dont_write_bytecode = True  # the source tree stays clean
+from accessible import Atspi, children, find
 from desktop import SKIP, Desktop, Program, wait_for
-
-try:
-    import gi
-    gi.require_version('Atspi', '2.0')
-    from gi.repository import Atspi
-except (ImportError, ValueError):
-    print('skipped: no Atspi for Python')
-    sys.exit(SKIP)
 
 FAKE, SOURCE = sys.argv[1:]
 PO = os.path.join(SOURCE, 'po')
@@ -76,19 +69,8 @@ def walk(node, seen):
         pass
     elif node.get_role_name() not in ('separator', 'panel', 'scroll bar', 'icon'):
         seen.append((node.get_role_name(), node.get_name() or ''))
-    for i in range(node.get_child_count() if node else 0):
-        walk(node.get_child_at_index(i), seen)
-
-
-def find(node, test):
-    if test(node):
-        return node
-    for i in range(node.get_child_count()):
-        child = node.get_child_at_index(i)
-        found = child and find(child, test)
-        if found:
-            return found
-    return None
+    for child in children(node) if node else ():
+        walk(child, seen)
 
 
 def untranslated(desktop, pot):

@@ -2,6 +2,8 @@
 /* A client's life: logging in, ClientInit (RFC 6143, 7.3), its messages (7.5) until it goes. One fiber each. */
 #include "ui/vnc/vnc-private.h"
 
+#include "engine/display/damage.h"
+
 #include <arpa/inet.h>
 #include <sys/socket.h>
 
@@ -300,17 +302,6 @@ set_encodings (VncClient *c)
   return true;
 }
 
-static VmRect
-join (VmRect a, VmRect b)
-{
-  int right = MAX (a.x + a.width, b.x + b.width), bottom = MAX (a.y + a.height, b.y + b.height);
-  VmRect u = { MIN (a.x, b.x), MIN (a.y, b.y), 0, 0 };
-
-  u.width = right - u.x;
-  u.height = bottom - u.y;
-  return u;
-}
-
 static bool
 update_request (VncClient *c)
 {
@@ -322,7 +313,7 @@ update_request (VncClient *c)
   bool incremental = m[0];
   if (area.width && area.height)
     {
-      c->area = c->requested ? join (c->area, area) : area;
+      c->area = c->requested ? vm_rect_union (c->area, area) : area;
       c->requested = true;
     }
   c->asked = true;
