@@ -100,8 +100,9 @@ class Disk:
                 at = data.find(old, at + 1)
 
 
-def writes(img, io, work, rng):
-    for options, start, most in (('', 63, 200000), ('32:', 63, 200000), ('12:', 63, 20000), ('floppy:', 0, 20000)):
+def writes(img, io, work, rng, every):
+    kinds = [('', 63, 200000), ('floppy:', 0, 20000), ('32:', 63, 200000), ('12:', 63, 20000)]
+    for options, start, most in kinds if every else kinds[:2]:
         folder = os.path.join(work, 'folder')
         os.makedirs(folder + '/sub/deep')
         os.mkdir(folder + '/other')
@@ -247,7 +248,7 @@ def main():
         shutil.rmtree(folder)
         shutil.rmtree(out)
         os.unlink(disk)
-    writes(img, sys.argv[2], work, rng)
+    writes(img, sys.argv[2], work, rng, '--all' in sys.argv)
     shutil.rmtree(work)
     return 0
 
