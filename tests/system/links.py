@@ -51,12 +51,14 @@ def carrier(m, wanted):
 def pair():
     """stream over a Unix socket; the one that listens goes and comes again."""
     path = vm.scratch() / 'pair'
-    with machine(2, f'stream,addr.type=unix,addr.path={path},reconnect-ms=100') as b:
-        with machine(1, f'stream,server=on,addr.type=unix,addr.path={path}', 'e1000') as a:
-            talk(a, b, 20)
-            event = a.qmp.wait_event('NETDEV_STREAM_CONNECTED')
-            assert event['data'] == {'netdev-id': 'n0', 'addr': {'type': 'unix', 'path': str(path)}}, event
-            assert f'type=stream,unix:{path}' in a.qmp('human-monitor-command', **{'command-line': 'info network'})
+    first = contextlib.ExitStack()  # its monitor must listen when the other one comes
+    a = first.enter_context(machine(1, f'stream,server=on,addr.type=unix,addr.path={path}', 'e1000'))
+    with first, machine(2, f'stream,addr.type=unix,addr.path={path},reconnect-ms=100') as b:
+        talk(a, b, 20)
+        event = a.qmp.wait_event('NETDEV_STREAM_CONNECTED')
+        assert event['data'] == {'netdev-id': 'n0', 'addr': {'type': 'unix', 'path': str(path)}}, event
+        assert f'type=stream,unix:{path}' in a.qmp('human-monitor-command', **{'command-line': 'info network'})
+        first.close()
         assert b.qmp.wait_event('NETDEV_STREAM_DISCONNECTED')['data'] == {'netdev-id': 'n0'}
         carrier(b, 0)
         b.qmp.events.clear()
