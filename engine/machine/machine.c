@@ -275,7 +275,8 @@ vm_machine_create_backends (VmMachine *m, GError **error)
 {
   bool taken = vm_lock_enter (m->lock);
   bool ok = vm_machine_create_objects (m, false, error) && vm_machine_create_chars (m, error)
-            && (!m->open_networks || m->open_networks (m, error)) && vm_machine_create_objects (m, true, error);
+            && (!m->open_networks || m->open_networks (m, error)) && (!m->open_sound || m->open_sound (m, error))
+            && vm_machine_create_objects (m, true, error);
 
   vm_lock_leave (m->lock, taken);
   return ok;

@@ -192,6 +192,7 @@ struct VmMachine
   GPtrArray *nics; /* VmNicSpec *: cards the board is to make; set by open_networks */
   /* Network back ends of the settings; after the character back ends, before the filters. Set by app; NULL: none. */
   bool (*open_networks) (VmMachine *machine, GError **error);
+  bool (*open_sound) (VmMachine *machine, GError **error); /* the same for sound, after those */
 
   void *monitors_of; /* VmMonitors *, which engine/monitor/monitor.h opens */
   void *gdb_of;      /* VmGdb *: engine/debug/gdb.h */

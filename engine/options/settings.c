@@ -167,6 +167,17 @@ net_free (gpointer data)
 }
 
 static void
+audio_free (gpointer data)
+{
+  VmAudioSpec *spec = data;
+
+  vm_keyvals_free (spec->options);
+  g_free (spec->json);
+  g_free (spec->text);
+  g_free (spec);
+}
+
+static void
 vnc_free (gpointer data)
 {
   VmVncSpec *spec = data;
@@ -206,6 +217,7 @@ vm_settings_new (void)
   s->drives = g_ptr_array_new_with_free_func ((GDestroyNotify) vm_drive_spec_free);
   s->blockdevs = g_ptr_array_new_with_free_func (blockdev_free);
   s->nets = g_ptr_array_new_with_free_func (net_free);
+  s->audios = g_ptr_array_new_with_free_func (audio_free);
   s->devices = g_ptr_array_new_with_free_func ((GDestroyNotify) vm_device_spec_free);
   s->objects = g_ptr_array_new_with_free_func ((GDestroyNotify) vm_device_spec_free);
   s->char_specs = g_ptr_array_new_with_free_func (char_spec_free);
@@ -226,17 +238,16 @@ void
 vm_settings_free (VmSettings *s)
 {
   char *const strings[] = {
-    s->machine,         s->cpu,          s->mem_path,     s->kernel,        s->initrd,
-    s->append,          s->dtb,          s->firmware,     s->boot_order,    s->boot_once,
-    s->boot_splash,     s->name,         s->process_name, s->qtest_log,     s->vga,
-    s->keyboard_layout, s->display,      s->pidfile,      s->log_file,      s->help_topic,
-    s->help_argument,   s->machine_file, s->run_as,       s->run_as_option, s->chroot,
-    s->loadvm,
+    s->machine,      s->cpu,        s->mem_path,      s->kernel,          s->initrd,      s->append,
+    s->dtb,          s->firmware,   s->boot_order,    s->boot_once,       s->boot_splash, s->name,
+    s->process_name, s->qtest_log,  s->vga,           s->keyboard_layout, s->display,     s->pidfile,
+    s->log_file,     s->help_topic, s->help_argument, s->machine_file,    s->run_as,      s->run_as_option,
+    s->chroot,       s->loadvm,
   };
   GPtrArray *const lists[] = {
-    s->accels, s->globals, s->fw_cfg,  s->option_roms, s->smbios,   s->acpi_tables, s->data_dirs,
-    s->drives, s->devices, s->objects, s->char_specs,  s->monitors, s->fds,         s->numa, s->iscsi,
-    s->traces, s->blockdevs, s->plugins, s->nets,      s->vncs,
+    s->accels, s->globals, s->fw_cfg,    s->option_roms, s->smbios,   s->acpi_tables, s->data_dirs,
+    s->drives, s->devices, s->objects,   s->char_specs,  s->monitors, s->fds,         s->numa,
+    s->iscsi,  s->traces,  s->blockdevs, s->plugins,     s->nets,     s->vncs,        s->audios,
   };
 
   for (size_t i = 0; i < G_N_ELEMENTS (strings); i++)

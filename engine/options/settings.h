@@ -89,6 +89,14 @@ typedef struct VmNetSpec
   char *text; /* as typed, for messages */
 } VmNetSpec;
 
+typedef struct VmAudioSpec
+{ /* -audiodev, -audio */
+  bool shorthand;     /* -audio */
+  VmKeyVals *options; /* "driver" and "id" among them */
+  char *json; /* as typed when it was JSON; NULL: the list is all */
+  char *text; /* as typed, for messages */
+} VmAudioSpec;
+
 typedef struct VmVncSpec
 { /* -vnc, -display vnc= */
   VmKeyVals *options; /* "vnc": where */
@@ -241,6 +249,7 @@ typedef struct VmSettings
   GPtrArray *drives;     /* VmDriveSpec * */
   GPtrArray *blockdevs;  /* VmBlockdevSpec *, in order */
   GPtrArray *nets;       /* VmNetSpec *, in order */
+  GPtrArray *audios;     /* VmAudioSpec *, in order */
   GPtrArray *devices;    /* VmDeviceSpec * */
   GPtrArray *objects;    /* VmDeviceSpec * */
   GPtrArray *char_specs; /* VmCharSpec *: the machine makes back ends of them (VmMachine.serials ...) */
