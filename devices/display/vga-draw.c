@@ -2,6 +2,7 @@
 /* From VGA registers and VRAM to the console's surface. Text is compared cell by cell with what was drawn before;
  * graphics lines are drawn again when a page they come from was written. */
 #include "devices/display/vga.h"
+#include "engine/display/cells.h"
 
 #define MAX_CELLS (256 * 256)
 #define BLINK_NS (VM_NS_PER_SEC * 16 / 60) /* 16 frames on, 16 off */
@@ -380,6 +381,37 @@ vga_draw_cell (VgaCore *vga, const Mode *mode, VmSurface *surface, unsigned colu
     }
 }
 
+/* For viewers of characters. CURSOR: whether it blinks off just now is theirs to decide. */
+static void
+vga_tell_cells (VgaCore *vga, const Mode *mode, unsigned columns, unsigned rows, int cursor)
+{
+  static const uint8_t ansi[] = { 0, 4, 2, 6, 1, 5, 3, 7 };
+  bool blinks = mode->flags & 8;
+  VmCells *cells = vm_cells_new (columns, rows);
+
+  cells->code_page = true;
+  for (size_t i = 0; i < (size_t) columns * rows; i++)
+    {
+      uint8_t attribute = vga->cells[i] >> 8;
+
+      cells->cells[i] = (VmCell) {
+        .c = vga->cells[i] & 0xff,
+        .foreground = ansi[attribute & 7] | (attribute & 8),
+        .background = ansi[attribute >> 4 & 7] | (blinks ? 0 : attribute >> 4 & 8),
+        .attributes = (blinks && attribute & 0x80 ? VM_CELL_BLINK : 0)
+                      | ((attribute & 7) == 1 && (mode->flags & 2) ? VM_CELL_UNDERLINE : 0),
+      };
+    }
+  if (cursor >= 0)
+    {
+      cells->cursor_x = cursor % columns;
+      cells->cursor_y = cursor / columns;
+    }
+  vm_console_set_cells (vga->console, cells);
+  vga->cells_told = true;
+  vga->cursor_told = cursor;
+}
+
 static void
 vga_draw_text (VgaCore *vga, const Mode *mode, VmSurface *surface, bool all)
 {
@@ -389,7 +421,8 @@ vga_draw_text (VgaCore *vga, const Mode *mode, VmSurface *surface, bool all)
   int64_t phase = vm_clock_now (vga->dev->env->clocks, VM_CLOCK_VIRTUAL) / BLINK_NS;
   bool cursor_on = !(vga->cr[0x0a] & 0x20) && !(phase & 1);
   uint32_t cursor_address = vga->cr[0x0e] << 8 | vga->cr[0x0f];
-  int cursor = -1;
+  int cursor = -1, cursor_place = -1;
+  bool changed = all;
 
   if (n != vga->n_cells)
     {
@@ -411,10 +444,13 @@ vga_draw_text (VgaCore *vga, const Mode *mode, VmSurface *surface, bool all)
 
       if (here)
         cursor = i;
+      if (address == cursor_address && !(vga->cr[0x0a] & 0x20))
+        cursor_place = i;
       if (!all && cell == vga->cells[i] && !blinks && !here && (int) i != vga->cursor_cell)
         continue;
       if (!all && here && (int) i == vga->cursor_cell && cell == vga->cells[i] && !blinks)
         continue;
+      changed |= cell != vga->cells[i];
       vga->cells[i] = cell;
       vga_draw_cell (vga, mode, surface, column, row, cell, phase & 2, here ? vga->cr[0x0a] & 0x1f : 99,
                      here ? vga->cr[0x0b] & 0x1f : -1);
@@ -423,6 +459,8 @@ vga_draw_text (VgaCore *vga, const Mode *mode, VmSurface *surface, bool all)
     }
   vm_console_unlock (vga->console);
   vga->cursor_cell = cursor;
+  if (n && (changed || !vga->cells_told || cursor_place != vga->cursor_told))
+    vga_tell_cells (vga, mode, columns, n / columns, cursor_place);
 }
 
 /* --- entry -------------------------------------------------------------------------------------------- */
@@ -470,6 +508,11 @@ vga_refresh (void *opaque)
     all = true;
   memcpy (vga->drawn, &mode, sizeof mode);
   vga->redraw_all = vga->font_dirty = false;
+  if (mode.depth > 1 && vga->cells_told)
+    {
+      vm_console_set_cells (vga->console, NULL);
+      vga->cells_told = false;
+    }
 
   vm_region_take_dirty (&vga->vram, VM_DIRTY_VGA, 0, vga->vram_size, vga->dirty);
   if (mode.depth == 0)

@@ -43,6 +43,8 @@ typedef struct VgaCore {
   uint16_t *cells;          /* text mode: last character and attribute of each cell */
   size_t   n_cells;
   int      cursor_cell;     /* where the text cursor was drawn, -1: nowhere */
+  bool     cells_told;      /* the console has them, with the cursor at: */
+  int      cursor_told;
   unsigned long *dirty;     /* a bit a VRAM page */
 } VgaCore;
 

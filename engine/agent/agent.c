@@ -53,7 +53,7 @@ agent_send_sizes (VmAgent *agent)
       VmUiInfo info = { 0 };
       int width, height;
 
-      if (!console)
+      if (!console || vm_console_is_text (console))
         continue;
       vm_console_size (console, &width, &height);
       if (vm_console_ui_info (console, &info))
@@ -171,7 +171,7 @@ agent_make_pointers (VmAgent *agent)
       VmConsole *console = vm_display_console (agent->display, i);
       VdPointer *pointer = &agent->pointers[agent->n_pointers];
 
-      if (!console)
+      if (!console || vm_console_is_text (console))
         continue;
       *pointer = (VdPointer){ .agent = agent, .console = console, .index = i };
       pointer->handler = vm_input_register (agent->input, &ops, pointer, console);

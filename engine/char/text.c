@@ -214,3 +214,12 @@ vm_text_unwatch (VmText *text, VmTextFunc func, void *opaque)
     }
   g_mutex_unlock (&text->mutex);
 }
+
+unsigned
+vm_text_watches (VmText *text)
+{
+  g_mutex_lock (&text->mutex);
+  unsigned n = text->watches->len;
+  g_mutex_unlock (&text->mutex);
+  return n;
+}

@@ -29,3 +29,5 @@ void   vm_text_write (VmText *text, const uint8_t *bytes, size_t len);
 /* FUNC is called on the engine loop when there is more to read; it must only post to its own loop. */
 void   vm_text_watch (VmText *text, VmTextFunc func, void *opaque);
 void   vm_text_unwatch (VmText *text, VmTextFunc func, void *opaque);
+/* How many watch. */
+unsigned vm_text_watches (VmText *text);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Consoles and their listeners. The display's mutex guards the lists and the damage record; the console's
  * pixel mutex is what vm_console_lock() takes. Order: machine lock, pixel mutex, display mutex. */
+#include "engine/display/cells.h"
 #include "engine/display/clipboard.h"
 #include "engine/display/damage.h"
 
 #define SLOWEST_TICK_MS 1000
+#define TYPED_MAX       1024 /* keys that wait: a viewer cannot fill memory while the engine is stuck */
 
 struct VmConsole {
   int                 refs; /* atomic: the device's, and those of viewers */
@@ -28,6 +30,8 @@ struct VmConsole {
   VmUiInfo   granted; /* told the device */
   bool       ui_info_waiting, was_granted;
   VmTimer    ui_info_timer;
+  VmCells   *cells;
+  unsigned   typed; /* keys on their way */
 };
 
 struct VmDisplay {
@@ -95,6 +99,22 @@ listener_agent_changed (VmListener *listener, VmConsole *console)
 
 /* --- refresh ----------------------------------------------------------------------------------- */
 
+static bool
+display_is_looked_at (VmDisplay *display, const VmConsole *console)
+{
+  bool seen = false;
+
+  g_mutex_lock (&display->mutex);
+  for (unsigned i = 0; i < display->listeners->len && !seen; i++)
+    {
+      const VmListener *listener = display->listeners->pdata[i];
+
+      seen = listener->interval_ms && (!listener->console || listener->console == console);
+    }
+  g_mutex_unlock (&display->mutex);
+  return seen;
+}
+
 static void
 display_tick (void *opaque)
 {
@@ -104,7 +124,7 @@ display_tick (void *opaque)
     {
       VmConsole *console = display->consoles->pdata[i];
 
-      if (console && console->ops->refresh)
+      if (console && console->ops->refresh && display_is_looked_at (display, console))
         console->ops->refresh (console->opaque);
     }
   if (display->interval_ms)
@@ -282,30 +302,55 @@ console_send_ui_info (void *opaque)
     console->ops->ui_info (console->opaque, &info);
 }
 
-VmConsole *
-vm_console_new (VmDisplay *display, VmDevice *device, unsigned head, const VmConsoleOps *ops, void *opaque)
+static VmConsole *
+console_new (VmDisplay *display, char *name, const VmConsoleOps *ops, void *opaque)
 {
   VmConsole *console = g_new0 (VmConsole, 1);
-  const char *id = device ? device->parent.id : NULL;
 
   console->refs = 1;
   console->display = display;
-  console->device = device;
-  console->head = head;
   console->ops = ops;
   console->opaque = opaque;
-  /* Board-made devices have generated ids ("VGA[0]"): the type name is what people know. */
-  if (device && (!id || strchr (id, '[')))
-    id = device->parent.type->name;
-  console->name = head ? g_strdup_printf ("%s.%u", id ? id : "vc", head) : g_strdup (id ? id : "vc");
+  console->name = name;
   g_mutex_init (&console->pixels);
   vm_timer_init (&console->ui_info_timer, display->clocks, VM_CLOCK_REALTIME, console_send_ui_info, console);
+  return console;
+}
+
+static void
+console_publish (VmConsole *console)
+{
+  VmDisplay *display = console->display;
 
   g_mutex_lock (&display->mutex);
   console->index = display->consoles->len;
   g_ptr_array_add (display->consoles, console);
   display_notify (display, listener_consoles_changed, NULL);
   g_mutex_unlock (&display->mutex);
+}
+
+VmConsole *
+vm_console_new (VmDisplay *display, VmDevice *device, unsigned head, const VmConsoleOps *ops, void *opaque)
+{
+  const char *id = device ? device->parent.id : NULL;
+
+  /* Board-made devices have generated ids ("VGA[0]"): the type name is what people know. */
+  if (device && (!id || strchr (id, '[')))
+    id = device->parent.type->name;
+  char *name = head ? g_strdup_printf ("%s.%u", id ? id : "vc", head) : g_strdup (id ? id : "vc");
+  VmConsole *console = console_new (display, name, ops, opaque);
+  console->device = device;
+  console->head = head;
+  console_publish (console);
+  return console;
+}
+
+VmConsole *
+vm_console_new_text (VmDisplay *display, const char *name, const VmConsoleOps *ops, void *opaque)
+{
+  VmConsole *console = console_new (display, g_strdup (name), ops, opaque);
+
+  console_publish (console);
   return console;
 }
 
@@ -327,11 +372,13 @@ vm_console_free (VmConsole *console)
   display_notify (display, listener_consoles_changed, NULL);
   VmSurface *surface = g_steal_pointer (&console->surface);
   VmCursor *cursor = g_steal_pointer (&console->cursor);
+  VmCells *cells = g_steal_pointer (&console->cells);
   vm_damage_clear (&console->damage);
   g_mutex_unlock (&display->mutex);
 
   vm_surface_unref (surface);
   vm_cursor_unref (cursor);
+  vm_cells_unref (cells);
   vm_console_unref (console);
 }
 
@@ -367,7 +414,7 @@ vm_console_index (VmConsole *console)
 bool
 vm_console_wants_ui_info (VmConsole *console)
 {
-  return console->ops->ui_info || vm_display_agent_state (console->display).resize;
+  return console->ops->ui_info || (!console->ops->type && vm_display_agent_state (console->display).resize);
 }
 
 bool
@@ -462,6 +509,76 @@ vm_console_move_cursor (VmConsole *console, int x, int y, bool visible)
   display_notify (display, listener_cursor_changed, console);
   g_mutex_unlock (&display->mutex);
 }
+
+/* --- text -------------------------------------------------------------------------------------- */
+
+void
+vm_console_set_cells (VmConsole *console, VmCells *cells)
+{
+  VmDisplay *display = console->display;
+
+  g_mutex_lock (&display->mutex);
+  VmCells *old = console->cells;
+  console->cells = cells;
+  if (old || cells)
+    display_notify (display, listener_damaged, console);
+  g_mutex_unlock (&display->mutex);
+  vm_cells_unref (old);
+}
+
+VmCells *
+vm_console_cells (VmConsole *console)
+{
+  g_mutex_lock (&console->display->mutex);
+  VmCells *cells = console->cells ? vm_cells_ref (console->cells) : NULL;
+  g_mutex_unlock (&console->display->mutex);
+  return cells;
+}
+
+bool
+vm_console_is_text (VmConsole *console)
+{
+  return console->ops->type != NULL;
+}
+
+typedef struct Typed {
+  VmConsole *console;
+  uint32_t   keysym;
+  unsigned   modifiers;
+} Typed;
+
+static void
+console_take_typed (void *opaque)
+{
+  g_autofree Typed *typed = opaque;
+  VmConsole *console = typed->console;
+  VmDisplay *display = console->display;
+
+  g_mutex_lock (&display->mutex);
+  bool alive = g_ptr_array_find (display->consoles, console, NULL);
+  console->typed--;
+  g_mutex_unlock (&display->mutex);
+  if (alive)
+    console->ops->type (console->opaque, typed->keysym, typed->modifiers);
+  vm_console_unref (console);
+}
+
+void
+vm_console_type (VmConsole *console, uint32_t keysym, unsigned modifiers)
+{
+  g_mutex_lock (&console->display->mutex);
+  bool room = vm_console_is_text (console) && console->typed < TYPED_MAX;
+  if (room)
+    console->typed++;
+  g_mutex_unlock (&console->display->mutex);
+  if (!room)
+    return;
+  Typed *typed = g_new (Typed, 1);
+  *typed = (Typed) { vm_console_ref (console), keysym, modifiers };
+  vm_loop_post (console->display->loop, console_take_typed, typed);
+}
+
+/* --- wishes ------------------------------------------------------------------------------------ */
 
 typedef struct UiInfoRequest {
   VmConsole *console;

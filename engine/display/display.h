@@ -14,6 +14,7 @@ typedef struct VmConsole  VmConsole;
 typedef struct VmSurface  VmSurface;
 typedef struct VmListener VmListener;
 typedef struct VmAgent    VmAgent; /* engine/agent/agent.h */
+typedef struct VmCells    VmCells; /* engine/display/cells.h */
 
 typedef struct VmRect {
   int x, y, width, height;
@@ -54,14 +55,20 @@ typedef struct VmConsoleOps {
   void (*invalidate) (void *opaque);
   /* A wish; the device may tell the guest (EDID, config interrupt). NULL: cannot. */
   void (*ui_info) (void *opaque, const VmUiInfo *info);
+  /* Of text consoles alone: a key was typed at it. vm_console_type() */
+  void (*type) (void *opaque, uint32_t keysym, unsigned modifiers);
 } VmConsoleOps;
 
 VmConsole *vm_console_new (VmDisplay *display, VmDevice *device, unsigned head, const VmConsoleOps *ops, void *opaque);
+/* A text console; its name is that of its back end. */
+VmConsole *vm_console_new_text (VmDisplay *display, const char *name, const VmConsoleOps *ops, void *opaque);
 void       vm_console_free (VmConsole *console);
 /* The console takes over the caller's reference; the old surface goes when its last viewer let go. */
 void       vm_console_set_surface (VmConsole *console, VmSurface *surface);
 VmSurface *vm_console_surface (VmConsole *console); /* borrowed; device's side only */
 void       vm_console_damage (VmConsole *console, int x, int y, int width, int height); /* clipped */
+/* The same as text, for viewers of characters: takes over the reference. NULL: what is shown is no text. */
+void       vm_console_set_cells (VmConsole *console, VmCells *cells);
 /* Held by the device while it writes pixels, by a listener while it reads them. Short. */
 void       vm_console_lock (VmConsole *console);
 void       vm_console_unlock (VmConsole *console);
@@ -128,6 +135,15 @@ VmSurface *vm_listener_pull (VmListener *listener, VmConsole *console, VmRect *r
 VmCursor  *vm_listener_cursor (VmListener *listener, VmConsole *console, int *x, int *y, bool *visible, bool *changed);
 /* A viewer's wish for the output size; posted to the engine, the last of quick repeats wins after 200 ms. */
 void       vm_console_request_ui_info (VmConsole *console, const VmUiInfo *info);
+/* Text consoles ("vc" character back ends) come after those of graphics devices. They hear keys of vm_input_key(), too, while
+ * viewers that know the symbol type that. Terminals of a viewer's own read engine/char/text.h instead. */
+bool       vm_console_is_text (VmConsole *console);
+enum { VM_TYPE_SHIFT = 1, VM_TYPE_CTRL = 2, VM_TYPE_ALT = 4 };
+/* KEYSYM as the X protocol has it (Latin-1 as it is, other characters 0x01000000 + Unicode). Shift that is in the symbol
+ * already does no harm. */
+void       vm_console_type (VmConsole *console, uint32_t keysym, unsigned modifiers);
+/* What it shows as text, with a reference; NULL: no text. A listener's damaged() tells of changes. */
+VmCells   *vm_console_cells (VmConsole *console);
 /* The wish that was granted last; false: there was none. */
 bool       vm_console_ui_info (VmConsole *console, VmUiInfo *info);
 /* Refreshes once now and calls DONE on the engine loop: screenshots and tests. Engine loop only. */

@@ -20,6 +20,7 @@ typedef struct Watch {
 typedef struct Group {
   VmInput     *input;
   VmConsole   *console;
+  bool         apart;
   unsigned     n;
   VmInputEvent events[];
 } Group;
@@ -39,9 +40,11 @@ struct VmInput {
   bool     enabled;
   bool     absolute; /* atomic copy of "the first pointer handler takes positions" */
   int      queued;   /* atomic */
-  GMutex   mutex;    /* watches, down */
+  GMutex   mutex;    /* of all below */
   GArray  *watches;
+  GPtrArray *apart;  /* VmConsole * */
   bool     down[KEYS];
+  VmConsole *down_at[KEYS]; /* which console it was meant for; only compared, it may be gone */
   bool     button_down[VM_BUTTON_N];
 };
 
@@ -56,6 +59,7 @@ vm_input_new (VmLoop *loop)
   g_queue_init (&input->chords);
   g_mutex_init (&input->mutex);
   input->watches = g_array_new (FALSE, FALSE, sizeof (Watch));
+  input->apart = g_ptr_array_new ();
   return input;
 }
 
@@ -72,6 +76,7 @@ vm_input_free (VmInput *input)
   g_queue_clear_full (&input->handlers, g_free);
   g_queue_clear_full (&input->chords, (GDestroyNotify) chord_free);
   g_array_free (input->watches, TRUE);
+  g_ptr_array_free (input->apart, TRUE);
   g_mutex_clear (&input->mutex);
   g_free (input);
 }
@@ -91,9 +96,9 @@ input_changed (VmInput *input)
 
 /* The handler that gets events of KIND meant for CONSOLE: its own first, then those of no console. */
 static VmInputHandler *
-input_find (VmInput *input, VmInputKind kind, VmConsole *console)
+input_find (VmInput *input, VmInputKind kind, VmConsole *console, bool apart)
 {
-  for (int any = 0; any < 2; any++)
+  for (int any = 0; any < (apart ? 1 : 2); any++)
     for (GList *l = input->handlers.head; l; l = l->next)
       {
         VmInputHandler *handler = l->data;
@@ -177,6 +182,16 @@ vm_input_is_absolute (VmInput *input, VmConsole *console)
 }
 
 void
+vm_input_set_apart (VmInput *input, VmConsole *console, bool apart)
+{
+  g_mutex_lock (&input->mutex);
+  g_ptr_array_remove_fast (input->apart, console);
+  if (apart)
+    g_ptr_array_add (input->apart, console);
+  g_mutex_unlock (&input->mutex);
+}
+
+void
 vm_input_set_enabled (VmInput *input, bool enabled)
 {
   __atomic_store_n (&input->enabled, enabled, __ATOMIC_RELAXED);
@@ -219,7 +234,7 @@ input_deliver (void *opaque)
   for (unsigned i = 0; i < group->n; i++)
     {
       const VmInputEvent *event = &group->events[i];
-      VmInputHandler *handler = input_find (input, event->kind, group->console);
+      VmInputHandler *handler = input_find (input, event->kind, group->console, group->apart);
 
       if (!handler)
         continue;
@@ -275,13 +290,18 @@ vm_input_events (VmInput *input, VmConsole *console, const VmInputEvent *events,
 
   *group = (Group) { .input = input, .console = console };
   g_mutex_lock (&input->mutex);
+  group->apart = console && g_ptr_array_find (input->apart, console, NULL);
+  enabled |= group->apart;
   for (unsigned i = 0; i < n; i++)
     {
       bool release = (events[i].kind == VM_INPUT_KEY || events[i].kind == VM_INPUT_BUTTON) && !events[i].down;
 
       /* A stopped machine hears nothing new, but keys pressed before must come up. */
-      if ((enabled || release) && input_track (input, &events[i]))
-        group->events[group->n++] = events[i];
+      if (!(enabled || release) || !input_track (input, &events[i]))
+        continue;
+      if (events[i].kind == VM_INPUT_KEY)
+        input->down_at[events[i].code] = console;
+      group->events[group->n++] = events[i];
     }
   g_mutex_unlock (&input->mutex);
 
@@ -339,11 +359,18 @@ vm_input_position (VmInput *input, VmConsole *console, int x, int y, int width, 
 void
 vm_input_release_all (VmInput *input)
 {
-  g_autoptr (GArray) events = g_array_new (FALSE, TRUE, sizeof (VmInputEvent));
+  g_autoptr (GArray) events = g_array_new (FALSE, TRUE, sizeof (VmInputEvent)), apart = g_array_new (FALSE, TRUE, sizeof (uint16_t));
+  g_autoptr (GPtrArray) consoles = g_ptr_array_new ();
 
   g_mutex_lock (&input->mutex);
   for (unsigned key = 0; key < KEYS; key++)
-    if (input->down[key])
+    if (input->down[key] && g_ptr_array_find (input->apart, input->down_at[key], NULL))
+      {
+        uint16_t code = (uint16_t) key;
+        g_array_append_val (apart, code);
+        g_ptr_array_add (consoles, input->down_at[key]);
+      }
+    else if (input->down[key])
       g_array_append_val (events, ((VmInputEvent) { .kind = VM_INPUT_KEY, .code = key }));
   for (unsigned button = 0; button < VM_BUTTON_N; button++)
     if (input->button_down[button])
@@ -351,6 +378,8 @@ vm_input_release_all (VmInput *input)
   g_mutex_unlock (&input->mutex);
   if (events->len)
     vm_input_events (input, NULL, (const VmInputEvent *) events->data, events->len);
+  for (unsigned i = 0; i < apart->len; i++)
+    vm_input_key (input, consoles->pdata[i], g_array_index (apart, uint16_t, i), false);
 }
 
 static void

@@ -40,6 +40,8 @@ VmInputHandler *vm_input_register (VmInput *input, const VmInputHandlerOps *ops,
 void vm_input_unregister (VmInputHandler *handler);
 /* The newest activated handler of a kind gets its events (an absolute tablet takes over when its driver starts). */
 void vm_input_activate (VmInputHandler *handler);
+/* What is typed and clicked at CONSOLE is for its own handlers alone, also while the machine is stopped: text consoles. */
+void vm_input_set_apart (VmInput *input, VmConsole *console, bool apart);
 void vm_input_set_leds (VmInput *input, uint32_t leds); /* the keyboard device was told by the guest */
 
 /* --- viewers' side (any thread) -------------------------------------------------------------------- */

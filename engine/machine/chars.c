@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Character back ends of the command line: whom each is for, and the machine's answers to what they ask. */
 #include "engine/agent/agent.h"
-#include "engine/char/text.h"
 #include "engine/machine/machine-private.h"
 
 /* Of the terminal that width= and height= are documented for, in pixels. */
@@ -20,11 +19,23 @@ on_exit_status (void *opaque, int status)
   vm_machine_quit (opaque, status, VM_CAUSE_GUEST_SHUTDOWN);
 }
 
+void
+vm_machine_show_texts (VmMachine *m)
+{
+  m->priv->text_consoles = g_ptr_array_new_with_free_func ((GDestroyNotify) vm_text_console_free);
+  for (guint i = 0; i < m->texts->len; i++)
+    g_ptr_array_add (m->priv->text_consoles, vm_text_console_new (m, g_ptr_array_index (m->texts, i)));
+}
+
 static void
 on_text_closed (VmText *text, void *opaque)
 {
   VmMachine *m = opaque;
+  GPtrArray *consoles = m->priv->text_consoles;
 
+  for (guint i = consoles ? consoles->len : 0; i-- > 0;)
+    if (vm_text_console_text (g_ptr_array_index (consoles, i)) == text)
+      g_ptr_array_remove_index (consoles, i);
   if (g_ptr_array_remove (m->texts, text))
     vm_machine_tell (m, VM_MACHINE_TEXTS);
 }
@@ -49,6 +60,8 @@ on_vc_added (void *opaque, VmChardev *chr, const VmCharOptions *options)
                               cells (options, "rows", "height", GLYPH_HEIGHT), on_text_closed, m);
 
   g_ptr_array_add (m->texts, text);
+  if (m->priv->text_consoles)
+    g_ptr_array_add (m->priv->text_consoles, vm_text_console_new (m, text));
   vm_machine_tell (m, VM_MACHINE_TEXTS);
 }
 

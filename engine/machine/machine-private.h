@@ -2,7 +2,7 @@
 /* What the files of this folder share. */
 #pragma once
 
-#include "engine/char/char.h"
+#include "engine/char/text.h"
 #include "engine/machine/machine.h"
 
 typedef struct VmWatch
@@ -61,6 +61,7 @@ typedef struct VmMachinePrivate
   VmWatchdogAction on_watchdog;
   GSource *sigint, *sigterm, *sighup;
   struct VmFailover *failover; /* NULL: nobody asked for any */
+  GPtrArray *text_consoles;    /* VmTextConsole *; NULL: devices come first */
 } VmMachinePrivate;
 
 void vm_machine_tell (VmMachine *machine, VmMachineEvent event);
@@ -69,6 +70,13 @@ void vm_machine_apply_defaults (VmMachine *machine, VmObject *obj);
 bool vm_machine_create_objects (VmMachine *machine, bool late, GError **error); /* see VmUserObjectClass */
 void vm_machine_init_chars (VmMachine *machine);
 bool vm_machine_create_chars (VmMachine *machine, GError **error);
+/* text-console.c: the terminal of a text in the list of consoles. */
+typedef struct VmTextConsole VmTextConsole;
+VmTextConsole *vm_text_console_new (VmMachine *machine, VmText *text);
+void vm_text_console_free (VmTextConsole *console);
+VmText *vm_text_console_text (const VmTextConsole *console);
+/* Once the consoles of devices are there, which are the first ones. */
+void vm_machine_show_texts (VmMachine *machine);
 /* Hooks of VmCharEnv: a pointing device on a serial line gets the events of the user's pointer. */
 void *vm_machine_pointer_added (void *machine, VmChardev *chr, bool absolute);
 void vm_machine_pointer_gone (void *machine, void *pointer);

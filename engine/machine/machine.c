@@ -508,6 +508,7 @@ vm_machine_create_devices (VmMachine *m, GError **error)
   if (ok)
     {
       m->priv->devices_made = true;
+      vm_machine_show_texts (m);
       vm_machine_reset_now (m, VM_RESET_COLD);
     }
   vm_lock_leave (m->lock, taken);
@@ -603,6 +604,7 @@ vm_machine_free (VmMachine *m)
   taken = vm_lock_enter (lock);
   unrealize_all (m);
   vm_chardev_remove_all (&m->priv->chars);
+  g_clear_pointer (&m->priv->text_consoles, g_ptr_array_unref);
   if (m->accel)
     {
       vm_object_remove_child (&m->accel->parent);

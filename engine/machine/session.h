@@ -18,7 +18,7 @@ typedef enum VmSessionEvent
   VM_SESSION_POWERDOWN, /* the power button was pressed */
   VM_SESSION_SHUTDOWN,  /* the guest or the host ended the machine */
   VM_SESSION_QUIT,      /* the engine is about to finish: drop what belongs to it, then vm_session_free() */
-  VM_SESSION_CONSOLES,  /* graphic consoles came or went */
+  VM_SESSION_CONSOLES,  /* consoles came or went */
   VM_SESSION_TEXTS,     /* text consoles came or went */
   VM_SESSION_QMP,       /* any other event of the monitor: NAME and DATA */
 } VmSessionEvent;
@@ -45,7 +45,7 @@ VmRunState vm_session_state (VmSession *session);
 bool vm_session_is_running (VmSession *session);
 
 /* Text consoles ("vc" character back ends) in order: VmText *, each a reference; free with g_ptr_array_unref(). How
- * to read and write them is engine/char/text.h's affair. Graphic consoles: vm_display_n_consoles(). */
+ * to read and write them is engine/char/text.h's affair. As pictures they are among the consoles of the display. */
 GPtrArray *vm_session_texts (VmSession *session);
 
 /* --- commands; DONE may be NULL ------------------------------------------------------------------------- */

@@ -431,8 +431,12 @@ window_sync_pages (VmMachineWindow *self)
   g_autoptr (GPtrArray) new_texts = g_ptr_array_new ();
 
   for (unsigned i = 0; i < vm_display_n_consoles (display); i++)
-    if (vm_display_console (display, i))
-      g_ptr_array_add (consoles, vm_display_console (display, i));
+    {
+      VmConsole *console = vm_display_console (display, i);
+
+      if (console && !vm_console_is_text (console)) /* texts have pages of their own */
+        g_ptr_array_add (consoles, console);
+    }
   for (unsigned i = 0; i < texts->len; i++)
     g_ptr_array_add (new_texts, texts->pdata[i]);
   if (!consoles->len && !texts->len)

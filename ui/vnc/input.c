@@ -128,8 +128,8 @@ press_symbol (VncClient *c, uint16_t key, bool down, unsigned needs, uint32_t ke
   bool shift = c->modifiers & (LEFT_SHIFT | RIGHT_SHIFT), altgr = c->modifiers & ALTGR;
   bool letter = (keysym >= 'A' && keysym <= 'Z') || (keysym >= 'a' && keysym <= 'z');
   bool by_caps = letter && c->server->options.lock_key_sync;
-  bool fix_shift = down && needs != UINT_MAX && !by_caps && shift != !!(needs & VNC_LEVEL_SHIFT);
-  bool fix_altgr = down && needs != UINT_MAX && !altgr && (needs & VNC_LEVEL_ALTGR);
+  bool fix_shift = down && needs != UINT_MAX && !by_caps && shift != !!(needs & VM_LEVEL_SHIFT);
+  bool fix_altgr = down && needs != UINT_MAX && !altgr && (needs & VM_LEVEL_ALTGR);
   uint16_t which = c->modifiers & RIGHT_SHIFT ? KEY_RIGHTSHIFT : KEY_LEFTSHIFT;
 
   if (fix_shift)
@@ -146,14 +146,14 @@ press_symbol (VncClient *c, uint16_t key, bool down, unsigned needs, uint32_t ke
 void
 vnc_client_key (VncClient *c, bool down, uint32_t keysym, unsigned xt, bool has_xt)
 {
-  unsigned held = (c->modifiers & (LEFT_SHIFT | RIGHT_SHIFT) ? VNC_LEVEL_SHIFT : 0)
-                  | (c->modifiers & ALTGR ? VNC_LEVEL_ALTGR : 0);
+  unsigned held = (c->modifiers & (LEFT_SHIFT | RIGHT_SHIFT) ? VM_LEVEL_SHIFT : 0)
+                  | (c->modifiers & ALTGR ? VM_LEVEL_ALTGR : 0);
   unsigned needs = UINT_MAX;
   uint16_t key = has_xt ? vm_key_from_number (xt) : 0;
 
   vnc_screen_hurry (c->screen);
   if (!key)
-    key = vnc_keyboard_find (c->server->keyboard, keysym, held, &needs);
+    key = vm_layout_find (c->server->keyboard, keysym, held, &needs);
   if (!key || (down && switches_console (c, key)))
     return;
   if (down)

@@ -6,7 +6,7 @@
 #include "engine/input/input.h"
 #include "engine/io/address.h"
 #include "ui/vnc/encode.h"
-#include "ui/vnc/keyboard.h"
+#include "engine/input/layout.h"
 #include "ui/vnc/vnc.h"
 #include "ui/vnc/wire.h"
 
@@ -143,7 +143,7 @@ struct VncServer
 {
   VmVnc *vnc;
   VncOptions options;
-  VncKeyboard *keyboard;
+  VmLayout *keyboard;
   GPtrArray *listeners; /* VncListener * */
   GPtrArray *clients;   /* VncClient * */
   char *password;       /* NULL: nobody is let in by one */

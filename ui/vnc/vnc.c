@@ -141,7 +141,7 @@ server_free (VncServer *s)
   g_ptr_array_unref (s->clients);
   vm_source_clear (&s->key_timer);
   g_queue_clear_full (&s->keys, g_free);
-  vnc_keyboard_free (s->keyboard);
+  vm_layout_free (s->keyboard);
   if (s->console)
     vm_console_unref (s->console);
   vnc_server_set_password (s, NULL);
@@ -315,7 +315,7 @@ vm_vnc_open (VmVnc *vnc, const VmKeyVals *list, GError **error)
   s->expires = INT64_MAX;
   bool ok = vnc_options_read (&s->options, vnc->machine, list, error)
             && (!vnc_find_server (vnc, s->options.id) || vm_fail (error, "Duplicate ID '%s' for vnc", s->options.id))
-            && (s->keyboard = vnc_keyboard_new (vnc->machine->settings->keyboard_layout, error))
+            && (s->keyboard = vm_layout_new (vnc->machine->settings->keyboard_layout, error))
             && bind_to_console (s, error) && (!s->options.sasl || load_sasl (vnc, error))
             && (!s->options.reverse || connect_out (s, &call.fd, error));
   if (ok)

@@ -1,25 +1,27 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Layouts, by libxkbcommon and the X keyboard database: what each key makes at each level, the other way round. */
-#include "ui/vnc/keyboard.h"
+#include "engine/input/layout.h"
 
 #include <linux/input-event-codes.h>
 #include <xkbcommon/xkbcommon.h>
 
 #define XKB_OF_EVDEV 8
 #define LEVELS 4 /* plain, shift, AltGr, both */
+#define KEYS   256
 
 typedef struct Place
 {
   uint16_t key[LEVELS]; /* 0: not there */
 } Place;
 
-struct VncKeyboard
+struct VmLayout
 {
   GHashTable *symbols; /* keysym -> Place * */
+  uint32_t made[KEYS][LEVELS];
 };
 
 static void
-add (VncKeyboard *k, uint32_t keysym, uint16_t key, unsigned level)
+add (VmLayout *k, uint32_t keysym, uint16_t key, unsigned level)
 {
   Place *place = g_hash_table_lookup (k->symbols, GUINT_TO_POINTER (keysym));
 
@@ -34,7 +36,7 @@ add (VncKeyboard *k, uint32_t keysym, uint16_t key, unsigned level)
 
 /* What viewers send whatever the layout is; keys of the pad by what they are with and without Num Lock. */
 static void
-add_fixed (VncKeyboard *k)
+add_fixed (VmLayout *k)
 {
   static const struct
   {
@@ -70,7 +72,7 @@ add_fixed (VncKeyboard *k)
 static void
 add_key (struct xkb_keymap *map, xkb_keycode_t code, void *opaque)
 {
-  VncKeyboard *k = opaque;
+  VmLayout *k = opaque;
 
   if (code <= XKB_OF_EVDEV || code - XKB_OF_EVDEV > KEY_MAX)
     return;
@@ -78,8 +80,11 @@ add_key (struct xkb_keymap *map, xkb_keycode_t code, void *opaque)
     {
       const xkb_keysym_t *symbols;
       int n = xkb_keymap_key_get_syms_by_level (map, code, 0, level, &symbols);
-      if (n == 1 && symbols[0] != XKB_KEY_NoSymbol)
-        add (k, symbols[0], (uint16_t) (code - XKB_OF_EVDEV), level);
+      if (n != 1 || symbols[0] == XKB_KEY_NoSymbol)
+        continue;
+      if (code - XKB_OF_EVDEV < KEYS)
+        k->made[code - XKB_OF_EVDEV][level] = symbols[0];
+      add (k, symbols[0], (uint16_t) (code - XKB_OF_EVDEV), level);
     }
 }
 
@@ -103,13 +108,13 @@ layout_name (const char *layout, const char **name, const char **variant)
       }
 }
 
-VncKeyboard *
-vnc_keyboard_new (const char *layout, GError **error)
+VmLayout *
+vm_layout_new (const char *layout, GError **error)
 {
   struct xkb_context *context = xkb_context_new (XKB_CONTEXT_NO_ENVIRONMENT_NAMES);
   struct xkb_rule_names names = { .rules = "evdev", .model = "pc105" };
   struct xkb_keymap *map;
-  VncKeyboard *k;
+  VmLayout *k;
 
   layout_name (layout ? layout : "en-us", &names.layout, &names.variant);
   map = context ? xkb_keymap_new_from_names (context, &names, XKB_KEYMAP_COMPILE_NO_FLAGS) : NULL;
@@ -120,7 +125,7 @@ vnc_keyboard_new (const char *layout, GError **error)
       xkb_context_unref (context);
       return NULL;
     }
-  k = g_new0 (VncKeyboard, 1);
+  k = g_new0 (VmLayout, 1);
   k->symbols = g_hash_table_new_full (NULL, NULL, NULL, g_free);
   add_fixed (k);
   xkb_keymap_key_for_each (map, add_key, k);
@@ -130,7 +135,7 @@ vnc_keyboard_new (const char *layout, GError **error)
 }
 
 void
-vnc_keyboard_free (VncKeyboard *k)
+vm_layout_free (VmLayout *k)
 {
   if (!k)
     return;
@@ -140,7 +145,7 @@ vnc_keyboard_free (VncKeyboard *k)
 
 /* Symbols of letters beyond Latin-1 have a second form, that of Unicode. */
 static const Place *
-find_place (const VncKeyboard *k, uint32_t keysym)
+find_place (const VmLayout *k, uint32_t keysym)
 {
   const Place *place = g_hash_table_lookup (k->symbols, GUINT_TO_POINTER (keysym));
 
@@ -150,7 +155,7 @@ find_place (const VncKeyboard *k, uint32_t keysym)
 }
 
 uint16_t
-vnc_keyboard_find (const VncKeyboard *k, uint32_t keysym, unsigned held, unsigned *needs)
+vm_layout_find (const VmLayout *k, uint32_t keysym, unsigned held, unsigned *needs)
 {
   const Place *place = find_place (k, keysym);
 
@@ -166,4 +171,16 @@ vnc_keyboard_find (const VncKeyboard *k, uint32_t keysym, unsigned held, unsigne
         return place->key[level];
       }
   return 0;
+}
+
+uint32_t
+vm_layout_symbol (const VmLayout *k, uint16_t key, unsigned level)
+{
+  if (key >= KEYS)
+    return 0;
+  /* A key that has no such level makes what it does without. */
+  for (; level; level &= level - 1)
+    if (k->made[key][level & 3])
+      return k->made[key][level & 3];
+  return k->made[key][0];
 }
