@@ -248,6 +248,9 @@ struct VmBlockDriver {
   /* -ENOTSUP: write zeros instead. */
   int   (*write_zeroes) (VmNode *node, uint64_t offset, uint64_t len, unsigned flags);
   int   (*discard) (VmNode *node, uint64_t offset, uint64_t len);
+  /* BEGIN: what is written from now on goes up from the beginning of the file and is not read soon, so it need not stay in
+   * the host's memory. End: the status of what went to storage. Formats have none: theirs is their file's. */
+  int   (*bulk) (VmNode *node, bool begin);
   int   (*flush) (VmNode *node); /* own caches into the children, which the core flushes then; a protocol: to storage */
   int   (*status) (VmNode *node, uint64_t offset, uint64_t len, VmExtent *extent); /* NULL: all data */
   int   (*truncate) (VmNode *node, uint64_t size, bool exact, VmPreallocation prealloc, unsigned flags, GError **error);

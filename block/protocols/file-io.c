@@ -221,6 +221,8 @@ file_move (VmNode *node, bool write, uint64_t offset, VmVec vec)
       else
         vm_fiber_work (move_all, &t);
     }
+  if (write && s->behind)
+    vm_write_behind_note (s->behind, offset + vec.size);
   return t.status;
 }
 
@@ -268,6 +270,31 @@ file_flush (VmNode *node)
   if (!s->writable)
     return 0;
   vm_fiber_work (do_flush, &e);
+  if (e.status < 0)
+    s->sync_failed = true;
+  return e.status;
+}
+
+static void
+end_bulk (void *opaque)
+{
+  Errand *e = opaque;
+
+  e->status = vm_write_behind_free (g_steal_pointer (&e->s->behind));
+}
+
+int
+file_bulk (VmNode *node, bool begin)
+{
+  FileState *s = node->state;
+  Errand e = { .s = s };
+
+  if (begin && !s->is_device && !node->cache_direct)
+    s->behind = vm_write_behind_new (s->fd);
+  if (begin || !s->behind)
+    return 0;
+  vm_fiber_work (end_bulk, &e);
+  /* The host tells of a failure once. */
   if (e.status < 0)
     s->sync_failed = true;
   return e.status;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "block/node.h"
+#include "block/protocols/write-behind.h"
 
 typedef enum FileAio
 {
@@ -25,6 +26,7 @@ typedef struct FileState
   GAsyncQueue *writes;            /* this: Transfer * of "block/protocols/file-io.c"; NULL: none yet */
   size_t memory_align;            /* of buffers, with cache.direct=on */
   FileAio aio;
+  VmWriteBehind *behind;            /* NULL: what is written may stay in the host's memory */
   unsigned locked, locked_unshared; /* VmPerm: bytes we hold */
   uint64_t data_start, data_end;    /* known to be data */
 } FileState;
@@ -41,6 +43,7 @@ int file_read (VmNode *node, uint64_t offset, VmVec vec, unsigned flags);
 int file_write (VmNode *node, uint64_t offset, VmVec vec, unsigned flags);
 int file_write_zeroes (VmNode *node, uint64_t offset, uint64_t len, unsigned flags);
 int file_discard (VmNode *node, uint64_t offset, uint64_t len);
+int file_bulk (VmNode *node, bool begin);
 int file_flush (VmNode *node);
 int file_status (VmNode *node, uint64_t offset, uint64_t len, VmExtent *extent);
 int file_truncate (VmNode *node, uint64_t size, bool exact, VmPreallocation prealloc, unsigned flags, GError **error);

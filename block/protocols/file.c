@@ -255,8 +255,8 @@ file_create (VmBlockGraph *graph, VmNode *file, const char *name, uint64_t size,
 #define FILE_FUNCTIONS                                                                                                 \
   .state_size = sizeof (FileState), .kind = VM_DRIVER_PROTOCOL, .open = file_open, .close = file_close,                \
   .set_perms = file_set_perms, .read = file_read, .write = file_write, .write_zeroes = file_write_zeroes,              \
-  .discard = file_discard, .flush = file_flush, .truncate = file_truncate, .refresh_size = file_refresh_size,          \
-  .allocated = file_allocated
+  .discard = file_discard, .bulk = file_bulk, .flush = file_flush, .truncate = file_truncate,                          \
+  .refresh_size = file_refresh_size, .allocated = file_allocated
 
 const VmBlockDriver vm_file_driver = {
   .name = "file",

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #define CHUNK (2 * VM_MIB)
-#define LOCAL_CHUNK (512 * 1024) /* what is read is in the processor's cache when it is written */
+#define LOCAL_CHUNK (512 * 1024)
 #define SECTOR 512
 #define SURVEY_LIMIT 64 /* extents looked at to learn whether a target is all zeros */
 
@@ -281,12 +281,18 @@ reads_as_zeros (VmNode *node)
   return at >= node->size;
 }
 
-static bool
-is_local (const VmNode *node)
+static VmNode *
+bottom (VmNode *node)
 {
   while (node->file)
     node = node->file->node;
-  return !strcmp (node->driver->name, "file");
+  return node;
+}
+
+static bool
+is_local (VmNode *node)
+{
+  return !strcmp (bottom (node)->driver->name, "file");
 }
 
 static bool
@@ -321,11 +327,17 @@ study_target (VmConvert *c)
 bool
 vm_convert_run (VmConvert *c)
 {
+  VmNode *file = bottom (c->target.node);
+
   study_target (c);
+  if (file->driver->bulk)
+    file->driver->bulk (file, true);
   vm_tool_parallel (c->tool, c->depth, worker, c);
+  int err = file->driver->bulk ? file->driver->bulk (file, false) : 0;
   if (c->failed)
     return false;
-  int err = vm_node_flush (c->target.node);
+  if (err >= 0)
+    err = vm_node_flush (c->target.node);
   if (err < 0)
     return vm_tool_error (c->tool, NULL, "Could not flush the output image: %s", g_strerror (-err));
   vm_tool_progress (c->tool, 1, 1);
