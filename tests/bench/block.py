@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How fast vitrine-img and vitrine-io are, beside qemu-img of the host: block.py FOLDER_OF_OURS [--gib N] [--rounds N]
+"""How fast vitrine-img and vitrine-io are, beside qemu-img and qemu-io of the host: block.py FOLDER_OF_OURS [--gib N] [--rounds N]
 
 Both take turns at every row; what a row shows is the median of ours divided by the peer's, by the wall clock and by
 processor time. The images lie in a folder of the working directory, so run it on the disk that is to be measured.
@@ -39,10 +39,22 @@ def make_sparse(path, size):
             f.write(data)
 
 
-def timed(command):
+def make_requests(path, kind, size):
+    """For vitrine-io and qemu-io: 4 KiB at random, one after the other and many at a time."""
+    chance = random.Random(2)
+    with open(path, 'w') as f:
+        for i in range(100000):
+            f.write(f'{kind} -q {chance.randrange(size // 4096) * 4096} 4096\n')
+            if kind.startswith('aio') and i % 64 == 63:
+                f.write('aio_flush\n')
+        f.write('aio_flush\nquit\n')
+
+
+def timed(command, requests=None):
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.monotonic()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    with open(requests or os.devnull) as text:
+        subprocess.run(command, check=True, stdin=text, stdout=subprocess.DEVNULL)
     wall = time.monotonic() - start
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -63,6 +75,8 @@ ROWS = [
     ('4 KiB writes', 'bench -w -c 100000 -d 32 -S 69632 -f qcow2 dense.qcow2'),
 ]
 
+IO_KINDS = 'read', 'aio_read', 'write', 'aio_write'
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
@@ -79,7 +93,9 @@ def main():
         make_dense('dense', size)
         for name, flags in ('dense', []), ('packed', ['-c']):
             subprocess.run([programs[1], 'convert', *flags, '-f', 'raw', '-O', 'qcow2', 'dense', name + '.qcow2'], check=True)
-        for name, line in ROWS:
+        for kind in IO_KINDS:
+            make_requests(kind, kind, size)
+        for name, line in ROWS + [(f'io {kind}', kind) for kind in IO_KINDS]:
             if options.rows and options.rows not in name:
                 continue
             times = ([], [])
@@ -88,7 +104,10 @@ def main():
                 for program, results in list(zip(programs, times))[::1 if round_ % 2 else -1]:
                     if os.path.exists('out'):
                         os.unlink('out')
-                    taken = timed([program, *line.split()])
+                    if line in IO_KINDS:
+                        taken = timed([program[:-3] + 'io', '-f', 'qcow2', 'dense.qcow2'], line)
+                    else:
+                        taken = timed([program, *line.split()])
                     if round_:
                         results.append(taken)
             wall, cpu = [[statistics.median(t[i] for t in results) for results in times] for i in (0, 1)]

@@ -30,11 +30,11 @@ MODULES = {'virtio-net-pci': ['virtio-net', 'virtio-pci'], 'e1000': ['e1000'], '
 PORT = 5201
 
 
-def libraries(program):
-    """PROGRAM and what it is linked to, as files of the guest."""
+def libraries(program, name):
+    """PROGRAM, in the guest NAME, and what it is linked to, as files of the guest."""
     text = subprocess.run(['ldd', program], check=True, capture_output=True, text=True).stdout
     paths = [word for word in text.split() if word.startswith('/')]
-    return [('bin/iperf3', open(program, 'rb').read())] + [(path.lstrip('/'), open(path, 'rb').read()) for path in paths]
+    return [(name, open(program, 'rb').read())] + [(path.lstrip('/'), open(path, 'rb').read()) for path in paths]
 
 
 def processor_seconds(pid):
@@ -116,7 +116,7 @@ def main():
         os.environ['VITRINE_BENCH_NAMESPACE'] = '1'
         os.execvp('unshare', ['unshare', '-n', sys.executable, __file__, *options_of_ours])
     subprocess.run(['ip', 'link', 'set', 'lo', 'up'], check=True)
-    files = libraries(shutil.which('iperf3'))
+    files = libraries(shutil.which('iperf3'), 'bin/iperf3')
     print(f'{"card":15} {"end":5} {"":15} {"ours":>8} {"peer":>8} {"":6} {"ratio":>6}   {"ours":>6} {"peer":>6} '
           f'{"":4} {"ratio":>6}')
     for card in options.cards.split(','):
