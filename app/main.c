@@ -69,6 +69,8 @@ load_ui (App *app, GError **error)
   g_autofree char *built = g_build_filename (VM_BUILDDIR, "ui", name, NULL);
   GModule *module = open_module (VM_MODULEDIR, file);
 
+  g_strdelimit (symbol, "-", '_');
+
   if (!module)
     module = open_module (built, file);
   if (!module)
@@ -105,6 +107,7 @@ show_by_vnc (App *app)
 static bool
 choose_display (App *app, GError **error)
 {
+  static const char *const windows[] = { "gtk", "sdl", "curses", NULL };
   VmSettings *s = app->settings;
 
   if (!s->display && s->vncs->len)
@@ -114,7 +117,7 @@ choose_display (App *app, GError **error)
     show_by_vnc (app);
   if (s->display && !strcmp (s->display, "none"))
     return true;
-  if (s->daemonize)
+  if (s->daemonize && (!s->display || g_strv_contains (windows, s->display)))
     return vm_fail (error, "-daemonize needs -display none or -vnc");
   if (!s->display)
     s->display = g_strdup ("gtk");

@@ -192,6 +192,22 @@ vm_text_write (VmText *text, const uint8_t *bytes, size_t len)
   vm_loop_post (text->loop, take_typed, typed);
 }
 
+static void
+take_break (void *opaque)
+{
+  VmText *text = opaque;
+
+  if (text->chr)
+    vm_chardev_send_break (text->chr);
+  vm_text_unref (text);
+}
+
+void
+vm_text_send_break (VmText *text)
+{
+  vm_loop_post (text->loop, take_break, vm_text_ref (text));
+}
+
 void
 vm_text_watch (VmText *text, VmTextFunc func, void *opaque)
 {

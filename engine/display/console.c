@@ -166,6 +166,16 @@ vm_console_refresh_now (VmConsole *console)
     console->ops->refresh (console->opaque);
 }
 
+void
+vm_console_refresh_if_there (VmConsole *console)
+{
+  g_mutex_lock (&console->display->mutex);
+  bool alive = g_ptr_array_find (console->display->consoles, console, NULL);
+  g_mutex_unlock (&console->display->mutex);
+  if (alive)
+    vm_console_refresh_now (console);
+}
+
 /* --- the display ------------------------------------------------------------------------------- */
 
 VmDisplay *
@@ -409,6 +419,12 @@ unsigned
 vm_console_index (VmConsole *console)
 {
   return console->index;
+}
+
+unsigned
+vm_console_head (VmConsole *console)
+{
+  return console->head;
 }
 
 bool

@@ -93,6 +93,7 @@ VmConsole  *vm_display_console (VmDisplay *display, unsigned index);  /* NULL pa
 VmConsole  *vm_display_find_console (VmDisplay *display, const char *device_id, unsigned head);
 const char *vm_console_name (VmConsole *console);   /* for tabs: the device's id or type name, ".head" when many */
 unsigned    vm_console_index (VmConsole *console);
+unsigned    vm_console_head (VmConsole *console);   /* of its device */
 bool        vm_console_wants_ui_info (VmConsole *console); /* its device or an agent in the guest does */
 void        vm_console_size (VmConsole *console, int *width, int *height); /* of the picture now; 0: none */
 VmLoop     *vm_display_loop (VmDisplay *display);   /* the engine's */
@@ -148,6 +149,8 @@ VmCells   *vm_console_cells (VmConsole *console);
 bool       vm_console_ui_info (VmConsole *console, VmUiInfo *info);
 /* Refreshes once now and calls DONE on the engine loop: screenshots and tests. Engine loop only. */
 void       vm_console_refresh_now (VmConsole *console);
+/* The same of a reference to one whose device may have gone. */
+void       vm_console_refresh_if_there (VmConsole *console);
 
 /* Writes the present picture; FORMAT "ppm" or "png". Engine loop; the surface is copied first. */
 bool       vm_console_screendump (VmConsole *console, const char *path, const char *format, GError **error);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The tables that embed-font.py makes of resources/fonts: the public domain font "Fixed" of the X Window System, 8x13. */
+/* The tables that embed-font.py makes of resources/fonts: the public domain font "Fixed" of the X Window System, 8x13.
+ */
 #pragma once
 
 #include <stddef.h>

@@ -67,6 +67,12 @@ void vm_session_send_keys (VmSession *session, const char *chord, VmSessionDone 
 /* Where a DRIVER could be plugged in while the machine runs: RESULT is {"bus": NAME}; ERROR: nowhere. */
 void vm_session_find_place (VmSession *session, const char *driver, VmSessionDone done, void *opaque);
 
+/* --- clients that others have accepted ("add_client") --------------------------------------------------------- */
+
+typedef void (*VmSessionClient) (VmSession *session, int fd, void *opaque);
+/* Those of PROTOCOL come to FUNC, which owns the descriptor. One session at a time; FUNC NULL: no more. */
+void vm_session_take_clients (VmSession *session, const char *protocol, VmSessionClient func, void *opaque);
+
 /* --- saving and loading, during which the engine does nothing else; no waiting ------------------------------- */
 
 /* Bytes so far, and bytes at most; false: nothing of the kind is under way. */

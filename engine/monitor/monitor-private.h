@@ -33,6 +33,9 @@ struct VmMonitors
   struct VmDirtyRate *dirty_rate; /* NULL: nobody asked yet */
   bool migration_events; /* somebody wants to hear of migrations */
   VmProgress progress;
+  char *client_protocol; /* whose connections of add_client client_func takes; NULL: none */
+  void (*client_func) (void *opaque, int fd);
+  void *client_opaque;
 };
 
 struct VmMonitor

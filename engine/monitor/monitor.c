@@ -197,6 +197,7 @@ vm_monitors_free (VmMonitors *all)
   vm_fds_free (all);
   vm_dirty_rate_free (all);
   vm_dump_free (all);
+  g_free (all->client_protocol);
   vm_lock_leave (all->machine->lock, taken);
   g_free (all);
 }
@@ -271,6 +272,15 @@ vm_monitors_remove_tap (VmMonitors *all, VmMonitorsTap tap, void *opaque)
       if (entry->func == tap && entry->opaque == opaque)
         g_array_remove_index (all->taps, i);
     }
+}
+
+void
+vm_monitors_set_client_taker (VmMonitors *all, const char *protocol, void (*func) (void *opaque, int fd), void *opaque)
+{
+  g_free (all->client_protocol);
+  all->client_protocol = func ? g_strdup (protocol) : NULL;
+  all->client_func = func;
+  all->client_opaque = opaque;
 }
 
 VmVcpu *

@@ -28,6 +28,8 @@ const char *vm_qmp_error_class (const GError *error);
 typedef void (*VmMonitorsTap) (void *opaque, const char *name, const char *data_json);
 void vm_monitors_add_tap (VmMonitors *monitors, VmMonitorsTap tap, void *opaque);
 void vm_monitors_remove_tap (VmMonitors *monitors, VmMonitorsTap tap, void *opaque);
+/* Connections that add_client hands over for PROTOCOL go to FUNC, which owns them. Engine loop or lock; FUNC NULL: no more. */
+void vm_monitors_set_client_taker (VmMonitors *monitors, const char *protocol, void (*func) (void *opaque, int fd), void *opaque);
 VmMonitors *vm_monitors_of (VmMachine *machine); /* NULL: none were made */
 VmMachine *vm_monitors_machine (VmMonitors *monitors);
 /* Takes the descriptor NAME that "getfd" kept; -1 with ERROR set: there is none. */

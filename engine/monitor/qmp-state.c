@@ -93,6 +93,11 @@ vm_qmp_add_client (VmMonitor *mon, const VmqAddClientArg *args, GError **error)
       close (fd);
       return false;
     }
+  if (!g_strcmp0 (args->protocol, mon->all->client_protocol))
+    {
+      mon->all->client_func (mon->all->client_opaque, fd);
+      return true;
+    }
   if (chr && vm_chardev_add_client (chr, fd, error))
     return true;
   if (!chr)

@@ -6,6 +6,8 @@
 #include "engine/monitor/monitor.h"
 #include "engine/monitor/progress.h"
 
+#include <unistd.h>
+
 struct VmSession
 {
   int refs; /* atomic: the owner's and one for each message under way */
@@ -19,6 +21,8 @@ struct VmSession
   GMutex mutex; /* guards texts */
   GPtrArray *texts;
   VmListener listener; /* hears of consoles */
+  VmSessionClient take_client; /* owner's context only */
+  void *take_client_opaque;
 };
 
 static void
@@ -47,6 +51,7 @@ typedef struct Delivery
   VmSessionEvent event;
   char *name, *data;
   VmSessionDone done; /* an answer; NULL: an event */
+  int client;         /* a descriptor + 1; 0: none */
   void *opaque;
   GError *error;
 } Delivery;
@@ -60,7 +65,18 @@ delivery_free (gpointer data)
   g_free (d->name);
   g_free (d->data);
   g_clear_error (&d->error);
+  if (d->client)
+    close (d->client - 1);
   g_free (d);
+}
+
+static int
+steal_client (Delivery *d)
+{
+  int fd = d->client - 1;
+
+  d->client = 0;
+  return fd;
 }
 
 static gboolean
@@ -69,7 +85,12 @@ deliver (gpointer data)
   Delivery *d = data;
   VmSession *s = d->session;
 
-  if (!s->closed && d->done)
+  if (d->client)
+    {
+      if (!s->closed && s->take_client)
+        s->take_client (s, steal_client (d), s->take_client_opaque);
+    }
+  else if (!s->closed && d->done)
     d->done (s, d->data, d->error, d->opaque);
   else if (!s->closed && s->func)
     s->func (s, d->event, d->name, d->data, s->opaque);
@@ -160,6 +181,15 @@ on_consoles_changed (VmListener *listener)
 
 static const VmListenerOps listener_ops = { .consoles_changed = on_consoles_changed };
 
+static void
+on_client (void *opaque, int fd)
+{
+  Delivery *d = g_new0 (Delivery, 1);
+
+  *d = (Delivery){ .session = session_ref (opaque), .client = fd + 1 };
+  send_delivery (d);
+}
+
 /* --- opening and closing --- */
 
 VmSession *
@@ -199,9 +229,22 @@ vm_session_free (VmSession *s)
   vm_machine_unwatch (s->machine, VM_MACHINE_TEXTS, on_texts, s);
   vm_machine_unwatch (s->machine, VM_MACHINE_QUIT, on_exit_event, s);
   vm_monitors_remove_tap (s->monitors, on_qmp_event, s);
+  if (s->take_client)
+    vm_monitors_set_client_taker (s->monitors, NULL, NULL, NULL);
   vm_lock_leave (s->machine->lock, taken);
   s->closed = true;
   session_unref (s);
+}
+
+void
+vm_session_take_clients (VmSession *s, const char *protocol, VmSessionClient func, void *opaque)
+{
+  bool taken = vm_lock_enter (s->machine->lock);
+
+  s->take_client = func;
+  s->take_client_opaque = opaque;
+  vm_monitors_set_client_taker (s->monitors, protocol, func ? on_client : NULL, s);
+  vm_lock_leave (s->machine->lock, taken);
 }
 
 /* --- facts --- */

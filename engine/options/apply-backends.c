@@ -378,8 +378,8 @@ apply_echr (VmParser *p, const char *arg, GError **error)
 static bool
 apply_display (VmParser *p, const char *arg, GError **error)
 {
-  static const char *const others[] = { "egl-headless", "curses", "spice-app", "dbus", NULL };
-  static const char *const known[] = { "none", "gtk", "sdl", NULL };
+  static const char *const others[] = { "spice-app", NULL };
+  static const char *const known[] = { "none", "gtk", "sdl", "curses", "dbus", "egl-headless", NULL };
   g_autoptr (VmKeyVals) list = vm_keyvals_new ();
 
   if (vm_parser_is_help (arg))

@@ -184,6 +184,15 @@ def tgtd():
     return str(port)
 
 
+def bus():
+    """A message bus; its address."""
+    # pylint: disable=consider-using-with
+    p = subprocess.Popen(['dbus-daemon', '--session', '--nofork', '--nopidfile', '--print-address=1'], stdout=subprocess.PIPE,
+                         stderr=subprocess.DEVNULL, text=True)
+    atexit.register(p.kill)
+    return p.stdout.readline().strip().split(',')[0]
+
+
 class Desktops:
     """The desktop that windows are shown on; none where its tools are not installed."""
     one = None
@@ -204,7 +213,7 @@ MAKERS = {
     '{display}': Desktops.display, '{http}': web, '{https}': lambda: web(True), '{ftp}': ftp, '{ftps}': lambda: ftp(True),
     '{ssh}': sshd, '{iscsi}': tgtd,
     '{agent}': lambda: coverage_files.path('agent'), '{nbd}': unix_nbd, '{nbd-port}': tcp_nbd, '{nbd-tls}': tls_nbd,
-    '{free-port}': lambda: str(free_port()),
+    '{free-port}': lambda: str(free_port()), '{bus}': bus,
 }
 MADE = {}
 LOCK = threading.RLock()
@@ -214,7 +223,7 @@ def places(line):
     """What "{name}" stands for in a line."""
     with LOCK:
         for name, make in MAKERS.items():
-            if name in line and (name not in MADE or name == '{free-port}'):
+            if name in line and (name not in MADE or name in ('{free-port}', '{bus}')):
                 MADE[name] = make()
         if '{sha256}' in line:
             MADE['{sha256}'] = base64.b64decode(host_key('sha256') + '=').hex()

@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import re
+import select
 import shlex
 import shutil
 import socket
@@ -60,6 +61,11 @@ class Session:
             self.settings[name] = self.replace(value, places)
         self.alone = bool(words) and words[0] == 'alone'
         self.args = [self.replace(a, places) for a in words[self.alone:]]
+        self.terminal = None
+        if '-display curses' in args:
+            self.terminal, slave = os.openpty()
+            self.settings['TERM'] = 'xterm'
+            self.written = b''
         path = os.path.join(self.files, 'qmp')
         command = [PROGRAM] + ([] if bare else ['-S', '-display', 'none', '-nodefaults', '-qmp', f'unix:{path}'])
         if self.alone:
@@ -69,11 +75,14 @@ class Session:
         listener.listen(1)
         listener.settimeout(0.05)
         # pylint: disable=consider-using-with
-        self.process = subprocess.Popen(command + self.args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        self.process = subprocess.Popen(command + self.args, stdin=slave if self.terminal else subprocess.DEVNULL,
+                                        stdout=slave if self.terminal else subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True, cwd=self.files, env=self.settings,
                                         pass_fds=(*coverage_files.DESCRIPTORS, theirs.fileno(),
                                                   *(s.fileno() for s in self.wires.given)), errors='replace')
         theirs.close()
+        if self.terminal:
+            os.close(slave)
         self.wires.started(self)
         self.out = self.err = ''
         self.status = None
@@ -131,6 +140,8 @@ class Session:
         self.socket.close()
         if self.guest:
             self.guest.close()
+        if self.terminal:
+            os.close(self.terminal)
         for viewer in self.viewers:
             viewer.close()
         if self.shown:
@@ -421,6 +432,22 @@ class Session:
         coverage_servers.Desktops.one.xdotool('windowactivate', '--sync', window)
         coverage_servers.Desktops.one.key(chord)
         return True
+
+    def terminal_says(self, want):
+        """In the terminal that it was started in."""
+        def seen():
+            if select.select([self.terminal], [], [], 0)[0]:
+                self.written += os.read(self.terminal, 65536)
+            return want.encode() in self.written
+        return self.until(seen)
+
+    def on_bus(self):
+        """Whether it is to be found on the bus it was given."""
+        address = re.search(r'addr=([^,]+)', ' '.join(self.args))
+        address = address[1] if address else self.settings['DBUS_SESSION_BUS_ADDRESS']
+        command = ['gdbus', 'call', '--address', address, '--dest', 'org.qemu', '--object-path', '/org/qemu/Display1/VM', '--method',
+                   'org.freedesktop.DBus.Properties.Get', 'org.qemu.Display1.VM', 'Name']
+        return self.until(lambda: self.files[5:] in subprocess.run(command, capture_output=True, text=True, check=False).stdout)
 
     def lives(self):
         time.sleep(1)
