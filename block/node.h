@@ -248,6 +248,8 @@ struct VmBlockDriver {
   /* -ENOTSUP: write zeros instead. */
   int   (*write_zeroes) (VmNode *node, uint64_t offset, uint64_t len, unsigned flags);
   int   (*discard) (VmNode *node, uint64_t offset, uint64_t len);
+  /* The host copies from SOURCE, a node of this driver, too. -ENOTSUP: read and write instead. */
+  int   (*copy_from) (VmNode *node, uint64_t offset, VmNode *source, uint64_t source_offset, uint64_t len);
   /* BEGIN: what is written from now on goes up from the beginning of the file and is not read soon, so it need not stay in
    * the host's memory. End: the status of what went to storage. Formats have none: theirs is their file's. */
   int   (*bulk) (VmNode *node, bool begin);

@@ -275,6 +275,48 @@ file_flush (VmNode *node)
   return e.status;
 }
 
+typedef struct CopyErrand
+{
+  int fd, source;
+  off_t offset, source_offset;
+  uint64_t len;
+  int status;
+} CopyErrand;
+
+static void
+do_copy (void *opaque)
+{
+  CopyErrand *e = opaque;
+
+  while (e->len)
+    {
+      ssize_t n = copy_file_range (e->source, &e->source_offset, e->fd, &e->offset, e->len, 0);
+      if (n < 0 && errno == EINTR)
+        continue;
+      if (n <= 0) /* not between these files, or past the end: reading says what is wrong */
+        {
+          e->status = n == 0 || errno == EXDEV || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP ? -ENOTSUP
+                                                                                                           : -errno;
+          return;
+        }
+      e->len -= (uint64_t) n;
+    }
+}
+
+int
+file_copy_from (VmNode *node, uint64_t offset, VmNode *source, uint64_t source_offset, uint64_t len)
+{
+  FileState *s = node->state;
+  const FileState *from = source->state;
+  CopyErrand e = { s->fd, from->fd, (off_t) offset, (off_t) source_offset, len, 0 };
+
+  s->data_end = 0;
+  vm_fiber_work (do_copy, &e);
+  if (s->behind && e.status >= 0)
+    vm_write_behind_note (s->behind, offset + len);
+  return e.status;
+}
+
 static void
 end_bulk (void *opaque)
 {

@@ -43,6 +43,7 @@ int file_read (VmNode *node, uint64_t offset, VmVec vec, unsigned flags);
 int file_write (VmNode *node, uint64_t offset, VmVec vec, unsigned flags);
 int file_write_zeroes (VmNode *node, uint64_t offset, uint64_t len, unsigned flags);
 int file_discard (VmNode *node, uint64_t offset, uint64_t len);
+int file_copy_from (VmNode *node, uint64_t offset, VmNode *source, uint64_t source_offset, uint64_t len);
 int file_bulk (VmNode *node, bool begin);
 int file_flush (VmNode *node);
 int file_status (VmNode *node, uint64_t offset, uint64_t len, VmExtent *extent);

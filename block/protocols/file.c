@@ -263,6 +263,7 @@ const VmBlockDriver vm_file_driver = {
   .help = "File of the host",
   .grows = true,
   .status = file_status,
+  .copy_from = file_copy_from,
   .create = file_create,
   .create_options = file_create_options,
   FILE_FUNCTIONS,

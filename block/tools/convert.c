@@ -23,7 +23,7 @@ enum
 typedef struct Chunk
 {
   uint64_t offset, len, number;
-  bool zero;
+  bool zero, copied;
 } Chunk;
 
 static void
@@ -106,13 +106,13 @@ claim (VmConvert *c, Chunk *chunk)
           c->cursor += len;
           if (!zero || c->has_zeros)
             continue;
-          *chunk = (Chunk){ offset, len, c->next_number++, true };
+          *chunk = (Chunk){ offset, len, c->next_number++, true, false };
           return true;
         }
       uint64_t end = c->extent_kind == KIND_DATA ? c->extent_end : offset + 1;
       end = MIN (VM_ALIGN_DOWN (end + c->unit - 1, c->unit), c->total);
       end = MIN (end, offset + c->chunk - offset % c->chunk);
-      *chunk = (Chunk){ offset, end - offset, c->next_number++, false };
+      *chunk = (Chunk){ offset, end - offset, c->next_number++, false, false };
       c->cursor = end;
       return true;
     }
@@ -221,6 +221,24 @@ write_chunk (VmConvert *c, const Chunk *chunk, const uint8_t *buffer)
   return err;
 }
 
+/* What lies raw in files of the host on both sides. False: to be read and written, which also says what is wrong. */
+static bool
+copy_in_host (VmConvert *c, const Chunk *chunk)
+{
+  VmConvertSource *s = source_at (c, chunk->offset);
+  uint64_t offset = chunk->offset - s->start;
+  VmExtent from, to;
+
+  if (strcmp (c->target.node->driver->name, "raw") != 0 || offset + chunk->len > MIN (s->size, s->image.node->size)
+      || vm_node_status_above (s->image.node, NULL, offset, chunk->len, &from) < 0 || from.len < chunk->len
+      || !(from.flags & VM_EXTENT_HAS_OFFSET) || from.flags & (VM_EXTENT_ZERO | VM_EXTENT_COMPRESSED)
+      || vm_node_status (c->target.node, chunk->offset, chunk->len, &to) < 0 || !(to.flags & VM_EXTENT_HAS_OFFSET)
+      || from.file->driver != to.file->driver || !to.file->driver->copy_from)
+    return false;
+  obey_rate (c, chunk->len);
+  return to.file->driver->copy_from (to.file, to.file_offset, from.file, from.file_offset, chunk->len) >= 0;
+}
+
 /* Chunks begin to be written one after the other, so that growing targets lie in order; the first wait of one lets the
  * next begin. Compressed ones take the time they take. */
 static void
@@ -252,13 +270,16 @@ worker (void *opaque)
       vm_fiber_mutex_unlock (&c->lock);
       if (!more)
         break;
-      err = chunk.zero ? 0 : read_chunk (c, &chunk, buffer);
+      chunk.copied = c->offload && !chunk.zero && copy_in_host (c, &chunk);
+      err = chunk.zero || chunk.copied ? 0 : read_chunk (c, &chunk, buffer);
       if (err < 0)
         fail (c, "reading", chunk.offset, err);
       await_turn (c, &chunk);
       if (c->failed)
         break;
-      err = chunk.zero ? write_zeros (c, chunk.offset, chunk.len) : write_chunk (c, &chunk, buffer);
+      err = chunk.copied ? 0
+            : chunk.zero ? write_zeros (c, chunk.offset, chunk.len)
+                         : write_chunk (c, &chunk, buffer);
       if (err < 0)
         fail (c, "writing", chunk.offset, err);
       vm_tool_progress (c->tool, c->cursor, c->total);

@@ -21,6 +21,7 @@ typedef struct VmConvert
   unsigned depth;  /* requests at a time */
   uint64_t sparse; /* this many zero bytes in a row are not written; 0: all is */
   bool compressed, any_order, salvage, quiet;
+  bool offload;        /* the host copies what it can, without its bytes being looked at for zeros */
   bool over_backing;   /* the target's backing file has what the top layer of the source lacks */
   bool target_is_zero; /* by the user's word */
   bool created;        /* nobody else has written to the target */

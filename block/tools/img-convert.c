@@ -19,7 +19,7 @@ typedef struct Options
   const char *out_format, *cache, *source_cache, *backing, *backing_format, *snapshot;
   const char *output;
   GPtrArray *lists; /* of -o */
-  bool target_image_opts, existing, shown, offload, sparse_given;
+  bool target_image_opts, existing, shown, sparse_given;
   bool bitmaps, skip_broken;
 } Options;
 
@@ -137,12 +137,10 @@ check_options (VmTool *tool, const Options *o, VmConvert *c)
     return vm_tool_error (tool, NULL, "Use of --skip-broken-bitmaps requires --bitmaps");
   if (o->how.format && o->how.image_opts)
     return vm_tool_error (tool, NULL, "--image-opts and --format are mutually exclusive");
-  if (o->offload && c->compressed)
+  if (c->offload && c->compressed)
     return vm_tool_error (tool, NULL, "Cannot enable copy offloading when -c is used");
-  if (o->offload && o->sparse_given)
+  if (c->offload && o->sparse_given)
     return vm_tool_error (tool, NULL, "Cannot enable copy offloading when -S is used");
-  if (o->offload)
-    return vm_tool_error (tool, NULL, "-C: not available in this build");
   if (o->existing && o->lists->len)
     vm_tool_error (tool, NULL, "warning: -o has no effect when skipping image creation");
   if (o->target_image_opts && !o->existing)
@@ -250,7 +248,7 @@ vm_img_convert (VmTool *tool, int argc, char **argv)
         o.backing_format = optarg;
         break;
       case 'C':
-        o.offload = true;
+        convert_.offload = true;
         break;
       case 'c':
         convert_.compressed = true;

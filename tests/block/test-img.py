@@ -422,6 +422,16 @@ def convert_forms():
         out = b.img('convert', '--salvage', '-q', '-f', 'raw', 'src', 'saved')
         assert out == ''
         b.img('compare', '-f', 'raw', '-F', 'raw', 'src', 'saved')
+        # The host copies: nobody looks for zeros in what is data, holes stay holes.
+        b.io('q', 'write -z 8k 4k', 'write -P 9 200k 64k')
+        b.img('create', '-q', '-f', 'qcow2', '-b', 'q', '-F', 'qcow2', 'over')
+        b.io('over', 'write -P 1 64k 128k', 'write -P 2 4m 70k')
+        b.img('convert', '-c', '-O', 'qcow2', 'over', 'packed')
+        for name in 'full', 'q', 'over', 'packed':
+            b.img('convert', '-C', '-O', 'raw', name, 'copy')
+            b.img('compare', '-F', 'raw', name, 'copy')
+            if name in ('full', 'q'):
+                assert (os.stat(b.file('copy')).st_blocks * 512 >= 5000000) == (name == 'full')
 
 
 def long_copies_leave_memory():
