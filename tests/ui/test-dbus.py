@@ -314,6 +314,29 @@ class Display(unittest.TestCase):
         self.assertEqual(codes, [0x1c, 0xf0, 0x1c, 0xe0])  # nobody has asked for translation
         machine.quit()
 
+    def test_clicks(self):
+        machine = self.start('-nodefaults', '-device', 'VGA', qtest=True)
+
+        def read(count):
+            found = []
+
+            def more():
+                if int(machine.test('inb 0x64').split()[1], 16) & 1:
+                    found.append(int(machine.test('inb 0x60').split()[1], 16))
+                return len(found) == count
+            wait_for('bytes', more)
+            return found
+        for port, value in ((0x64, 0xa8), (0x64, 0xd4), (0x60, 0xf4)):  # the mouse's port on, its reports on
+            machine.test(f'outb {port:#x} {value:#x}')
+        self.assertEqual(read(1), [0xfa])
+        self.call('Console_0', 'Mouse', 'RelMotion', '(ii)', 5, 3)
+        self.assertEqual(read(3), [0x28, 5, 0xfd])
+        self.call('Console_0', 'Mouse', 'Press', '(u)', 2)
+        self.assertEqual(read(3), [0x0a, 0, 0])
+        self.call('Console_0', 'Mouse', 'Release', '(u)', 2)
+        self.assertEqual(read(3), [0x08, 0, 0])
+        machine.quit()
+
     def test_mouse(self):
         machine = self.start('-nodefaults', '-device', 'VGA', '-S')
         self.assertEqual(self.get('Console_0', 'Mouse', 'IsAbsolute'), False)
@@ -325,8 +348,16 @@ class Display(unittest.TestCase):
         machine.quit()
 
     def test_size_wishes(self):
-        machine = self.start('-device', 'VGA', '-nodefaults', '-serial', 'vc', '-S')
+        machine = self.start('-device', 'VGA', '-nodefaults', '-serial', 'vc', qtest=True)
+        for register, value in ((0x18, 0xe1000000), (4, 7)):
+            machine.test(f'outl 0xcf8 {0x80001000 | register:#x}')
+            machine.test(f'outl 0xcfc {value:#x}')
         self.call('Console_0', 'Console', 'SetUIInfo', '(qqiiuu)', 300, 200, 0, 0, 1000, 700)
+
+        def preferred():  # by the EDID
+            low, high = (int(machine.test(f'readb {0xe1000000 + at:#x}').split()[1], 16) for at in (56, 58))
+            return low | (high & 0xf0) << 4
+        wait_for('the wish', lambda: preferred() == 1000)
         self.refused('Unsupported', 'Console_1', 'Console', 'SetUIInfo', '(qqiiuu)', 300, 200, 0, 0, 1000, 700)
         machine.quit()
 
