@@ -139,6 +139,19 @@ vc_open (VmChardev *chr, const VmCharOptions *options, GError **error)
   return true;
 }
 
+/* A vc that nobody draws. */
+static bool
+dbus_open (VmChardev *chr, const VmCharOptions *options, GError **error)
+{
+  if (!vm_char_require (options, "name", "dbus", "no name given", error))
+    return false;
+  chr->open = true;
+  vm_chardev_set_filename (chr, "dbus");
+  if (chr->env->vc_added)
+    chr->env->vc_added (chr->env->opaque, chr, options);
+  return true;
+}
+
 static void
 sink_listen (VmChardev *chr, bool on)
 {
@@ -167,6 +180,10 @@ static const VmChardevClass vc_class = {
   .backend = "vc", .open = vc_open, .write = sink_write, .accept_input = sink_accept_input,
 };
 
+static const VmChardevClass dbus_class = {
+  .backend = "dbus", .open = dbus_open, .write = sink_write, .accept_input = sink_accept_input,
+};
+
 static const VmChardevClass agent_class = {
   .backend = "qemu-vdagent", .open = agent_open, .write = sink_write, .accept_input = sink_accept_input, .listen = sink_listen,
 };
@@ -174,6 +191,10 @@ static const VmChardevClass agent_class = {
 const VmType vm_chardev_agent_type = {
   .name = "chardev-qemu-vdagent", .parent = &vm_chardev_type, .size = sizeof (VmChardev),
   .help = "the agent in the guest: clipboard, pointer, sizes of screens, files", .klass = &agent_class,
+};
+const VmType vm_chardev_dbus_type = {
+  .name = "chardev-dbus", .parent = &vm_chardev_type, .size = sizeof (VmChardev), .help = "a stream on D-Bus",
+  .klass = &dbus_class,
 };
 const VmType vm_chardev_sink_type = {
   .name = "chardev-sink", .parent = &vm_chardev_type, .size = sizeof (VmChardev),

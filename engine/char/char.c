@@ -13,7 +13,7 @@
 
 /* In the order of "-chardev help". */
 static const VmType *const backend_types[] = {
-  &vm_chardev_braille_type, &vm_chardev_file_type, &vm_chardev_memory_type, &vm_chardev_msmouse_type, &vm_chardev_mux_type,
+  &vm_chardev_braille_type, &vm_chardev_dbus_type, &vm_chardev_file_type, &vm_chardev_memory_type, &vm_chardev_msmouse_type, &vm_chardev_mux_type,
   &vm_chardev_null_type, &vm_chardev_parallel_type, &vm_chardev_parport_type, &vm_chardev_pipe_type,
   &vm_chardev_pty_type, &vm_chardev_agent_type, &vm_chardev_ringbuf_type, &vm_chardev_serial_type, &vm_chardev_socket_type,
   &vm_chardev_stdio_type, &vm_chardev_testdev_type, &vm_chardev_tty_type, &vm_chardev_udp_type,
@@ -21,7 +21,7 @@ static const VmType *const backend_types[] = {
 };
 
 static const char *const backend_names[] = {
-  "braille", "file", "memory", "msmouse", "mux", "null", "parallel", "parport", "pipe", "pty", "qemu-vdagent", "ringbuf", "serial", "socket",
+  "braille", "dbus", "file", "memory", "msmouse", "mux", "null", "parallel", "parport", "pipe", "pty", "qemu-vdagent", "ringbuf", "serial", "socket",
   "stdio", "testdev", "tty", "udp", "vc", "wctablet", NULL,
 };
 G_STATIC_ASSERT (G_N_ELEMENTS (backend_names) == G_N_ELEMENTS (backend_types) + 1);

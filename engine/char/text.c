@@ -16,7 +16,7 @@ struct VmText
 {
   int refs; /* atomic */
   VmLoop *loop;
-  char *id;
+  char *id, *stream;
   unsigned columns, rows;
   VmChardev *chr;    /* engine loop; NULL: gone */
   GByteArray *typed; /* engine loop */
@@ -116,6 +116,7 @@ vm_text_unref (VmText *text)
   if (!g_atomic_int_dec_and_test (&text->refs))
     return;
   g_free (text->id);
+  g_free (text->stream);
   g_byte_array_unref (text->typed);
   g_mutex_clear (&text->mutex);
   g_free (text->ring);
@@ -127,6 +128,19 @@ const char *
 vm_text_id (const VmText *text)
 {
   return text->id;
+}
+
+const char *
+vm_text_stream (const VmText *text)
+{
+  return text->stream;
+}
+
+void
+vm_text_set_stream (VmText *text, const char *name)
+{
+  g_free (text->stream);
+  text->stream = g_strdup (name);
 }
 
 void

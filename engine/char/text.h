@@ -17,6 +17,9 @@ VmText *vm_text_new (VmLoop *loop, VmChardev *chr, unsigned columns, unsigned ro
 VmText *vm_text_ref (VmText *text);
 void    vm_text_unref (VmText *text);
 const char *vm_text_id (const VmText *text); /* of the back end */
+/* Of "-chardev dbus": the name of a stream, which is no text for a screen; NULL: it is one. Set before others see it. */
+const char *vm_text_stream (const VmText *text);
+void    vm_text_set_stream (VmText *text, const char *name);
 void    vm_text_size (const VmText *text, unsigned *columns, unsigned *rows);
 
 /* --- viewers; any thread -------------------------------------------------------------------------------- */

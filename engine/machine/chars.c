@@ -24,7 +24,8 @@ vm_machine_show_texts (VmMachine *m)
 {
   m->priv->text_consoles = g_ptr_array_new_with_free_func ((GDestroyNotify) vm_text_console_free);
   for (guint i = 0; i < m->texts->len; i++)
-    g_ptr_array_add (m->priv->text_consoles, vm_text_console_new (m, g_ptr_array_index (m->texts, i)));
+    if (!vm_text_stream (g_ptr_array_index (m->texts, i)))
+      g_ptr_array_add (m->priv->text_consoles, vm_text_console_new (m, g_ptr_array_index (m->texts, i)));
 }
 
 static void
@@ -60,7 +61,9 @@ on_vc_added (void *opaque, VmChardev *chr, const VmCharOptions *options)
                               cells (options, "rows", "height", GLYPH_HEIGHT), on_text_closed, m);
 
   g_ptr_array_add (m->texts, text);
-  if (m->priv->text_consoles)
+  if (!strcmp (vm_char_options_backend (options), "dbus"))
+    vm_text_set_stream (text, vm_char_options_get (options, "name"));
+  else if (m->priv->text_consoles)
     g_ptr_array_add (m->priv->text_consoles, vm_text_console_new (m, text));
   vm_machine_tell (m, VM_MACHINE_TEXTS);
 }

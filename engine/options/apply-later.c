@@ -291,7 +291,7 @@ vm_parser_check_display (VmParser *p, const char *type, const VmKeyVals *list, G
 bool
 vm_parser_check_chardev (VmParser *p, const char *arg, bool *later, GError **error)
 {
-  static const char *const to_come[] = { "spicevmc", "spiceport", "dbus", NULL };
+  static const char *const to_come[] = { "spicevmc", "spiceport", NULL };
   g_autoptr (VmKeyVals) list = vm_keyvals_new ();
 
   *later = false;

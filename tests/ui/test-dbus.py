@@ -401,6 +401,12 @@ class Display(unittest.TestCase):
         self.call('Chardev_serial0', 'Chardev', 'SendBreak')
         machine.quit()
 
+    def test_named_stream(self):
+        machine = self.start('-nodefaults', '-chardev', 'dbus,id=my.mon,name=org.example.monitor', '-mon', 'my.mon', '-S')
+        self.assertEqual(self.get('Chardev_my_mon', 'Chardev', 'Name'), 'org.example.monitor')
+        self.assertEqual(self.get('VM', 'VM', 'ConsoleIDs'), [])  # it is nothing to look at
+        machine.quit()
+
     def test_clipboard(self):
         machine = self.start('-S')
         text = ['text/plain;charset=utf-8']

@@ -161,8 +161,12 @@ on_send_break (VmdChardev *interface, GDBusMethodInvocation *invocation, gpointe
 
 /* Names that say what it is, for those that the machine made itself. */
 static char *
-fqdn_of (const char *id)
+fqdn_of (const VmText *text)
 {
+  const char *id = vm_text_id (text);
+
+  if (vm_text_stream (text))
+    return g_strdup (vm_text_stream (text));
   if (g_str_has_prefix (id, "serial") && g_ascii_isdigit (id[6]))
     return g_strconcat ("org.qemu.console.serial.", id + 6, NULL);
   if (g_str_has_prefix (id, "compat_monitor"))
@@ -174,7 +178,7 @@ DbusChardev *
 dbus_chardev_new (DbusUi *ui, VmText *text)
 {
   static const char *const none[] = { NULL };
-  g_autofree char *name = fqdn_of (vm_text_id (text)), *part = g_strdup (vm_text_id (text));
+  g_autofree char *name = fqdn_of (text), *part = g_strdup (vm_text_id (text));
   g_autofree char *path
       = g_strconcat (DBUS_ROOT "/Chardev_", g_strcanon (part, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "_", '_'), NULL);
   DbusChardev *self = g_new0 (DbusChardev, 1);

@@ -438,7 +438,8 @@ window_sync_pages (VmMachineWindow *self)
         g_ptr_array_add (consoles, console);
     }
   for (unsigned i = 0; i < texts->len; i++)
-    g_ptr_array_add (new_texts, texts->pdata[i]);
+    if (!vm_text_stream (texts->pdata[i]))
+      g_ptr_array_add (new_texts, texts->pdata[i]);
   if (!consoles->len && !texts->len)
     g_ptr_array_add (consoles, NULL);
 
