@@ -27,6 +27,8 @@ bool app_open_drives (VmMachine *machine, GError **error);
 bool app_load_snapshot (VmMachine *machine, GError **error); /* -loadvm */
 /* networks.c */
 bool app_open_networks (VmMachine *machine, GError **error);
+/* sound.c */
+bool app_open_sound (VmMachine *machine, GError **error);
 
 /* privileges.c */
 typedef struct AppUser

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "app/app.h"
+#include "audio/audio.h"
 #include "block/node.h"
 #include "engine/base/log.h"
 #include "engine/base/trace.h"
@@ -211,6 +212,15 @@ print_nic_models (const VmTypeList *types)
 }
 
 static void
+print_sound_models (const VmTypeList *types)
+{
+  puts ("Valid sound card names (comma separated):");
+  for (const VmSoundModel *model = vm_sound_models; model->name; model++)
+    if (vm_type_find (types, model->driver))
+      printf ("%-11s %s\n", model->name, model->help);
+}
+
+static void
 print_objects (const VmTypeList *types)
 {
   g_autoptr (GPtrArray) list = g_ptr_array_new ();
@@ -317,9 +327,12 @@ app_print_list (const VmSettings *settings, const VmTypeList *types, const VmBoa
   else if (!strcmp (topic, "drive-format"))
     print_formats ();
   else if (!strcmp (topic, "audiodev"))
-    puts ("Available audio drivers:\nnone");
+    {
+      g_autofree char *drivers = vm_audio_drivers ();
+      printf ("Available audio drivers:\n%s", drivers);
+    }
   else if (!strcmp (topic, "audio-model"))
-    puts ("Valid sound card names (comma separated):");
+    print_sound_models (types);
   else if (!strcmp (topic, "tpmdev"))
     {
       puts ("Supported TPM types (choose only one):\n passthrough   Passthrough TPM backend driver\n"

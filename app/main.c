@@ -231,6 +231,7 @@ build_machine (App *app, const VmBoard *board, GError **error)
   m->arch = &app_arch_x86;
   m->describe_lapic = describe_lapic;
   m->open_networks = app_open_networks;
+  m->open_sound = app_open_sound;
 #ifdef VM_HAVE_KVM
   m->kvm_present = true;
 #endif

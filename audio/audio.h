@@ -22,6 +22,9 @@
 #include "engine/object/object.h"
 
 struct VmEnv;
+struct VmKeyVals;
+struct json_object;
+typedef struct VmMachine       VmMachine;
 typedef struct VmAudio         VmAudio;
 typedef struct VmAudiodev      VmAudiodev;
 typedef struct VmAudioVoice    VmAudioVoice;
@@ -31,7 +34,7 @@ typedef struct VmAudioListener VmAudioListener;
 #define VM_AUDIO_RATE_MIN 1000
 #define VM_AUDIO_RATE_MAX 768000
 
-/* --- formats ------------------------------------------------------------------------------------------------ */
+/* --- formats ------------------------------------------------------------------------------------------- */
 
 typedef enum VmAudioSample { /* in the order of QMP's AudioFormat */
   VM_AUDIO_U8,
@@ -58,7 +61,7 @@ bool     vm_audio_format_ok (const VmAudioFormat *format);
 unsigned vm_audio_frame_bytes (const VmAudioFormat *format);
 bool     vm_audio_format_equal (const VmAudioFormat *a, const VmAudioFormat *b);
 
-/* --- cards ---------------------------------------------------------------------------------------------------- */
+/* --- cards --------------------------------------------------------------------------------------------- */
 
 /* Embedded in the device. */
 typedef struct VmAudioCard {
@@ -107,7 +110,7 @@ size_t vm_audio_available (const VmAudioVoice *voice);
 /* Time until what is written now is heard, or since what is read now was said, as far as is known. */
 int64_t vm_audio_latency_ns (const VmAudioVoice *voice);
 
-/* --- who listens in: VNC, wavcapture -------------------------------------------------------------------------- */
+/* --- who listens in: VNC, wavcapture ------------------------------------------------------------------- */
 
 typedef struct VmAudioListenerOps {
   /* The first voice of the back end begins to play, or the last one ended; may be NULL. */
@@ -125,7 +128,7 @@ VmAudiodev *vm_audiodev_find (struct VmEnv *env, const char *id);
 const char *vm_audiodev_id (const VmAudiodev *dev);
 const char *vm_audiodev_driver (const VmAudiodev *dev); /* "pa" */
 
-/* --- who carries sound for the host: SPICE, D-Bus, the back ends of this folder --------------------------------- */
+/* --- who carries sound for the host: SPICE, D-Bus, the back ends of this folder ------------------------ */
 
 /* One host stream. The core makes it when a voice needs it. Its ring holds frames of its format. */
 typedef struct VmAudioStream {
@@ -145,12 +148,16 @@ typedef struct VmAudioClass {
   size_t stream_size;      /* of VmAudioStream.state */
   bool no_recording;       /* it can only play */
   bool no_clock;           /* the host takes (or has) whatever there is: nothing to follow */
-  bool fixed_format;       /* the host's format is always the stream's as OPTIONS say */
+  bool single;             /* there is one stream in each direction, whatever "voices" says */
   /* OPTIONS: of the union of Audiodev's driver; NULL for a provider. Does not wait. NULL: nothing to do. */
   bool (*open) (VmAudiodev *dev, const void *options, GError **error);
   void (*close) (VmAudiodev *dev);
+  /* FORMAT, in host byte order, becomes the nearest that the host can have, as far as is known without waiting. NULL:
+   * it can have any. */
+  void (*settle) (VmAudioStream *stream, VmAudioFormat *format);
   /* Sound is about to come (or is wanted); the engine does not wait for the host, which may be out of reach now and
-   * come later. Between start and stop the class's threads use the ring. After stop() has returned they do not. */
+   * come later. Between start and stop the class's threads use the ring. After stop() has returned they do not. NULL:
+   * nothing is heard. */
   void (*start) (VmAudioStream *stream);
   void (*stop) (VmAudioStream *stream);
   /* On the engine loop: after each tick's sound is in the ring, or before it is taken out. NULL: threads do it. */
@@ -181,3 +188,13 @@ size_t vm_audio_stream_wanted (const VmAudioStream *stream);
 void   vm_audio_stream_set_host_delay (VmAudioStream *stream, int64_t ns);
 /* On the engine loop, while no thread uses the ring: the host has another format. */
 void   vm_audio_stream_reformat (VmAudioStream *stream, const VmAudioFormat *format);
+
+/* --- who makes them ------------------------------------------------------------------------------------ */
+
+/* -audiodev from a list of keys, or from JSON, which it takes (SOURCE: VmSchemaSource). STANDARD: cards that name none
+ * get it. */
+VmAudiodev *vm_audiodev_new_from_list (VmMachine *machine, const struct VmKeyVals *list, bool standard, GError **error);
+VmAudiodev *vm_audiodev_new_from_json (VmMachine *machine, struct json_object *json, int source, bool standard,
+                                       GError **error);
+/* Kinds this build knows, a line each, as "-audiodev help" has them. */
+char *vm_audio_drivers (void);

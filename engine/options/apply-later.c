@@ -23,8 +23,8 @@ static const Family families[] = {
   { "net", "netdev", "type", VM_DIALECT_VISITOR, NULL, NULL, "", "none", NULL },
   { "numa", NULL, "type", VM_DIALECT_VISITOR, NULL, NULL, "", NULL, NULL },
   { "blockdev", NULL, "driver", VM_DIALECT_SCHEMA, NULL, NULL, "", NULL, NULL },
-  { "audiodev", NULL, "driver", VM_DIALECT_SCHEMA, NULL, NULL, NULL, "none", "audiodev" },
-  { "audio", "audiodev", "driver", VM_DIALECT_SCHEMA, "Unknown sound card name `%v'", NULL, "", "none", "audiodev" },
+  { "audiodev", NULL, "driver", VM_DIALECT_SCHEMA, NULL, NULL, NULL, NULL, "audiodev" },
+  { "audio", "audiodev", "driver", VM_DIALECT_SCHEMA, "Unknown sound card name `%v'", NULL, "", NULL, "audiodev" },
   { "fsdev", NULL, "fsdriver", VM_DIALECT_OLD, "invalid %k property '%v'", "fsdev: fsdriver @ not found",
     "fsdev: No id specified", NULL, NULL },
   { "virtfs", NULL, "fsdriver", VM_DIALECT_OLD, "invalid %k property '%v'", "fsdev: fsdriver @ not found", "", NULL,
@@ -186,16 +186,54 @@ keep_blockdev (VmParser *p, const VmKeyVals *list, const char *arg)
   return true;
 }
 
-/* A kind that asks for nothing, so that there is nothing its other keys could say. */
-static bool
-asks_for_nothing (VmParser *p, const Family *f, const VmKeyVals *list, GError **error)
+const VmSoundModel vm_sound_models[] = {
+  { "ac97", "AC97", NULL, "Intel 82801AA AC97 Audio" },
+  { "adlib", "adlib", NULL, "Yamaha YM3812 (OPL2)" },
+  { "cs4231a", "cs4231a", NULL, "CS4231A" },
+  { "es1370", "ES1370", NULL, "ENSONIQ AudioPCI ES1370" },
+  { "gus", "gus", NULL, "Gravis Ultrasound GF1" },
+  { "hda", "intel-hda", "hda-duplex", "Intel HD Audio" },
+  { "sb16", "sb16", NULL, "Creative Sound Blaster 16" },
+  { "virtio", "virtio-sound-pci", NULL, "Virtio Sound" },
+  { 0 },
+};
+
+static void
+add_sound_device (VmParser *p, const char *driver, const char *audiodev)
 {
-  if (!strcmp (f->option, "audiodev") || !strcmp (f->option, "audio"))
-    for (guint i = 0; i < list->pairs->len; i++)
+  g_autoptr (VmKeyVals) list = vm_keyvals_new ();
+
+  vm_keyvals_add (list, "driver", driver);
+  if (audiodev)
+    vm_keyvals_add (list, "audiodev", audiodev);
+  g_ptr_array_add (p->s->devices, vm_device_spec_new (list, "driver", p->typed));
+}
+
+/* A back end; with a model also the card that uses it. */
+static bool
+keep_audio (VmParser *p, const Family *f, const VmKeyVals *list, const char *arg)
+{
+  VmAudioSpec *spec = g_new0 (VmAudioSpec, 1);
+  const char *model = vm_keyvals_get (list, "model");
+
+  spec->shorthand = !strcmp (f->option, "audio");
+  spec->options = vm_keyvals_copy (list);
+  spec->json = *arg == '{' ? g_strdup (arg) : NULL;
+  spec->text = g_strdup (p->typed);
+  for (unsigned n = 0; !vm_keyvals_has (spec->options, "id"); n++)
+    {
+      g_autofree char *id = g_strdup_printf ("audiodev%u", n);
+      if (vm_parser_claim_id (p, "audiodev", id, NULL))
+        vm_keyvals_add (spec->options, "id", id);
+    }
+  g_ptr_array_add (p->s->audios, spec);
+  for (const VmSoundModel *m = vm_sound_models; spec->shorthand && model && m->name; m++)
+    if (!strcmp (m->name, model))
       {
-        const VmKeyValue *pair = g_ptr_array_index (list->pairs, i);
-        if (strcmp (pair->key, f->type_key) != 0 && strcmp (pair->key, "id") != 0)
-          return vm_parser_unavailable (p);
+        const char *id = vm_keyvals_get (spec->options, "id");
+        add_sound_device (p, m->driver, m->codec ? NULL : id);
+        if (m->codec)
+          add_sound_device (p, m->codec, id);
       }
   return true;
 }
@@ -268,7 +306,9 @@ check_family (VmParser *p, const Family *f, const char *arg, GError **error)
     }
   if (!strcmp (f->option, "blockdev"))
     return keep_blockdev (p, list, arg);
-  return (f->idle && !strcmp (f->idle, kind)) ? asks_for_nothing (p, f, list, error) : vm_parser_unavailable (p);
+  if (!strcmp (f->option, "audiodev") || !strcmp (f->option, "audio"))
+    return keep_audio (p, f, list, arg);
+  return vm_parser_unavailable (p);
 }
 
 static bool

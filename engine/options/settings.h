@@ -89,6 +89,13 @@ typedef struct VmNetSpec
   char *text; /* as typed, for messages */
 } VmNetSpec;
 
+/* The names that -audio has for cards. */
+typedef struct VmSoundModel
+{
+  const char *name, *driver, *codec, *help; /* codec: a second device, on the first one's bus; NULL: none */
+} VmSoundModel;
+extern const VmSoundModel vm_sound_models[]; /* ends with a NULL name */
+
 typedef struct VmAudioSpec
 { /* -audiodev, -audio */
   bool shorthand;     /* -audio */

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The back end "pipewire": streams of PipeWire's. Its own threads ask for frames; what is done here is done with the
+ * lock of its loop. A server that is not there, or no longer, is looked for once a second. Streams without a "name" the
+ * session manager puts on the default device, and moves when that changes. */
+#include "audio/audio-private.h"
+#include "engine/schema/types.h"
+
+#include <gmodule.h>
+#include <pipewire/pipewire.h>
+#include <spa/param/audio/format-utils.h>
+
+#define RETRY_S 1
+#define LATENCY_NS (40 * VM_NS_PER_MS)
+
+typedef struct Pw
+{
+  struct pw_thread_loop *loop;
+  struct pw_context *context;
+  struct pw_core *core; /* NULL: between two tries */
+  struct spa_hook core_listener;
+  struct spa_source *retry;
+  GPtrArray *streams; /* PwStream *, those that are started */
+} Pw;
+
+typedef struct PwStream
+{
+  VmAudioStream *host;
+  Pw *pw;
+  struct pw_stream *stream; /* NULL: not now */
+  struct spa_hook listener;
+  unsigned frame;
+} PwStream;
+
+static void
+retry_later (Pw *pw)
+{
+  struct timespec when = { .tv_sec = RETRY_S };
+
+  pw_loop_update_timer (pw_thread_loop_get_loop (pw->loop), pw->retry, &when, NULL, false);
+}
+
+/* --- streams ------------------------------------------------------------------------------------------- */
+
+static enum spa_audio_format
+sample_of (VmAudioFormat *format)
+{
+  static const enum spa_audio_format formats[VM_AUDIO_SAMPLE_N]
+      = { SPA_AUDIO_FORMAT_U8,  SPA_AUDIO_FORMAT_S8,  SPA_AUDIO_FORMAT_U16, SPA_AUDIO_FORMAT_S16,
+          SPA_AUDIO_FORMAT_U32, SPA_AUDIO_FORMAT_S32, SPA_AUDIO_FORMAT_F32 };
+
+  return formats[format->sample];
+}
+
+static void
+map_channels (uint32_t *map, unsigned channels)
+{
+  static const uint32_t full[]
+      = { SPA_AUDIO_CHANNEL_FL, SPA_AUDIO_CHANNEL_FR, SPA_AUDIO_CHANNEL_FC, SPA_AUDIO_CHANNEL_LFE,
+          SPA_AUDIO_CHANNEL_RL, SPA_AUDIO_CHANNEL_RR, SPA_AUDIO_CHANNEL_SL, SPA_AUDIO_CHANNEL_SR };
+
+  memcpy (map, full, channels * sizeof *map);
+  if (channels == 1)
+    map[0] = SPA_AUDIO_CHANNEL_MONO;
+  if (channels == 4 || channels == 5)
+    {
+      map[channels - 2] = SPA_AUDIO_CHANNEL_RL;
+      map[channels - 1] = SPA_AUDIO_CHANNEL_RR;
+    }
+}
+
+/* On a thread for real time. */
+static void
+process (void *opaque)
+{
+  PwStream *s = opaque;
+  struct pw_buffer *buffer = pw_stream_dequeue_buffer (s->stream);
+  struct pw_time time;
+
+  if (!buffer)
+    return;
+  struct spa_data *data = &buffer->buffer->datas[0];
+  if (data->data && s->host->recording)
+    {
+      uint32_t offset = MIN (data->chunk->offset, data->maxsize),
+               size = MIN (data->chunk->size, data->maxsize - offset);
+      vm_audio_stream_give (s->host, (uint8_t *) data->data + offset, size - size % s->frame);
+    }
+  else if (data->data)
+    {
+      uint64_t frames = data->maxsize / s->frame;
+      if (buffer->requested)
+        frames = MIN (frames, buffer->requested);
+      vm_audio_stream_take (s->host, data->data, frames * s->frame);
+      data->chunk->offset = 0;
+      data->chunk->stride = s->frame;
+      data->chunk->size = frames * s->frame;
+    }
+  pw_stream_queue_buffer (s->stream, buffer);
+  if (pw_stream_get_time_n (s->stream, &time, sizeof time) >= 0 && time.rate.denom)
+    vm_audio_stream_set_host_delay (s->host, MAX (time.delay, 0) * VM_NS_PER_SEC * time.rate.num / time.rate.denom);
+}
+
+static void
+stream_changed (void *opaque, enum pw_stream_state old, enum pw_stream_state now, const char *error)
+{
+  const PwStream *s = opaque;
+
+  if (now == PW_STREAM_STATE_ERROR || (now == PW_STREAM_STATE_UNCONNECTED && old != now))
+    retry_later (s->pw);
+}
+
+static const struct pw_stream_events stream_events
+    = { PW_VERSION_STREAM_EVENTS, .state_changed = stream_changed, .process = process };
+
+static void
+close_stream (PwStream *s)
+{
+  if (!s->stream)
+    return;
+  spa_hook_remove (&s->listener);
+  pw_stream_destroy (g_steal_pointer (&s->stream));
+}
+
+static void
+open_stream (PwStream *s)
+{
+  const VmqAudiodevPipewireOptions *all = s->host->dev->options->u.pipewire;
+  const VmqAudiodevPipewirePerDirectionOptions *o = s->host->recording ? all->in : all->out;
+  const char *label = o->stream_name ? o->stream_name : vm_audiodev_id (s->host->dev);
+  VmAudioFormat *format = &s->host->format;
+  struct spa_audio_info_raw info = { .format = sample_of (format), .rate = format->rate, .channels = format->channels };
+  uint8_t room[1024];
+  struct spa_pod_builder builder = SPA_POD_BUILDER_INIT (room, sizeof room);
+  struct pw_properties *properties = pw_properties_new (
+      PW_KEY_MEDIA_TYPE, "Audio", PW_KEY_MEDIA_CATEGORY, s->host->recording ? "Capture" : "Playback", PW_KEY_MEDIA_ROLE,
+      "Game", PW_KEY_APP_NAME, "Vitrine", PW_KEY_NODE_NAME, label, PW_KEY_MEDIA_NAME, label, NULL);
+  const struct spa_pod *params[1];
+
+  /* A cycle of the graph is half of what it holds. */
+  pw_properties_setf (properties, PW_KEY_NODE_LATENCY, "%u/%u",
+                      (unsigned) MAX (vm_muldiv64 (s->host->buffer_ns / 2, format->rate, VM_NS_PER_SEC), 32),
+                      format->rate);
+  if (o->name)
+    pw_properties_set (properties, PW_KEY_TARGET_OBJECT, o->name);
+  s->frame = vm_audio_frame_bytes (format);
+  s->stream = pw_stream_new (s->pw->core, label, properties);
+  if (!s->stream)
+    return retry_later (s->pw);
+  pw_stream_add_listener (s->stream, &s->listener, &stream_events, s);
+  map_channels (info.position, info.channels);
+  params[0] = spa_format_audio_raw_build (&builder, SPA_PARAM_EnumFormat, &info);
+  if (pw_stream_connect (s->stream, s->host->recording ? PW_DIRECTION_INPUT : PW_DIRECTION_OUTPUT, PW_ID_ANY,
+                         PW_STREAM_FLAG_AUTOCONNECT | PW_STREAM_FLAG_MAP_BUFFERS | PW_STREAM_FLAG_RT_PROCESS, params, 1)
+      < 0)
+    retry_later (s->pw);
+}
+
+/* --- the server ---------------------------------------------------------------------------------------- */
+
+static void
+core_error (void *opaque, uint32_t id, int seq, int result, const char *message)
+{
+  if (id == PW_ID_CORE)
+    retry_later (opaque);
+}
+
+static const struct pw_core_events core_events = { PW_VERSION_CORE_EVENTS, .error = core_error };
+
+static void
+hang_up (Pw *pw)
+{
+  for (guint i = 0; i < pw->streams->len; i++)
+    close_stream (g_ptr_array_index (pw->streams, i));
+  if (!pw->core)
+    return;
+  spa_hook_remove (&pw->core_listener);
+  pw_core_disconnect (g_steal_pointer (&pw->core));
+}
+
+static void
+dial (Pw *pw)
+{
+  pw->core = pw_context_connect (pw->context, NULL, 0);
+  if (!pw->core)
+    return retry_later (pw);
+  pw_core_add_listener (pw->core, &pw->core_listener, &core_events, pw);
+  for (guint i = 0; i < pw->streams->len; i++)
+    open_stream (g_ptr_array_index (pw->streams, i));
+}
+
+static void
+try_again (void *opaque, uint64_t expirations)
+{
+  hang_up (opaque);
+  dial (opaque);
+}
+
+/* --- the class ----------------------------------------------------------------------------------------- */
+
+static bool
+pipewire_open (VmAudiodev *dev, const void *options, GError **error)
+{
+  const VmqAudiodevPipewireOptions *o = options;
+  Pw *pw = vm_audiodev_state (dev);
+
+  vm_audiodev_set_latency (dev, false, o->out->has_latency ? o->out->latency * VM_NS_PER_US : LATENCY_NS);
+  vm_audiodev_set_latency (dev, true, o->in->has_latency ? o->in->latency * VM_NS_PER_US : LATENCY_NS);
+  pw_init (NULL, NULL);
+  pw->streams = g_ptr_array_new ();
+  pw->loop = pw_thread_loop_new ("sound", NULL);
+  pw->context = pw->loop ? pw_context_new (pw_thread_loop_get_loop (pw->loop), NULL, 0) : NULL;
+  if (pw->context)
+    {
+      pw->retry = pw_loop_add_timer (pw_thread_loop_get_loop (pw->loop), try_again, pw);
+      dial (pw);
+      if (pw_thread_loop_start (pw->loop) >= 0)
+        return true;
+      hang_up (pw);
+      pw_context_destroy (pw->context);
+    }
+  if (pw->loop)
+    pw_thread_loop_destroy (pw->loop);
+  g_ptr_array_unref (pw->streams);
+  return vm_fail (error, "cannot start PipeWire's thread");
+}
+
+static void
+pipewire_close (VmAudiodev *dev)
+{
+  Pw *pw = vm_audiodev_state (dev);
+
+  pw_thread_loop_stop (pw->loop);
+  hang_up (pw);
+  pw_loop_destroy_source (pw_thread_loop_get_loop (pw->loop), pw->retry);
+  pw_context_destroy (pw->context);
+  pw_thread_loop_destroy (pw->loop);
+  g_ptr_array_unref (pw->streams);
+}
+
+static void
+pipewire_start (VmAudioStream *stream)
+{
+  Pw *pw = vm_audiodev_state (stream->dev);
+  PwStream *s = stream->state;
+
+  s->host = stream;
+  s->pw = pw;
+  pw_thread_loop_lock (pw->loop);
+  g_ptr_array_add (pw->streams, s);
+  if (pw->core)
+    open_stream (s);
+  pw_thread_loop_unlock (pw->loop);
+}
+
+static void
+pipewire_stop (VmAudioStream *stream)
+{
+  Pw *pw = vm_audiodev_state (stream->dev);
+  PwStream *s = stream->state;
+
+  pw_thread_loop_lock (pw->loop);
+  close_stream (s);
+  g_ptr_array_remove (pw->streams, s);
+  pw_thread_loop_unlock (pw->loop);
+}
+
+G_MODULE_EXPORT const VmAudioClass vm_audio_class = {
+  .name = "pipewire",
+  .state_size = sizeof (Pw),
+  .stream_size = sizeof (PwStream),
+  .open = pipewire_open,
+  .close = pipewire_close,
+  .start = pipewire_start,
+  .stop = pipewire_stop,
+};

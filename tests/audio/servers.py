@@ -1,0 +1,316 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A tone through real sound servers: what is recorded there has its pitch, nothing is missing, and a server that is
+killed and started again gets it back. Exit status 77: the server is not installed.
+
+servers.py PLAY CASE"""
+import array
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import wave
+
+HZ = 440
+
+
+def skip(why):
+    print('skipped:', why)
+    sys.exit(77)
+
+
+def need(*programs):
+    for program in programs:
+        if not shutil.which(program):
+            skip(f'{program} is not installed')
+
+
+def pitch(samples, rate):
+    """By the distance between upward zero crossings, first to last."""
+    crossings = [i + samples[i] / (samples[i] - samples[i + 1]) for i in range(len(samples) - 1)
+                 if samples[i] < 0 <= samples[i + 1]]
+    return (len(crossings) - 1) * rate / (crossings[-1] - crossings[0]) if len(crossings) > 2 else 0
+
+
+def breaks(samples, rate, hz, amplitude):
+    """Places where a sample is not where the two before it lead a sine."""
+    k = 2 * math.cos(2 * math.pi * hz / rate)
+    limit = max(amplitude * 0.02, 40)
+    found, last = 0, -rate
+    for i in range(2, len(samples)):
+        if abs(k * samples[i - 1] - samples[i - 2] - samples[i]) > limit:
+            if i - last > rate // 100:
+                found += 1
+            last = i
+    return found
+
+
+def check(samples, rate, seconds, what, most_breaks=0, hz=HZ):
+    loud = [i for i, v in enumerate(samples) if abs(v) > 500]
+    assert loud, f'{what}: nothing was heard'
+    samples = samples[loud[0]:loud[-1] + 1]
+    assert len(samples) > seconds * rate, f'{what}: {len(samples) / rate:.2f} s were heard'
+    middle = samples[rate // 2:-rate // 4]
+    got, found = pitch(middle, rate), breaks(middle, rate, hz, 8000)
+    peak = max(middle)
+    print(f'{what}: {len(samples) / rate:.2f} s, {got:.3f} Hz, peak {peak}, {found} breaks')
+    assert abs(got - hz) < 1.5, f'{what}: {got:.2f} Hz'
+    assert 7000 < peak < 9000, f'{what}: peak {peak}'
+    assert found <= most_breaks, f'{what}: {found} breaks'
+
+
+def left_of(raw, channels=2):
+    return array.array('h', raw[:len(raw) // (2 * channels) * 2 * channels])[::channels]
+
+
+class Server:
+    """Programs that end with the test."""
+
+    def __init__(self, folder):
+        self.folder, self.running = folder, []
+        self.env = dict(os.environ, XDG_RUNTIME_DIR=folder, HOME=folder)
+        for name in ('PULSE_SERVER', 'PIPEWIRE_REMOTE', 'DISPLAY', 'WAYLAND_DISPLAY', 'DBUS_SESSION_BUS_ADDRESS'):
+            self.env.pop(name, None)
+        os.chmod(folder, 0o700)
+
+    def start(self, *command, **how):
+        how.setdefault('stdout', subprocess.DEVNULL)
+        how.setdefault('stderr', open(os.path.join(self.folder, 'log'), 'ab'))
+        child = subprocess.Popen(command, env=self.env, **how)
+        self.running.append(child)
+        return child
+
+    def run(self, *command):
+        return subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=20, check=False)
+
+    def until(self, *command):
+        for _ in range(100):
+            if self.run(*command).returncode == 0:
+                return
+            time.sleep(0.1)
+        with open(os.path.join(self.folder, 'log'), errors='replace') as f:
+            sys.exit(f'{" ".join(command)} does not succeed\n{f.read()}')
+
+    def end(self):
+        for child in reversed(self.running):
+            if child.poll() is None:
+                child.terminate()
+                try:
+                    child.wait(5)
+                except subprocess.TimeoutExpired:
+                    child.kill()
+                    child.wait()
+
+    def start_pulse(self):
+        conf = os.path.join(self.folder, 'pulse.conf')
+        with open(conf, 'w') as f:
+            f.write('load-module module-null-sink sink_name=testsink rate=48000\n'
+                    f'load-module module-native-protocol-unix auth-anonymous=1 socket={self.folder}/pulse.sock\n')
+        self.env['PULSE_SERVER'] = f'unix:{self.folder}/pulse.sock'
+        child = self.start('pulseaudio', '-n', '-F', conf, '--daemonize=no', '--exit-idle-time=-1', '--use-pid-file=no',
+                           '--disable-shm=yes')
+        self.until('pactl', 'info')
+        return child
+
+    def record(self, path, *more):
+        child = self.start('parec', '--latency-msec=20', '--rate=48000', '--channels=2', '--format=s16le',
+                          '-d', 'testsink.monitor', *more, stdout=open(path, 'wb'))
+        for _ in range(100):
+            if os.path.getsize(path) > 10000:
+                return child
+            time.sleep(0.1)
+        sys.exit('nothing is recorded')
+
+
+def finish(player, lines, timeout=60):
+    out, _ = player.communicate(timeout=timeout)
+    text = out.decode()
+    lines += text.splitlines()
+    print(text.strip())
+    assert player.returncode == 0, text
+    return text
+
+
+def read(path):
+    with open(path, 'rb') as f:
+        return f.read()
+
+
+def pa(server, play, options, seconds=6):
+    raw = os.path.join(server.folder, 'raw')
+    recorder = server.record(raw)
+    lines = []
+    player = server.start(play, options, str(seconds), str(HZ), stdout=subprocess.PIPE)
+    finish(player, lines)
+    for _ in range(50):
+        time.sleep(0.2)
+        if not any(read(raw)[-19200:]): # all has been recorded
+            break
+    recorder.terminate()
+    recorder.wait()
+    check(left_of(read(raw)), 48000, seconds - 1, options)
+    return lines
+
+
+def case_pa(server, play):
+    need('pulseaudio', 'parec')
+    server.start_pulse()
+    lines = pa(server, play, 'pa,id=a,out.latency=60000')
+    latency = float(lines[-2].split('latency ')[1].split()[0])
+    assert abs(latency - 60) < 10, f'latency {latency} ms where 60 were asked for'
+    pa(server, play, 'pa,id=a,out.fixed-settings=off')
+    pa(server, play, 'pa,id=a,out.name=testsink,out.stream-name=x,out.format=f32,out.frequency=48000,out.mixing-engine=on')
+
+
+def case_pa_record(server, play):
+    need('pulseaudio', 'pacat')
+    server.start_pulse()
+    tone = array.array('h')
+    for i in range(48000 * 10):
+        v = round(8000 * math.sin(2 * math.pi * HZ * i / 48000))
+        tone.extend((v, v))
+    path = os.path.join(server.folder, 'tone')
+    with open(path, 'wb') as f:
+        f.write(tone.tobytes())
+    server.start('pacat', '--rate=48000', '--channels=2', '--format=s16le', '-d', 'testsink', path)
+    time.sleep(1)
+    raw = os.path.join(server.folder, 'raw')
+    player = server.start(play, 'pa,id=a,in.name=testsink.monitor', '5', raw, stdout=subprocess.PIPE)
+    finish(player, [])
+    check(left_of(read(raw)), 48000, 4, 'recording')
+
+
+def case_pa_restart(server, play):
+    need('pulseaudio', 'parec')
+    pulse = server.start_pulse()
+    lines = []
+    player = server.start(play, 'pa,id=a', '14', str(HZ), stdout=subprocess.PIPE)
+    time.sleep(3)
+    pulse.send_signal(signal.SIGKILL)
+    pulse.wait()
+    time.sleep(2)
+    os.unlink(f'{server.folder}/pulse.sock')
+    server.start_pulse()
+    raw = os.path.join(server.folder, 'raw')
+    time.sleep(2)
+    recorder = server.record(raw)
+    finish(player, lines)
+    recorder.terminate()
+    recorder.wait()
+    check(left_of(read(raw)), 48000, 2, 'after the server came back')
+    frames = [int(line.split()[1]) for line in lines if line.startswith('frames')]
+    steps = [b - a for a, b in zip(frames, frames[1:])]
+    assert all(46000 < step < 50000 for step in steps), f'the card did not go on: {steps}'
+
+
+def case_sdl(server, play):
+    need('pulseaudio', 'parec')
+    server.start_pulse()
+    server.env['SDL_AUDIODRIVER'] = 'pulseaudio'
+    pa(server, play, 'sdl,id=a')
+
+
+def case_alsa(server, play):
+    conf, raw = os.path.join(server.folder, 'asound.conf'), os.path.join(server.folder, 'raw')
+    with open(conf, 'w') as f:
+        f.write(f'pcm.!default {{ type file slave.pcm null file "{raw}" format raw }}\npcm.null {{ type null }}\n')
+    server.env['ALSA_CONFIG_PATH'] = '/usr/share/alsa/alsa.conf:' + conf
+    player = server.start(play, 'alsa,id=a', '3', str(HZ), stdout=subprocess.PIPE)
+    finish(player, [])
+    samples = left_of(read(raw))
+    # The null device takes frames as fast as they come: pieces of the tone between silences.
+    assert max(samples[:400000], default=0) > 7000, 'nothing was written'
+
+
+def case_alsa_pulse(server, play):
+    need('pulseaudio', 'parec')
+    if not any(os.path.exists(f'/usr/lib/{d}/alsa-lib/libasound_module_pcm_pulse.so') for d in ('x86_64-linux-gnu', '.')):
+        skip('the ALSA plug-in for PulseAudio is not installed')
+    server.start_pulse()
+    conf = os.path.join(server.folder, 'asound.conf')
+    with open(conf, 'w') as f:
+        f.write('pcm.!default { type pulse }\n')
+    server.env['ALSA_CONFIG_PATH'] = '/usr/share/alsa/alsa.conf:' + conf
+    pa(server, play, 'alsa,id=a,out.try-poll=off')
+    pa(server, play, 'alsa,id=a,out.period-length=5000,threshold=20000')
+
+
+def case_jack(server, play):
+    need('jackd')
+    server.env['JACK_NO_AUDIO_RESERVATION'] = '1'
+    server.start('jackd', '--no-realtime', '-n', 'vitrine-test', '-d', 'dummy', '-r', '48000', '-p', '512')
+    time.sleep(2)
+    raw = os.path.join(server.folder, 'raw')
+    lines = []
+    # One plays, another one records what it plays.
+    player = server.start(play, 'jack,id=a,out.server-name=vitrine-test,out.client-name=tone', '8', str(HZ), '44100',
+                          stdout=subprocess.PIPE)
+    time.sleep(2)
+    recorder = server.start(play, 'jack,id=a,in.server-name=vitrine-test,in.client-name=ear,in.connect-ports=^tone:', '4', raw,
+                            stdout=subprocess.PIPE)
+    finish(recorder, lines)
+    finish(player, lines)
+    check(left_of(read(raw)), 48000, 2, 'jack')
+
+
+def case_pipewire(server, play):
+    need('pipewire', 'wireplumber', 'pw-cli', 'pw-record', 'dbus-run-session')
+    if not server.env.get('VITRINE_TEST_BUS'):
+        env = dict(server.env, VITRINE_TEST_BUS='1')
+        sys.exit(subprocess.run(['dbus-run-session', '--', sys.executable, *sys.argv], env=env, timeout=120,
+                                check=False).returncode)
+    server.env['DBUS_SESSION_BUS_ADDRESS'] = os.environ['DBUS_SESSION_BUS_ADDRESS']
+    pipewire = server.start('pipewire')
+    server.until('pw-cli', 'info', '0')
+
+    def settle():
+        server.start('wireplumber')
+        time.sleep(1)
+        sink = server.start('pw-cli', stdin=subprocess.PIPE)  # what it makes goes with it
+        sink.stdin.write(b'create-node adapter { factory.name=support.null-audio-sink node.name=testsink '
+                         b'media.class=Audio/Sink object.linger=true audio.position=[FL FR] monitor.channel-volumes=true }\n')
+        sink.stdin.flush()
+        time.sleep(1)
+    settle()
+    raw = os.path.join(server.folder, 'x.wav')
+    lines = []
+    player = server.start(play, 'pipewire,id=a,out.latency=60000,out.stream-name=tone', '16', str(HZ), stdout=subprocess.PIPE)
+
+    def record(seconds):
+        recorder = server.start('pw-record', '--target', 'testsink', '-P', '{ stream.capture.sink=true }', '--rate', '48000',
+                                '--channels', '2', '--format', 's16', raw)
+        time.sleep(seconds)
+        recorder.send_signal(signal.SIGINT)
+        recorder.wait()
+        with wave.open(raw) as f:
+            check(left_of(f.readframes(f.getnframes())), 48000, seconds - 1.5, 'pipewire')
+    time.sleep(2)
+    record(4)
+    pipewire.kill()
+    pipewire.wait()
+    for child in server.running[1:]:
+        if child is not player:
+            child.terminate()
+    time.sleep(0.5)
+    server.start('pipewire')
+    server.until('pw-cli', 'info', '0')
+    settle()
+    record(4)
+    finish(player, lines)
+
+
+def main():
+    play, case = sys.argv[1:3]
+    with tempfile.TemporaryDirectory(prefix='test-sound-') as folder:
+        server = Server(folder)
+        try:
+            globals()['case_' + case.replace('-', '_')](server, play)
+        finally:
+            server.end()
+
+
+main()
