@@ -13,7 +13,8 @@
     .is_default = (palias) != NULL, .deprecated = (pdeprecated), .hotpluggable_cpus = true,       \
     .numa_mem_supported = (major) * 100 + (minor) <= 500, .memory_slots = true,                   \
     .max_cpus = 255, .default_cpu = "qemu64-x86_64-cpu", .default_ram_id = "pc.ram",              \
-    .default_vga = "std", .default_nic = "e1000", .default_drive_if = VM_IF_IDE,                  \
+    .default_vga = (major) * 100 + (minor) <= 201 ? "cirrus" : "std",                             \
+    .default_nic = "e1000", .default_drive_if = VM_IF_IDE,                  \
     .drive_units = { [VM_IF_IDE] = 2, [VM_IF_FLOPPY] = 2 }, .compat = (pcompat),                  \
     .init = vm_pc_i440fx_init,                                                                    \
   }
@@ -61,7 +62,7 @@ PC_OLD (1, 4, true);
 
 static const VmBoard isapc = {
   .name = "isapc", .desc = "ISA-only PC", .type = &vm_isapc_machine_type, .hotpluggable_cpus = true,
-  .max_cpus = 1, .default_cpu = "486-x86_64-cpu", .default_ram_id = "pc.ram", .default_vga = "std",
+  .max_cpus = 1, .default_cpu = "486-x86_64-cpu", .default_ram_id = "pc.ram", .default_vga = "cirrus",
   .default_nic = "ne2k_isa", .default_drive_if = VM_IF_IDE,
   .drive_units = { [VM_IF_IDE] = 2, [VM_IF_FLOPPY] = 2 }, .init = vm_isapc_init,
 };

@@ -58,6 +58,11 @@ const VmCompat vm_pc_compat_4_0[] = {
   { "VGA", "edid", "off" },
   { "VGA", "xres", "0" },
   { "VGA", "yres", "0" },
+  { "bochs-display", "edid", "off" },
+  { "secondary-vga", "edid", "off" },
+  { "virtio-gpu-device", "edid", "off" },
+  { "virtio-gpu-pci", "edid", "off" },
+  { "virtio-vga", "edid", "off" },
   { "virtio-balloon-device", "qemu-4-0-config-size", "on" },
   { "virtio-device", "use-started", "off" },
   { 0 }
@@ -70,6 +75,8 @@ const VmCompat vm_pc_compat_3_1[] = {
 };
 const VmCompat vm_pc_compat_2_12[] = {
   { "VGA", "global-vmstate", "on" },
+  { "cirrus-vga", "global-vmstate", "on" },
+  { "vmware-svga", "global-vmstate", "on" },
   { 0 }
 };
 const VmCompat vm_pc_compat_2_11[] = {
@@ -88,6 +95,7 @@ const VmCompat vm_pc_compat_2_9[] = {
   { 0 }
 };
 const VmCompat vm_pc_compat_2_8[] = {
+  { "cirrus-vga", "vgamem_mb", "8" },
   { "pci-device", "x-pcie-extcap-init", "off" },
   { "fw_cfg_io", "x-file-slots", "16" },
   { "virtio-pci", "x-pcie-deverr-init", "off" },
@@ -138,6 +146,7 @@ const VmCompat vm_pc_compat_2_2[] = {
 };
 const VmCompat vm_pc_compat_2_1[] = {
   { "VGA", "qemu-extended-regs", "off" },
+  { "secondary-vga", "qemu-extended-regs", "off" },
   { "ide-device", "ver", "2.1.0" },
   { "virtio-scsi-device", "any_layout", "off" },
   { "virtio-pci", "virtio-pci-bus-master-bug-migration", "on" },

@@ -37,11 +37,7 @@ isa_vga_reset (VmDevice *dev, VmResetKind kind)
 static bool
 isa_vga_post_load (VmDevice *dev, GError **error)
 {
-  IsaVga *self = (IsaVga *) dev;
-
-  vga_core_update_window (&self->vga);
-  self->vga.redraw_all = self->vga.palette_dirty = self->vga.font_dirty = true;
-  return true;
+  return vga_core_loaded (&((IsaVga *) dev)->vga, error);
 }
 
 static const VmProp isa_vga_props[] = {

@@ -7,20 +7,6 @@
 #define MAX_CELLS (256 * 256)
 #define BLINK_NS (VM_NS_PER_SEC * 16 / 60) /* 16 frames on, 16 off */
 
-typedef struct Mode { /* all that, when it changes, makes everything be drawn again */
-  uint32_t width, height;  /* of the surface */
-  uint32_t depth;          /* bits a pixel of VRAM: 0 text, 1 blank, 2 CGA, 4 planar, 8, 15, 16, 24, 32 */
-  uint32_t start;          /* byte (linear) or plane byte of the first pixel */
-  uint32_t pitch;          /* from one line to the next, in the same unit */
-  uint32_t line_compare;   /* split screen; UINT32_MAX: none */
-  uint32_t repeat;         /* surface lines per line of VRAM */
-  uint32_t row_scan;       /* CR17 bits for CGA addressing | shift mode */
-  uint32_t cell_width, cell_height;
-  uint32_t pan;
-  uint32_t flags;
-} Mode;
-_Static_assert (sizeof (Mode) == sizeof ((VgaCore *) 0)->drawn, "kept as words in VgaCore");
-
 /* --- palette ------------------------------------------------------------------------------------ */
 
 static uint32_t
@@ -62,7 +48,7 @@ vga_update_palette (VgaCore *vga, bool direct)
 /* --- which mode ------------------------------------------------------------------------------------ */
 
 static void
-vga_mode_vbe (const VgaCore *vga, Mode *mode)
+vga_mode_vbe (const VgaCore *vga, VgaMode *mode)
 {
   const uint16_t *r = vga->vbe;
 
@@ -78,7 +64,7 @@ vga_mode_vbe (const VgaCore *vga, Mode *mode)
 }
 
 static void
-vga_mode_legacy (const VgaCore *vga, Mode *mode)
+vga_mode_legacy (const VgaCore *vga, VgaMode *mode)
 {
   const uint8_t *cr = vga->cr;
   unsigned lines = (cr[0x12] | (cr[7] & 2) << 7 | (cr[7] & 0x40) << 3) + 1;
@@ -128,21 +114,23 @@ vga_mode_legacy (const VgaCore *vga, Mode *mode)
     }
 }
 
-static Mode
+static VgaMode
 vga_mode (const VgaCore *vga)
 {
-  Mode mode = { 0 };
+  VgaMode mode = { 0 };
 
   if (vga_vbe_enabled (vga))
     vga_mode_vbe (vga, &mode);
   else
     vga_mode_legacy (vga, &mode);
-  mode.width = CLAMP (mode.width, 1, 16384);
-  mode.height = CLAMP (mode.height, 1, 16384);
-  mode.flags |= (uint32_t) vga->big_endian << 16;
   /* Palette address source off, or screen off. */
   if (!vga_vbe_enabled (vga) && (!(vga->ar_index & 0x20) || (vga->sr[1] & 0x20)))
     mode.depth = 1;
+  if (vga->extension && vga->extension->mode)
+    vga->extension->mode (vga, &mode);
+  mode.width = CLAMP (mode.width, 1, 16384);
+  mode.height = CLAMP (mode.height, 1, 16384);
+  mode.flags |= (uint32_t) vga->big_endian << 16;
   return mode;
 }
 
@@ -160,22 +148,6 @@ vga_load32 (const VgaCore *vga, const uint8_t *p)
   return vga->big_endian ? vm_load_be32 (p) : vm_load_le32 (p);
 }
 
-static uint32_t
-expand_555 (unsigned v)
-{
-  unsigned r = v >> 10 & 31, g = v >> 5 & 31, b = v & 31;
-
-  return (r << 3 | r >> 2) << 16 | (g << 3 | g >> 2) << 8 | (b << 3 | b >> 2);
-}
-
-static uint32_t
-expand_565 (unsigned v)
-{
-  unsigned r = v >> 11 & 31, g = v >> 5 & 63, b = v & 31;
-
-  return (r << 3 | r >> 2) << 16 | (g << 2 | g >> 4) << 8 | (b << 3 | b >> 2);
-}
-
 /* One line of WIDTH pixels of a linear mode from SRC. */
 static void
 draw_linear (const VgaCore *vga, unsigned depth, const uint8_t *src, uint32_t *out, unsigned width)
@@ -188,11 +160,11 @@ draw_linear (const VgaCore *vga, unsigned depth, const uint8_t *src, uint32_t *o
       break;
     case 15:
       for (unsigned x = 0; x < width; x++)
-        out[x] = expand_555 (vga_load16 (vga, src + 2 * x));
+        out[x] = vga_rgb555 (vga_load16 (vga, src + 2 * x));
       break;
     case 16:
       for (unsigned x = 0; x < width; x++)
-        out[x] = expand_565 (vga_load16 (vga, src + 2 * x));
+        out[x] = vga_rgb565 (vga_load16 (vga, src + 2 * x));
       break;
     case 24:
       for (unsigned x = 0; x < width; x++, src += 3)
@@ -271,7 +243,7 @@ typedef struct LineSource { /* where a surface line comes from */
 } LineSource;
 
 static LineSource
-vga_line_source (const VgaCore *vga, const Mode *mode, uint32_t y)
+vga_line_source (const VgaCore *vga, const VgaMode *mode, uint32_t y)
 {
   bool split = y > mode->line_compare;
   uint32_t line = split ? y - mode->line_compare - 1 : y;
@@ -299,7 +271,7 @@ vga_line_source (const VgaCore *vga, const Mode *mode, uint32_t y)
 }
 
 static void
-vga_draw_line (VgaCore *vga, const Mode *mode, const LineSource *source, uint32_t *out)
+vga_draw_line (VgaCore *vga, const VgaMode *mode, const LineSource *source, uint32_t *out)
 {
   const uint8_t *vram = vga->vram.ram->host;
 
@@ -314,7 +286,7 @@ vga_draw_line (VgaCore *vga, const Mode *mode, const LineSource *source, uint32_
 }
 
 static void
-vga_draw_graphics (VgaCore *vga, const Mode *mode, VmSurface *surface, bool all)
+vga_draw_graphics (VgaCore *vga, const VgaMode *mode, VmSurface *surface, bool all)
 {
   uint32_t from = UINT32_MAX;
 
@@ -343,7 +315,7 @@ vga_draw_graphics (VgaCore *vga, const Mode *mode, VmSurface *surface, bool all)
 /* --- text ----------------------------------------------------------------------------------------- */
 
 static void
-vga_draw_cell (VgaCore *vga, const Mode *mode, VmSurface *surface, unsigned column, unsigned row, uint16_t cell,
+vga_draw_cell (VgaCore *vga, const VgaMode *mode, VmSurface *surface, unsigned column, unsigned row, uint16_t cell,
                bool blink_off, int cursor_from, int cursor_to)
 {
   const uint8_t *vram = vga->vram.ram->host;
@@ -383,7 +355,7 @@ vga_draw_cell (VgaCore *vga, const Mode *mode, VmSurface *surface, unsigned colu
 
 /* For viewers of characters. CURSOR: whether it blinks off just now is theirs to decide. */
 static void
-vga_tell_cells (VgaCore *vga, const Mode *mode, unsigned columns, unsigned rows, int cursor)
+vga_tell_cells (VgaCore *vga, const VgaMode *mode, unsigned columns, unsigned rows, int cursor)
 {
   static const uint8_t ansi[] = { 0, 4, 2, 6, 1, 5, 3, 7 };
   bool blinks = mode->flags & 8;
@@ -413,7 +385,7 @@ vga_tell_cells (VgaCore *vga, const Mode *mode, unsigned columns, unsigned rows,
 }
 
 static void
-vga_draw_text (VgaCore *vga, const Mode *mode, VmSurface *surface, bool all)
+vga_draw_text (VgaCore *vga, const VgaMode *mode, VmSurface *surface, bool all)
 {
   const uint8_t *vram = vga->vram.ram->host;
   unsigned columns = mode->width / mode->cell_width, rows = mode->height / mode->cell_height;
@@ -478,7 +450,7 @@ void
 vga_refresh (void *opaque)
 {
   VgaCore *vga = opaque;
-  Mode mode = vga_mode (vga);
+  VgaMode mode = vga_mode (vga);
   bool all = vga->redraw_all || memcmp (&mode, vga->drawn, sizeof mode) != 0;
   VmSurface *surface = vm_console_surface (vga->console);
 
@@ -491,6 +463,8 @@ vga_refresh (void *opaque)
       vga->redraw_all = false;
       return;
     }
+  if (mode.depth == 1 && !vga->memory)
+    return; /* a card without legacy modes has nothing to show yet */
   if (!surface || (uint32_t) surface->width != mode.width || (uint32_t) surface->height != mode.height)
     {
       surface = vm_surface_new (mode.width, mode.height);

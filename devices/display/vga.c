@@ -58,14 +58,8 @@ vga_vram (VgaCore *vga)
   return vga->vram.ram->host;
 }
 
-static void
-vga_mark_written (VgaCore *vga, uint32_t offset, uint32_t len)
-{
-  vm_ram_written (vga->dev->env->memory, vga->vram.ram, offset, len);
-}
-
-static uint8_t
-vga_mem_read_byte (VgaCore *vga, uint32_t addr)
+uint8_t
+vga_window_read (VgaCore *vga, uint32_t addr)
 {
   const uint8_t *vram = vga_vram (vga);
 
@@ -134,8 +128,8 @@ vga_write_data (const VgaCore *vga, uint8_t byte)
   return (data & mask) | (vga->latch & ~mask);
 }
 
-static void
-vga_mem_write_byte (VgaCore *vga, uint32_t addr, uint8_t byte)
+void
+vga_window_write (VgaCore *vga, uint32_t addr, uint8_t byte)
 {
   uint8_t *vram = vga_vram (vga);
   unsigned planes = vga->sr[SR_PLANE_WRITE] & 15;
@@ -178,13 +172,22 @@ vga_mem_write_byte (VgaCore *vga, uint32_t addr, uint8_t byte)
 static uint64_t
 vga_mem_read (void *opaque, uint64_t offset, unsigned size)
 {
-  return vga_mem_read_byte (opaque, offset);
+  VgaCore *vga = opaque;
+  uint8_t value;
+
+  if (vga->extension && vga->extension->mem_read && vga->extension->mem_read (vga, (uint32_t) offset, &value))
+    return value;
+  return vga_window_read (vga, (uint32_t) offset);
 }
 
 static void
 vga_mem_write (void *opaque, uint64_t offset, uint64_t value, unsigned size)
 {
-  vga_mem_write_byte (opaque, offset, value);
+  VgaCore *vga = opaque;
+
+  if (!vga->extension || !vga->extension->mem_write
+      || !vga->extension->mem_write (vga, (uint32_t) offset, (uint8_t) value))
+    vga_window_write (vga, (uint32_t) offset, (uint8_t) value);
 }
 
 static const VmRegionOps vga_mem_ops = {
@@ -195,21 +198,37 @@ static const VmRegionOps vga_mem_ops = {
 };
 
 /* Where all planes are written byte by byte, the window is VRAM itself: no trap per access. */
-void
-vga_core_update_window (VgaCore *vga)
+static void
+vga_direct_window (const VgaCore *vga, uint32_t *offset, uint32_t *size)
 {
   unsigned map = vga->gr[GR_MISC] >> 2 & 3;
   uint32_t bank = map == 1 ? (uint32_t) vga->vbe[VBE_BANK] << 16 : 0;
   bool direct = (vga->sr[SR_MEMORY_MODE] & SR4_CHAIN4) && (vga->sr[SR_PLANE_WRITE] & 15) == 15 && map < 2
                 && bank + 0x10000 <= vga->vram_size;
 
+  *offset = bank;
+  *size = !direct ? 0 : map == 0 ? WINDOW_SIZE : 0x10000;
+}
+
+void
+vga_core_update_window (VgaCore *vga)
+{
+  uint32_t offset = 0, size = 0;
+
+  if (!vga->memory)
+    return;
+  if (!vga->extension || !vga->extension->window || !vga->extension->window (vga, &offset, &size))
+    vga_direct_window (vga, &offset, &size);
+  if (vga->direct.enabled == (size != 0)
+      && (!size || (vga->direct.alias_offset == offset && vga->direct.size == size)))
+    return;
   vm_memory_begin (vga->dev->env->memory);
-  if (direct)
+  if (size)
     {
-      vm_region_set_alias_offset (&vga->direct, bank);
-      vm_region_set_size (&vga->direct, map == 0 ? WINDOW_SIZE : 0x10000);
+      vm_region_set_alias_offset (&vga->direct, offset);
+      vm_region_set_size (&vga->direct, size);
     }
-  vm_region_set_enabled (&vga->direct, direct);
+  vm_region_set_enabled (&vga->direct, size != 0);
   vm_memory_commit (vga->dev->env->memory);
 }
 
@@ -417,9 +436,12 @@ uint8_t
 vga_port_read (VgaCore *vga, unsigned port)
 {
   bool color = vga_is_color (vga);
+  uint8_t value;
 
   if ((port >= 0x3b0 && port <= 0x3bf && color) || (port >= 0x3d0 && !color))
     return 0xff;
+  if (vga->extension && vga->extension->port_read && vga->extension->port_read (vga, port, &value))
+    return value;
   switch (port)
     {
     case 0x3c0:
@@ -440,7 +462,7 @@ vga_port_read (VgaCore *vga, unsigned port)
       return vga->dac_write_index;
     case 0x3c9:
       {
-        uint8_t value = vga->palette[vga->dac_read_index * 3 + vga->dac_sub];
+        value = vga->palette[vga->dac_read_index * 3 + vga->dac_sub];
 
         if (++vga->dac_sub == 3)
           {
@@ -522,6 +544,8 @@ vga_port_write (VgaCore *vga, unsigned port, uint8_t value)
   bool color = vga_is_color (vga);
 
   if ((port >= 0x3b0 && port <= 0x3bf && color) || (port >= 0x3d0 && !color))
+    return;
+  if (vga->extension && vga->extension->port_write && vga->extension->port_write (vga, port, value))
     return;
   switch (port)
     {
@@ -618,9 +642,23 @@ vga_core_reset (VgaCore *vga)
   vga->vbe_index = 0;
   vga->vbe[VBE_ID] = VBE_ID_MAX;
   vga->vbe[VBE_BPP] = 8;
-  vga->big_endian = 0;
+  vga->big_endian = vga->big_endian_at_reset;
   vga->palette_dirty = vga->redraw_all = vga->font_dirty = true;
   vga_core_update_window (vga);
+}
+
+bool
+vga_core_loaded (VgaCore *vga, GError **error)
+{
+  /* What the drawing half relies on. */
+  if (vga->dac_sub > 2 || vga->sr_index > 7 || vga->gr_index > 15
+      || vga->vbe[VBE_BANK] >= vga->vram_size / 0x10000)
+    return vm_fail (error, "%s: the saved registers cannot be right", vm_device_path (vga->dev));
+  if (vga_vbe_enabled (vga))
+    vbe_fix (vga);
+  vga_core_update_window (vga);
+  vga->redraw_all = vga->palette_dirty = vga->font_dirty = true;
+  return true;
 }
 
 bool
@@ -632,6 +670,7 @@ vga_core_realize (VgaCore *vga, VmDevice *dev, VmRegion *memory, VmRegion *io, c
   if (vga->vgamem_mb < 1 || vga->vgamem_mb > 512 || !vm_is_pow2 (vga->vgamem_mb))
     return vm_fail (error, "vgamem_mb must be a power of two from 1 to 512, not %u", vga->vgamem_mb);
   vga->dev = dev;
+  vga->big_endian_at_reset = vga->big_endian;
   vga->vram_size = vga->vgamem_mb * VM_MIB;
   vga->max_xres = 16000;
   vga->max_yres = 12000;
@@ -650,19 +689,25 @@ vga_core_realize (VgaCore *vga, VmDevice *dev, VmRegion *memory, VmRegion *io, c
       vm_region_add_overlap (memory, WINDOW_BASE, &vga->direct, 2);
       vm_region_init_io (&vga->ports, m, &vga_ports_ops, vga, "vga", 0x30);
       vm_region_add (io, 0x3b0, &vga->ports);
-      vm_region_init_io (&vga->vbe_ports, m, &vga_vbe_ops, vga, "vbe", 4);
-      vm_region_add (io, 0x1ce, &vga->vbe_ports);
+      if (!vga->extension || !vga->extension->no_vbe)
+        {
+          vm_region_init_io (&vga->vbe_ports, m, &vga_vbe_ops, vga, "vbe", 4);
+          vm_region_add (io, 0x1ce, &vga->vbe_ports);
+        }
     }
   vga->memory = memory;
   vga->io = io;
-  vga->console = vm_console_new (dev->env->display, dev, 0, ops, vga);
+  vga->own_console = ops != NULL;
+  if (ops)
+    vga->console = vm_console_new (dev->env->display, dev, 0, ops, vga);
   return true;
 }
 
 void
 vga_core_unrealize (VgaCore *vga)
 {
-  vm_console_free (vga->console);
+  if (vga->own_console)
+    vm_console_free (vga->console);
   if (vga->memory)
     {
       vm_region_destroy (&vga->direct);

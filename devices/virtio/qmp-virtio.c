@@ -76,6 +76,11 @@ static const BitName scsi_names[] = {
   { 0, "VIRTIO_SCSI_F_INOUT: Requests including read and writable data buffers supported" },
   { 0, NULL },
 };
+static const BitName gpu_names[] = {
+  { 3, "VIRTIO_GPU_F_RESOURCE_BLOB: Resource blobs supported" },
+  { 1, "VIRTIO_GPU_F_EDID: EDID metadata supported" },
+  { 0, NULL },
+};
 static const BitName no_names[] = { { 0, NULL } };
 
 static const struct
@@ -91,7 +96,7 @@ static const struct
   { VIRTIO_ID_BALLOON, "virtio-balloon", balloon_names },
   { VIRTIO_ID_SCSI, "virtio-scsi", scsi_names },
   { VIRTIO_ID_9P, "virtio-9p", no_names },
-  { VIRTIO_ID_GPU, "virtio-gpu", no_names },
+  { VIRTIO_ID_GPU, "virtio-gpu", gpu_names },
   { VIRTIO_ID_INPUT, "virtio-input", no_names },
   { VIRTIO_ID_CRYPTO, "virtio-crypto", no_names },
 };

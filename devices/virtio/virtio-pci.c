@@ -219,11 +219,14 @@ add_notify_cap (VmVirtioPci *p, uint8_t bar, uint32_t offset, uint32_t length, u
 static bool
 add_caps (VmVirtioPci *p, GError **error)
 {
-  if (!add_cap (p, CAP_COMMON, CAP_SIZE, BAR_MODERN, MODERN_COMMON, MODERN_PART, error)
-      || !add_cap (p, CAP_ISR, CAP_SIZE, BAR_MODERN, MODERN_ISR, MODERN_PART, error)
-      || !add_cap (p, CAP_DEVICE, CAP_SIZE, BAR_MODERN, MODERN_DEVICE, MODERN_PART, error)
-      || !add_notify_cap (p, BAR_MODERN, MODERN_NOTIFY, p->notify_step * VM_VIRTIO_QUEUES, p->notify_step, error)
-      || (p->modern_pio_notify && !add_notify_cap (p, BAR_PIO, 0, 4, 0, error)))
+  uint8_t bar = p->modern_bar;
+  uint32_t at = p->modern_offset;
+
+  if (!add_cap (p, CAP_COMMON, CAP_SIZE, bar, at + MODERN_COMMON, MODERN_PART, error)
+      || !add_cap (p, CAP_ISR, CAP_SIZE, bar, at + MODERN_ISR, MODERN_PART, error)
+      || !add_cap (p, CAP_DEVICE, CAP_SIZE, bar, at + MODERN_DEVICE, MODERN_PART, error)
+      || !add_notify_cap (p, bar, at + MODERN_NOTIFY, p->notify_step * VM_VIRTIO_QUEUES, p->notify_step, error)
+      || (p->modern_pio_notify && !add_notify_cap (p, p->pio_bar, 0, 4, 0, error)))
     return false;
   p->cfg_cap = add_cap (p, CAP_PCI, CAP_SIZE + 4, 0, 0, 0, error);
   if (!p->cfg_cap)
@@ -239,9 +242,9 @@ window (const VmVirtioPci *p, uint32_t addr, unsigned size, uint32_t *offset, un
 {
   const uint8_t *cap = p->parent.config + p->cfg_cap;
 
-  if (!p->cfg_cap || !vm_pci_range_touched (addr, size, p->cfg_cap + CAP_EXTRA, 4) || cap[CAP_BAR] != BAR_MODERN)
+  if (!p->cfg_cap || !vm_pci_range_touched (addr, size, p->cfg_cap + CAP_EXTRA, 4) || cap[CAP_BAR] != p->modern_bar)
     return false;
-  *offset = vm_load_le32 (cap + CAP_OFFSET);
+  *offset = vm_load_le32 (cap + CAP_OFFSET) - p->modern_offset;
   *len = vm_load_le32 (cap + CAP_LENGTH);
   return (*len == 1 || *len == 2 || *len == 4) && *offset % *len == 0 && *offset < p->modern.size;
 }
@@ -293,16 +296,18 @@ choose_interfaces (VmVirtioPci *p, GError **error)
 {
   const VmVirtioPciClass *klass = klass_of (p);
   const VmVirtioClass *vclass = (const VmVirtioClass *) vm_device_class (&p->vdev->parent);
-  bool modern_only = vclass->modern_only && !p->vdev->x_disable_legacy_check;
 
+  /* Types that came with the standard have no legacy interface, whatever is said. */
+  if (vclass->modern_only)
+    {
+      p->disable_legacy = VM_ONOFFAUTO_ON;
+      p->disable_modern = false;
+    }
   p->bus.modern = klass->kind != VM_VIRTIO_PCI_GENERIC || !p->disable_modern;
   p->bus.legacy = klass->kind == VM_VIRTIO_PCI_TRANSITIONAL
-                  || (klass->kind == VM_VIRTIO_PCI_GENERIC && p->disable_legacy != VM_ONOFFAUTO_ON && !modern_only);
-  if (modern_only && klass->kind == VM_VIRTIO_PCI_GENERIC && p->disable_legacy == VM_ONOFFAUTO_OFF)
-    return vm_fail (error, "device is modern-only, use disable-legacy=on");
+                  || (klass->kind == VM_VIRTIO_PCI_GENERIC && p->disable_legacy != VM_ONOFFAUTO_ON);
   if (!p->bus.modern && !p->bus.legacy)
-    return vm_fail (error, modern_only ? "device is modern-only, use disable-modern=off"
-                                       : "Set either disable-modern or disable-legacy to off");
+    return vm_fail (error, "Set either disable-modern or disable-legacy to off");
   return true;
 }
 
@@ -342,21 +347,28 @@ static bool
 make_registers (VmVirtioPci *p, GError **error)
 {
   VmMemory *memory = p->parent.parent.env->memory;
+  uint64_t size = round_up (MODERN_NOTIFY + (uint64_t) p->notify_step * VM_VIRTIO_QUEUES);
 
+  p->modern_offset = p->beside ? (uint32_t) size : 0;
   if (p->bus.modern && !add_caps (p, error))
     return false;
-  if (p->n_vectors && !vm_pci_msix_init_exclusive_bar (&p->parent, p->n_vectors, BAR_MSIX, error))
+  if (p->n_vectors && !vm_pci_msix_init_exclusive_bar (&p->parent, p->n_vectors, p->msix_bar, error))
     return false;
   if (p->bus.modern)
+    vm_region_init_io (&p->modern, memory, &virtio_pci_modern_ops, p, "virtio-pci-modern", size);
+  if (p->beside)
     {
-      vm_region_init_io (&p->modern, memory, &virtio_pci_modern_ops, p, "virtio-pci-modern",
-                         round_up (MODERN_NOTIFY + (uint64_t) p->notify_step * VM_VIRTIO_QUEUES));
-      vm_pci_add_bar (&p->parent, BAR_MODERN, PCI_BAR_MEM64 | PCI_BAR_PREFETCH, &p->modern);
+      vm_region_init (&p->shared, memory, "virtio-pci-shared", 2 * size);
+      vm_region_add (&p->shared, 0, p->beside);
+      if (p->bus.modern)
+        vm_region_add (&p->shared, size, &p->modern);
     }
+  if (p->bus.modern || p->beside)
+    vm_pci_add_bar (&p->parent, p->modern_bar, PCI_BAR_MEM64 | PCI_BAR_PREFETCH, p->beside ? &p->shared : &p->modern);
   if (p->bus.modern && p->modern_pio_notify)
     {
       vm_region_init_io (&p->pio, memory, &virtio_pci_pio_ops, p, "virtio-pci-notify-pio", 4);
-      vm_pci_add_bar (&p->parent, BAR_PIO, PCI_BAR_IO, &p->pio);
+      vm_pci_add_bar (&p->parent, p->pio_bar, PCI_BAR_IO, &p->pio);
     }
   if (p->bus.legacy)
     {
@@ -375,6 +387,10 @@ virtio_pci_unrealize (VmDevice *dev)
   vm_device_unrealize (&p->vdev->parent); /* unless it went with its bus */
   if (p->modern.memory)
     vm_region_destroy (&p->modern);
+  if (p->beside)
+    vm_region_destroy (p->beside);
+  if (p->shared.memory)
+    vm_region_destroy (&p->shared);
   if (p->pio.memory)
     vm_region_destroy (&p->pio);
   if (p->legacy.memory)
@@ -393,6 +409,9 @@ virtio_pci_realize (VmDevice *dev, GError **error)
     return vm_fail (error, "class=%#x: PCI class codes have 16 bits", p->class_code);
   if (!choose_interfaces (p, error))
     return false;
+  p->modern_bar = BAR_MODERN;
+  p->msix_bar = BAR_MSIX;
+  p->pio_bar = BAR_PIO;
   if (klass->prepare)
     klass->prepare (p);
   if (p->vectors == UINT32_MAX)

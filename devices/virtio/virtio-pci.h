@@ -37,6 +37,10 @@ struct VmVirtioPci {
   VmVirtio   *vdev;
   VmRegion    legacy, modern, pio;
   uint8_t     cfg_cap;      /* of the window into the BARs */
+  uint8_t     modern_bar, msix_bar, pio_bar; /* a front may move them in its prepare() ... */
+  VmRegion   *beside;       /* ... and have registers of its own at the start of the modern BAR */
+  VmRegion    shared;       /* then: both */
+  uint32_t    modern_offset; /* in the BAR */
   uint32_t    notify_step;  /* bytes between doorbells */
   bool        doorbells;    /* eventfds stand in for them */
   unsigned    n_vectors;

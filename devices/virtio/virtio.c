@@ -509,7 +509,7 @@ const VmProp vm_virtio_props[] = {
   VM_PROP ("use-started", VmVirtio, use_started, true, "legacy: a doorbell starts the device"),
   VM_PROP ("use-disabled-flag", VmVirtio, use_disabled_flag, true, "without bus mastering queues rest"),
   VM_PROP ("x-disable-legacy-check", VmVirtio, x_disable_legacy_check, false,
-           "types without a legacy interface may have one"),
+           "kept for old command lines: types that came with the standard have no legacy interface"),
   { 0 }
 };
 

@@ -69,7 +69,7 @@ void vm_virtio_bus_init (VmVirtioBus *bus, VmDevice *owner, const VmVirtioBusOps
 typedef struct VmVirtioClass {
   VmDeviceClass parent;
   uint16_t id;
-  bool     modern_only;  /* no legacy interface, unless x-disable-legacy-check */
+  bool     modern_only;  /* no legacy interface, ever */
   uint64_t legacy_features; /* offered by the legacy interface only */
   uint64_t (*features) (VmVirtio *v);               /* of the type, beyond the common ones; NULL: none */
   void     (*features_set) (VmVirtio *v);           /* v->features is final; may be NULL */

@@ -115,7 +115,8 @@ vm_machine_remove_cpu (VmMachine *m, VmVcpu *vcpu)
 /* --- what the user plugs --- */
 
 /* Older names that people still say. */
-static const struct { const char *alias, *name; } type_aliases[] = { { "ahci", "ich9-ahci" } };
+static const struct { const char *alias, *name; } type_aliases[] = { { "ahci", "ich9-ahci" },
+                                                                      { "virtio-gpu", "virtio-gpu-pci" } };
 
 static const VmType *
 find_pluggable (VmMachine *m, const char *driver, GError **error)

@@ -41,6 +41,12 @@ tcg_view_changed (VmMemoryListener *listener)
   vm_code_shared_poll (VM_CONTAINER_OF (listener, VmTcgAccel, listener)->shared);
 }
 
+static void
+tcg_dirty_cleared (VmMemoryListener *listener, VmRamBlock *block, uint64_t offset, uint64_t len)
+{
+  vm_code_shared_protect (VM_CONTAINER_OF (listener, VmTcgAccel, listener)->shared, block, offset, len);
+}
+
 static bool
 tcg_init (VmAccel *base, VmEnv *env, GError **error)
 {
@@ -55,7 +61,7 @@ tcg_init (VmAccel *base, VmEnv *env, GError **error)
     base->ops = &tcg_single_ops;
   base->singlestep = accel->one_insn_per_tb;
   accel->shared = vm_code_shared_new (env->memory);
-  accel->listener = (VmMemoryListener) { .commit = tcg_view_changed };
+  accel->listener = (VmMemoryListener) { .commit = tcg_view_changed, .dirty_cleared = tcg_dirty_cleared };
   vm_memory_listener_add (&accel->listener, env->memory_as);
   return true;
 }

@@ -58,6 +58,8 @@ static const char *const command_line[] = {
   "-device", "sdhci-pci,id=sd", "-device", "sd-card,drive=sd0,bus=sd.0",
   "-object", "iothread,id=io", "-device", "virtio-blk-pci,drive=vb2,iothread=io",
   "-device", "virtio-scsi-pci,id=vi,iothread=io", "-device", "scsi-hd,drive=vi0,bus=vi.0",
+  "-device", "cirrus-vga", "-device", "vmware-svga", "-device", "bochs-display", "-device", "secondary-vga",
+  "-device", "virtio-gpu-pci,max_outputs=2,blob=on",
   "-device", "megasas,id=mega", "-device", "scsi-hd,drive=mega0,bus=mega.0",
 };
 /* clang-format on */

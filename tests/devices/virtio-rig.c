@@ -2,6 +2,8 @@
 /* The bench of virtio devices: see virtio-rig.h. */
 #include "tests/devices/virtio-rig.h"
 
+#include "engine/display/display.h"
+
 #include <glib/gstdio.h>
 #include <unistd.h>
 
@@ -12,6 +14,7 @@ virtio_rig_init (VirtioRig *r)
 {
   memset (r, 0, sizeof *r);
   rig_init (&r->rig, VIRTIO_RIG_RAM);
+  r->rig.env.display = vm_display_new (r->rig.env.loop, r->rig.env.clocks);
   r->host = (VmI440fxHost *) vm_device_new (&vm_i440fx_host_type);
   r->host->ram = &r->rig.ram;
   r->host->below_4g = VIRTIO_RIG_RAM;
@@ -88,6 +91,7 @@ virtio_rig_clear (VirtioRig *r)
   rig_remove (r->dev);
   virtio_rig_settle (r);
   rig_remove (r->host);
+  vm_display_free (r->rig.env.display);
   rig_clear (&r->rig);
   if (r->path)
     g_unlink (r->path);

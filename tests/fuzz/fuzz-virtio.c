@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A virtio device on the bench and a driver out of its mind: FUZZ_VIRTIO says which. Anything in registers, rings,
  * descriptors and buffers, with enough sense that requests get through now and then. */
+#include "engine/display/display.h"
 #include "tests/devices/virtio-rig.h"
 #include "tests/fuzz/fuzz.h"
 
 extern const VmType vm_virtio_blk_pci_type, vm_virtio_rng_pci_type, vm_virtio_balloon_pci_type,
-  vm_virtio_serial_pci_type, vm_virtio_scsi_pci_type, vm_virtserialport_type, vm_virtconsole_type, vm_scsi_hd_type;
+  vm_virtio_serial_pci_type, vm_virtio_scsi_pci_type, vm_virtio_gpu_pci_type, vm_virtserialport_type, vm_virtconsole_type, vm_scsi_hd_type;
 
 typedef struct Target {
   const char   *name;
@@ -44,6 +45,7 @@ static const Target targets[] = {
   { "balloon", &vm_virtio_balloon_pci_type, NULL, { "packed", "on", "free-page-reporting", "on", NULL } },
   { "serial", &vm_virtio_serial_pci_type, fit_serial, { "packed", "on", NULL } },
   { "scsi", &vm_virtio_scsi_pci_type, fit_scsi, { "packed", "on", NULL } },
+  { "gpu", &vm_virtio_gpu_pci_type, NULL, { "packed", "on", "max_outputs", "3", "blob", "on", NULL } },
 };
 
 static const Target *
@@ -76,6 +78,22 @@ place (Input *in)
     }
 }
 
+/* What begins like a command of a GPU, with numbers that are small. */
+static void
+write_command (VirtioRig *r, Input *in, uint32_t at)
+{
+  uint8_t op = (uint8_t) take (in, 1);
+
+  rig_store (&r->rig, at, op < 0xc0 ? 0x100u + op % 14 : 0x300u + op % 2, 4);
+  rig_store (&r->rig, at + 4, take (in, 1) & 1, 4);
+  for (unsigned word = 6; word < 24; word++)
+    {
+      uint32_t value = take (in, 1);
+
+      rig_store (&r->rig, at + 4 * word, value & 0x80 ? place (in) : value & 0x40 ? value & 7 : value, 4);
+    }
+}
+
 enum { OP_START, OP_CHAIN, OP_CHAIN_AGAIN, OP_RING, OP_REGISTER, OP_MEMORY, OP_CONFIG, OP_WAIT };
 
 static void
@@ -97,6 +115,11 @@ step (VirtioRig *r, Input *in)
         break;
       for (unsigned i = 0; i < 4; i++)
         pieces[i] = (VirtioRigPiece) { place (in), take (in, 1) * (op & 8 ? 1u : 16u), i >= 2 };
+      if (!strcmp (FUZZ_VIRTIO, "gpu"))
+        {
+          pieces[0] = (VirtioRigPiece) { 0x200000, 0x100, false };
+          write_command (r, in, 0x200000);
+        }
       virtio_rig_add_chain (r, n, pieces, 4, take (in, 1) & 1);
       virtio_rig_ring (r, n);
       break;
@@ -122,6 +145,8 @@ step (VirtioRig *r, Input *in)
       break;
     case OP_WAIT:
       rig_advance (&r->rig, (int64_t) take (in, 2) * VM_NS_PER_MS);
+      if (vm_display_console (r->rig.env.display, 0))
+        vm_console_refresh_now (vm_display_console (r->rig.env.display, 0));
       virtio_rig_settle (r);
       break;
     }

@@ -26,6 +26,7 @@ struct VmCode {
   uint32_t         kills;
   const VmCodeOps *ops;
   void            *opaque;
+  void            *protecting; /* posted work that takes more pages along; under the shared mutex */
 };
 
 void code_wait_unref (CodeWait *wait);

@@ -24,6 +24,9 @@ VmCodeShared *vm_code_shared_new (VmMemory *memory);
 void          vm_code_shared_free (VmCodeShared *shared);
 /* The address space has a new flat view: every vCPU looks at its next poll. Any thread. */
 void vm_code_shared_poll (VmCodeShared *shared);
+/* Dirty bits of RAM were cleared: no TLB lets stores through there any more. Machine lock held; until a vCPU gets to it,
+ * it may write on, and then says so. */
+void vm_code_shared_protect (VmCodeShared *shared, VmRamBlock *ram, uint64_t offset, uint64_t len);
 
 /* Bytes of RAM were written behind VM_PAGE_CODE. From ENV's own thread while it runs guest code. */
 void vm_code_written (VmX86Env *env, VmRamBlock *ram, uint64_t offset, uint64_t len);

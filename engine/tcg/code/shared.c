@@ -330,6 +330,68 @@ vm_code_shared_free (VmCodeShared *shared)
   g_free (shared);
 }
 
+/* What is still to be protected goes along: the display clears many runs of pages at once. */
+static void
+dirty_work (VmVcpu *vcpu, void *opaque)
+{
+  Work *work = opaque;
+  VmX86Env *env = &((VmX86Cpu *) vcpu)->env;
+  VmCode *code = vm_tcg_cpu (env)->code;
+
+  if (code == work->code)
+    {
+      g_mutex_lock (&code->shared->mutex);
+      if (code->protecting == work)
+        code->protecting = NULL;
+      g_mutex_unlock (&code->shared->mutex);
+      vm_tlb_protect_ram (env, work->ram, work->offset, work->len);
+    }
+  work_free (work);
+}
+
+/* The work to post for CODE; NULL: what is posted already does it. Mutex held. */
+static Work *
+add_protection (VmCode *code, VmRamBlock *ram, uint64_t offset, uint64_t len)
+{
+  Work *work = code->protecting;
+
+  if (work && work->ram == ram)
+    {
+      uint64_t from = MIN (work->offset, offset), to = MAX (work->offset + work->len, offset + len);
+
+      work->offset = from;
+      work->len = to - from;
+      return NULL;
+    }
+  return code->protecting = work_new (code, ram, offset, len);
+}
+
+void
+vm_code_shared_protect (VmCodeShared *shared, VmRamBlock *ram, uint64_t offset, uint64_t len)
+{
+  g_autoptr (GPtrArray) posts = NULL;
+
+  g_mutex_lock (&shared->mutex);
+  for (unsigned i = 0; i < shared->codes->len; i++)
+    {
+      VmCode *code = shared->codes->pdata[i];
+      Work *work = code->cpu->parent.set ? add_protection (code, ram, offset, len) : NULL;
+
+      if (!work)
+        continue;
+      if (!posts)
+        posts = g_ptr_array_new ();
+      g_ptr_array_add (posts, work);
+    }
+  g_mutex_unlock (&shared->mutex);
+  for (unsigned i = 0; posts && i < posts->len; i++)
+    {
+      Work *work = posts->pdata[i];
+
+      vm_vcpu_post (&work->code->cpu->parent, dirty_work, work);
+    }
+}
+
 void
 vm_code_shared_poll (VmCodeShared *shared)
 {
