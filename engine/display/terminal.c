@@ -235,9 +235,9 @@ terminal_put (VmTerminal *t, uint32_t c)
 
   if (cursor->charsets[cursor->charset] == '0')
     c = line_drawing (c);
-  if (g_unichar_iszerowidth (c))
+  if (c >= 0x300 && g_unichar_iszerowidth (c))
     return;
-  unsigned width = g_unichar_iswide (c) ? 2 : 1;
+  unsigned width = c >= 0x300 && g_unichar_iswide (c) ? 2 : 1;
   if (width > t->columns)
     return;
   if (t->wraps && (cursor->wrap || cursor->x + width > t->columns))

@@ -26,13 +26,38 @@ struct DbusChardev
   int woken; /* atomic */
 };
 
+static void chardev_send (DbusChardev *self);
+
+static gboolean
+on_news (gpointer data)
+{
+  DbusChardev *self = data;
+
+  g_atomic_int_set (&self->woken, 0);
+  chardev_send (self);
+  return G_SOURCE_REMOVE;
+}
+
+/* Engine loop. */
+static void
+on_said (VmText *text, void *opaque)
+{
+  DbusChardev *self = opaque;
+
+  if (g_atomic_int_compare_and_exchange (&self->woken, 0, 1))
+    g_idle_add (on_news, self);
+}
+
 static void
 chardev_drop (DbusChardev *self)
 {
   g_clear_handle_id (&self->in, g_source_remove);
   g_clear_handle_id (&self->out, g_source_remove);
   if (self->fd >= 0)
-    close (self->fd);
+    {
+      vm_text_unwatch (self->text, on_said, self);
+      close (self->fd);
+    }
   self->fd = -1;
   self->n_waiting = 0;
   vmd_chardev_set_owner (self->interface, "");
@@ -72,26 +97,6 @@ on_writable (int fd, GIOCondition condition, gpointer data)
   self->out = 0;
   chardev_send (self);
   return G_SOURCE_REMOVE;
-}
-
-static gboolean
-on_news (gpointer data)
-{
-  DbusChardev *self = data;
-
-  g_atomic_int_set (&self->woken, 0);
-  chardev_send (self);
-  return G_SOURCE_REMOVE;
-}
-
-/* Engine loop. */
-static void
-on_said (VmText *text, void *opaque)
-{
-  DbusChardev *self = opaque;
-
-  if (g_atomic_int_compare_and_exchange (&self->woken, 0, 1))
-    g_idle_add (on_news, self);
 }
 
 /* --- from the client ---------------------------------------------------------------------------------------------- */
@@ -143,6 +148,7 @@ on_register (VmdChardev *interface, GDBusMethodInvocation *invocation, GUnixFDLi
   while (vm_text_read (self->text, &self->position, self->waiting, sizeof self->waiting, NULL))
     ; /* it was said to others */
   self->fd = fd;
+  vm_text_watch (self->text, on_said, self); /* from here on the client's terminal answers the guest's questions */
   self->in = g_unix_fd_add (fd, G_IO_IN | G_IO_HUP | G_IO_ERR, on_readable, self);
   vmd_chardev_set_owner (interface, sender ? sender : "peer");
   vmd_chardev_complete_register (interface, invocation, NULL);
@@ -195,7 +201,6 @@ dbus_chardev_new (DbusUi *ui, VmText *text)
   g_signal_connect (self->interface, "handle-register", G_CALLBACK (on_register), self);
   g_signal_connect (self->interface, "handle-send-break", G_CALLBACK (on_send_break), self);
   g_dbus_object_skeleton_add_interface (self->object, G_DBUS_INTERFACE_SKELETON (self->interface));
-  vm_text_watch (text, on_said, self);
   g_dbus_object_manager_server_export_uniquely (ui->manager, self->object);
   return self;
 }
@@ -203,12 +208,11 @@ dbus_chardev_new (DbusUi *ui, VmText *text)
 void
 dbus_chardev_free (DbusChardev *self)
 {
-  vm_text_unwatch (self->text, on_said, self);
+  chardev_drop (self);
   while (g_idle_remove_by_data (self))
     ;
   g_dbus_object_manager_server_unexport (self->ui->manager,
                                          g_dbus_object_get_object_path (G_DBUS_OBJECT (self->object)));
-  chardev_drop (self);
   g_signal_handlers_disconnect_by_data (self->interface, self);
   g_object_unref (self->interface);
   g_object_unref (self->object);
