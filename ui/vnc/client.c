@@ -555,6 +555,7 @@ client_free (VncClient *c)
   g_byte_array_unref (c->update);
   g_free (c->pixels);
   g_free (c->cells);
+  g_free (c->boxes);
   g_free (c->host);
   g_free (c->service);
   g_free (c->family);

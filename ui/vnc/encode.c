@@ -113,8 +113,15 @@ slot_of (uint32_t colour)
   return (colour * 0x9e3779b1u) >> 22;
 }
 
-static bool
-palette_add (VncPalette *p, uint32_t colour, unsigned max)
+void
+vnc_palette_clear (VncPalette *p)
+{
+  p->n = 0;
+  memset (p->slots, 0, sizeof p->slots);
+}
+
+bool
+vnc_palette_add (VncPalette *p, uint32_t colour, unsigned max)
 {
   unsigned slot = slot_of (colour);
 
@@ -136,10 +143,9 @@ vnc_palette_make (VncPalette *p, const VncPicture *pic, unsigned max)
 {
   uint32_t last;
 
-  p->n = 0;
-  memset (p->slots, 0, sizeof p->slots);
+  vnc_palette_clear (p);
   last = pic->pixels[0];
-  palette_add (p, last, max);
+  vnc_palette_add (p, last, max);
   for (unsigned y = 0; y < pic->height; y++)
     {
       const uint32_t *row = pic->pixels + y * pic->stride;
@@ -148,7 +154,7 @@ vnc_palette_make (VncPalette *p, const VncPicture *pic, unsigned max)
         if (row[x] != last)
           {
             last = row[x];
-            if (!palette_add (p, last, max))
+            if (!vnc_palette_add (p, last, max))
               return false;
           }
     }

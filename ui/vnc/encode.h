@@ -81,6 +81,9 @@ typedef struct VncPalette
   uint32_t colours[VNC_PALETTE_MAX];
   uint16_t slots[1024]; /* hash: place in COLOURS + 1 */
 } VncPalette;
+void vnc_palette_clear (VncPalette *palette);
+/* False: there would be more than MAX. */
+bool vnc_palette_add (VncPalette *palette, uint32_t colour, unsigned max);
 /* False: there are more than MAX. */
 bool vnc_palette_make (VncPalette *palette, const VncPicture *picture, unsigned max);
 unsigned vnc_palette_find (const VncPalette *palette, uint32_t colour); /* which must be there */

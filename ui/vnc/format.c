@@ -141,7 +141,13 @@ vnc_format_put_compact (const VncFormat *f, const uint32_t *pixels, size_t n, ui
 {
   if (f->compact_bytes == f->bytes)
     return vnc_format_put (f, pixels, n, out);
-  for (size_t i = 0; i < n; i++)
+  for (size_t i = 0; i < n && f->native; i++)
+    {
+      out[3 * i] = pixels[i] & 0xff;
+      out[3 * i + 1] = pixels[i] >> 8 & 0xff;
+      out[3 * i + 2] = pixels[i] >> 16 & 0xff;
+    }
+  for (size_t i = 0; i < n && !f->native; i++)
     {
       uint32_t v = convert (f, pixels[i]);
       uint8_t bytes[4];

@@ -27,12 +27,12 @@ typedef struct Carried
 } Carried;
 
 static void
-load_tile (Tile *t, const VncPicture *pic, unsigned x, unsigned y)
+load_tile (Tile *t, const VncPicture *part)
 {
-  t->width = MIN (TILE, pic->width - x);
-  t->height = MIN (TILE, pic->height - y);
+  t->width = part->width;
+  t->height = part->height;
   for (unsigned row = 0; row < t->height; row++)
-    memcpy (t->pixels + row * t->width, pic->pixels + (y + row) * pic->stride + x, t->width * 4);
+    memcpy (t->pixels + row * t->width, part->pixels + row * part->stride, t->width * 4);
 }
 
 /* The commonest of the first colours; *OTHER another one; how many there are: 1, 2, or 3 for more. */
@@ -61,77 +61,79 @@ choose_colours (const Tile *t, uint32_t *background, uint32_t *other)
   return kinds;
 }
 
-/* Appends rectangles of what is not BACKGROUND; false when more than LIMIT bytes would be needed. */
-static bool
-put_subrects (const VncFormat *f, Tile *t, uint32_t background, bool coloured, size_t limit, GByteArray *out)
+/* Rectangles of what is not BACKGROUND, to OUT; NULL when they would go beyond END. The tile is used up. */
+static uint8_t *
+put_subrects (const VncFormat *f, Tile *t, uint32_t background, bool coloured, uint8_t *out, const uint8_t *end)
 {
-  guint count_at = out->len, begin = out->len;
-  unsigned n = 0;
+  uint8_t *count = out++;
+  unsigned n = 0, width = t->width;
 
-  vnc_put_u8 (out, 0);
   for (unsigned y = 0; y < t->height; y++)
-    for (unsigned x = 0; x < t->width; x++)
+    for (unsigned x = 0; x < width; x++)
       {
-        uint32_t colour = t->pixels[y * t->width + x];
+        uint32_t *from = t->pixels + y * width + x, colour = *from;
         unsigned w = 1, h = 1;
 
         if (colour == background)
           continue;
-        while (x + w < t->width && t->pixels[y * t->width + x + w] == colour)
+        while (x + w < width && from[w] == colour)
           w++;
         for (bool same = true; y + h < t->height; h++)
           {
             for (unsigned i = 0; i < w && same; i++)
-              same = t->pixels[(y + h) * t->width + x + i] == colour;
+              same = from[h * width + i] == colour;
             if (!same)
               break;
           }
-        for (unsigned row = y; row < y + h; row++)
-          for (unsigned i = x; i < x + w; i++)
-            t->pixels[row * t->width + i] = background;
+        for (unsigned row = 1; row < h; row++)
+          for (unsigned i = 0; i < w; i++)
+            from[row * width + i] = background;
+        if (n == 255 || end - out < f->bytes + 2)
+          return NULL;
         if (coloured)
-          vnc_format_put (f, &colour, 1, vnc_grow (out, f->bytes));
-        vnc_put_u8 (out, (uint8_t) (x << 4 | y));
-        vnc_put_u8 (out, (uint8_t) ((w - 1) << 4 | (h - 1)));
-        if (++n > 255 || out->len - begin > limit)
-          return false;
+          out = vnc_format_put (f, &colour, 1, out);
+        *out++ = (uint8_t) (x << 4 | y);
+        *out++ = (uint8_t) ((w - 1) << 4 | (h - 1));
+        x += w - 1;
+        n++;
       }
-  out->data[count_at] = (uint8_t) n;
-  return true;
+  *count = (uint8_t) n;
+  return out;
 }
 
-static void
-put_tile (const VncFormat *f, Tile *t, Carried *c, GByteArray *out)
+/* Returns the end of what it writes to OUT: at most the tile as it is and one byte. */
+static uint8_t *
+put_tile (const VncFormat *f, Tile *t, const VncPicture *part, Carried *c, uint8_t *out)
 {
-  Tile kept = *t;
   uint32_t background, other;
   unsigned kinds = choose_colours (t, &background, &other);
-  guint at = out->len;
-  size_t raw = (size_t) t->width * t->height * f->bytes;
-  uint8_t mask = 0;
+  uint8_t *mask = out, *at = out + 1, *end = at + (size_t) t->width * t->height * f->bytes;
 
-  vnc_put_u8 (out, 0);
+  *mask = 0;
   if (!c->has_background || c->background != background)
     {
-      mask |= BACKGROUND;
-      vnc_format_put (f, &background, 1, vnc_grow (out, f->bytes));
+      *mask |= BACKGROUND;
+      at = vnc_format_put (f, &background, 1, at);
     }
-  if (kinds == 2 && (!c->has_foreground || c->foreground != other))
+  if (kinds == 2 && (!c->has_foreground || c->foreground != other) && at < end)
     {
-      mask |= FOREGROUND;
-      vnc_format_put (f, &other, 1, vnc_grow (out, f->bytes));
+      *mask |= FOREGROUND;
+      at = vnc_format_put (f, &other, 1, at);
     }
   if (kinds > 1)
-    mask |= ANY_SUBRECTS | (kinds > 2 ? COLOURED : 0);
-  if (kinds > 1 && !put_subrects (f, t, background, kinds > 2, raw, out))
     {
-      g_byte_array_set_size (out, at);
-      vnc_put_u8 (out, RAW);
-      vnc_format_put (f, kept.pixels, kept.width * kept.height, vnc_grow (out, raw));
-      c->has_background = c->has_foreground = false;
-      return;
+      *mask |= ANY_SUBRECTS | (kinds > 2 ? COLOURED : 0);
+      at = at < end ? put_subrects (f, t, background, kinds > 2, at, end) : NULL;
     }
-  out->data[at] = mask;
+  if (!at)
+    {
+      *mask = RAW;
+      at = mask + 1;
+      for (unsigned y = 0; y < part->height; y++)
+        at = vnc_format_put (f, part->pixels + y * part->stride, part->width, at);
+      c->has_background = c->has_foreground = false;
+      return at;
+    }
   c->has_background = true;
   c->background = background;
   if (kinds == 2)
@@ -141,6 +143,7 @@ put_tile (const VncFormat *f, Tile *t, Carried *c, GByteArray *out)
     }
   else if (kinds > 2)
     c->has_foreground = false;
+  return at;
 }
 
 unsigned
@@ -151,10 +154,20 @@ vnc_encode_hextile (VncEncoder *e, const VncPicture *pic, GByteArray *out)
 
   vnc_put_rect (out, pic->x, pic->y, pic->width, pic->height, VNC_HEXTILE);
   for (unsigned y = 0; y < pic->height; y += TILE)
-    for (unsigned x = 0; x < pic->width; x += TILE)
-      {
-        load_tile (&tile, pic, x, y);
-        put_tile (&e->format, &tile, &carried, out);
-      }
+    {
+      unsigned height = MIN (TILE, pic->height - y);
+      /* The most that a row of tiles can take. */
+      uint8_t *at = vnc_grow (out, (pic->width + TILE - 1) / TILE + (size_t) pic->width * height * e->format.bytes);
+      for (unsigned x = 0; x < pic->width; x += TILE)
+        {
+          VncPicture part = { .width = MIN (TILE, pic->width - x),
+                              .height = height,
+                              .pixels = pic->pixels + y * pic->stride + x,
+                              .stride = pic->stride };
+          load_tile (&tile, &part);
+          at = put_tile (&e->format, &tile, &part, &carried, at);
+        }
+      g_byte_array_set_size (out, (guint) (at - out->data));
+    }
   return 1;
 }

@@ -114,7 +114,9 @@ switches_console (VncClient *c, uint16_t key)
   VmConsole *console = vm_display_ref_console (display, key - KEY_1);
   if (!console)
     return true;
+  unsigned held = c->modifiers;
   vnc_client_clear_keys (c); /* the guest does not learn what they were for */
+  c->modifiers = held;
   if (console != c->screen->console)
     vnc_client_show (c, console);
   vm_console_unref (console);
@@ -143,18 +145,42 @@ press_symbol (VncClient *c, uint16_t key, bool down, unsigned needs, uint32_t ke
     vnc_server_key (c->server, which, shift);
 }
 
+/* A text console takes symbols, and codes of viewers that have no symbols. */
+static void
+type (VncClient *c, uint16_t key, bool down, uint32_t keysym)
+{
+  VmConsole *console = c->screen->console;
+  bool shift = c->modifiers & (LEFT_SHIFT | RIGHT_SHIFT), ctrl = c->modifiers & (LEFT_CTRL | RIGHT_CTRL);
+  unsigned modifier = modifier_of (key);
+
+  c->modifiers = down ? c->modifiers | modifier : c->modifiers & ~modifier;
+  if (!keysym)
+    vm_input_key (input_of (c), console, key, down);
+  else if (down && !modifier)
+    vm_console_type (console, keysym,
+                     (shift ? VM_TYPE_SHIFT : 0) | (ctrl ? VM_TYPE_CTRL : 0)
+                         | (c->modifiers & LEFT_ALT ? VM_TYPE_ALT : 0));
+}
+
 void
 vnc_client_key (VncClient *c, bool down, uint32_t keysym, unsigned xt, bool has_xt)
 {
-  unsigned held = (c->modifiers & (LEFT_SHIFT | RIGHT_SHIFT) ? VM_LEVEL_SHIFT : 0)
-                  | (c->modifiers & ALTGR ? VM_LEVEL_ALTGR : 0);
+  unsigned held
+      = (c->modifiers & (LEFT_SHIFT | RIGHT_SHIFT) ? VM_LEVEL_SHIFT : 0) | (c->modifiers & ALTGR ? VM_LEVEL_ALTGR : 0);
   unsigned needs = UINT_MAX;
   uint16_t key = has_xt ? vm_key_from_number (xt) : 0;
 
   vnc_screen_hurry (c->screen);
   if (!key)
     key = vm_layout_find (c->server->keyboard, keysym, held, &needs);
-  if (!key || (down && switches_console (c, key)))
+  if (down && switches_console (c, key))
+    return;
+  if (c->screen->console && vm_console_is_text (c->screen->console))
+    {
+      type (c, key, down, keysym);
+      return;
+    }
+  if (!key)
     return;
   if (down)
     sync_locks (c, keysym);

@@ -14,7 +14,7 @@
 typedef struct Anchor
 {
   int x, y;
-  uint32_t hash;
+  uint32_t first, hash;
 } Anchor;
 
 typedef struct Vote
@@ -91,7 +91,7 @@ choose_anchors (Search *q)
           {
             uint32_t hash = hash_of (old_at (q->s, x, y));
             unsigned bit = filter_bit (hash);
-            q->anchors[q->n_anchors++] = (Anchor){ x, y, hash };
+            q->anchors[q->n_anchors++] = (Anchor){ x, y, *old_at (q->s, x, y), hash };
             q->filter[bit >> 6] |= UINT64_C (1) << (bit & 63);
             break;
           }
@@ -126,21 +126,35 @@ winner (const Search *q)
   return best && best->n >= MAX (VOTES_MIN, q->n_anchors / 4) ? best : NULL;
 }
 
+/* As far as last time: cheapest. */
+static void
+search_again (Search *q)
+{
+  int dx = q->s->move_dx, dy = q->s->move_dy;
+
+  for (unsigned i = 0; i < q->n_anchors; i++)
+    {
+      const Anchor *a = &q->anchors[i];
+      int x = a->x - dx, y = a->y - dy;
+      if (x < 0 || y < 0 || x + STRIP > q->s->width || y >= q->s->height)
+        continue;
+      if (memcmp (new_at (q->s, x, y), old_at (q->s, a->x, a->y), STRIP * 4) == 0)
+        vote (q, dx, dy);
+    }
+}
+
 /* Up and down: cheap. */
 static void
 search_column (Search *q)
 {
-  for (unsigned i = 0; i < q->n_anchors; i++)
-    {
-      const Anchor *a = &q->anchors[i];
-      const uint32_t *strip = old_at (q->s, a->x, a->y);
-      for (int y = q->box.y; y < q->box.y + q->box.height; y++)
-        {
-          const uint32_t *there = new_at (q->s, a->x, y);
-          if (there[0] == strip[0] && memcmp (there, strip, STRIP * 4) == 0)
-            vote (q, 0, a->y - y);
-        }
-    }
+  for (int y = q->box.y; y < q->box.y + q->box.height; y++)
+    for (unsigned i = 0; i < q->n_anchors; i++)
+      {
+        const Anchor *a = &q->anchors[i];
+        const uint32_t *there = new_at (q->s, a->x, y);
+        if (there[0] == a->first && memcmp (there, old_at (q->s, a->x, a->y), STRIP * 4) == 0)
+          vote (q, 0, a->y - y);
+      }
 }
 
 static void
@@ -294,23 +308,21 @@ count_changed (const VncScreen *s, VmRect box)
 static bool
 try_moves (VncScreen *s, VmRect box)
 {
+  void (*const searches[]) (Search *) = { search_again, search_column, search_everywhere };
   Search q = { .s = s, .box = box };
   const Vote *best = NULL;
 
   choose_anchors (&q);
-  if (q.n_anchors >= VOTES_MIN)
+  for (unsigned i = 0; q.n_anchors >= VOTES_MIN && i < G_N_ELEMENTS (searches) && !best; i++)
     {
-      search_column (&q);
+      q.n_votes = 0;
+      searches[i](&q);
       best = winner (&q);
-      if (!best)
-        {
-          q.n_votes = 0;
-          search_everywhere (&q);
-          best = winner (&q);
-        }
     }
   if (!best)
     return false;
+  s->move_dx = best->dx;
+  s->move_dy = best->dy;
   if (collect (s, box, best->dx, best->dy) >= MAX (16, count_changed (s, box) / 4))
     return true;
   g_array_set_size (s->moves, 0);

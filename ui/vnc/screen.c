@@ -72,6 +72,8 @@ screen_free (VncScreen *s)
   g_free (s->now);
   g_free (s->next);
   g_free (s->serials);
+  g_free (s->before);
+  g_free (s->boxes);
   g_free (s->heat);
   g_free (s->moved);
   g_free (s);
@@ -224,60 +226,110 @@ resize (VncScreen *s, int width, int height)
   s->now = g_new0 (uint32_t, pixels);
   s->next = g_new0 (uint32_t, pixels);
   g_free (s->serials);
+  g_free (s->before);
+  g_free (s->boxes);
   g_free (s->heat);
   g_free (s->moved);
   s->serials = g_new (uint64_t, cells);
+  s->before = g_new (uint64_t, cells);
+  s->boxes = g_new (VncBox, cells);
   s->heat = g_new0 (uint8_t, cells);
   s->moved = g_new0 (uint8_t, cells);
   g_array_set_size (s->moves, 0);
   s->serial++;
   for (unsigned i = 0; i < cells; i++)
-    s->serials[i] = s->serial;
+    {
+      s->serials[i] = s->before[i] = s->serial;
+      s->boxes[i] = VNC_BOX_ALL;
+    }
+}
+
+/* Whether something of a cell is another colour now, and what. */
+static G_ALWAYS_INLINE inline bool
+compare (const uint32_t *now, const uint32_t *from, size_t now_stride, size_t from_stride, int width, int height,
+         VncBox *box)
+{
+  uint32_t columns[VNC_CELL] = { 0 };
+  int top = -1, bottom = 0, left = 0, right = width;
+
+  for (int y = 0; y < height; y++, now += now_stride, from += from_stride)
+    {
+      uint32_t row = 0;
+
+      for (int x = 0; x < width; x++)
+        {
+          uint32_t differ = (GUINT32_FROM_LE (from[x]) & 0xffffff) ^ now[x];
+          columns[x] |= differ;
+          row |= differ;
+        }
+      if (!row)
+        continue;
+      top = top < 0 ? y : top;
+      bottom = y + 1;
+    }
+  if (top < 0)
+    return false;
+  while (!columns[left])
+    left++;
+  while (!columns[right - 1])
+    right--;
+  *box = (VncBox){ (uint8_t) left, (uint8_t) top, (uint8_t) right, (uint8_t) bottom };
+  return true;
 }
 
 static void
-copy_rows (VncScreen *s, const VmSurface *surface, VmRect r)
+copy (uint32_t *to, const VmSurface *surface, VmRect r, size_t stride)
 {
   for (int y = r.y; y < r.y + r.height; y++)
     {
       const uint32_t *from = (const uint32_t *) (surface->data + (size_t) y * surface->stride) + r.x;
-      uint32_t *to = s->next + (size_t) y * s->width + r.x;
+      uint32_t *row = to + (size_t) y * stride + r.x;
 
       for (int x = 0; x < r.width; x++)
-        to[x] = GUINT32_FROM_LE (from[x]) & 0xffffff;
+        row[x] = GUINT32_FROM_LE (from[x]) & 0xffffff;
     }
 }
 
 static void
-copy (VncScreen *s, const VmSurface *surface, VmRect r)
+copy_all (VncScreen *s, const VmSurface *surface)
 {
-  for (int y = 0; y < r.height; y += BAND)
+  for (int y = 0; y < s->height; y += BAND)
     {
       vm_console_lock (s->console);
-      copy_rows (s, surface, (VmRect){ r.x, r.y + y, r.width, MIN (BAND, r.height - y) });
+      copy (s->now, surface, (VmRect){ 0, y, s->width, MIN (BAND, s->height - y) }, (size_t) s->width);
       vm_console_unlock (s->console);
     }
 }
 
+/* Takes a cell into NEXT if it has changed. */
 static bool
-cell_differs (const VncScreen *s, VmRect r)
+take_cell (VncScreen *s, const VmSurface *surface, VmRect r, VncBox *box)
 {
-  for (int y = r.y; y < r.y + r.height; y++)
-    {
-      size_t at = (size_t) y * s->width + r.x;
-      if (memcmp (s->now + at, s->next + at, (size_t) r.width * 4) != 0)
-        return true;
-    }
-  return false;
+  const uint32_t *now = s->now + (size_t) r.y * s->width + r.x;
+  const uint32_t *from = (const uint32_t *) (surface->data + (size_t) r.y * surface->stride) + r.x;
+  size_t stride = (size_t) s->width, from_stride = (size_t) surface->stride / 4;
+  bool differs = r.width == VNC_CELL ? compare (now, from, stride, from_stride, VNC_CELL, r.height, box)
+                                     : compare (now, from, stride, from_stride, r.width, r.height, box);
+
+  if (differs)
+    copy (s->next, surface, r, stride);
+  return differs;
 }
 
+/* NEXT has of the cells that changed last what they were before: if they have not changed again, what they are. */
 static void
-settle_cell (VncScreen *s, VmRect r)
+settle (VncScreen *s)
 {
-  for (int y = r.y; y < r.y + r.height; y++)
+  for (unsigned cell = 0; cell < s->columns * s->rows; cell++)
     {
-      size_t at = (size_t) y * s->width + r.x;
-      memcpy (s->now + at, s->next + at, (size_t) r.width * 4);
+      if (s->serials[cell] != s->serial)
+        continue;
+      VmRect r = vnc_screen_cell (s, cell);
+      for (int y = r.y; y < r.y + r.height; y++)
+        {
+          size_t at = (size_t) y * s->width + r.x;
+          memcpy (s->next + at, s->now + at, (size_t) r.width * 4);
+        }
     }
 }
 
@@ -306,30 +358,35 @@ join (VmRect a, VmRect b)
   return u;
 }
 
-/* Gives cells that differ the next serial; what they were is in NOW until they are settled. */
+/* Gives cells that differ the next serial. */
 static VmRect
-mark_changed (VncScreen *s, const VmRect *rects, unsigned n)
+mark_changed (VncScreen *s, const VmSurface *surface, VmRect rect)
 {
-  VmRect box = { 0 };
+  VmRect changed = { 0 };
   uint64_t serial = s->serial + 1;
+  unsigned last_row = (unsigned) (rect.y + rect.height - 1) / VNC_CELL;
+  unsigned last_column = (unsigned) (rect.x + rect.width - 1) / VNC_CELL;
 
-  for (unsigned i = 0; i < n; i++)
+  for (unsigned row = (unsigned) rect.y / VNC_CELL; row <= last_row; row++)
     {
-      unsigned last_row = (unsigned) (rects[i].y + rects[i].height - 1) / VNC_CELL;
-      unsigned last_column = (unsigned) (rects[i].x + rects[i].width - 1) / VNC_CELL;
-      for (unsigned row = (unsigned) rects[i].y / VNC_CELL; row <= last_row; row++)
-        for (unsigned column = (unsigned) rects[i].x / VNC_CELL; column <= last_column; column++)
-          {
-            unsigned cell = row * s->columns + column;
-            VmRect r = vnc_screen_cell (s, cell);
-            if (s->serials[cell] == serial || !cell_differs (s, r))
-              continue;
-            s->serials[cell] = serial;
-            s->heat[cell] = (uint8_t) MIN (255, s->heat[cell] + WARMER);
-            box = join (box, r);
-          }
+      vm_console_lock (s->console);
+      for (unsigned column = (unsigned) rect.x / VNC_CELL; column <= last_column; column++)
+        {
+          unsigned cell = row * s->columns + column;
+          VmRect r = vnc_screen_cell (s, cell);
+          VncBox box;
+
+          if (s->serials[cell] == serial || !take_cell (s, surface, r, &box))
+            continue;
+          s->before[cell] = s->serials[cell];
+          s->serials[cell] = serial;
+          s->boxes[cell] = box;
+          s->heat[cell] = (uint8_t) MIN (255, s->heat[cell] + WARMER);
+          changed = join (changed, r);
+        }
+      vm_console_unlock (s->console);
     }
-  return box;
+  return changed;
 }
 
 static bool
@@ -345,24 +402,28 @@ somebody_copies (const VncScreen *s)
 }
 
 static void
-take_changes (VncScreen *s, const VmRect *rects, unsigned n)
+take_changes (VncScreen *s, const VmSurface *surface, const VmRect *rects, unsigned n)
 {
-  VmRect box = mark_changed (s, rects, n);
+  VmRect box = { 0 };
+  uint32_t *old = s->now;
 
+  for (unsigned i = 0; i < n; i++)
+    {
+      VmRect changed = mark_changed (s, surface, rects[i]);
+      if (changed.width)
+        box = join (box, changed);
+    }
   if (!box.width)
     return;
+  settle (s);
   if (s->moves->len)
     memset (s->moved, 0, (size_t) s->columns * s->rows);
   g_array_set_size (s->moves, 0);
   s->serial++;
   if (box.width * box.height >= MOVE_PIXELS_MIN && somebody_copies (s))
     vnc_screen_find_moves (s, box);
-  unsigned left = (unsigned) box.x / VNC_CELL, right = (unsigned) (box.x + box.width - 1) / VNC_CELL;
-  unsigned top = (unsigned) box.y / VNC_CELL, bottom = (unsigned) (box.y + box.height - 1) / VNC_CELL;
-  for (unsigned row = top; row <= bottom; row++)
-    for (unsigned column = left; column <= right; column++)
-      if (s->serials[row * s->columns + column] == s->serial)
-        settle_cell (s, vnc_screen_cell (s, row * s->columns + column));
+  s->now = s->next;
+  s->next = old;
   vnc_screen_hurry (s);
 }
 
@@ -399,15 +460,13 @@ vnc_screen_update (VncScreen *s)
       rects[0] = (VmRect){ 0, 0, s->width, s->height };
       n = 1;
     }
-  for (unsigned i = 0; i < n; i++)
-    copy (s, surface, rects[i]);
-  vm_surface_unref (surface);
   cool (s);
   if (resized) /* all of it is new as it is */
     {
-      memcpy (s->now, s->next, (size_t) s->width * s->height * 4);
+      copy_all (s, surface);
       vnc_screen_hurry (s);
     }
   else
-    take_changes (s, rects, n);
+    take_changes (s, surface, rects, n);
+  vm_surface_unref (surface);
 }

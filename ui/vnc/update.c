@@ -3,6 +3,8 @@
  * on its way, and when there is something to say. */
 #include "ui/vnc/vnc-private.h"
 
+#include "engine/display/damage.h"
+
 #define PIXELS_MAX (1u << 22) /* of one update; the rest comes with the next */
 #define HOT 128
 #define REFRESH_MS 400
@@ -31,7 +33,7 @@ static void
 end_update (VncClient *c)
 {
   vm_store_be16 (c->update->data + 2, (uint16_t) c->n_rects);
-  vnc_wire_write_picture (&c->wire, c->update->data, c->update->len);
+  vnc_wire_give_picture (&c->wire, &c->update);
 }
 
 static void
@@ -48,7 +50,7 @@ put_extended_size (VncClient *c, unsigned reason, unsigned status, unsigned widt
 {
   put_news (c, reason, status, width, height, EXTENDED_SIZE);
   vnc_put_u32 (c->update, 1 << 24); /* one output and padding */
-  vnc_put_u32 (c->update, 0);       /* its name, place, size, flags */
+  vnc_put_u32 (c->update, 1);       /* its number (of a screen 0 LibVNCClient knows nothing), place, size, flags */
   vnc_put_u32 (c->update, 0);
   vnc_put_u16 (c->update, (uint16_t) width);
   vnc_put_u16 (c->update, (uint16_t) height);
@@ -259,7 +261,11 @@ vnc_client_dirty (VncClient *c, VmRect area)
     return;
   for (int y = r.y / VNC_CELL; y <= (r.y + r.height - 1) / VNC_CELL; y++)
     for (int x = r.x / VNC_CELL; x <= (r.x + r.width - 1) / VNC_CELL; x++)
-      c->cells[(unsigned) y * c->screen->columns + (unsigned) x] |= VNC_CELL_DIRTY;
+      {
+        unsigned cell = (unsigned) y * c->screen->columns + (unsigned) x;
+        c->cells[cell] |= VNC_CELL_DIRTY;
+        c->boxes[cell] = VNC_BOX_ALL;
+      }
 }
 
 void
@@ -272,6 +278,10 @@ vnc_client_resized (VncClient *c)
   g_free (c->cells);
   c->cells = g_new (uint8_t, MAX (s->columns * s->rows, 1));
   memset (c->cells, VNC_CELL_DIRTY, (size_t) s->columns * s->rows);
+  g_free (c->boxes);
+  c->boxes = g_new (VncBox, MAX (s->columns * s->rows, 1));
+  for (unsigned i = 0; i < s->columns * s->rows; i++)
+    c->boxes[i] = VNC_BOX_ALL;
   c->serial = s->serial;
   c->drawn_cursor = (VmRect){ 0 };
   c->cursor_moves = UINT64_MAX;
@@ -310,6 +320,24 @@ put_move (VncClient *c, const VncMove *m)
   return true;
 }
 
+static VncBox
+join_boxes (VncBox a, VncBox b)
+{
+  return (VncBox){ MIN (a.left, b.left), MIN (a.top, b.top), MAX (a.right, b.right), MAX (a.bottom, b.bottom) };
+}
+
+/* What of CELL, which has changed since the client was last told, it is to be sent. */
+static VncBox
+changed_box (const VncClient *c, unsigned cell)
+{
+  const VncScreen *s = c->screen;
+
+  /* Of changes before the last one nobody knows any more what they were. */
+  if (c->serial < s->before[cell] || c->cells[cell] & VNC_CELL_LOSSY)
+    return VNC_BOX_ALL;
+  return c->cells[cell] & VNC_CELL_DIRTY ? join_boxes (c->boxes[cell], s->boxes[cell]) : s->boxes[cell];
+}
+
 /* Takes the screen's changes into the client's cells. */
 static void
 take_changes (VncClient *c)
@@ -325,7 +353,10 @@ take_changes (VncClient *c)
     done[i + 1] = put_move (c, &g_array_index (s->moves, VncMove, i));
   for (unsigned cell = 0; cell < s->columns * s->rows; cell++)
     if (s->serials[cell] > c->serial && !(moves && s->moved[cell] && done[s->moved[cell]]))
-      c->cells[cell] = (c->cells[cell] | VNC_CELL_DIRTY) & ~VNC_CELL_EXACT;
+      {
+        c->boxes[cell] = changed_box (c, cell);
+        c->cells[cell] = (c->cells[cell] | VNC_CELL_DIRTY) & ~VNC_CELL_EXACT;
+      }
   c->serial = s->serial;
 }
 
@@ -346,14 +377,31 @@ add_piece (VncClient *c, VncPiece piece, guint above)
   for (guint i = above; i < c->pieces->len; i++)
     {
       VncPiece *other = &g_array_index (c->pieces, VncPiece, i);
-      if (other->rect.x == piece.rect.x && other->rect.width == piece.rect.width && other->lossy == piece.lossy
-          && other->rect.y + other->rect.height == piece.rect.y)
+      if (other->cells.x == piece.cells.x && other->cells.width == piece.cells.width && other->lossy == piece.lossy
+          && other->cells.y + other->cells.height == piece.cells.y)
         {
-          other->rect.height += piece.rect.height;
+          other->cells.height += piece.cells.height;
+          other->rect = vm_rect_union (other->rect, piece.rect);
           return;
         }
     }
   g_array_append_val (c->pieces, piece);
+}
+
+/* The cells from FIRST to END of ROW: what of them is dirty. */
+static VmRect
+dirty_rect (const VncClient *c, unsigned row, unsigned first, unsigned end)
+{
+  const VncBox *boxes = c->boxes + row * c->screen->columns;
+  int left = (int) first * VNC_CELL + boxes[first].left, right = (int) (end - 1) * VNC_CELL + boxes[end - 1].right;
+  int top = VNC_CELL, bottom = 0;
+
+  for (unsigned i = first; i < end; i++)
+    {
+      top = MIN (top, boxes[i].top);
+      bottom = MAX (bottom, boxes[i].bottom);
+    }
+  return (VmRect){ left, (int) row * VNC_CELL + top, right - left, bottom - top };
 }
 
 static unsigned
@@ -376,11 +424,11 @@ collect_row (VncClient *c, unsigned row, VmRect clip, bool lossy_client, guint a
           cells[column] = 0;
           column++;
         }
-      VmRect r = { (int) begin * VNC_CELL, (int) row * VNC_CELL, (int) (column - begin) * VNC_CELL, VNC_CELL };
-      column--;
-      VncPiece piece = { .lossy = lossy };
+      VncPiece piece = { .cells = { (int) begin, (int) row, (int) (column - begin), 1 }, .lossy = lossy };
       VmRect known = { 0, 0, MIN ((int) c->width, s->width), MIN ((int) c->height, s->height) };
-      if (!meet (r, known, &piece.rect))
+      bool shown = meet (dirty_rect (c, row, begin, column), known, &piece.rect);
+      column--;
+      if (!shown)
         continue;
       pixels += (unsigned) (piece.rect.width * piece.rect.height);
       add_piece (c, piece, above);
@@ -465,7 +513,10 @@ refresh (gpointer opaque)
     if (c->cells[i] & VNC_CELL_LOSSY)
       {
         if (c->screen->heat[i] < HOT / 2)
-          c->cells[i] |= VNC_CELL_DIRTY | VNC_CELL_EXACT;
+          {
+            c->cells[i] |= VNC_CELL_DIRTY | VNC_CELL_EXACT;
+            c->boxes[i] = VNC_BOX_ALL;
+          }
         else
           left++;
       }
@@ -533,6 +584,25 @@ encoded (void *opaque)
     vnc_wire_poke (&c->wire);
 }
 
+/* That is no more work than copying pixels for a thread would be. */
+static void
+put_raw (VncClient *c)
+{
+  const VncScreen *s = c->screen;
+
+  for (guint i = 0; i < c->pieces->len; i++)
+    {
+      const VmRect *r = &g_array_index (c->pieces, VncPiece, i).rect;
+      VncPicture picture = { (unsigned) r->x,
+                             (unsigned) r->y,
+                             (unsigned) r->width,
+                             (unsigned) r->height,
+                             s->now + (size_t) r->y * s->width + r->x,
+                             (size_t) s->width };
+      c->n_rects += vnc_encode (&c->encoder, &picture, false, c->update);
+    }
+}
+
 static void
 prepare_encoder (VncClient *c)
 {
@@ -572,6 +642,12 @@ make_update (VncClient *c)
     c->requested = false;
   if (!c->pieces->len)
     {
+      end_update (c);
+      return;
+    }
+  if (c->encoder.encoding == VNC_RAW && !c->drawn_cursor.width)
+    {
+      put_raw (c);
       end_update (c);
       return;
     }

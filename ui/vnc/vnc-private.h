@@ -37,7 +37,15 @@ void vnc_encode_later (VmVnc *vnc, VmPostFunc func, VmPostFunc done, void *opaqu
 
 /* --- screens: a console as its viewers have last seen it --------------------------------------------------- */
 
-#define VNC_CELL 16 /* pixels a side: what changed is known by cells */
+#define VNC_CELL 16 /* pixels a side: what changed is known by cells, and within them by boxes */
+
+/* Part of a cell; ends are behind the last pixel. */
+typedef struct VncBox
+{
+  uint8_t left, top, right, bottom;
+} VncBox;
+
+#define VNC_BOX_ALL ((VncBox){ 0, 0, VNC_CELL, VNC_CELL })
 
 /* Part of a picture that was elsewhere before. */
 typedef struct VncMove
@@ -57,13 +65,15 @@ struct VncScreen
   int width, height;
   unsigned columns, rows; /* of cells */
   uint32_t *now;          /* what the cells' serials speak of; rows are WIDTH apart */
-  uint32_t *next;         /* what the console has; of use during an update */
+  uint32_t *next;         /* during an update what the console has, then NOW but for cells that have changed last */
   uint64_t serial;
-  uint64_t *serials;              /* of cells: when they changed */
+  uint64_t *serials, *before;     /* of cells: when they changed, and when before that */
+  VncBox *boxes;                  /* of cells: what of them changed last */
   uint8_t *heat;                  /* of cells: how often lately */
   uint8_t *moved;                 /* of cells: in the last update, the move explains them */
   GArray *moves;                  /* VncMove of the last update */
   unsigned move_pause, move_wait; /* updates to come in which nobody looks for moves */
+  int move_dx, move_dy;           /* the last that was found */
   int64_t changed_at, cooled_at;  /* monotonic */
   unsigned interval_ms;
   GSource *pace;
@@ -217,7 +227,7 @@ typedef struct VncSizeAnswer
 
 typedef struct VncPiece
 {
-  VmRect rect;
+  VmRect cells, rect; /* the cells that are its, and what of them is sent */
   bool lossy;
   size_t at; /* of its pixels */
 } VncPiece;
@@ -249,6 +259,7 @@ struct VncClient
   unsigned width, height;
   uint64_t serial;       /* of the screen: taken into CELLS */
   uint8_t *cells;        /* as many as the screen has */
+  VncBox *boxes;         /* of those that are dirty: what of them is */
   bool asked, requested; /* ASKED: ever */
   VmRect area;           /* of the request */
   uint64_t cursor_serial, cursor_moves;

@@ -135,7 +135,7 @@ flush (VncWire *w)
 {
   if (w->over || w->write_watch)
     return;
-  bool had = vnc_wire_pending (w) > 0;
+  bool had = w->out->len > 0; /* nobody has been told that it has gone, as TLS may still hold some */
   while (vnc_wire_pending (w))
     {
       ssize_t n = write_some (w);
@@ -203,6 +203,23 @@ void
 vnc_wire_write_picture (VncWire *w, const void *buf, size_t len)
 {
   put (w, buf, len);
+}
+
+void
+vnc_wire_give_picture (VncWire *w, GByteArray **bytes)
+{
+  GByteArray *given = *bytes;
+
+  if (w->over || w->sasl || w->websocket || vnc_wire_pending (w))
+    {
+      put (w, given->data, given->len);
+      return;
+    }
+  *bytes = w->out;
+  g_byte_array_set_size (*bytes, 0);
+  w->out = given;
+  w->out_at = 0;
+  flush (w);
 }
 
 /* --- reading -------------------------------------------------------------------------------------------- */

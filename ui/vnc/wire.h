@@ -45,6 +45,8 @@ bool vnc_wire_skip (VncWire *wire, uint64_t len);
 /* A client that does not read what it is told, pictures apart, is over. */
 void vnc_wire_write (VncWire *wire, const void *buf, size_t len);
 void vnc_wire_write_picture (VncWire *wire, const void *buf, size_t len);
+/* Takes the bytes, and leaves an array that is of no use but to be filled anew. */
+void vnc_wire_give_picture (VncWire *wire, GByteArray **bytes);
 static inline size_t
 vnc_wire_pending (const VncWire *wire)
 {

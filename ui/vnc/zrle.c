@@ -50,114 +50,118 @@ run_at (const Tile *t, unsigned at)
   return end - at;
 }
 
+/* Of what cannot be shorter than the tile as it is, no more is looked at. */
 static void
 weigh_tile (Tile *t, unsigned pixel)
 {
-  VncPicture all = { .width = t->n, .height = 1, .pixels = t->pixels };
-
-  t->few = vnc_palette_make (&t->palette, &all, PALETTE_MAX);
   t->raw = (size_t) t->n * pixel;
-  t->plain_rle = 0;
-  t->palette_rle = (size_t) t->palette.n * pixel;
-  for (unsigned at = 0, run; at < t->n; at += run)
+  t->plain_rle = t->palette_rle = 0;
+  t->few = true;
+  vnc_palette_clear (&t->palette);
+  for (unsigned at = 0, run; at < t->n && (t->few || t->plain_rle < t->raw); at += run)
     {
       run = run_at (t, at);
       unsigned length = (run - 1) / 255 + 1;
       t->plain_rle += pixel + length;
       t->palette_rle += run == 1 ? 1 : 1 + length;
+      t->few = t->few && vnc_palette_add (&t->palette, t->pixels[at], PALETTE_MAX);
     }
   t->packed = SIZE_MAX;
-  if (!t->few)
-    t->palette_rle = SIZE_MAX;
-  else if (t->palette.n <= PACKED_MAX)
+  t->palette_rle = t->few ? t->palette_rle + (size_t) t->palette.n * pixel : SIZE_MAX;
+  if (t->few && t->palette.n <= PACKED_MAX)
     t->packed = (size_t) t->palette.n * pixel + packed_bytes (t);
 }
 
-static void
-put_palette (const VncFormat *f, const Tile *t, GByteArray *out)
+static uint8_t *
+put_palette (const VncFormat *f, const Tile *t, uint8_t *out)
 {
-  vnc_format_put_compact (f, t->palette.colours, t->palette.n, vnc_grow (out, t->palette.n * f->compact_bytes));
+  return vnc_format_put_compact (f, t->palette.colours, t->palette.n, out);
 }
 
-static void
-put_run_length (unsigned run, GByteArray *out)
+static uint8_t *
+put_run_length (unsigned run, uint8_t *out)
 {
   for (run--; run >= 255; run -= 255)
-    vnc_put_u8 (out, 255);
-  vnc_put_u8 (out, (uint8_t) run);
+    *out++ = 255;
+  *out++ = (uint8_t) run;
+  return out;
 }
 
-static void
-put_runs (const VncFormat *f, const Tile *t, bool by_palette, GByteArray *out)
+static uint8_t *
+put_runs (const VncFormat *f, const Tile *t, bool by_palette, uint8_t *out)
 {
   for (unsigned at = 0, run; at < t->n; at += run)
     {
       run = run_at (t, at);
       if (!by_palette)
-        vnc_format_put_compact (f, &t->pixels[at], 1, vnc_grow (out, f->compact_bytes));
+        out = vnc_format_put_compact (f, &t->pixels[at], 1, out);
       else
-        vnc_put_u8 (out, (uint8_t) (vnc_palette_find (&t->palette, t->pixels[at]) | (run > 1 ? RLE : 0)));
+        *out++ = (uint8_t) (vnc_palette_find (&t->palette, t->pixels[at]) | (run > 1 ? RLE : 0));
       if (!by_palette || run > 1)
-        put_run_length (run, out);
+        out = put_run_length (run, out);
     }
+  return out;
 }
 
-static void
-put_packed (const Tile *t, GByteArray *out)
+static uint8_t *
+put_packed (const Tile *t, uint8_t *out)
 {
-  unsigned bits = bits_of_index (t->palette.n);
-  uint8_t *to = vnc_grow (out, packed_bytes (t));
+  unsigned bits = bits_of_index (t->palette.n), index = 0;
   const uint32_t *pixel = t->pixels;
+  uint32_t last = t->palette.colours[0];
 
   for (unsigned y = 0; y < t->height; y++)
     {
       unsigned byte = 0, have = 0;
 
-      for (unsigned x = 0; x < t->width; x++)
+      for (unsigned x = 0; x < t->width; x++, pixel++)
         {
-          byte = byte << bits | vnc_palette_find (&t->palette, *pixel++);
+          if (*pixel != last)
+            {
+              last = *pixel;
+              index = vnc_palette_find (&t->palette, last);
+            }
+          byte = byte << bits | index;
           have += bits;
           if (have == 8)
             {
-              *to++ = (uint8_t) byte;
+              *out++ = (uint8_t) byte;
               byte = have = 0;
             }
         }
       if (have)
-        *to++ = (uint8_t) (byte << (8 - have));
+        *out++ = (uint8_t) (byte << (8 - have));
     }
+  return out;
 }
 
-static void
-put_tile (const VncFormat *f, Tile *t, GByteArray *out)
+/* At most the tile as it is and one byte. */
+static uint8_t *
+put_tile (const VncFormat *f, Tile *t, uint8_t *out)
 {
   weigh_tile (t, f->compact_bytes);
   size_t rle = MIN (t->plain_rle, t->palette_rle), other = MIN (t->raw, t->packed);
 
   if (t->few && t->palette.n == 1)
     {
-      vnc_put_u8 (out, 1);
-      put_palette (f, t, out);
+      *out++ = 1;
+      return put_palette (f, t, out);
     }
-  else if (rle < other)
+  if (rle < other)
     {
       bool by_palette = t->palette_rle < t->plain_rle;
-      vnc_put_u8 (out, (uint8_t) (RLE | (by_palette ? t->palette.n : 0)));
+      *out++ = (uint8_t) (RLE | (by_palette ? t->palette.n : 0));
       if (by_palette)
-        put_palette (f, t, out);
-      put_runs (f, t, by_palette, out);
+        out = put_palette (f, t, out);
+      return put_runs (f, t, by_palette, out);
     }
-  else if (t->packed < t->raw)
+  if (t->packed < t->raw)
     {
-      vnc_put_u8 (out, (uint8_t) t->palette.n);
-      put_palette (f, t, out);
-      put_packed (t, out);
+      *out++ = (uint8_t) t->palette.n;
+      return put_packed (t, put_palette (f, t, out));
     }
-  else
-    {
-      vnc_put_u8 (out, 0);
-      vnc_format_put_compact (f, t->pixels, t->n, vnc_grow (out, t->raw));
-    }
+  *out++ = 0;
+  return vnc_format_put_compact (f, t->pixels, t->n, out);
 }
 
 unsigned
@@ -168,14 +172,17 @@ vnc_encode_zrle (VncEncoder *e, const VncPicture *pic, GByteArray *out)
   vnc_put_rect (out, pic->x, pic->y, pic->width, pic->height, VNC_ZRLE);
   vnc_put_u32 (out, 0);
   guint at = out->len;
-  g_byte_array_set_size (e->scratch, 0);
+  unsigned tiles = ((pic->width + TILE - 1) / TILE) * ((pic->height + TILE - 1) / TILE);
+  g_byte_array_set_size (e->scratch, tiles + pic->width * pic->height * e->format.compact_bytes);
+  uint8_t *end = e->scratch->data;
   for (unsigned y = 0; y < pic->height; y += TILE)
     for (unsigned x = 0; x < pic->width; x += TILE)
       {
         load_tile (tile, pic, x, y);
-        put_tile (&e->format, tile, e->scratch);
+        end = put_tile (&e->format, tile, end);
       }
-  vnc_deflate (e, VNC_STREAM_ZRLE, e->level < 0 ? 5 : e->level, e->scratch->data, e->scratch->len, out);
+  vnc_deflate (e, VNC_STREAM_ZRLE, e->level < 0 ? 5 : e->level, e->scratch->data, (size_t) (end - e->scratch->data),
+               out);
   vm_store_be32 (out->data + at - 4, out->len - at);
   return 1;
 }
