@@ -201,6 +201,20 @@ def write_log(name):
     write(name, (head + struct.pack('<QQQQ', 0, 0, 1, 0).ljust(512, b'\0')).ljust(1 << 20, b'\0'))
 
 
+def sector(code):
+    """A disk that starts code."""
+    return lambda name: write(name, (bytes.fromhex(code).ljust(510, b'\0') + b'\x55\xaa').ljust(1 << 20, b'\0'))
+
+
+def users(name):
+    """SASL's folder and its users ann and bob, both with the password pw."""
+    os.makedirs(path(name))
+    base = path(f'{name}/db')
+    write(f'{name}/qemu.conf', f'mech_list: plain\npwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {base}\n')
+    for user in 'ann', 'bob':
+        subprocess.run(['saslpasswd2', '-c', '-p', '-a', 'qemu', '-f', base, user], input=b'pw', check=True)
+
+
 def unfit(name):
     write(f'{name}/dh-params.pem', 'no parameters')
 
@@ -220,7 +234,10 @@ COPIED = {  # name -> how it is made, when first wanted
     'unfit': unfit, 'phrase': lambda n: write(n, 'opensesame'),
     'authz-client': lambda n: write(n, '{"policy": "deny", "rules": [{"match": "CN=client", "policy": "allow"}]}'),
     'helper': lambda n: program(n, coverage_net.HELPER), 'ifup': lambda n: program(n, coverage_net.SCRIPT),
-    'trim': trim, 'pki': certificates, 'locked': locked, 'mixed': expired,
+    # 320 x 200 with 256 colours: a picture with all of them; one that goes on changing.
+    'still': sector('b81300 cd10 b800a0 8ec0 31ff 6bc735 aa 85ff 75f8 f4 ebfd'),
+    'film': sector('b81300 cd10 b800a0 8ec0 31ff 31db 6bc735 00d8 aa 85ff 75f6 43 ebf3'),
+    'sasl': users, 'trim': trim, 'pki': certificates, 'locked': locked, 'mixed': expired,
     'plugin.so': lambda n: shutil.copy(os.path.join(os.path.dirname(IMG), '../../tests/control/plugin-count.so'),
                                        path(n)),
     'i.qcow2': converted('qcow2'), 'i.qcow': converted('qcow'), 'i.qed': converted('qed'), 'i.vmdk': converted('vmdk'),

@@ -360,16 +360,20 @@ class Session:
             pass
         return got
 
-    def tls(self, label, certificate=None):
-        """The version of TLS and the first words of a server that wants it; None: no agreement."""
+    def certificate(self, name=None):
+        """How to speak TLS as the owner of a certificate."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.load_verify_locations(os.path.join(coverage_files.need('pki'), 'ca-cert.pem'))
-        if certificate:
-            folder = os.path.join(coverage_files.need('pki'), certificate)
+        if name:
+            folder = os.path.join(coverage_files.need('pki'), name)
             context.load_cert_chain(folder + '-cert.pem', folder + '-key.pem')
+        return context
+
+    def tls(self, label, certificate=None):
+        """The version of TLS and the first words of a server that wants it; None: no agreement."""
         try:
-            with self.connect(self.port(label)) as plain, context.wrap_socket(plain) as s:
+            with self.connect(self.port(label)) as plain, self.certificate(certificate).wrap_socket(plain) as s:
                 words = self.hear(s, b'(')
                 return (s.version(), words) if words else None
         except (ssl.SSLError, OSError):
@@ -379,13 +383,38 @@ class Session:
         """A viewer at the socket "v" that asked for pseudo-encodings and got a picture; None: it was not let in."""
         try:
             viewer = rfb.Client(os.path.join(self.files, 'v'), **options)
-            viewer.set_encodings(0, *ask)
+            viewer.set_encodings(*ask, 0)
             viewer.request(False)
             viewer.update()
         except (rfb.Refused, rfb.Closed, OSError):
             return None
         self.viewers.append(viewer)
         return viewer
+
+    def film(self, pictures=40):
+        """Whether a viewer that asks for JPEG is sent any, of so many pictures of a guest that shows 320 x 200."""
+        viewer = self.vnc(ask=(rfb.TIGHT, rfb.quality(6), rfb.DESKTOP_SIZE))
+        self.q('cont')
+        while pictures and 'jpeg' not in viewer.seen:
+            viewer.request()
+            viewer.update()
+            pictures -= viewer.width == 320
+        return 'jpeg' in viewer.seen
+
+    def typed(self, text, seconds=2):
+        """Scan codes, and when they came, of what a viewer types; where no processor takes them."""
+        viewer = self.vnc()
+        self.q('cont')
+        for port, value in (0x64, 0x60), (0x60, 0x45):
+            self.hmp(f'o /b {port:#x} {value:#x}')
+        for letter in text:
+            viewer.key(ord(letter), True)
+            viewer.key(ord(letter), False)
+        found, end = [], time.monotonic() + seconds
+        while time.monotonic() < end:
+            if self.inb(0x64, 1)[0] & 1:
+                found.append((self.inb(0x60, 1)[0], time.monotonic()))
+        return found
 
     # The network.
     def link(self):

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A viewer made of LibVNCClient: viewer HOST PORT ENCODINGS FILE writes what it has seen, as bytes R, G, B, once nothing
- * new has come for half a second. */
+/* A viewer made of LibVNCClient: viewer HOST PORT ENCODINGS FILE [hands] writes what it has seen, as bytes R, G, B,
+ * once nothing new has come for half a second. With hands: then it types the letter a, clicks, and asks for 800 x 600.
+ */
 #include <rfb/rfbclient.h>
 #include <stdio.h>
 
@@ -35,13 +36,26 @@ write_picture (const rfbClient *client, const char *path)
   return fclose (file);
 }
 
+static void
+use_hands (rfbClient *client)
+{
+  SendKeyEvent (client, 'a', TRUE);
+  SendKeyEvent (client, 'a', FALSE);
+  SendPointerEvent (client, 100, 80, 0);
+  SendPointerEvent (client, 100, 80, rfbButton1Mask);
+  SendPointerEvent (client, 100, 80, 0);
+  SendExtDesktopSize (client, 800, 600);
+  while (WaitForMessage (client, 500000) > 0 && HandleRFBServerMessage (client))
+    ;
+}
+
 int
 main (int argc, char **argv)
 {
   rfbClient *client = rfbGetClient (8, 3, 4);
   int ready;
 
-  if (argc != 5)
+  if (argc != 5 && argc != 6)
     return 2;
   client->MallocFrameBuffer = resize;
   client->GetCredential = credential;
@@ -59,5 +73,9 @@ main (int argc, char **argv)
   while ((ready = WaitForMessage (client, 500000)) > 0)
     if (!HandleRFBServerMessage (client))
       return 1;
-  return ready < 0 ? 1 : write_picture (client, argv[4]);
+  if (ready < 0 || write_picture (client, argv[4]))
+    return 1;
+  if (argc == 6)
+    use_hands (client);
+  return 0;
 }
