@@ -17,6 +17,7 @@
 #include "engine/tcg/exec.h"
 #include "engine/tcg/plugin/plugins.h"
 #include "net/net.h"
+#include "ui/spice/spice.h"
 #include "ui/ui.h"
 #include "ui/vnc/vnc.h"
 
@@ -42,6 +43,7 @@ typedef struct App
   VmMachine *machine;
   VmMonitors *monitors;
   VmVnc *vnc;
+  VmSpice *spice;
   VmQtest *qtest;
   const VmUiModule *ui;
   AppUser user;
@@ -110,15 +112,17 @@ choose_display (App *app, GError **error)
   static const char *const windows[] = { "gtk", "sdl", "curses", NULL };
   VmSettings *s = app->settings;
 
-  if (!s->display && s->vncs->len)
+  if (!s->display && (s->vncs->len || s->spice))
     s->display = g_strdup ("none");
   else if (!s->display && !is_installed (VM_MODULEDIR, "vitrine-ui-gtk.so")
            && !is_installed (VM_BUILDDIR "/ui/gtk", "vitrine-ui-gtk.so"))
     show_by_vnc (app);
+  if (s->display && !strcmp (s->display, "spice-app"))
+    return vm_spice_prepare_app (s, error);
   if (s->display && !strcmp (s->display, "none"))
     return true;
   if (s->daemonize && (!s->display || g_strv_contains (windows, s->display)))
-    return vm_fail (error, "-daemonize needs -display none or -vnc");
+    return vm_fail (error, "-daemonize needs -display none, -vnc or -spice");
   if (!s->display)
     s->display = g_strdup ("gtk");
   return load_ui (app, error);
@@ -193,7 +197,7 @@ open_doors (App *app, GError **error)
   vm_net_warn (m);
   vm_monitors_start (app->monitors);
   bool ok
-      = open_vncs (app, error) && (!m->qtest_chardev || (app->qtest = vm_qtest_new (m, error))) && (!m->gdb_chardev || vm_gdb_start (m, error));
+      = open_vncs (app, error) && (!m->settings->spice || vm_spice_open (app->spice, error)) && (!m->qtest_chardev || (app->qtest = vm_qtest_new (m, error))) && (!m->gdb_chardev || vm_gdb_start (m, error));
   vm_lock_leave (m->lock, taken);
   return ok;
 }
@@ -237,6 +241,7 @@ build_machine (App *app, const VmBoard *board, GError **error)
 #endif
   app->monitors = vm_monitors_new (m);
   app->vnc = vm_vnc_new (m);
+  app->spice = vm_spice_new (m);
   return vm_machine_create_backends (m, error) && open_monitors (app, error)
          && vm_machine_init_accel (m, app_accels, error) && add_plugins (m, error) && preconfigure (app, error)
          && app_open_drives (m, error)
@@ -386,8 +391,10 @@ tear_down (App *app)
     vm_gdb_stop (app->machine);
   g_clear_pointer (&app->qtest, vm_qtest_free);
   g_clear_pointer (&app->vnc, vm_vnc_free);
+  g_clear_pointer (&app->spice, vm_spice_close);
   g_clear_pointer (&app->monitors, vm_monitors_free);
   g_clear_pointer (&app->machine, vm_machine_free);
+  g_clear_pointer (&app->spice, vm_spice_free);
   if (app->pidfile)
     app_remove_pidfile (app->settings->pidfile);
   g_clear_pointer (&app->types, vm_type_list_free);

@@ -52,7 +52,7 @@ vm_chardev_class (const VmChardev *chr)
 
 extern const VmType vm_chardev_agent_type, vm_chardev_braille_type, vm_chardev_dbus_type, vm_chardev_file_type, vm_chardev_memory_type, vm_chardev_msmouse_type, vm_chardev_mux_type,
   vm_chardev_null_type, vm_chardev_parallel_type, vm_chardev_parport_type, vm_chardev_pipe_type, vm_chardev_pty_type,
-  vm_chardev_ringbuf_type, vm_chardev_serial_type, vm_chardev_sink_type, vm_chardev_socket_type,
+  vm_chardev_ringbuf_type, vm_chardev_serial_type, vm_chardev_sink_type, vm_chardev_socket_type, vm_chardev_spiceport_type, vm_chardev_spicevmc_type,
   vm_chardev_stdio_type, vm_chardev_testdev_type, vm_chardev_tty_type, vm_chardev_udp_type, vm_chardev_vc_type,
   vm_chardev_wctablet_type;
 

@@ -16,13 +16,13 @@ static const VmType *const backend_types[] = {
   &vm_chardev_braille_type, &vm_chardev_dbus_type, &vm_chardev_file_type, &vm_chardev_memory_type, &vm_chardev_msmouse_type, &vm_chardev_mux_type,
   &vm_chardev_null_type, &vm_chardev_parallel_type, &vm_chardev_parport_type, &vm_chardev_pipe_type,
   &vm_chardev_pty_type, &vm_chardev_agent_type, &vm_chardev_ringbuf_type, &vm_chardev_serial_type, &vm_chardev_socket_type,
-  &vm_chardev_stdio_type, &vm_chardev_testdev_type, &vm_chardev_tty_type, &vm_chardev_udp_type,
+  &vm_chardev_spiceport_type, &vm_chardev_spicevmc_type, &vm_chardev_stdio_type, &vm_chardev_testdev_type, &vm_chardev_tty_type, &vm_chardev_udp_type,
   &vm_chardev_vc_type, &vm_chardev_wctablet_type,
 };
 
 static const char *const backend_names[] = {
   "braille", "dbus", "file", "memory", "msmouse", "mux", "null", "parallel", "parport", "pipe", "pty", "qemu-vdagent", "ringbuf", "serial", "socket",
-  "stdio", "testdev", "tty", "udp", "vc", "wctablet", NULL,
+  "spiceport", "spicevmc", "stdio", "testdev", "tty", "udp", "vc", "wctablet", NULL,
 };
 G_STATIC_ASSERT (G_N_ELEMENTS (backend_names) == G_N_ELEMENTS (backend_types) + 1);
 
@@ -319,7 +319,6 @@ check_id (VmCharEnv *env, const char *id, GError **error)
 static const VmType *
 check_options (const VmCharOptions *options, bool *mux, GError **error)
 {
-  static const char *const elsewhere[] = { "dbus", "spiceport", "spicevmc", NULL };
   const char *id = vm_char_options_id (options), *backend = vm_char_options_backend (options);
   const VmType *type = backend ? find_backend (backend) : NULL;
 
@@ -328,8 +327,6 @@ check_options (const VmCharOptions *options, bool *mux, GError **error)
     return NULL;
   if (!backend)
     vm_fail (error, "chardev: \"%s\" missing backend", id);
-  else if (!type && g_strv_contains (elsewhere, backend))
-    vm_fail (error, "'%s' is not available in this build", backend);
   else if (!type)
     vm_fail (error, "'%s' is not a valid char driver name", backend);
   return type;
@@ -392,6 +389,12 @@ vm_chardev_set_sink (VmChardev *chr, const VmCharSink *sink, void *opaque)
   chr->sink_opaque = opaque;
   if (sink)
     vm_chardev_writable (chr);
+}
+
+void
+vm_chardev_set_connected (VmChardev *chr, bool connected)
+{
+  vm_chardev_event (chr, connected ? VM_CHAR_OPENED : VM_CHAR_CLOSED);
 }
 
 bool

@@ -159,6 +159,9 @@ typedef struct VmCharEnv {
   void (*vc_added) (void *opaque, VmChardev *chr, const VmCharOptions *options);
   /* A qemu-vdagent was made, as with vc. */
   void (*agent_added) (void *opaque, VmChardev *chr, bool mouse, bool clipboard);
+  /* A spicevmc or spiceport called NAME was made, as with vc; nobody is at its other end yet. Without the hook there can
+   * be none. */
+  bool (*spice_added) (void *opaque, VmChardev *chr, bool port, const char *name, GError **error);
   /* A msmouse or wctablet came: feed it by vm_chardev_pointer() until pointer_gone() of what this returns. */
   void *(*pointer_added) (void *opaque, VmChardev *chr, bool absolute);
   void (*pointer_gone) (void *opaque, void *pointer);
@@ -209,3 +212,4 @@ void        vm_chardev_set_sink (VmChardev *chr, const VmCharSink *sink, void *o
 size_t      vm_chardev_can_receive (VmChardev *chr);
 void        vm_chardev_receive (VmChardev *chr, const uint8_t *buf, size_t len);
 void        vm_chardev_writable (VmChardev *chr); /* the sink takes bytes again */
+void        vm_chardev_set_connected (VmChardev *chr, bool connected); /* somebody came to a spicevmc's other end, or went */

@@ -76,6 +76,15 @@ on_agent_added (void *opaque, VmChardev *chr, bool mouse, bool clipboard)
   vm_agent_new (m->env.display, m->env.input, chr, mouse, clipboard);
 }
 
+static bool
+on_spice_added (void *opaque, VmChardev *chr, bool port, const char *name, GError **error)
+{
+  VmMachine *m = opaque;
+
+  return m->spice_added ? m->spice_added (m, chr, port, name, error)
+                        : vm_fail (error, "SPICE is not available in this build");
+}
+
 void
 vm_machine_init_chars (VmMachine *m)
 {
@@ -89,6 +98,7 @@ vm_machine_init_chars (VmMachine *m)
     .exit = on_exit_status,
     .vc_added = on_vc_added,
     .agent_added = on_agent_added,
+    .spice_added = on_spice_added,
     .pointer_added = vm_machine_pointer_added,
     .pointer_gone = vm_machine_pointer_gone,
   };

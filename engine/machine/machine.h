@@ -11,6 +11,7 @@
 #include "engine/state/state.h"
 
 typedef struct VmMachine VmMachine;
+struct VmChardev;
 
 typedef enum VmRunState
 { /* order and names are those of the QMP RunState enum */
@@ -197,6 +198,9 @@ struct VmMachine
   void *monitors_of; /* VmMonitors *, which engine/monitor/monitor.h opens */
   void *gdb_of;      /* VmGdb *: engine/debug/gdb.h */
   void *vnc_of;      /* VmVnc *: ui/vnc/vnc.h; NULL: this program has none */
+  void *spice_of;    /* VmSpice *: ui/spice/spice.h; NULL: this program has none */
+  /* A back end for viewers of SPICE was made; set by ui/spice. */
+  bool (*spice_added) (VmMachine *machine, struct VmChardev *chr, bool port, const char *name, GError **error);
   struct VmMachinePrivate *priv;
 };
 

@@ -46,6 +46,9 @@ const VmHmpCommand vm_hmp_commands[] = {
   { "chardev-change", "id:s args:S", "id args", "change chardev", vm_hmp_chardev_change, vm_complete_chardev },
   { "chardev-remove", "id:s", "id", "remove chardev", vm_hmp_chardev_remove, vm_complete_chardev },
   { "chardev-send-break", "id:s", "id", "send a break on chardev", vm_hmp_chardev_send_break, vm_complete_chardev },
+  { "client_migrate_info", "protocol:s hostname:s port:i? tls-port:i? cert-subject:s?",
+    "protocol hostname port tls-port cert-subject", "set migration information for remote display",
+    vm_hmp_client_migrate_info },
   { "closefd", "fdname:s", "closefd name", "close a file descriptor previously passed via SCM rights", vm_hmp_closefd },
   { "commit", "device:B", "device|all", "commit changes to the disk images (if -snapshot is used) or backing files",
     vm_hmp_commit, vm_complete_drive },
@@ -238,6 +241,7 @@ const VmHmpCommand vm_hmp_info_commands[]
         { "sev", "", "", "show SEV information", vm_hmp_info_sev },
         { "sgx", "", "", "show intel SGX information", vm_hmp_info_sgx },
         { "snapshots", "", "", "show the currently saved VM snapshots", vm_hmp_info_snapshots },
+        { "spice", "", "", "show the spice server status", vm_hmp_info_spice },
         { "stats", "target:s names:s? provider:s?", "target [names] [provider]",
           "show statistics for the given target (vm or vcpu); optionally filter byname (comma-separated list, or * for "
           "all) and provider",

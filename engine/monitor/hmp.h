@@ -195,6 +195,8 @@ VM_HMP_FUNC (netdev_del);
 VM_HMP_FUNC (set_link);
 VM_HMP_FUNC (set_password);
 VM_HMP_FUNC (expire_password);
+VM_HMP_FUNC (client_migrate_info);
+VM_HMP_FUNC (info_spice);
 VM_HMP_FUNC (info_vnc);
 VM_HMP_FUNC (info_network);
 VM_HMP_FUNC (info_usernet);

@@ -37,3 +37,7 @@ int vm_monitor_take_fd (VmMonitor *mon, const char *name, GError **error);
 VmMachine *vm_monitor_machine (VmMonitor *monitor);
 /* ui/vnc's part of "add_client": takes FD when it succeeds. */
 bool vm_vnc_add_client (VmMonitor *monitor, int fd, bool skip_auth, GError **error);
+/* ui/spice's parts of commands that are about VNC, too. */
+bool vm_spice_add_client (VmMonitor *monitor, int fd, bool skip_auth, bool tls, GError **error);
+bool vm_spice_set_password (VmMonitor *monitor, const char *password, bool fail, bool disconnect, GError **error);
+bool vm_spice_expire_password (VmMonitor *monitor, const char *time, GError **error);

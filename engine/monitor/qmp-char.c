@@ -151,7 +151,8 @@ set_address (VmMonitor *mon, VmCharOptions *options, json_object *address, bool 
 static bool
 set_member (VmMonitor *mon, VmCharOptions *options, const char *key, json_object *value, GError **error)
 {
-  static const char *const renamed[][2] = { { "out", "path" }, { "in", "input-path" }, { "device", "path" } };
+  static const char *const renamed[][2] = { { "out", "path" }, { "in", "input-path" }, { "device", "path" }, { "type", "name" },
+                                          { "fqdn", "name" } };
 
   if (!strcmp (key, "addr") || !strcmp (key, "remote") || !strcmp (key, "local"))
     return set_address (mon, options, value, !strcmp (key, "local"), error);

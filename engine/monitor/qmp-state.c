@@ -98,6 +98,13 @@ vm_qmp_add_client (VmMonitor *mon, const VmqAddClientArg *args, GError **error)
       mon->all->client_func (mon->all->client_opaque, fd);
       return true;
     }
+  if (!strcmp (args->protocol, "spice"))
+    {
+      if (vm_spice_add_client (mon, fd, args->has_skipauth && args->skipauth, args->has_tls && args->tls, error))
+        return true;
+      close (fd);
+      return false;
+    }
   if (chr && vm_chardev_add_client (chr, fd, error))
     return true;
   if (!chr)

@@ -261,10 +261,7 @@ apply_chardev (VmParser *p, const char *arg, GError **error)
 {
   if (vm_parser_is_help (arg) || g_str_has_prefix (arg, "help,") || g_str_has_prefix (arg, "backend=help"))
     return vm_parser_want_help (p, "chardev", NULL);
-  bool later;
-  if (!vm_parser_check_chardev (p, arg, &later, error))
-    return false;
-  return later || add_char (p, VM_CHAR_USE_ID, arg);
+  return vm_parser_check_chardev (p, arg, error) && add_char (p, VM_CHAR_USE_ID, arg);
 }
 
 static bool
@@ -378,8 +375,7 @@ apply_echr (VmParser *p, const char *arg, GError **error)
 static bool
 apply_display (VmParser *p, const char *arg, GError **error)
 {
-  static const char *const others[] = { "spice-app", NULL };
-  static const char *const known[] = { "none", "gtk", "sdl", "curses", "dbus", "egl-headless", NULL };
+  static const char *const known[] = { "none", "gtk", "sdl", "curses", "dbus", "egl-headless", "spice-app", NULL };
   g_autoptr (VmKeyVals) list = vm_keyvals_new ();
 
   if (vm_parser_is_help (arg))
@@ -396,12 +392,10 @@ apply_display (VmParser *p, const char *arg, GError **error)
   const char *type = vm_keyvals_get (list, "type");
   if (!type)
     return vm_fail (error, "Parameter 'type' is missing");
-  if (!g_strv_contains (known, type) && !g_strv_contains (others, type))
+  if (!g_strv_contains (known, type))
     return vm_fail (error, "Parameter 'type' does not accept value '%s'", type);
   if (!vm_parser_check_display (p, type, list, error))
     return false;
-  if (g_strv_contains (others, type))
-    return vm_parser_unavailable (p);
   g_free (p->s->display);
   p->s->display = g_strdup (type);
   vm_keyvals_free (p->s->display_opts);

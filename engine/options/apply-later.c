@@ -238,6 +238,20 @@ keep_audio (VmParser *p, const Family *f, const VmKeyVals *list, const char *arg
   return true;
 }
 
+/* Several are one; of channels each is meant. */
+static bool
+keep_spice (VmParser *p, const VmKeyVals *list)
+{
+  if (!p->s->spice)
+    p->s->spice = vm_keyvals_new ();
+  for (guint i = 0; i < list->pairs->len; i++)
+    {
+      const VmKeyValue *pair = g_ptr_array_index (list->pairs, i);
+      vm_keyvals_add (p->s->spice, pair->key, pair->value);
+    }
+  return true;
+}
+
 static bool
 keep_net (VmParser *p, const Family *f, const char *kind, const VmKeyVals *list, const char *arg)
 {
@@ -308,6 +322,8 @@ check_family (VmParser *p, const Family *f, const char *arg, GError **error)
     return keep_blockdev (p, list, arg);
   if (!strcmp (f->option, "audiodev") || !strcmp (f->option, "audio"))
     return keep_audio (p, f, list, arg);
+  if (!strcmp (f->option, "spice"))
+    return keep_spice (p, list);
   return vm_parser_unavailable (p);
 }
 
@@ -329,28 +345,14 @@ vm_parser_check_display (VmParser *p, const char *type, const VmKeyVals *list, G
 }
 
 bool
-vm_parser_check_chardev (VmParser *p, const char *arg, bool *later, GError **error)
+vm_parser_check_chardev (VmParser *p, const char *arg, GError **error)
 {
-  static const char *const to_come[] = { "spicevmc", "spiceport", NULL };
   g_autoptr (VmKeyVals) list = vm_keyvals_new ();
 
-  *later = false;
   if (!vm_keyvals_parse (list, arg, "backend", 0, error))
     return false;
-  const char *backend = vm_keyvals_get (list, "backend");
   const char *id = vm_keyvals_get (list, "id");
-  bool known = !backend || !g_strv_contains (to_come, backend);
-  if (id && (!known || vm_id_well_formed (id)) && !vm_parser_claim_id (p, "chardev", id, error))
-    return false;
-  if (known)
-    return true;
-  g_autofree char *own = g_strdup_printf ("chardev %s", backend);
-  const char *const options[] = { "chardev", own, NULL };
-  *later = true;
-  if (!id)
-    return vm_fail (error, "chardev: no id specified");
-  return vm_documented_check (list, options, VM_DIALECT_OLD, "", error)
-         && vm_documented_check_required (list, own, true, error) && vm_parser_unavailable (p);
+  return !id || !vm_id_well_formed (id) || vm_parser_claim_id (p, "chardev", id, error);
 }
 
 /* --- those with a form of their own --- */

@@ -258,6 +258,7 @@ vm_settings_free (VmSettings *s)
   vm_keyvals_free (s->machine_props);
   vm_keyvals_free (s->smp_props);
   vm_keyvals_free (s->display_opts);
+  g_clear_pointer (&s->spice, vm_keyvals_free);
   g_free (s);
 }
 

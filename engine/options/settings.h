@@ -273,6 +273,7 @@ typedef struct VmSettings
   VmKeyVals *display_opts;
   bool nographic, full_screen, display_given;
   GPtrArray *vncs; /* VmVncSpec *, in order */
+  VmKeyVals *spice; /* all that -spice said; NULL: nothing */
 
   /* time and behaviour */
   VmRtcBase rtc_base;

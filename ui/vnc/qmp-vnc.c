@@ -199,19 +199,15 @@ vm_qmp_change_vnc_password (VmMonitor *mon, const VmqChangeVncPasswordArg *args,
   return set_password (mon, NULL, args->password, error);
 }
 
-static bool
-no_spice (GError **error)
-{
-  g_set_error_literal (error, VM_ERROR, VM_ERROR_DEVICE_NOT_ACTIVE, "SPICE is not in use");
-  return false;
-}
-
 bool
 vm_qmp_set_password (VmMonitor *mon, const VmqSetPasswordArg *args, GError **error)
 {
+  VmqSetPasswordAction connected = args->has_connected ? args->connected : VMQ_SET_PASSWORD_ACTION_KEEP;
+
   if (args->protocol != VMQ_DISPLAY_PROTOCOL_VNC)
-    return no_spice (error);
-  if (args->has_connected && args->connected != VMQ_SET_PASSWORD_ACTION_KEEP)
+    return vm_spice_set_password (mon, args->password, connected == VMQ_SET_PASSWORD_ACTION_FAIL,
+                                  connected == VMQ_SET_PASSWORD_ACTION_DISCONNECT, error);
+  if (connected != VMQ_SET_PASSWORD_ACTION_KEEP)
     return vm_fail (error, "parameter 'connected' must be 'keep' when 'protocol' is 'vnc'");
   return set_password (mon, args->u.vnc->display, args->password, error);
 }
@@ -251,10 +247,10 @@ vm_qmp_expire_password (VmMonitor *mon, const VmqExpirePasswordArg *args, GError
 {
   Errand e = { .text = args->time };
 
-  if (args->protocol != VMQ_DISPLAY_PROTOCOL_VNC)
-    return no_spice (error);
   if (!time_is_one (args->time)) /* else it would be in 1970, and nobody could say why */
     return vm_fail (error, "Parameter 'time' expects 'now', 'never', '+SECONDS' or seconds since 1970");
+  if (args->protocol != VMQ_DISPLAY_PROTOCOL_VNC)
+    return vm_spice_expire_password (mon, args->time, error);
   e.id = args->u.vnc->display;
   return run (mon, &e, do_expire, error) || vm_fail (error, "Could not set password expire time");
 }

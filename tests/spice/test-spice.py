@@ -1,0 +1,581 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The SPICE server, seen by a viewer made of spice-client-glib and by those that people use: pixels equal those of screendump,
+ways to log in, hands, sizes, ports and the agent, events. The paths of the program and of the viewer are in VITRINE and
+SPICE_VIEWER."""
+import base64
+import importlib.util
+import os
+import queue
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, '../control'))
+# pylint: disable=wrong-import-position
+import screen
+from program import main, run
+
+VIEWER = os.environ.get('SPICE_VIEWER')
+OPEN = 'disable-ticketing=on'
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+class Screen(screen.Screen):
+    """With a SPICE server at a Unix socket, or where SPICE says."""
+
+    def __init__(self, spice=OPEN, *args, size=(640, 480)):
+        self.place = tempfile.TemporaryDirectory()
+        self.path = os.path.join(self.place.name, 'spice')
+        if 'port=' not in spice:
+            spice += f',unix=on,addr={self.path}'
+        super().__init__('-spice', spice, *args, size=size)
+
+    def viewer(self, *args, **properties):
+        return Viewer(*args, **(properties or {'unix_path': self.path}))
+
+    def quit(self):
+        super().quit()
+        self.place.cleanup()
+
+    def scan_codes(self, n):
+        """What the keyboard controller has for the guest; set 1, translated."""
+        out = []
+        end = time.monotonic() + 10
+        while len(out) < n and time.monotonic() < end:
+            if int(self.test('inb 0x64').split()[1], 16) & 1:
+                out.append(int(self.test('inb 0x60').split()[1], 16))
+        assert len(out) == n, [hex(x) for x in out]
+        return out
+
+
+class Viewer:
+    """Drives viewer.c."""
+
+    def __init__(self, *words, wait='inputs opened', **properties):
+        args = [f'{key.replace("_", "-")}={value}' for key, value in properties.items()]
+        env = {**os.environ, 'XDG_CACHE_HOME': tempfile.gettempdir(), 'HOME': tempfile.gettempdir()}
+        self.process = subprocess.Popen([VIEWER, *args, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.DEVNULL, text=True, env=env)
+        self.lines = queue.Queue()
+        self.events = []
+        threading.Thread(target=self.listen, daemon=True).start()
+        if wait:
+            self.wait(wait)
+
+    def listen(self):
+        for line in self.process.stdout:
+            self.lines.put(line.rstrip('\n'))
+        self.lines.put(None)
+
+    def next(self, end):
+        try:
+            line = self.lines.get(timeout=max(0, end - time.monotonic()))
+        except queue.Empty:
+            raise AssertionError(f'nothing more comes after {self.events[-5:]}') from None
+        if line is None:
+            raise AssertionError(f'the viewer is gone after {self.events[-5:]}')
+        return line
+
+    def wait(self, start, seconds=20):
+        """An event that begins so, now or earlier."""
+        end = time.monotonic() + seconds
+        while True:
+            for event in self.events:
+                if event.startswith(start):
+                    self.events.remove(event)
+                    return event
+            line = self.next(end)
+            if line.startswith('event '):
+                self.events.append(line[6:])
+
+    def ask(self, line):
+        self.process.stdin.write(line + '\n')
+        self.process.stdin.flush()
+        end = time.monotonic() + 20
+        while True:
+            answer = self.next(end)
+            if not answer.startswith('event '):
+                return answer
+            self.events.append(answer[6:])
+
+    def do(self, line):
+        answer = self.ask(line)
+        assert answer.startswith('ok'), (line, answer)
+        return answer
+
+    def picture(self, display=0):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, 'rgb')
+            if not self.ask(f'dump {display} {path}').startswith('ok'):
+                return b''
+            with open(path, 'rb') as f:
+                return f.read()
+
+    def until(self, picture, display=0, seconds=20):
+        end = time.monotonic() + seconds
+        while self.picture(display) != picture:
+            if time.monotonic() > end:
+                seen = self.picture(display)
+                bad = next((i for i, (a, b) in enumerate(zip(seen, picture)) if a != b), -1)
+                raise AssertionError(f'the picture never comes: {len(seen)} of {len(picture)} bytes, differs at pixel {bad // 3}: '
+                                     f'{seen[bad:bad + 6].hex()} for {picture[bad:bad + 6].hex()}')
+            time.sleep(0.02)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(timeout=20)
+        self.process.stdout.close()
+
+    def kill(self):
+        self.process.kill()
+        self.close()
+
+
+def refused(how, **properties):
+    v = Viewer(wait=None, **properties)
+    try:
+        v.wait(f'main {how}', 20)
+    finally:
+        v.kill()
+
+
+# --- pictures ---
+
+def pictures_are_exact():
+    for compression in ('off', 'auto_glz', 'auto_lz', 'quic', 'glz', 'lz'):
+        m = Screen(f'{OPEN},image-compression={compression},jpeg-wan-compression=never')
+        v = m.viewer()
+        for make in (m.noise, m.desk, m.smooth, lambda m=m: m.noise(4)):
+            m.draw(make())
+            v.until(m.dump())
+        v.close()
+        m.quit()
+
+
+def sizes_follow():
+    m = Screen()
+    m.draw(m.desk())
+    v = m.viewer()
+    v.until(m.dump())
+    for size in ((800, 600), (333, 211), (1280, 1024), (64, 64), (640, 480)):
+        m.set_mode(*size)
+        m.draw(m.smooth())
+        v.until(m.dump())
+    v.close()
+    v = m.viewer()  # whoever comes later sees the same
+    v.until(m.dump())
+    v.close()
+    m.quit()
+
+
+def small_changes():
+    m = Screen()
+    rows = m.desk()
+    m.draw(rows)
+    v = m.viewer()
+    v.until(m.dump())
+    for _ in range(30):
+        x, y = m.random.randrange(m.width - 9), m.random.randrange(m.height - 9)
+        for row in range(y, y + 9):
+            rows[row][x:x + 9] = [m.random.getrandbits(24)] * 9
+            m.write((row * m.width + x) * 4, b''.join(p.to_bytes(4, 'little') for p in rows[row][x:x + 9]))
+    v.until(m.dump())
+    v.close()
+    m.quit()
+
+
+def several_heads():
+    m = Screen(OPEN, '-device', 'VGA,id=second')
+    m.draw(m.desk())
+    v = m.viewer()
+    v.until(m.dump())
+    assert v.wait('primary 1').split()[1] == '1'
+    v.close()
+    m.quit()
+    m = Screen(OPEN + ',display=second', '-device', 'VGA,id=second')
+    v = m.viewer()
+    v.wait('primary 0')
+    time.sleep(0.2)
+    assert v.ask('dump 1 /dev/null').startswith('no')
+    v.close()
+    m.quit()
+
+
+def clients_say_the_size():
+    """Their windows' sizes come to the card's monitor."""
+    m = Screen()
+    slot = next(s for s in range(1, 32) if m.config_read(s, 0) == 0x11111234)
+    m.config_write(slot, 0x18, 0xfeb00000)
+
+    def preferred():
+        edid = bytes(int(m.test(f'readb {0xfeb00000 + i:#x}').split()[1], 16) for i in range(128))
+        return edid[56] | (edid[58] & 0xf0) << 4, edid[59] | (edid[61] & 0xf0) << 4
+    v = m.viewer()
+    v.wait('primary')
+    v.do('monitors 1111 777')
+    end = time.monotonic() + 10
+    while preferred() not in ((1111, 777), (1112, 777), (1104, 777)):
+        assert time.monotonic() < end, preferred()
+        time.sleep(0.05)
+    v.close()
+    m.quit()
+
+
+# --- hands ---
+
+def hands():
+    m = Screen()
+    m.command('cont')
+    m.test('outb 0x64 0x60')
+    m.test('outb 0x60 0x45')
+    v = m.viewer()
+    v.do('down 30')
+    v.do('up 30')
+    assert m.scan_codes(2) == [0x1e, 0x9e]
+    v.do('down 328')  # 0x148: up
+    v.do('up 328')
+    assert m.scan_codes(4) == [0xe0, 0x48, 0xe0, 0xc8]
+    v.do('down 42')
+    assert m.scan_codes(1) == [0x2a]
+    v.close()  # what it held comes up
+    assert m.scan_codes(1) == [0xaa]
+    m.quit()
+
+
+def mouse_packets(m, n):
+    """Packets of three bytes from the PS/2 mouse."""
+    data = m.scan_codes(3 * n)
+    return [data[i:i + 3] for i in range(0, 3 * n, 3)]
+
+
+def pointing():
+    m = Screen()
+    m.command('cont')
+    for port, value in ((0x64, 0xa8), (0x64, 0x60), (0x60, 0x47), (0x64, 0xd4), (0x60, 0xf4)):
+        m.test(f'outb {port:#x} {value:#x}')
+    assert m.scan_codes(1) == [0xfa]
+    v = m.viewer()
+    assert v.wait('mouse') == 'mouse server' and m.command('query-spice')['return']['mouse-mode'] == 'server'
+    v.do('motion 5 3 0')
+    assert mouse_packets(m, 1) == [[0x28, 5, 0xfd]]
+    # left, middle, right: numbers and masks of the protocol
+    for number, mask, bit in ((1, 1, 1), (2, 2, 4), (3, 4, 2)):
+        v.do(f'press {number} {mask}')
+        assert mouse_packets(m, 1)[0][0] & 7 == bit, number
+        v.do(f'release {number} 0')
+        assert mouse_packets(m, 1)[0][0] & 7 == 0
+    v.close()
+    m.quit()
+
+
+def lights():
+    m = Screen()
+    m.command('cont')
+    v = m.viewer()
+    for byte in (0xed, 0x06):
+        m.test(f'outb 0x60 {byte:#x}')
+        m.scan_codes(1)
+    while v.wait('leds') != 'leds 6':
+        pass
+    v.close()
+    m.quit()
+
+
+# --- who may come in ---
+
+def tickets():
+    m = Screen('')  # nobody yet
+    assert m.command('query-spice')['return']['auth'] == 'spice'
+    refused('auth', unix_path=m.path, password='')
+    refused('auth', unix_path=m.path, password='x')
+    assert m.command('set_password', protocol='spice', password='right') == {'return': {}}
+    refused('auth', unix_path=m.path, password='wrong')
+    v = m.viewer(unix_path=m.path, password='right')
+    answer = m.command('set_password', protocol='spice', password='other', connected='fail')
+    assert 'Could not set password' in answer['error']['desc'], answer
+    assert 'return' in m.command('set_password', protocol='spice', password='other', connected='disconnect')
+    v.wait('gone')
+    v.close()
+    refused('auth', unix_path=m.path, password='right')
+    m.viewer(unix_path=m.path, password='other').close()
+    for when, good in (('now', False), ('never', True), ('+1', None), ('+100', True), ('1', False)):
+        assert m.command('expire_password', protocol='spice', time=when) == {'return': {}}
+        if good:
+            m.viewer(unix_path=m.path, password='other').close()
+        elif good is None:
+            time.sleep(2.2)
+            refused('auth', unix_path=m.path, password='other')
+        else:
+            refused('auth', unix_path=m.path, password='other')
+    m.quit()
+    with tempfile.NamedTemporaryFile('w') as f:
+        f.write('from a file')
+        f.flush()
+        m = Screen('password-secret=s', '-object', f'secret,id=s,file={f.name}')
+        m.viewer(unix_path=m.path, password='from a file').close()
+        refused('auth', unix_path=m.path, password='from')
+        m.quit()
+
+
+def certificates():
+    spec = importlib.util.spec_from_file_location('vnc_tests', os.path.join(HERE, '../vnc/test-vnc.py'))
+    sys.path.insert(0, os.path.join(HERE, '../vnc'))
+    vnc = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(vnc)
+    with tempfile.TemporaryDirectory() as folder:
+        vnc.make_certificates(folder)
+        tls, plain = free_port(), free_port()
+        m = Screen(f'{OPEN},tls-port={tls},port={plain},addr=127.0.0.1,x509-dir={folder},tls-channel=main,tls-channel=inputs,'
+                   'plaintext-channel=display')
+        where = {'host': 'localhost', 'tls_port': tls, 'ca_file': f'{folder}/ca-cert.pem'}
+        m.draw(m.desk())
+        # One that knows both ports uses the right one for each channel.
+        v = m.viewer(port=plain, **where)
+        v.until(m.dump())
+        channels = {c['channel-type']: c['tls'] for c in m.command('query-spice')['return']['channels']}
+        assert channels[1] and channels[3] and not channels[2], channels
+        v.close()
+        refused('', host='localhost', tls_port=tls, ca_file=f'{folder}/client-cert.pem')  # another authority
+        m.quit()
+        m = Screen(f'{OPEN},tls-port={tls},addr=127.0.0.1,x509-dir={folder},tls-channel=default')
+        v = m.viewer(**where)
+        assert all(c['tls'] for c in m.command('query-spice')['return']['channels'])
+        v.close()
+        m.quit()
+        status, _, err = run('-display', 'none', '-spice', f'{OPEN},tls-port={tls},x509-dir={folder},x509-key-file='
+                             f'{folder}/client-key.pem')
+        assert status == 1 and 'failed to initialize spice server' in err, err
+
+
+def logging_in_by_name():
+    if not shutil.which('saslpasswd2'):
+        print('# no SASL here')
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        base = os.path.join(folder, 'db')
+        with open(os.path.join(folder, 'qemu.conf'), 'w', encoding='utf-8') as f:
+            f.write(f'mech_list: plain\npwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {base}\n')
+        subprocess.run(['saslpasswd2', '-c', '-p', '-a', 'qemu', '-f', base, 'ann'], input=b'pw1', check=True, timeout=20)
+        os.environ['SASL_CONF_PATH'] = folder
+        try:
+            m = Screen('sasl=on')
+            assert m.command('query-spice')['return']['auth'] == 'sasl'
+            m.viewer(unix_path=m.path, username='ann', password='pw1').close()
+            refused('auth', unix_path=m.path, username='ann', password='pw2')
+            refused('auth', unix_path=m.path, username='eve', password='pw1')
+            m.quit()
+        finally:
+            del os.environ['SASL_CONF_PATH']
+
+
+def handed_over():
+    m = Screen('disable-ticketing=on')
+    port = free_port()
+    m.quit()
+    m = Screen(f'port={port},addr=127.0.0.1')
+    ours, theirs = socket.socketpair()
+    import array  # pylint: disable=import-outside-toplevel
+    m.qmp.connection.sendmsg([b'{"execute": "getfd", "arguments": {"fdname": "x"}}\n'],
+                             [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [theirs.fileno()]))])
+    assert m.answer() == {'return': {}}
+    theirs.close()
+    assert m.command('add_client', protocol='spice', fdname='x', skipauth=True) == {'return': {}}
+    # The client's first word: magic, version 2.2, and so on; the answer begins with the same.
+    link = (1).to_bytes(4, 'little') * 0 + b'\0\0\0\0' + bytes([1, 0]) + bytes(4) * 2 + (18).to_bytes(4, 'little')
+    ours.sendall(b'REDQ' + (2).to_bytes(4, 'little') + (2).to_bytes(4, 'little') + len(link).to_bytes(4, 'little') + link)
+    ours.settimeout(10)
+    assert ours.recv(4) == b'REDQ'
+    ours.close()
+    assert 'not in use' not in str(m.command('add_client', protocol='spice', fdname='none'))
+    m.quit()
+
+
+# --- what the monitor knows ---
+
+def queries_and_events():
+    m = Screen(OPEN, '-name', 'a guest')
+    info = m.command('query-spice')['return']
+    assert info['enabled'] and info['host'] == m.path and info['channels'] == [] and info['auth'] == 'none'
+    assert 'Channels: none' in m.hmp('info spice')
+    v = m.viewer()
+    connected, ready = m.wait_event('SPICE_CONNECTED'), m.wait_event('SPICE_INITIALIZED')
+    assert connected['data']['client']['family'] == 'unix' and ready['data']['server']['auth'] == 'none'
+    assert ready['data']['client']['channel-type'] == 1 and not ready['data']['client']['tls']
+    v.wait('primary')
+    types = {c['channel-type'] for c in m.command('query-spice')['return']['channels']}
+    assert {1, 2, 3} <= types, types
+    assert 'channel name: main' in m.hmp('info spice')
+    v.close()
+    for _ in types:
+        m.wait_event('SPICE_DISCONNECTED')
+    assert 'disable-ticketing' in m.command('set_password', protocol='spice', password='x')['error']['desc']
+    assert "expects 'spice'" in m.command('client_migrate_info', protocol='vnc', hostname='a')['error']['desc']
+    assert 'port/tls-port' in m.command('client_migrate_info', protocol='spice', hostname='a')['error']['desc']
+    m.quit()
+    m = screen.Screen()
+    assert m.command('query-spice')['return'] == {'enabled': False, 'migrated': False, 'mouse-mode': 'client'}
+    assert m.hmp('info spice') == 'Server: disabled\n'
+    for command, arguments in (('set_password', {'protocol': 'spice', 'password': 'x'}),
+                               ('expire_password', {'protocol': 'spice', 'time': 'now'}),
+                               ('client_migrate_info', {'protocol': 'spice', 'hostname': 'a', 'port': 1})):
+        assert m.command(command, **arguments)['error']['class'] == 'DeviceNotActive'
+    with open(f'/proc/{m.process.pid}/maps', encoding='utf-8') as f:
+        assert 'spice' not in f.read()
+    m.quit()
+
+
+def words():
+    """What is refused, and what is warned of."""
+    port = free_port()
+    for spice, why in (('port=-1', 'spice port is out of range'), ('tls-port=70000', 'spice tls-port is out of range'),
+                       ('unix=on', 'needs the path'), ('port=1,password=x', 'password-secret'),
+                       ('image-compression=x', 'invalid image-compression: x'), ('port=1,ipv4=off,ipv6=off', 'no way to listen'),
+                       ('tls-channel=main', 'without specifying a TLS port'), ('port=1,gl=on', 'local-only'),
+                       ('tls-port=1,x509-dir=/none', '/none/server-key.pem'), ('password-secret=x', "No secret with id 'x'"),
+                       ('unix=on,addr=/none/x', 'failed to initialize spice server'),
+                       ('display=x', "Device 'x' not found"), ('tls-port=1,tls-channel=x', 'invalid tls-channel: x')):
+        status, _, err = run('-display', 'none', '-nodefaults', '-machine', 'none', '-spice', spice)
+        assert status == 1 and why in err and len(err.strip().split('\n')) == 1, (spice, err)
+    for spice, word in ((f'port={port},{OPEN}', 'lets everybody in'), (f'port={port},password-secret=s', 'in the clear'),
+                        (f'port={port},{OPEN},addr=127.0.0.1', ''), ('unix=on,addr=@/s,' + OPEN, '')):
+        with tempfile.TemporaryDirectory() as folder:
+            p = subprocess.run([os.environ['VITRINE'], '-display', 'none', '-nodefaults', '-machine', 'none', '-monitor', 'stdio',
+                                '-object', 'secret,id=s,data=x', '-spice', spice.replace('@', folder)], input='quit\n', text=True,
+                               capture_output=True, timeout=30, check=False)
+        assert p.returncode == 0 and word in p.stderr and bool(word) == bool(p.stderr), (spice, p.stderr)
+
+
+# --- ports ---
+
+def ports():
+    m = Screen(OPEN, '-chardev', 'spiceport,id=p,name=org.example.door', '-device', 'isa-serial,chardev=p')
+    assert any(c['label'] == 'p' and c['filename'] == 'spiceport' for c in m.command('query-chardev')['return'])
+    m.command('cont')
+    v = m.viewer()
+    assert v.wait('port org.example.door') == 'port org.example.door 1'
+    v.do('write org.example.door hello')
+
+    def received(n):
+        out = b''
+        end = time.monotonic() + 10
+        while len(out) < n and time.monotonic() < end:
+            if int(m.test('inb 0x3fd').split()[1], 16) & 1:
+                out += bytes([int(m.test('inb 0x3f8').split()[1], 16)])
+        return out
+    assert received(5) == b'hello'
+    for byte in b'back':
+        m.test(f'outb 0x3f8 {byte:#x}')
+    got = b''
+    while len(got) < 4:
+        got += base64.b64decode(v.wait('data org.example.door').split()[2])
+    assert got == b'back'
+    v.close()
+    m.quit()
+    status, _, err = run('-display', 'none', '-chardev', 'spiceport,id=p,name=x')
+    assert status == 1 and 'spice not enabled' in err
+    status, _, err = run('-display', 'none', '-chardev', 'spicevmc,id=p,name=x')
+    assert status == 1 and 'allowed spice char type names: vdagent, smartcard, usbredir' in err
+    m = Screen(OPEN)  # while it runs
+    assert 'return' in m.command('chardev-add', id='u', backend={'type': 'spicevmc', 'data': {'type': 'usbredir'}})
+    assert 'return' in m.command('chardev-add', id='q', backend={'type': 'spiceport', 'data': {'fqdn': 'a.b'}})
+    v = m.viewer()
+    v.wait('port a.b')
+    assert 'return' in m.command('chardev-remove', id='q') and 'return' in m.command('chardev-remove', id='u')
+    v.close()
+    m.quit()
+
+
+# --- the rest ---
+
+def dies_at_random():
+    m = Screen()
+    r = random.Random(3)
+    m.draw(m.noise())
+    for _ in range(12):
+        v = m.viewer(wait=None)
+        time.sleep(r.random() * 0.15)
+        v.kill()
+    for _ in range(60):  # and those that do not know how to speak
+        s = socket.socket(socket.AF_UNIX)
+        s.connect(m.path)
+        s.sendall(r.choice([b'', b'REDQ', b'REDQ' + r.randbytes(12), b'REDQ\2\0\0\0\2\0\0\0' + r.randbytes(4) + r.randbytes(200),
+                            r.randbytes(300)]))
+        if r.random() < 0.5:
+            time.sleep(0.01)
+        s.close()
+    v = m.viewer()
+    v.until(m.dump())
+    v.close()
+    m.process.poll()
+    m.quit()
+
+
+def real_viewers():
+    """Those that are installed see what screendump sees."""
+    if not shutil.which('spicy-screenshot') or not shutil.which('convert'):
+        print('# no spicy-screenshot here')
+        return
+    m = Screen()
+    m.draw(m.desk())
+    m.viewer().close()
+    with tempfile.TemporaryDirectory() as folder:
+        picture = os.path.join(folder, 'picture.ppm')
+        env = {**os.environ, 'HOME': folder, 'XDG_CACHE_HOME': folder}
+        subprocess.run(['spicy-screenshot', f'--uri=spice+unix://{m.path}', f'--out-file={picture}'], check=True, timeout=30,
+                       capture_output=True, env=env)
+        seen = subprocess.run(['convert', picture, '-depth', '8', 'rgb:-'], capture_output=True, check=True, timeout=20).stdout
+        assert seen == m.dump()
+    m.quit()
+
+
+def the_app():
+    """-display spice-app starts what the desktop has for it."""
+    with tempfile.TemporaryDirectory() as folder:
+        apps = os.path.join(folder, 'share/applications')
+        os.makedirs(apps)
+        mark = os.path.join(folder, 'mark')
+        with open(os.path.join(folder, 'viewer'), 'w', encoding='utf-8') as f:
+            f.write(f'#!/bin/sh\necho "$1" > {mark}.new\nmv {mark}.new {mark}\n')
+        os.chmod(os.path.join(folder, 'viewer'), 0o755)
+        with open(os.path.join(apps, 'v.desktop'), 'w', encoding='utf-8') as f:
+            f.write(f'[Desktop Entry]\nType=Application\nName=V\nExec={folder}/viewer %u\nMimeType=x-scheme-handler/spice+unix;\n')
+        with open(os.path.join(apps, 'mimeapps.list'), 'w', encoding='utf-8') as f:
+            f.write('[Default Applications]\nx-scheme-handler/spice+unix=v.desktop\n')
+        saved = dict(os.environ)
+        os.environ.update({'HOME': folder, 'XDG_DATA_HOME': f'{folder}/share', 'XDG_RUNTIME_DIR': folder, 'XDG_DATA_DIRS': f'{folder}/none'})
+        try:
+            m = screen.Screen('-display', 'spice-app')
+        finally:
+            os.environ.clear()
+            os.environ.update(saved)
+        end = time.monotonic() + 10
+        while not os.path.exists(mark):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        with open(mark, encoding='utf-8') as f:
+            uri = f.read().strip()
+        v = Viewer(uri=uri)
+        v.until(m.dump())
+        v.close()
+        m.quit()
+        assert not os.path.exists(uri.split('://')[1])
+
+
+if __name__ == '__main__':
+    ALONE = [queries_and_events, words] if not VIEWER else [
+        pictures_are_exact, sizes_follow, small_changes, several_heads, clients_say_the_size, hands, pointing, lights, tickets,
+        certificates, logging_in_by_name, handed_over, queries_and_events, words, ports, dies_at_random, real_viewers, the_app]
+    chosen = [t for t in ALONE if len(sys.argv) < 2 or t.__name__ in sys.argv[1:]]
+    sys.exit(main(chosen))
