@@ -379,6 +379,14 @@ class Session:
         except (ssl.SSLError, OSError):
             return None
 
+    def tcp(self, port):
+        """Whether somebody listens at PORT of this host."""
+        try:
+            self.connect(port).close()
+            return True
+        except OSError:
+            return False
+
     def vnc(self, ask=(), **options):
         """A viewer at the socket "v" that asked for pseudo-encodings and got a picture; None: it was not let in."""
         try:

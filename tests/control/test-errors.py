@@ -226,7 +226,7 @@ ERRORS = {
     '-semihosting': '@: Option not supported for this target',
     '-prom-env x': '@: Option not supported for this target',
     '-old-param': '@: Option not supported for this target',
-    '-spice port=-1': 'spice port is out of range',
+    '-spice port=70000': 'spice port is out of range',
     '-display egl-headless': '@: not available in this build',
     '-object input-barrier,id=x,name=y': '@: not available in this build',
     '-vga cirrus': '-vga cirrus: not available in this build',

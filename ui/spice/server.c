@@ -147,11 +147,14 @@ free_id (SpiceHere *here)
   return id;
 }
 
+/* Text consoles would be one more window each, which nobody asked for. */
 static bool
 is_wanted (SpiceHere *here, VmConsole *console)
 {
   const SpiceOptions *o = &here->spice->options;
 
+  if (vm_console_is_text (console))
+    return false;
   return !o->display || vm_display_find_console (here->spice->machine->env.display, o->display, o->head) == console;
 }
 

@@ -46,6 +46,7 @@ typedef struct SpiceChannelInfo
 struct VmSpice
 {
   VmMachine *machine;
+  VmKeyVals *list; /* what was said */
   SpiceOptions options;
   const SpiceServerModule *module; /* NULL: no server */
   VmLoop *loop;                    /* NULL: no server */

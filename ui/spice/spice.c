@@ -88,37 +88,40 @@ on_state (VmMachine *machine, void *opaque)
 bool
 vm_spice_prepare_app (VmSettings *s, GError **error)
 {
-  g_autofree char *template = g_build_filename (g_get_user_runtime_dir (), "vitrine-XXXXXX", NULL);
   bool gl = false;
 
   if (!vm_keyvals_bool (s->display_opts, "gl", &gl, error))
     return false;
   if (gl)
     return vm_fail (error, "-display spice-app,gl=on is not available in this build: pictures are sent, not textures");
-  if (!g_mkdtemp (template))
-    return vm_fail (error, "cannot make a folder in '%s' for the viewer's socket: %s", g_get_user_runtime_dir (),
-                    g_strerror (errno));
-  g_autofree char *socket = g_build_filename (template, "spice.sock", NULL);
   if (!s->spice)
     s->spice = vm_keyvals_new ();
-  vm_keyvals_set (s->spice, "unix", "on");
-  vm_keyvals_set (s->spice, "addr", socket);
-  vm_keyvals_set (s->spice, "disable-ticketing", "on"); /* the folder is this user's alone */
-  vm_keyvals_set (s->spice, "image-compression", "off");
-  vm_keyvals_set (s->spice, "streaming-video", "off");
+  return true;
+}
+
+/* A socket in a folder that is this user's alone, so that nobody need be asked for a password. */
+static bool
+make_app_socket (VmSpice *spice, GError **error)
+{
+  g_autofree char *folder = g_build_filename (g_get_user_runtime_dir (), "vitrine-XXXXXX", NULL);
+
+  if (!g_mkdtemp (folder))
+    return vm_fail (error, "cannot make a folder in '%s' for the viewer's socket: %s", g_get_user_runtime_dir (),
+                    g_strerror (errno));
+  spice->app_socket = g_build_filename (folder, "spice.sock", NULL);
+  vm_keyvals_set (spice->list, "unix", "on");
+  vm_keyvals_set (spice->list, "addr", spice->app_socket);
+  vm_keyvals_set (spice->list, "disable-ticketing", "on");
+  vm_keyvals_set (spice->list, "image-compression", "off");
+  vm_keyvals_set (spice->list, "streaming-video", "off");
   return true;
 }
 
 static bool
 start_viewer (VmSpice *spice, GError **error)
 {
-  const char *display = spice->machine->settings->display;
-  g_autofree char *uri = NULL;
+  g_autofree char *uri = g_strconcat ("spice+unix://", spice->app_socket, NULL);
 
-  if (g_strcmp0 (display, "spice-app") != 0)
-    return true;
-  spice->app_socket = g_strdup (spice->options.addr);
-  uri = g_strconcat ("spice+unix://", spice->app_socket, NULL);
   if (g_app_info_launch_default_for_uri (uri, NULL, error))
     return true;
   g_prefix_error (error, "no viewer could be started for %s: ", uri);
@@ -207,7 +210,10 @@ vm_spice_open (VmSpice *spice, GError **error)
   VmMachine *m = spice->machine;
   Start start = { .spice = spice };
 
-  if (!spice_options_read (&spice->options, m, m->settings->spice, error))
+  bool app = !g_strcmp0 (m->settings->display, "spice-app");
+
+  spice->list = vm_keyvals_copy (m->settings->spice);
+  if ((app && !make_app_socket (spice, error)) || !spice_options_read (&spice->options, m, spice->list, error))
     return false;
   if (spice->options.secret)
     spice->password = g_strdup (spice->options.secret);
@@ -228,7 +234,7 @@ vm_spice_open (VmSpice *spice, GError **error)
     }
   vm_input_watch (m->env.input, on_input_changed, spice);
   vm_machine_watch (m, VM_MACHINE_STATE, on_state, spice);
-  return start_viewer (spice, error);
+  return !app || start_viewer (spice, error);
 }
 
 void
@@ -256,6 +262,7 @@ vm_spice_free (VmSpice *spice)
     explicit_bzero (spice->password, strlen (spice->password));
   g_free (spice->password);
   spice_options_clear (&spice->options);
+  g_clear_pointer (&spice->list, vm_keyvals_free);
   g_ptr_array_unref (spice->pipes);
   g_ptr_array_unref (spice->channels);
   g_free (spice);
