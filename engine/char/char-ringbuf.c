@@ -176,9 +176,13 @@ agent_open (VmChardev *chr, const VmCharOptions *options, GError **error)
 /* --- SPICE: who stands behind them comes later, or never -------------------------------------------- */
 
 static bool
-spice_open (VmChardev *chr, bool port, const char *name, GError **error)
+spice_open (VmChardev *chr, const VmCharOptions *options, bool port, const char *name, GError **error)
 {
   const char *backend = vm_chardev_class (chr)->backend;
+  uint64_t debug = 0; /* there is nothing it would say */
+
+  if (!vm_keyvals_uint (options, "debug", &debug, UINT32_MAX, error))
+    return false;
 
   vm_chardev_set_filename (chr, "%s", backend);
   if (!chr->env->spice_added)
@@ -194,7 +198,7 @@ spicevmc_open (VmChardev *chr, const VmCharOptions *options, GError **error)
 
   if (name && !g_strv_contains (names, name))
     return vm_fail (error, "unsupported type name: %s\nallowed spice char type names: vdagent, smartcard, usbredir", name);
-  return name && spice_open (chr, false, name, error);
+  return name && spice_open (chr, options, false, name, error);
 }
 
 static bool
@@ -202,7 +206,7 @@ spiceport_open (VmChardev *chr, const VmCharOptions *options, GError **error)
 {
   const char *name = vm_char_require (options, "name", "spice port", "no name given", error);
 
-  return name && spice_open (chr, true, name, error);
+  return name && spice_open (chr, options, true, name, error);
 }
 
 static const VmChardevClass spicevmc_class = {

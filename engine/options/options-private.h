@@ -42,7 +42,6 @@ bool vm_parser_unavailable (VmParser *p);
 /* An id is well formed and the first of its kind. */
 bool vm_parser_claim_id (VmParser *p, const char *kind, const char *id, GError **error);
 bool vm_parser_check_display (VmParser *p, const char *type, const VmKeyVals *list, GError **error);
-/* *LATER: a back end that is not there yet, and all is said about it. */
 bool vm_parser_check_chardev (VmParser *p, const char *arg, GError **error);
 bool vm_parser_check_vnc (VmParser *p, const char *arg, GError **error);
 /* Once all is read: the merged lists become settings, what excludes each other is refused. */

@@ -504,7 +504,7 @@ def ports():
     assert 'return' in m.command('chardev-add', id='u', backend={'type': 'spicevmc', 'data': {'type': 'usbredir'}})
     assert 'return' in m.command('chardev-add', id='q', backend={'type': 'spiceport', 'data': {'fqdn': 'a.b'}})
     v = m.viewer()
-    v.wait('port a.b')
+    v.wait('port opened')
     assert 'return' in m.command('chardev-remove', id='q') and 'return' in m.command('chardev-remove', id='u')
     v.close()
     m.quit()

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A viewer made of spice-client-glib, driven by lines: "viewer KEY=VALUE..." sets properties of the session (of the
- * "uri", "host", "port", "tls-port", "unix-path", "password", "ca-file" ... kind) and connects. It says what happens, a line an
- * event, and does what lines of its input say; each of these is answered by "ok ..." or "no ...". */
+ * "uri", "host", "port", "tls-port", "unix-path", "password", "ca-file" ... kind) and connects. It says what happens, a
+ * line an event, and does what lines of its input say; each of these is answered by "ok ..." or "no ...". */
 #include <spice-client.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,7 +33,8 @@ say (const char *format, ...)
   fflush (stdout);
 }
 
-/* --- what happens -------------------------------------------------------------------------------------------------- */
+/* --- what happens --------------------------------------------------------------------------------------------------
+ */
 
 static const char *
 name_of (SpiceChannel *channel)
@@ -47,8 +48,9 @@ name_of (SpiceChannel *channel)
 static void
 on_channel_event (SpiceChannel *channel, SpiceChannelEvent event, gpointer opaque)
 {
-  static const char *const names[] = { [SPICE_CHANNEL_OPENED] = "opened", [SPICE_CHANNEL_SWITCHING] = "switching",
-                                       [SPICE_CHANNEL_CLOSED] = "closed" };
+  static const char *const names[] = {
+    [SPICE_CHANNEL_OPENED] = "opened", [SPICE_CHANNEL_SWITCHING] = "switching", [SPICE_CHANNEL_CLOSED] = "closed"
+  };
   const GError *error = spice_channel_get_error (channel);
 
   if (event >= SPICE_CHANNEL_ERROR_CONNECT)
@@ -169,7 +171,8 @@ on_gone (SpiceSession *session, Viewer *v)
   g_main_loop_quit (v->loop);
 }
 
-/* --- what it is told ------------------------------------------------------------------------------------------------- */
+/* --- what it is told -------------------------------------------------------------------------------------------------
+ */
 
 static void
 dump (Viewer *v, int id, const char *path)
@@ -257,7 +260,8 @@ obey (Viewer *v, const char *line)
   else if (!strcmp (words[0], "write") && n == 3 && g_hash_table_lookup (v->ports, words[1]))
     {
       char *text = g_strdup (words[2]);
-      spice_port_channel_write_async (g_hash_table_lookup (v->ports, words[1]), text, strlen (text), NULL, on_written, text);
+      spice_port_channel_write_async (g_hash_table_lookup (v->ports, words[1]), text, strlen (text), NULL, on_written,
+                                      text);
     }
   else if (!strcmp (words[0], "break") && n == 2 && g_hash_table_lookup (v->ports, words[1]))
     spice_port_channel_event (g_hash_table_lookup (v->ports, words[1]), 2);

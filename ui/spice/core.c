@@ -13,24 +13,51 @@ spice_here (void)
   return g_private_get (&this_server);
 }
 
+static void
+source_free (gpointer source)
+{
+  g_source_destroy (source);
+  g_source_unref (source);
+}
+
 void
 spice_core_enter (SpiceHere *here)
 {
+  here->sources = g_hash_table_new_full (NULL, NULL, source_free, NULL);
   g_private_set (&this_server, here);
 }
 
 void
 spice_core_leave (void)
 {
+  g_clear_pointer (&spice_here ()->sources, g_hash_table_unref);
   g_private_set (&this_server, NULL);
 }
 
-static GMainContext *
-context (void)
+/* The library's connections that have not logged in survive its server: what is still to be called is called off when
+ * the server goes. */
+static GSource *
+attach (GSource *source, GSourceFunc func, void *opaque)
 {
   SpiceHere *here = spice_here ();
 
-  return here ? vm_loop_context (here->spice->loop) : NULL;
+  g_source_set_callback (source, func, opaque, NULL);
+  if (here)
+    {
+      g_source_attach (source, vm_loop_context (here->spice->loop));
+      g_hash_table_add (here->sources, g_source_ref (source));
+    }
+  return source;
+}
+
+static void
+detach (GSource **source)
+{
+  SpiceHere *here = spice_here ();
+
+  if (here && *source)
+    g_hash_table_remove (here->sources, *source);
+  vm_source_clear (source);
 }
 
 /* --- timers ------------------------------------------------------------------------------------------------------ */
@@ -57,7 +84,7 @@ timer_fired (gpointer data)
 {
   SpiceTimer *t = data;
 
-  vm_source_clear (&t->source);
+  detach (&t->source);
   t->func (t->opaque); /* may free T */
   return G_SOURCE_REMOVE;
 }
@@ -65,16 +92,14 @@ timer_fired (gpointer data)
 static void
 timer_start (SpiceTimer *t, uint32_t ms)
 {
-  vm_source_clear (&t->source);
-  t->source = g_timeout_source_new (ms);
-  g_source_set_callback (t->source, timer_fired, t, NULL);
-  g_source_attach (t->source, context ());
+  detach (&t->source);
+  t->source = attach (g_timeout_source_new (ms), timer_fired, t);
 }
 
 static void
 timer_cancel (SpiceTimer *t)
 {
-  vm_source_clear (&t->source);
+  detach (&t->source);
 }
 
 static void
@@ -116,15 +141,13 @@ watch_update_mask (SpiceWatch *w, int mask)
 
   if (mask == w->mask)
     return;
-  vm_source_clear (&w->source);
+  detach (&w->source);
   w->mask = mask;
   if (!mask)
     return;
   condition |= mask & SPICE_WATCH_EVENT_READ ? G_IO_IN : 0;
   condition |= mask & SPICE_WATCH_EVENT_WRITE ? G_IO_OUT : 0;
-  w->source = g_unix_fd_source_new (w->fd, condition);
-  g_source_set_callback (w->source, G_SOURCE_FUNC (watch_ready), w, NULL);
-  g_source_attach (w->source, context ());
+  w->source = attach (g_unix_fd_source_new (w->fd, condition), G_SOURCE_FUNC (watch_ready), w);
 }
 
 static SpiceWatch *
@@ -142,7 +165,7 @@ watch_add (int fd, int mask, SpiceWatchFunc func, void *opaque)
 static void
 watch_remove (SpiceWatch *w)
 {
-  vm_source_clear (&w->source);
+  detach (&w->source);
   g_free (w);
 }
 
@@ -150,8 +173,10 @@ const SpiceCoreInterface *
 spice_core (void)
 {
   static const SpiceCoreInterface core = {
-    .base = { .type = SPICE_INTERFACE_CORE, .description = "vitrine",
-              .major_version = SPICE_INTERFACE_CORE_MAJOR, .minor_version = SPICE_INTERFACE_CORE_MINOR },
+    .base = { .type = SPICE_INTERFACE_CORE,
+              .description = "vitrine",
+              .major_version = SPICE_INTERFACE_CORE_MAJOR,
+              .minor_version = SPICE_INTERFACE_CORE_MINOR },
     .timer_add = timer_add,
     .timer_start = timer_start,
     .timer_cancel = timer_cancel,

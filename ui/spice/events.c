@@ -8,8 +8,9 @@
 
 typedef struct End
 {
-  char host[sizeof (((struct sockaddr_un *) 0)->sun_path) + 1 > NI_MAXHOST ? sizeof (((struct sockaddr_un *) 0)->sun_path) + 1
-                                                                           : NI_MAXHOST];
+  char host[sizeof (((struct sockaddr_un *) 0)->sun_path) + 1 > NI_MAXHOST
+                ? sizeof (((struct sockaddr_un *) 0)->sun_path) + 1
+                : NI_MAXHOST];
   char port[NI_MAXSERV];
   const char *family;
 } End;
@@ -60,8 +61,12 @@ add_channel (VmSpice *spice, const SpiceChannelEventInfo *info, const End *clien
   SpiceChannelInfo *c = g_new0 (SpiceChannelInfo, 1);
 
   *c = (SpiceChannelInfo){
-    .host = g_strdup (client->host), .port = g_strdup (client->port), .family = g_strdup (client->family),
-    .connection = info->connection_id, .type = info->type, .id = info->id,
+    .host = g_strdup (client->host),
+    .port = g_strdup (client->port),
+    .family = g_strdup (client->family),
+    .connection = info->connection_id,
+    .type = info->type,
+    .id = info->id,
     .tls = (info->flags & SPICE_CHANNEL_EVENT_FLAG_TLS) != 0,
   };
   g_ptr_array_add (spice->channels, c);

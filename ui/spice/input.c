@@ -10,8 +10,9 @@ static const struct
   uint32_t mask;
   VmButton button;
 } buttons_of[] = {
-  { 1 << 0, VM_BUTTON_LEFT },       { 1 << 1, VM_BUTTON_RIGHT }, { 1 << 2, VM_BUTTON_MIDDLE }, { 1 << 4, VM_BUTTON_WHEEL_UP },
-  { 1 << 5, VM_BUTTON_WHEEL_DOWN }, { 1 << 6, VM_BUTTON_SIDE },  { 1 << 7, VM_BUTTON_EXTRA },
+  { 1 << 0, VM_BUTTON_LEFT },     { 1 << 1, VM_BUTTON_RIGHT },      { 1 << 2, VM_BUTTON_MIDDLE },
+  { 1 << 4, VM_BUTTON_WHEEL_UP }, { 1 << 5, VM_BUTTON_WHEEL_DOWN }, { 1 << 6, VM_BUTTON_SIDE },
+  { 1 << 7, VM_BUTTON_EXTRA },
 };
 #define WHEEL_MAX 16 /* steps of one message */
 
@@ -84,8 +85,10 @@ spice_leds_changed (VmSpice *spice)
 }
 
 static const SpiceKbdInterface keyboard_interface = {
-  .base = { .type = SPICE_INTERFACE_KEYBOARD, .description = "keyboard",
-            .major_version = SPICE_INTERFACE_KEYBOARD_MAJOR, .minor_version = SPICE_INTERFACE_KEYBOARD_MINOR },
+  .base = { .type = SPICE_INTERFACE_KEYBOARD,
+            .description = "keyboard",
+            .major_version = SPICE_INTERFACE_KEYBOARD_MAJOR,
+            .minor_version = SPICE_INTERFACE_KEYBOARD_MINOR },
   .push_scan_freg = push_scan,
   .get_leds = get_leds,
 };
@@ -101,7 +104,8 @@ set_buttons (SpiceHere *here, uint32_t buttons, int wheel)
 
   for (unsigned i = 0; i < G_N_ELEMENTS (buttons_of); i++)
     if (changed & buttons_of[i].mask)
-      events[n++] = (VmInputEvent){ .kind = VM_INPUT_BUTTON, .code = buttons_of[i].button,
+      events[n++] = (VmInputEvent){ .kind = VM_INPUT_BUTTON,
+                                    .code = buttons_of[i].button,
                                     .down = (buttons & buttons_of[i].mask) != 0 };
   here->buttons = buttons;
   if (n)
@@ -135,8 +139,10 @@ mouse_buttons (SpiceMouseInstance *sin, uint32_t buttons)
 }
 
 static const SpiceMouseInterface mouse_interface = {
-  .base = { .type = SPICE_INTERFACE_MOUSE, .description = "mouse",
-            .major_version = SPICE_INTERFACE_MOUSE_MAJOR, .minor_version = SPICE_INTERFACE_MOUSE_MINOR },
+  .base = { .type = SPICE_INTERFACE_MOUSE,
+            .description = "mouse",
+            .major_version = SPICE_INTERFACE_MOUSE_MAJOR,
+            .minor_version = SPICE_INTERFACE_MOUSE_MINOR },
   .motion = mouse_motion,
   .buttons = mouse_buttons,
 };
@@ -178,8 +184,10 @@ tablet_buttons (SpiceTabletInstance *sin, uint32_t buttons)
 }
 
 static const SpiceTabletInterface tablet_interface = {
-  .base = { .type = SPICE_INTERFACE_TABLET, .description = "tablet",
-            .major_version = SPICE_INTERFACE_TABLET_MAJOR, .minor_version = SPICE_INTERFACE_TABLET_MINOR },
+  .base = { .type = SPICE_INTERFACE_TABLET,
+            .description = "tablet",
+            .major_version = SPICE_INTERFACE_TABLET_MAJOR,
+            .minor_version = SPICE_INTERFACE_TABLET_MINOR },
   .set_logical_size = tablet_set_size,
   .position = tablet_position,
   .wheel = tablet_wheel,

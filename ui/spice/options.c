@@ -52,7 +52,8 @@ read_address (SpiceOptions *o, const VmKeyVals *list, GError **error)
 {
   const char *addr = vm_keyvals_get (list, "addr");
 
-  if (!read_port (list, "port", "port", &o->port, error) || !read_port (list, "tls-port", "tls-port", &o->tls_port, error)
+  if (!read_port (list, "port", "port", &o->port, error)
+      || !read_port (list, "tls-port", "tls-port", &o->tls_port, error)
       || !vm_keyvals_bool (list, "unix", &o->path, error) || !vm_keyvals_bool (list, "ipv4", &o->ipv4, error)
       || !vm_keyvals_bool (list, "ipv6", &o->ipv6, error))
     return false;
@@ -146,7 +147,8 @@ read_picture (SpiceOptions *o, const VmKeyVals *list, GError **error)
       || !read_choice (list, "jpeg-wan-compression", wans, wan_numbers, &o->jpeg, error)
       || !read_choice (list, "zlib-glz-wan-compression", wans, wan_numbers, &o->zlib_glz, error)
       || !read_choice (list, "streaming-video", streams, stream_numbers, &o->streaming, error)
-      || !vm_keyvals_bool (list, "gl", &gl, error) || !vm_keyvals_uint (list, "max-refresh-rate", &rate, REFRESH_MAX, error))
+      || !vm_keyvals_bool (list, "gl", &gl, error)
+      || !vm_keyvals_uint (list, "max-refresh-rate", &rate, REFRESH_MAX, error))
     return false;
   if (gl && (o->port || o->tls_port))
     return vm_fail (error, "SPICE GL support is local-only for now and incompatible with -spice port/tls-port");
@@ -177,8 +179,10 @@ read_behaviour (SpiceOptions *o, const VmKeyVals *list, GError **error)
 static void
 warn_if_open (const SpiceOptions *o)
 {
-  bool here = o->path || !(o->port || o->tls_port)
-              || (o->addr && (!strcmp (o->addr, "localhost") || !strcmp (o->addr, "::1") || g_str_has_prefix (o->addr, "127.")));
+  bool here
+      = o->path || !(o->port || o->tls_port)
+        || (o->addr
+            && (!strcmp (o->addr, "localhost") || !strcmp (o->addr, "::1") || g_str_has_prefix (o->addr, "127.")));
 
   if (here)
     return;

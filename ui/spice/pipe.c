@@ -176,7 +176,10 @@ bool
 spice_pipe_new (VmMachine *machine, VmChardev *chr, bool port, const char *name, GError **error)
 {
   static const VmCharSink sink = {
-    .write = sink_write, .accept_input = sink_accept_input, .closed = sink_closed, .listen = sink_listen,
+    .write = sink_write,
+    .accept_input = sink_accept_input,
+    .closed = sink_closed,
+    .listen = sink_listen,
   };
   VmSpice *spice = machine->spice_of;
 
@@ -216,7 +219,8 @@ spice_pipes_close (VmSpice *spice)
     }
 }
 
-/* --- the SPICE thread's end ---------------------------------------------------------------------------------------- */
+/* --- the SPICE thread's end ----------------------------------------------------------------------------------------
+ */
 
 size_t
 spice_pipe_read (SpicePipe *p, uint8_t *buf, size_t len)
@@ -260,7 +264,12 @@ spice_pipe_listening (SpicePipe *p)
 typedef struct News
 {
   SpicePipe *pipe;
-  enum { CAME, WENT, BREAK } what;
+  enum
+  {
+    CAME,
+    WENT,
+    BREAK
+  } what;
 } News;
 
 static void

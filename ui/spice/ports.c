@@ -40,8 +40,10 @@ port_event (SpiceCharDeviceInstance *sin, uint8_t event)
 }
 
 static const SpiceCharDeviceInterface port_interface = {
-  .base = { .type = SPICE_INTERFACE_CHAR_DEVICE, .description = "a character device",
-            .major_version = SPICE_INTERFACE_CHAR_DEVICE_MAJOR, .minor_version = SPICE_INTERFACE_CHAR_DEVICE_MINOR },
+  .base = { .type = SPICE_INTERFACE_CHAR_DEVICE,
+            .description = "a character device",
+            .major_version = SPICE_INTERFACE_CHAR_DEVICE_MAJOR,
+            .minor_version = SPICE_INTERFACE_CHAR_DEVICE_MINOR },
   .state = port_state,
   .write = port_write,
   .read = port_read,

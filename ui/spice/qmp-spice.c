@@ -46,7 +46,7 @@ do_query (void *opaque)
 
   info->migrated = e->spice->migrated;
   info->mouse_mode = e->spice->module->is_server_mouse (e->spice) ? VMQ_SPICE_QUERY_MOUSE_MODE_SERVER
-                                                                   : VMQ_SPICE_QUERY_MOUSE_MODE_CLIENT;
+                                                                  : VMQ_SPICE_QUERY_MOUSE_MODE_CLIENT;
   info->compiled_version = g_strdup (e->spice->module->version (e->spice));
   info->channels = g_ptr_array_new ();
   for (guint i = 0; i < e->spice->channels->len; i++)
@@ -55,8 +55,7 @@ do_query (void *opaque)
       VmqSpiceChannel *channel = g_new0 (VmqSpiceChannel, 1);
       channel->host = g_strdup (c->host);
       channel->port = g_strdup (c->port);
-      channel->family
-          = (VmqNetworkAddressFamily) vm_schema_enum_value (&vmq_type_networkaddressfamily, c->family);
+      channel->family = (VmqNetworkAddressFamily) vm_schema_enum_value (&vmq_type_networkaddressfamily, c->family);
       channel->connection_id = c->connection;
       channel->channel_type = c->type;
       channel->channel_id = c->id;
@@ -139,7 +138,8 @@ vm_spice_set_password (VmMonitor *mon, const char *password, bool fail, bool dis
   g_free (before);
   return ok
          || vm_fail (error, "Could not set password: %s",
-                     fail ? "somebody is connected, or it is longer than 60 characters" : "it is longer than 60 characters");
+                     fail ? "somebody is connected, or it is longer than 60 characters"
+                          : "it is longer than 60 characters");
 }
 
 bool
@@ -164,7 +164,8 @@ vm_spice_expire_password (VmMonitor *mon, const char *time, GError **error)
   return true;
 }
 
-/* --- connections, migration ---------------------------------------------------------------------------------------- */
+/* --- connections, migration ----------------------------------------------------------------------------------------
+ */
 
 static void
 do_add_client (void *opaque)
@@ -215,7 +216,8 @@ vm_qmp_client_migrate_info (VmMonitor *mon, const VmqClientMigrateInfoArg *args,
   return e.ok || vm_fail (error, "Could not set up display for migration");
 }
 
-/* --- the human monitor --------------------------------------------------------------------------------------------- */
+/* --- the human monitor ---------------------------------------------------------------------------------------------
+ */
 
 static void
 print_address (VmMonitor *mon, json_object *info, const char *key, const char *what, const char *note)
@@ -229,12 +231,12 @@ print_address (VmMonitor *mon, json_object *info, const char *key, const char *w
 static void
 print_channel (VmMonitor *mon, json_object *c)
 {
-  static const char *const names[]
-      = { "unknown", "main", "display", "inputs", "cursor", "playback", "record", "tunnel", "smartcard", "usbredir",
-          "port", "webdav" };
+  static const char *const names[] = { "unknown", "main",   "display",   "inputs",   "cursor", "playback",
+                                       "record",  "tunnel", "smartcard", "usbredir", "port",   "webdav" };
   int type = json_object_get_int (json_object_object_get (c, "channel-type"));
 
-  vm_monitor_printf (mon, "Channel:\n     address: %s:%s%s\n     session: %d\n     channel: %d:%d\n     channel name: %s\n",
+  vm_monitor_printf (mon,
+                     "Channel:\n     address: %s:%s%s\n     session: %d\n     channel: %d:%d\n     channel name: %s\n",
                      vm_hmp_member (c, "host"), vm_hmp_member (c, "port"),
                      json_object_get_boolean (json_object_object_get (c, "tls")) ? " [tls]" : "",
                      json_object_get_int (json_object_object_get (c, "connection-id")), type,
@@ -273,7 +275,8 @@ vm_hmp_info_spice (VmMonitor *mon, const VmHmpArgs *args)
 void
 vm_hmp_client_migrate_info (VmMonitor *mon, const VmHmpArgs *args)
 {
-  static const char *const texts[] = { "protocol", "hostname", "cert-subject" }, *const numbers[] = { "port", "tls-port" };
+  static const char *const texts[] = { "protocol", "hostname", "cert-subject" }, *const numbers[]
+                                                                                 = { "port", "tls-port" };
   json_object *arguments = json_object_new_object ();
 
   for (size_t i = 0; i < G_N_ELEMENTS (texts); i++)

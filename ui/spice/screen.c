@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A console as a display of the library: what changed is compared with what was sent, and goes out as pictures to be copied
- * into the primary surface (spice/qxl_dev.h). The library takes commands on a thread of its own when its clients have
- * room; only then more is looked at, so that a slow client gets fewer frames and nothing piles up. */
+/* A console as a display of the library: what changed is compared with what was sent, and goes out as pictures to be
+ * copied into the primary surface (spice/qxl_dev.h). The library takes commands on a thread of its own when its clients
+ * have room; only then more is looked at, so that a slow client gets fewer frames and nothing piles up. */
 #include "ui/spice/server-private.h"
 
 #define MAX_RECTS 128
@@ -51,9 +51,9 @@ struct SpiceScreen
   bool cursor_due;
   int cursor_x, cursor_y;
   bool cursor_visible;
-  GMutex mutex; /* what the worker thread has, too: */
+  GMutex mutex;          /* what the worker thread has, too: */
   GQueue draws, cursors; /* Command * */
-  bool later; /* there is more to look at */
+  bool later;            /* there is more to look at */
 };
 
 static void
@@ -147,8 +147,9 @@ spice_screen_rest (SpiceScreen *s)
 static void
 get_init_info (QXLInstance *qin, QXLDevInitInfo *info)
 {
-  *info = (QXLDevInitInfo){ .num_memslots_groups = 1, .num_memslots = 1, .memslot_gen_bits = 8, .memslot_id_bits = 8,
-                            .n_surfaces = 1 };
+  *info = (QXLDevInitInfo){
+    .num_memslots_groups = 1, .num_memslots = 1, .memslot_gen_bits = 8, .memslot_id_bits = 8, .n_surfaces = 1
+  };
 }
 
 static int
@@ -267,8 +268,10 @@ client_monitors_config (QXLInstance *qin, VDAgentMonitorsConfig *config)
 }
 
 static const QXLInterface screen_interface = {
-  .base = { .type = SPICE_INTERFACE_QXL, .description = "a console",
-            .major_version = SPICE_INTERFACE_QXL_MAJOR, .minor_version = SPICE_INTERFACE_QXL_MINOR },
+  .base = { .type = SPICE_INTERFACE_QXL,
+            .description = "a console",
+            .major_version = SPICE_INTERFACE_QXL_MAJOR,
+            .minor_version = SPICE_INTERFACE_QXL_MINOR },
   .attached_worker = attached_worker,
   .set_compression_level = set_compression_level,
   .get_init_info = get_init_info,
@@ -346,7 +349,8 @@ draw (SpiceScreen *s, VmRect r)
   c->image.bitmap.stride = r.width * 4;
   c->image.bitmap.data = (uintptr_t) c->data.pixels;
   for (int y = 0; y < r.height; y++)
-    memcpy (c->data.pixels + (size_t) y * r.width, s->shown + (size_t) (r.y + y) * s->width + r.x, (size_t) r.width * 4);
+    memcpy (c->data.pixels + (size_t) y * r.width, s->shown + (size_t) (r.y + y) * s->width + r.x,
+            (size_t) r.width * 4);
   push (s, &s->draws, c);
 }
 
@@ -381,7 +385,8 @@ draw_cells (SpiceScreen *s)
           if (!grown)
             g_array_append_val (rects, ((VmRect){ x, y, width, height }));
         }
-      while (before < here && g_array_index (rects, VmRect, before).y + g_array_index (rects, VmRect, before).height <= y)
+      while (before < here
+             && g_array_index (rects, VmRect, before).y + g_array_index (rects, VmRect, before).height <= y)
         before++;
     }
   for (guint i = 0; i < rects->len; i++)
@@ -422,8 +427,13 @@ set_primary (SpiceScreen *s, int width, int height)
   s->width = width;
   s->height = height;
   QXLDevSurfaceCreate surface = {
-    .width = (uint32_t) width, .height = (uint32_t) height, .stride = width * 4, .format = SPICE_SURFACE_FMT_32_xRGB,
-    .mouse_mode = true, .type = QXL_SURF_TYPE_PRIMARY, .mem = (uintptr_t) primary,
+    .width = (uint32_t) width,
+    .height = (uint32_t) height,
+    .stride = width * 4,
+    .format = SPICE_SURFACE_FMT_32_xRGB,
+    .mouse_mode = true,
+    .type = QXL_SURF_TYPE_PRIMARY,
+    .mem = (uintptr_t) primary,
   };
   spice_qxl_create_primary_surface (&s->qxl, 0, &surface);
   s->cursor_due = true;
@@ -509,8 +519,12 @@ shape_command (SpiceScreen *s, const VmCursor *cursor)
   c->cursor.type = QXL_CURSOR_SET;
   c->cursor.u.set.shape = (uintptr_t) &c->data.shape;
   c->data.shape.header = (QXLCursorHeader){
-    .unique = ++s->unique, .type = SPICE_CURSOR_TYPE_ALPHA, .width = (uint16_t) cursor->width,
-    .height = (uint16_t) cursor->height, .hot_spot_x = (uint16_t) cursor->hot_x, .hot_spot_y = (uint16_t) cursor->hot_y,
+    .unique = ++s->unique,
+    .type = SPICE_CURSOR_TYPE_ALPHA,
+    .width = (uint16_t) cursor->width,
+    .height = (uint16_t) cursor->height,
+    .hot_spot_x = (uint16_t) cursor->hot_x,
+    .hot_spot_y = (uint16_t) cursor->hot_y,
   };
   c->data.shape.data_size = (uint32_t) bytes;
   c->data.shape.chunk.data_size = (uint32_t) bytes;

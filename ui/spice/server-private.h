@@ -14,19 +14,20 @@ struct SpiceHere
 {
   VmSpice *spice;
   SpiceServer *server;
-  GPtrArray *screens; /* SpiceScreen * */
+  GPtrArray *screens;  /* SpiceScreen * */
   VmListener consoles; /* hears of those that come and go */
   int consoles_posted; /* atomic */
   bool stopping;
-  int warnings; /* atomic: of the library that were passed on */
+  int warnings;        /* atomic: of the library that were passed on */
   char *first_warning; /* of start(); under MUTEX */
   bool starting;
   GMutex mutex;
   guint log_handler;
   SpiceMigrateInstance migrate;
   bool migrate_ready;
-  char version[16]; /* of the library */
-  unsigned streams; /* connections, whether or not they have logged in */
+  char version[16];    /* of the library */
+  GHashTable *sources; /* GSource *: of the library's timers and descriptors */
+  unsigned streams;    /* connections, whether or not they have logged in */
   /* input.c */
   SpiceKbdInstance keyboard;
   SpiceMouseInstance mouse;

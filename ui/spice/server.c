@@ -11,7 +11,8 @@
 
 extern G_MODULE_EXPORT const SpiceServerModule vm_spice_module;
 
-/* --- what the library has to say ----------------------------------------------------------------------------------- */
+/* --- what the library has to say -----------------------------------------------------------------------------------
+ */
 
 static void
 on_log (const gchar *domain, GLogLevelFlags level, const gchar *message, gpointer opaque)
@@ -47,7 +48,8 @@ fail_to_start (SpiceHere *here, GError **error)
   return false;
 }
 
-/* --- settings ------------------------------------------------------------------------------------------------------ */
+/* --- settings ------------------------------------------------------------------------------------------------------
+ */
 
 static bool
 set_channels (SpiceHere *here, const SpiceOptions *o, GError **error)
@@ -77,7 +79,8 @@ set_address (SpiceHere *here, const SpiceOptions *o)
   if (o->port)
     spice_server_set_port (here->server, o->port);
   if (o->tls_port)
-    spice_server_set_tls (here->server, o->tls_port, o->cacert, o->cert, o->key, o->key_password, o->dh_key, o->ciphers);
+    spice_server_set_tls (here->server, o->tls_port, o->cacert, o->cert, o->key, o->key_password, o->dh_key,
+                          o->ciphers);
 }
 
 static bool
@@ -86,7 +89,8 @@ set_access (SpiceHere *here, const SpiceOptions *o, GError **error)
   if (o->disable_ticketing && !o->sasl)
     spice_server_set_noauth (here->server);
   if (o->sasl
-      && (spice_server_set_sasl_appname (here->server, SASL_SERVICE) != 0 || spice_server_set_sasl (here->server, 1) != 0))
+      && (spice_server_set_sasl_appname (here->server, SASL_SERVICE) != 0
+          || spice_server_set_sasl (here->server, 1) != 0))
     return vm_fail (error, "spice: failed to enable sasl");
   if (o->secret && spice_server_set_ticket (here->server, o->secret, 0, 0, 0) != 0)
     return vm_fail (error, "spice: the password is longer than 60 characters");
@@ -121,7 +125,8 @@ set_names (SpiceHere *here)
     spice_server_set_uuid (here->server, s->uuid);
 }
 
-/* --- consoles ------------------------------------------------------------------------------------------------------ */
+/* --- consoles ------------------------------------------------------------------------------------------------------
+ */
 
 static SpiceScreen *
 find_screen (SpiceHere *here, VmConsole *console)
@@ -208,7 +213,8 @@ on_consoles (VmListener *listener)
 
 static const VmListenerOps console_ops = { .consoles_changed = on_consoles };
 
-/* --- migration ----------------------------------------------------------------------------------------------------- */
+/* --- migration -----------------------------------------------------------------------------------------------------
+ */
 
 static void
 migrate_connected (SpiceMigrateInstance *sin)
@@ -226,8 +232,10 @@ migrate_ended (SpiceMigrateInstance *sin)
 }
 
 static const SpiceMigrateInterface migrate_interface = {
-  .base = { .type = SPICE_INTERFACE_MIGRATION, .description = "migration",
-            .major_version = SPICE_INTERFACE_MIGRATION_MAJOR, .minor_version = SPICE_INTERFACE_MIGRATION_MINOR },
+  .base = { .type = SPICE_INTERFACE_MIGRATION,
+            .description = "migration",
+            .major_version = SPICE_INTERFACE_MIGRATION_MAJOR,
+            .minor_version = SPICE_INTERFACE_MIGRATION_MINOR },
   .migrate_connect_complete = migrate_connected,
   .migrate_end_complete = migrate_ended,
 };
@@ -260,7 +268,8 @@ migrate_end (VmSpice *spice, bool done)
     spice_server_vm_start (here->server);
 }
 
-/* --- life ---------------------------------------------------------------------------------------------------------- */
+/* --- life ----------------------------------------------------------------------------------------------------------
+ */
 
 static void
 here_free (SpiceHere *here)
@@ -314,10 +323,11 @@ start (VmSpice *spice, GError **error)
   here->spice = spice;
   here->screens = g_ptr_array_new ();
   here->starting = true;
-  g_snprintf (here->version, sizeof here->version, "%d.%d.%d", SPICE_SERVER_VERSION >> 16, SPICE_SERVER_VERSION >> 8 & 0xff,
-              SPICE_SERVER_VERSION & 0xff);
+  g_snprintf (here->version, sizeof here->version, "%d.%d.%d", SPICE_SERVER_VERSION >> 16,
+              SPICE_SERVER_VERSION >> 8 & 0xff, SPICE_SERVER_VERSION & 0xff);
   g_mutex_init (&here->mutex);
-  here->log_handler = g_log_set_handler ("Spice", G_LOG_LEVEL_MASK | G_LOG_FLAG_FATAL | G_LOG_FLAG_RECURSION, on_log, here);
+  here->log_handler
+      = g_log_set_handler ("Spice", G_LOG_LEVEL_MASK | G_LOG_FLAG_FATAL | G_LOG_FLAG_RECURSION, on_log, here);
   here->server = spice_server_new ();
   spice_core_enter (here);
   if (!configure (here, error)

@@ -53,14 +53,14 @@ struct VmSpice
   GThread *thread;
   GPtrArray *pipes; /* SpicePipe *: machine lock */
   /* the ticket; machine lock */
-  char *password; /* NULL: none was set */
-  int64_t expires; /* seconds since 1970; INT64_MAX: never */
+  char *password;        /* NULL: none was set */
+  int64_t expires;       /* seconds since 1970; INT64_MAX: never */
   bool fail, disconnect; /* when somebody is connected while it is set */
   /* The SPICE thread's. */
   void *server;        /* the module's */
   GPtrArray *channels; /* SpiceChannelInfo * */
   bool migrated;
-  bool migrating; /* machine lock */
+  bool migrating;   /* machine lock */
   char *app_socket; /* of -display spice-app: removed at the end */
 };
 

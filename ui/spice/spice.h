@@ -16,6 +16,6 @@ bool vm_spice_open (VmSpice *spice, GError **error);
 void vm_spice_close (VmSpice *spice);
 /* After the machine's back ends have gone. */
 void vm_spice_free (VmSpice *spice);
-/* -display spice-app: SETTINGS ask for a server then, which listens where only this user comes and starts the viewer that
- * the desktop has for it. */
+/* -display spice-app: SETTINGS ask for a server then, which listens where only this user comes and starts the viewer
+ * that the desktop has for it. */
 bool vm_spice_prepare_app (VmSettings *settings, GError **error);
