@@ -4,7 +4,6 @@
 ways to log in, hands, sizes, ports and the agent, events. The paths of the program and of the viewer are in VITRINE and
 SPICE_VIEWER."""
 import base64
-import importlib.util
 import os
 import queue
 import random
@@ -18,36 +17,33 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, '../control'))
+sys.path.insert(0, os.path.join(HERE, '../vnc'))
 # pylint: disable=wrong-import-position
 import screen
 from program import main, run
+from screen import free_port, make_certificates
 
 VIEWER = os.environ.get('SPICE_VIEWER')
 OPEN = 'disable-ticketing=on'
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
 
 
 class Screen(screen.Screen):
     """With a SPICE server at a Unix socket, or where SPICE says."""
 
     def __init__(self, spice=OPEN, *args, size=(640, 480)):
-        self.place = tempfile.TemporaryDirectory()
-        self.path = os.path.join(self.place.name, 'spice')
+        self.home = tempfile.TemporaryDirectory()
+        path = os.path.join(self.home.name, 'spice')
         if 'port=' not in spice:
-            spice = f'unix=on,addr={self.path},{spice}'.rstrip(',')
-        super().__init__('-spice', spice, *args, size=size)
+            spice = f'unix=on,addr={path},{spice}'.rstrip(',')
+        super().__init__('-spice', spice, *args, size=size, where='nowhere')
+        self.path = path
 
     def viewer(self, *args, **properties):
         return Viewer(*args, **(properties or {'unix_path': self.path}))
 
     def quit(self):
         super().quit()
-        self.place.cleanup()
+        self.home.cleanup()
 
     def scan_codes(self, n):
         """What the keyboard controller has for the guest; set 1, translated."""
@@ -216,19 +212,13 @@ def several_heads():
 def clients_say_the_size():
     """Their windows' sizes come to the card's monitor."""
     m = Screen(OPEN, '-chardev', 'spicevmc,id=a,name=vdagent', '-device', 'isa-serial,chardev=a')
-    slot = next(s for s in range(1, 32) if m.config_read(s, 0) == 0x11111234)
-    m.config_write(slot, 0x18, 0xfeb00000)
-
-    def preferred():
-        edid = bytes(int(m.test(f'readb {0xfeb00000 + i:#x}').split()[1], 16) for i in range(128))
-        return edid[56] | (edid[58] & 0xf0) << 4, edid[59] | (edid[61] & 0xf0) << 4
     v = m.viewer()
     v.wait('primary')
     v.wait('agent 1')
     v.do('monitors 1111 777')
     end = time.monotonic() + 10
-    while preferred() not in ((1111, 777), (1112, 777), (1104, 777)):
-        assert time.monotonic() < end, preferred()
+    while m.wish() not in ((1111, 777), (1112, 777), (1104, 777)):
+        assert time.monotonic() < end, m.wish()
         time.sleep(0.05)
     v.close()
     m.quit()
@@ -330,18 +320,9 @@ def tickets():
         m.quit()
 
 
-def vnc_tests():
-    """What the tests of VNC have that is of use here, too."""
-    spec = importlib.util.spec_from_file_location('vnc_tests', os.path.join(HERE, '../vnc/test-vnc.py'))
-    sys.path.insert(0, os.path.join(HERE, '../vnc'))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def certificates():
     with tempfile.TemporaryDirectory() as folder:
-        vnc_tests().make_certificates(folder)
+        make_certificates(folder)
         tls, plain = free_port(), free_port()
         m = Screen(f'{OPEN},tls-port={tls},port={plain},addr=127.0.0.1,x509-dir={folder},tls-channel=main,tls-channel=inputs,'
                    'plaintext-channel=display')
@@ -374,7 +355,7 @@ def logging_in_by_name():
         with open(os.path.join(folder, 'qemu.conf'), 'w', encoding='utf-8') as f:
             f.write(f'mech_list: plain\npwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {base}\n')
         subprocess.run(['saslpasswd2', '-c', '-p', '-a', 'qemu', '-f', base, 'ann'], input=b'pw1', check=True, timeout=20)
-        vnc_tests().make_certificates(folder)
+        make_certificates(folder)
         tls = free_port()
         where = {'host': 'localhost', 'tls_port': tls, 'ca_file': f'{folder}/ca-cert.pem'}
         os.environ['SASL_CONF_PATH'] = folder
@@ -436,7 +417,7 @@ def queries_and_events():
     assert "expects 'spice'" in m.command('client_migrate_info', protocol='vnc', hostname='a')['error']['desc']
     assert 'port/tls-port' in m.command('client_migrate_info', protocol='spice', hostname='a')['error']['desc']
     m.quit()
-    m = screen.Screen()
+    m = screen.Screen(where='nowhere')
     assert m.command('query-spice')['return'] == {'enabled': False, 'migrated': False, 'mouse-mode': 'client'}
     assert m.hmp('info spice') == 'Server: disabled\n'
     for command, arguments in (('set_password', {'protocol': 'spice', 'password': 'x'}),
@@ -569,7 +550,7 @@ def the_app():
         saved = dict(os.environ)
         os.environ.update({'HOME': folder, 'XDG_DATA_HOME': f'{folder}/share', 'XDG_RUNTIME_DIR': folder, 'XDG_DATA_DIRS': f'{folder}/none'})
         try:
-            m = screen.Screen('-display', 'spice-app')
+            m = screen.Screen('-display', 'spice-app', where='nowhere')
         finally:
             os.environ.clear()
             os.environ.update(saved)
