@@ -271,7 +271,7 @@ follow (VmStream *stream, size_t filled, size_t level, int64_t elapsed, bool the
     {
       __atomic_store_n (&stream->host.ring->fresh, VM_RING_FRESH, __ATOMIC_RELAXED);
       stream->average = level;
-      stream->pull = 0;
+      stream->pull = stream->host_delay = 0;
       return;
     }
   stream->host_delay
