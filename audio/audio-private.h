@@ -91,6 +91,8 @@ struct VmAudiodev
   void *state, *opaque;
   VmAudioSide side[2];    /* playing, recording */
   int64_t period_ns, last_ns; /* of ticks; virtual time of the last one */
+  int64_t last_real_ns;
+  bool stood;                 /* before this tick the machine stood still: what went short is no wonder */
   VmTimer timer;
   GPtrArray *voices;      /* VmAudioVoice *, of both directions */
   GPtrArray *listeners;   /* VmAudioListener * */

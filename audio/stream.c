@@ -17,6 +17,7 @@
 #define ABSENT_NS (250 * VM_NS_PER_MS)   /* a host that moves nothing for so long is not there */
 #define RESERVE_NS (4 * VM_NS_PER_MS)    /* more after each underrun */
 #define RESERVE_MAX (60 * VM_NS_PER_MS)
+#define RESERVE_DECAY 10000           /* a tenth of a millisecond each second */
 #define LINGER_NS (2 * VM_NS_PER_SEC) /* a stream without voices stays a while: sounds often come in a row */
 
 static VmAudioSide *
@@ -254,6 +255,16 @@ host_is_there (VmStream *stream, uint64_t moved)
   return stream->last_moved_ns && now - stream->last_moved_ns < ABSENT_NS;
 }
 
+/* The engine was late: it may be so again. */
+static void
+went_short (VmStream *stream)
+{
+  if (stream->host.dev->stood)
+    return;
+  stream->underruns++;
+  stream->reserve_ns = MIN (stream->reserve_ns + RESERVE_NS, RESERVE_MAX);
+}
+
 /* FILLED: what is in the ring at a like moment of each tick. The host moves frames in chunks, but hears them one by
  * one: what it has heard of the last one is reckoned from the time. */
 static void
@@ -274,6 +285,7 @@ follow (VmStream *stream, size_t filled, size_t level, int64_t elapsed, bool the
       stream->pull = stream->host_delay = 0;
       return;
     }
+  stream->reserve_ns = MAX (stream->reserve_ns - elapsed / RESERVE_DECAY, 0);
   stream->host_delay
       += ((double) __atomic_load_n (&ring->host_delay, __ATOMIC_RELAXED) - stream->host_delay) * weight / 2;
   stream->average += (now - stream->average) * weight;
@@ -460,10 +472,7 @@ tick_out (VmStream *stream, int64_t elapsed)
   if (clocked && filled + frames < level && (missing != stream->last_missing || !stream->last_moved_ns))
     { /* the host went without, or has just begun: back to the level at once */
       if (there && stream->last_missing)
-        {
-          stream->underruns++;
-          stream->reserve_ns = MIN (stream->reserve_ns + RESERVE_NS, RESERVE_MAX);
-        }
+        went_short (stream);
       vm_audio_ring_write_silence (ring, level - filled - frames);
       stream->average = level;
       filled = level - frames;
@@ -541,6 +550,8 @@ tick_in (VmStream *stream, int64_t elapsed)
   stream->due += (double) elapsed * stream->host.format.rate * (1 + stream->pull) / VM_NS_PER_SEC;
   frames = whole (&stream->due);
   reserve_tick (stream, frames);
+  if (stream->primed && filled < frames && clocked)
+    went_short (stream);
   stream->primed = stream->primed ? filled >= frames : !clocked || filled >= level;
   if (stream->started && (stream->primed || !clocked))
     n = vm_audio_ring_read (ring, stream->bytes, frames);
@@ -594,8 +605,11 @@ vm_audiodev_tick (void *opaque)
   VmAudiodev *dev = opaque;
   int64_t now = vm_clock_now (dev->audio->env->clocks, VM_CLOCK_VIRTUAL);
   int64_t elapsed = CLAMP (now - dev->last_ns, 0, TICK_MAX_NS);
+  int64_t real = vm_clock_now (dev->audio->env->clocks, VM_CLOCK_REALTIME);
   bool busy;
 
+  dev->stood = real - dev->last_real_ns > now - dev->last_ns + dev->period_ns;
+  dev->last_real_ns = real;
   dev->last_ns = now;
   dev->ticking = true;
   busy = tick_side (dev, true, elapsed);
@@ -619,5 +633,6 @@ vm_audiodev_arm (VmAudiodev *dev)
   if (vm_timer_pending (&dev->timer) || dev->ticking)
     return;
   dev->last_ns = vm_clock_now (dev->audio->env->clocks, VM_CLOCK_VIRTUAL);
+  dev->last_real_ns = vm_clock_now (dev->audio->env->clocks, VM_CLOCK_REALTIME);
   vm_timer_set (&dev->timer, dev->last_ns + dev->period_ns);
 }

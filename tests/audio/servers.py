@@ -120,9 +120,9 @@ class Server:
         self.until('pactl', 'info')
         return child
 
-    def record(self, path, *more):
+    def record(self, path, device='testsink.monitor'):
         child = self.start('parec', '--latency-msec=20', '--rate=48000', '--channels=2', '--format=s16le',
-                          '-d', 'testsink.monitor', *more, stdout=open(path, 'wb'))
+                          '-d', device, stdout=open(path, 'wb'))
         for _ in range(100):
             if os.path.getsize(path) > 10000:
                 return child
@@ -210,6 +210,23 @@ def case_pa_restart(server, play):
     frames = [int(line.split()[1]) for line in lines if line.startswith('frames')]
     steps = [b - a for a, b in zip(frames, frames[1:])]
     assert all(46000 < step < 50000 for step in steps), f'the card did not go on: {steps}'
+
+
+def case_pa_default(server, play):
+    need('pulseaudio', 'parec', 'pactl')
+    server.start_pulse()
+    assert server.run('pactl', 'load-module', 'module-null-sink', 'sink_name=other', 'rate=48000').returncode == 0
+    assert server.run('pactl', 'set-default-sink', 'testsink').returncode == 0
+    raw = os.path.join(server.folder, 'raw')
+    player = server.start(play, 'pa,id=a,out.latency=300000', '9', str(HZ), stdout=subprocess.PIPE)
+    time.sleep(3)
+    assert server.run('pactl', 'set-default-sink', 'other').returncode == 0
+    time.sleep(1)
+    recorder = server.record(raw, device='other.monitor')
+    finish(player, [])
+    recorder.terminate()
+    recorder.wait()
+    check(left_of(read(raw)), 48000, 2, 'the new default device')
 
 
 def case_sdl(server, play):
