@@ -432,6 +432,20 @@ class Display(unittest.TestCase):
         wait_for('the connection', lambda: done)
         return Gio.DBusConnection.new_finish(done[0])
 
+    def test_sound_registers(self):
+        machine = self.start('-nodefaults', '-audiodev', 'dbus,id=a', '-S', display='dbus,audiodev=a')
+        self.bus = Gio.bus_get_sync(Gio.BusType.SESSION)
+        wait_for('the name', self.has_name)
+        for method in ('RegisterOutListener', 'RegisterInListener'):
+            ours, theirs = socket.socketpair()
+            fds = Gio.UnixFDList()
+            handle = fds.append(theirs.fileno())
+            theirs.close()
+            self.bus.call_with_unix_fd_list_sync('org.qemu', ROOT + '/Audio', NAME + 'Audio', method, GLib.Variant('(h)', (handle,)),
+                                                 None, 0, -1, fds, None)
+            ours.close()
+        machine.quit()
+
     def test_peer(self):
         machine = self.start('-name', 'peer', '-S', display='dbus,p2p=yes')
         first = self.add_client(machine)
@@ -503,7 +517,7 @@ class Display(unittest.TestCase):
 
     def test_refusals(self):
         for options, want in (('dbus,addr=foo', 'failed to connect'), ('dbus,addr=unix:path=/x,p2p=yes', 'both'),
-                              ('dbus,gl=on', 'OpenGL')):
+                              ('dbus,gl=on', 'OpenGL'), ('dbus,audiodev=none', "Audiodev 'none' not found")):
             p = subprocess.run([VITRINE, '-display', options], capture_output=True, text=True, timeout=TIMEOUT, check=False)
             self.assertEqual(p.returncode, 1)
             self.assertIn(want, p.stderr)

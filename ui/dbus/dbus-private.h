@@ -11,6 +11,7 @@
 
 typedef struct DbusUi DbusUi;
 typedef struct DbusConsole DbusConsole;
+typedef struct DbusAudio DbusAudio;
 typedef struct DbusChardev DbusChardev;
 typedef struct DbusClipboard DbusClipboard;
 typedef struct DbusListener DbusListener;
@@ -25,7 +26,8 @@ struct DbusUi
   GPtrArray *consoles; /* DbusConsole *, in their order */
   GPtrArray *chardevs; /* DbusChardev * */
   DbusClipboard *clipboard;
-  int input_woken; /* atomic */
+  DbusAudio *audio; /* NULL: nobody asked for it */
+  int input_woken;  /* atomic */
 };
 
 /* Kinds of error that clients know. */
@@ -49,6 +51,10 @@ void dbus_listener_free (DbusListener *listener);
 DbusChardev *dbus_chardev_new (DbusUi *ui, VmText *text);
 void dbus_chardev_free (DbusChardev *chardev);
 VmText *dbus_chardev_text (const DbusChardev *chardev);
+
+/* For audiodevs with the driver "dbus". */
+DbusAudio *dbus_audio_new (VmMachine *machine, GDBusObjectManagerServer *manager);
+void dbus_audio_free (DbusAudio *audio);
 
 DbusClipboard *dbus_clipboard_new (DbusUi *ui);
 void dbus_clipboard_free (DbusClipboard *clipboard);

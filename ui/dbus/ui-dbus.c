@@ -13,7 +13,8 @@
 
 typedef struct Options
 {
-  const char *address; /* NULL: the session's bus */
+  const char *address;  /* NULL: the session's bus */
+  const char *audiodev; /* NULL: without sound */
   bool p2p;
 } Options;
 
@@ -218,10 +219,23 @@ connect_to_bus (const Options *options, GError **error)
 /* --- start and end ------------------------------------------------------------------------------------------------ */
 
 static bool
+audiodev_is_there (const VmSettings *settings, const char *id, GError **error)
+{
+  for (guint i = 0; i < settings->audios->len; i++)
+    {
+      const VmKeyVals *audio = ((const VmAudioSpec *) g_ptr_array_index (settings->audios, i))->options;
+      if (g_strcmp0 (vm_keyvals_get (audio, "id"), id) != 0)
+        continue;
+      return !g_strcmp0 (vm_keyvals_get (audio, "driver"), "dbus")
+             || vm_fail (error, "Audiodev '%s' is not compatible with DBus", id);
+    }
+  return vm_fail (error, "Audiodev '%s' not found", id);
+}
+
+static bool
 options_read (Options *options, const VmSettings *settings, GError **error)
 {
   static const char *const gl_names[] = { "off", "on", "core", "es", NULL };
-  static const char *const to_come[] = { "audiodev", "rendernode", NULL };
   const VmKeyVals *list = settings->display_opts;
   int gl = 0;
 
@@ -231,11 +245,12 @@ options_read (Options *options, const VmSettings *settings, GError **error)
     return false;
   if (options->address && options->p2p)
     return vm_fail (error, "dbus: can't accept both addr=X and p2p=yes options");
-  for (unsigned i = 0; to_come[i]; i++)
-    if (vm_keyvals_get (list, to_come[i]))
-      return vm_fail (error, "-display dbus,%s=: not available in this build", to_come[i]);
-  if (gl)
-    return vm_fail (error, "-display dbus,gl=: not available in this build: no card here draws with OpenGL");
+  if (gl || vm_keyvals_get (list, "rendernode"))
+    return vm_fail (error, "-display dbus,%s=: not available in this build: no card here draws with OpenGL",
+                    gl ? "gl" : "rendernode");
+  options->audiodev = vm_keyvals_get (list, "audiodev");
+  if (options->audiodev && !audiodev_is_there (settings, options->audiodev, error))
+    return false;
   return vm_keyvals_check_used (list, error);
 }
 
@@ -280,6 +295,8 @@ ui_run (VmMachine *machine, void (*started) (void *opaque), void *opaque)
   ui.chardevs = g_ptr_array_new_with_free_func ((GDestroyNotify) dbus_chardev_free);
   ui_export_vm (&ui);
   ui.clipboard = dbus_clipboard_new (&ui);
+  if (options.audiodev)
+    ui.audio = dbus_audio_new (machine, ui.manager);
   vm_input_watch (vm_session_input (ui.session), on_input_changed, &ui);
   ui_sync_consoles (&ui);
   ui_sync_texts (&ui);
@@ -312,6 +329,7 @@ ui_run (VmMachine *machine, void (*started) (void *opaque), void *opaque)
   g_ptr_array_unref (ui.chardevs);
   g_ptr_array_unref (ui.consoles);
   dbus_clipboard_free (ui.clipboard);
+  g_clear_pointer (&ui.audio, dbus_audio_free);
   if (ui.connection)
     g_signal_handlers_disconnect_by_data (ui.connection, &ui);
   g_object_unref (ui.manager);
