@@ -5,7 +5,7 @@
 #include "devices/input/i8042.h"
 #include "devices/input/vmmouse.h"
 #include "devices/input/vmport.h"
-#include "devices/misc/pcspk.h"
+#include "devices/audio/pcspk.h"
 #include "devices/misc/port92.h"
 #include "devices/timer/hpet.h"
 #include "devices/timer/i8257.h"
@@ -81,6 +81,8 @@ make_timers (VmPc *pc, GError **error)
         return false;
       speaker = (VmPcspk *) vm_machine_new_device (&pc->parent, &vm_pcspk_type);
       speaker->pit = vm_object_ref (&pc->pit->parent.parent.parent);
+      if (pc->pcspk_audiodev)
+        vm_object_set_str (&speaker->parent.parent.parent, "audiodev", pc->pcspk_audiodev);
       if (!isa_realize (pc, speaker, error))
         return false;
     }

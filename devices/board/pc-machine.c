@@ -10,6 +10,7 @@ static const VmProp pc_props[] = {
   VM_PROP ("i8042", VmPc, i8042_wanted, true, "Enable/disable the keyboard controller"),
   VM_PROP_BYTES ("max-fw-size", VmPc, max_fw_size, 8 * VM_MIB, "Maximum combined firmware size"),
   VM_PROP_BYTES ("max-ram-below-4g", VmPc, max_ram_below_4g, 0, "Maximum ram below the 4G boundary"),
+  VM_PROP_STRING ("pcspk-audiodev", VmPc, pcspk_audiodev, NULL, "Sound back end of the PC speaker"),
   VM_PROP_STRING ("pflash0", VmPc, pflash[0], NULL, "Block node or drive with the firmware"),
   VM_PROP_STRING ("pflash1", VmPc, pflash[1], NULL, "Block node or drive with the firmware's variables"),
   VM_PROP_AUTO ("pic", VmPc, pic_wanted, VM_ONOFFAUTO_AUTO, "Enable i8259 PIC"),

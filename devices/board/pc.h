@@ -27,7 +27,7 @@ struct VmPc {
   uint64_t    max_ram_below_4g, max_fw_size;
   int         vmport, smm, acpi, pic_wanted, pit_wanted; /* VmOnOffAuto */
   bool        hpet, smbus, sata, i8042_wanted, fd_bootchk, bus_bypass_iommu;
-  char       *oem_id, *oem_table_id, *smbios_entry_point;
+  char       *oem_id, *oem_table_id, *smbios_entry_point, *pcspk_audiodev;
   char       *pflash[2];        /* drives or block nodes with firmware */
   /* parts; NULL where the board has none */
   VmIsaBus   *isa;

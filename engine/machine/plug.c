@@ -115,7 +115,9 @@ vm_machine_remove_cpu (VmMachine *m, VmVcpu *vcpu)
 /* --- what the user plugs --- */
 
 /* Older names that people still say. */
-static const struct { const char *alias, *name; } type_aliases[] = { { "ahci", "ich9-ahci" },
+static const struct { const char *alias, *name; } type_aliases[] = { { "ac97", "AC97" },
+                                                                      { "ahci", "ich9-ahci" },
+                                                                      { "es1370", "ES1370" },
                                                                       { "virtio-gpu", "virtio-gpu-pci" } };
 
 static const VmType *

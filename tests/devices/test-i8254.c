@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The 8254 by its data sheet: all modes, latches, read-back, BCD, gate; port 61h. */
-#include "devices/misc/pcspk.h"
+#include "devices/audio/pcspk.h"
 #include "tests/devices/isa-rig.h"
 
 typedef struct Bench {

@@ -38,14 +38,14 @@ def with_dependencies(names):
     return order
 
 
-def boot(modules, *options, accel='tcg', extra=(), **how):
-    """A shell with MODULES loaded. EXTRA: pairs of path inside and content."""
+def boot(modules, *options, accel='tcg', extra=(), append='', **how):
+    """A shell with MODULES loaded. EXTRA: pairs of path inside and content. APPEND: to the kernel's command line."""
     paths = with_dependencies(modules)
     files = [(f'm/{path.name}', path.read_bytes()) for path in paths]
     files.append(('bin/eject', vm.assemble('eject').read_bytes()))
     archive = vm.initramfs(files=files + list(extra))
     machine = vm.Machine('-accel', accel, '-m', '256M', '-kernel', kernel_package()[0], '-initrd', archive, '-append',
-                         QUIET, *options, **how)
+                         f'{QUIET} {append}', *options, **how)
     try:
         machine.wait('shell on ', 100)
         machine.shell('for m in ' + ' '.join(path.name for path in paths) + '; do insmod /m/$m; done; true', 60)

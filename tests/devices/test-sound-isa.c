@@ -1,0 +1,645 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Sound cards on ISA as their programmers' guides describe them, with the DMA controllers of a PC. */
+#include "devices/audio/gus.h"
+#include "devices/audio/opl2.h"
+#include "devices/audio/pcspk.h"
+#include "devices/timer/i8257.h"
+#include "tests/devices/audio-double.h"
+#include "tests/devices/isa-rig.h"
+
+extern const VmType vm_sb16_type, vm_adlib_type, vm_cs4231a_type, vm_gus_type;
+
+#define BUFFER 0x20000u
+
+typedef struct Bench
+{
+  IsaRig isa;
+  VmDevice *card;
+} Bench;
+
+#define IN(port) rig_inb (&b->isa.rig, (port))
+#define OUT(port, value) rig_outb (&b->isa.rig, (port), (uint8_t) (value))
+
+static void
+bench_init (Bench *b, const VmType *type)
+{
+  memset (b, 0, sizeof *b);
+  isa_rig_init (&b->isa, 4 * VM_MIB);
+  for (int i = 0; i < 2; i++)
+    {
+      VmI8257 *dma = (VmI8257 *) vm_device_new (&vm_i8257_type);
+
+      dma->base = i ? 0xc0 : 0;
+      dma->page_base = i ? 0x88 : 0x80;
+      dma->pageh_base = -1;
+      dma->dshift = i;
+      rig_add (&b->isa.rig, dma, &b->isa.bus->parent);
+    }
+  b->card = vm_device_new (type);
+  rig_add (&b->isa.rig, b->card, &b->isa.bus->parent);
+}
+
+/* Channel of bytes or of words: LEN bytes at ADDR. */
+static void
+program_dma (Bench *b, unsigned channel, uint32_t addr, uint32_t len, bool to_memory)
+{
+  static const uint8_t pages[8] = { 0x87, 0x83, 0x81, 0x82, 0x8f, 0x8b, 0x89, 0x8a };
+  bool wide = channel >= 4;
+  unsigned n = channel & 3, base = wide ? 0xc0 : 0, step = wide ? 2 : 1;
+  uint32_t at = wide ? addr >> 1 : addr, count = (wide ? len / 2 : len) - 1;
+
+  OUT (base + 10 * step, 4 | n);
+  OUT (base + 12 * step, 0);
+  OUT (base + 11 * step, 0x50 | (to_memory ? 4 : 8) | n); /* single transfers, again and again */
+  OUT (base + 2 * n * step, at);
+  OUT (base + 2 * n * step, at >> 8);
+  OUT (base + (2 * n + 1) * step, count);
+  OUT (base + (2 * n + 1) * step, count >> 8);
+  OUT (pages[channel], addr >> 16);
+  OUT (base + 10 * step, n);
+}
+
+static void
+put_bytes (Bench *b, uint32_t addr, unsigned n)
+{
+  for (unsigned i = 0; i < n; i++)
+    rig_store (&b->isa.rig, addr + i, (uint8_t) (i * 5 + 1), 1);
+}
+
+static void
+check_bytes (const VmAudioVoice *voice, unsigned n, unsigned modulo)
+{
+  g_assert_cmpuint (voice->bytes->len, ==, n);
+  for (unsigned i = 0; i < n; i++)
+    g_assert_cmphex (voice->bytes->data[i], ==, (uint8_t) (i % modulo * 5 + 1));
+}
+
+/* --- Sound Blaster 16
+ * ------------------------------------------------------------------------------------------------------ */
+
+static void
+dsp (Bench *b, unsigned n, const uint8_t *bytes)
+{
+  for (unsigned i = 0; i < n; i++)
+    {
+      g_assert_cmphex (IN (0x22c) & 0x80, ==, 0);
+      OUT (0x22c, bytes[i]);
+    }
+}
+#define DSP(...) dsp (b, sizeof ((uint8_t[]){ __VA_ARGS__ }), (const uint8_t[]){ __VA_ARGS__ })
+
+static void
+sb16_init (Bench *b)
+{
+  bench_init (b, &vm_sb16_type);
+  OUT (0x226, 1);
+  OUT (0x226, 0);
+  g_assert_cmphex (IN (0x22e) & 0x80, ==, 0x80);
+  g_assert_cmphex (IN (0x22a), ==, 0xaa);
+  g_assert_cmphex (IN (0x22e) & 0x80, ==, 0);
+}
+
+static void
+test_sb16_dsp (void)
+{
+  Bench bench, *b = &bench;
+
+  sb16_init (b);
+  DSP (0xe1);
+  g_assert_cmphex (IN (0x22a), ==, 4);
+  g_assert_cmphex (IN (0x22a), ==, 5);
+  DSP (0xe0, 0x5a);
+  g_assert_cmphex (IN (0x22a), ==, 0xa5);
+  DSP (0xe4, 0x77, 0xe8);
+  g_assert_cmphex (IN (0x22a), ==, 0x77);
+  DSP (0xd1, 0xd8);
+  g_assert_cmphex (IN (0x22a), ==, 0xff);
+  OUT (0x224, 0x80);
+  g_assert_cmphex (IN (0x225), ==, 0xf2); /* line 5 */
+  OUT (0x224, 0x81);
+  g_assert_cmphex (IN (0x225), ==, 0x22); /* channels 1 and 5 */
+  DSP (0xf2);
+  g_assert_true (b->isa.line[5].level);
+  OUT (0x224, 0x82);
+  g_assert_cmphex (IN (0x225) & 3, ==, 1);
+  IN (0x22e);
+  g_assert_false (b->isa.line[5].level);
+  OUT (0x224, 0x80); /* another line */
+  OUT (0x225, 4);
+  DSP (0xf3);
+  g_assert_false (b->isa.line[5].level);
+  g_assert_true (b->isa.line[7].level);
+  IN (0x22f);
+  g_assert_false (b->isa.line[7].level);
+  OUT (0x224, 0x22); /* a volume of old cards is the upper bits of a new one */
+  OUT (0x225, 0x84);
+  OUT (0x224, 0x30);
+  g_assert_cmphex (IN (0x225) & 0xf0, ==, 0x80);
+  isa_rig_clear (&b->isa);
+}
+
+static void
+test_sb16_bytes (void)
+{
+  Bench bench, *b = &bench;
+  VmAudioVoice *voice;
+
+  sb16_init (b);
+  voice = audio_double_find ("dac8");
+  put_bytes (b, BUFFER, 1000);
+  program_dma (b, 1, BUFFER, 1000, false);
+  DSP (0x40, 256 - 1000000 / 20000);
+  DSP (0x14, 999 & 255, 999 >> 8); /* once */
+  g_assert_true (voice->active);
+  g_assert_cmpuint (voice->format.rate, ==, 20000);
+  g_assert_cmpuint (voice->format.sample, ==, VM_AUDIO_U8);
+  audio_double_tick (voice, 600);
+  g_assert_false (b->isa.line[5].level);
+  audio_double_tick (voice, 600);
+  g_assert_true (b->isa.line[5].level);
+  audio_double_tick (voice, 600);
+  g_assert_false (voice->active);
+  check_bytes (voice, 1000, 1000);
+  IN (0x22e);
+  g_byte_array_set_size (voice->bytes, 0);
+  /* Blocks of 250 until told otherwise. */
+  program_dma (b, 1, BUFFER, 1000, false);
+  DSP (0x48, 249, 0, 0x1c);
+  audio_double_tick (voice, 200);
+  g_assert_false (b->isa.line[5].level);
+  audio_double_tick (voice, 100);
+  g_assert_true (b->isa.line[5].level);
+  IN (0x22e);
+  DSP (0xd0);
+  audio_double_tick (voice, 100);
+  DSP (0xd4);
+  audio_double_tick (voice, 1000);
+  check_bytes (voice, 1300, 1000);
+  DSP (0xda);
+  audio_double_tick (voice, 1000);
+  audio_double_tick (voice, 1000);
+  g_assert_false (voice->active);
+  check_bytes (voice, 1500, 1000);
+  isa_rig_clear (&b->isa);
+}
+
+static void
+test_sb16_words (void)
+{
+  Bench bench, *b = &bench;
+  VmAudioVoice *voice;
+
+  sb16_init (b);
+  voice = audio_double_find ("dac16");
+  put_bytes (b, BUFFER, 4096);
+  program_dma (b, 5, BUFFER, 4096, false);
+  DSP (0x41, 44100 >> 8, 44100 & 255);
+  DSP (0xb6, 0x30, 0xff, 0x03); /* 1024 samples, signed stereo, again and again */
+  g_assert_cmpuint (voice->format.rate, ==, 44100);
+  g_assert_cmpuint (voice->format.channels, ==, 2);
+  g_assert_cmpuint (voice->format.sample, ==, VM_AUDIO_S16);
+  audio_double_tick (voice, 500);
+  g_assert_false (b->isa.line[5].level);
+  audio_double_tick (voice, 100);
+  g_assert_true (b->isa.line[5].level);
+  OUT (0x224, 0x82);
+  g_assert_cmphex (IN (0x225) & 3, ==, 2);
+  audio_double_tick (voice, 1000);
+  check_bytes (voice, 6400, 4096);
+  isa_rig_clear (&b->isa);
+}
+
+static void
+test_sb16_record (void)
+{
+  Bench bench, *b = &bench;
+  VmAudioVoice *voice;
+
+  sb16_init (b);
+  voice = audio_double_find ("adc8");
+  program_dma (b, 1, BUFFER, 512, true);
+  DSP (0x42, 11025 >> 8, 11025 & 255);
+  DSP (0xc8, 0x00, 0xff, 0x01);
+  g_assert_true (voice->active);
+  for (unsigned i = 0; i < 600; i++)
+    g_byte_array_append (voice->bytes, (const uint8_t[]){ (uint8_t) (i * 3) }, 1);
+  audio_double_tick (voice, 600);
+  g_assert_true (b->isa.line[5].level);
+  for (unsigned i = 0; i < 512; i++)
+    g_assert_cmphex (rig_load (&b->isa.rig, BUFFER + i, 1), ==, (uint8_t) (i * 3));
+  g_assert_false (voice->active);
+  isa_rig_clear (&b->isa);
+}
+
+/* Sample by sample: what is heard is as long as it was held. */
+static void
+test_sb16_direct (void)
+{
+  Bench bench, *b = &bench;
+  VmAudioVoice *voice;
+
+  sb16_init (b);
+  voice = audio_double_find ("direct");
+  for (unsigned i = 0; i < 10; i++)
+    {
+      DSP (0x10, i & 1 ? 0xff : 0x01);
+      rig_advance (&b->isa.rig, VM_NS_PER_MS);
+    }
+  g_assert_true (voice->active);
+  audio_double_tick (voice, 441);
+  for (unsigned ms = 0; ms < 10; ms++)
+    g_assert_cmpint (audio_double_sample (voice, (ms * 441 + 220) / 10), ==, ms & 1 ? 32511 : -32511);
+  isa_rig_clear (&b->isa);
+}
+
+/* --- AdLib
+ * --------------------------------------------------------------------------------------------------------------------
+ */
+
+static void
+opl (Bench *b, uint8_t reg, uint8_t value)
+{
+  OUT (0x388, reg);
+  OUT (0x389, value);
+}
+
+/* How often a wave goes up through zero. */
+static unsigned
+rises (const VmAudioVoice *voice, size_t first, size_t n)
+{
+  unsigned count = 0;
+
+  for (size_t i = first + 1; i < first + n; i++)
+    count += audio_double_sample (voice, i - 1) < 0 && audio_double_sample (voice, i) >= 0;
+  return count;
+}
+
+static int
+peak (const VmAudioVoice *voice, size_t first, size_t n)
+{
+  int most = 0;
+
+  for (size_t i = first; i < first + n; i++)
+    most = MAX (most, ABS (audio_double_sample (voice, i)));
+  return most;
+}
+
+static void
+test_adlib_timers (void)
+{
+  Bench bench, *b = &bench;
+
+  bench_init (b, &vm_adlib_type);
+  opl (b, 4, 0x60);
+  opl (b, 4, 0x80);
+  g_assert_cmphex (IN (0x388) & 0xe0, ==, 0);
+  opl (b, 2, 0xff);
+  opl (b, 4, 0x21);
+  rig_advance (&b->isa.rig, 79 * VM_NS_PER_US);
+  g_assert_cmphex (IN (0x388) & 0xe0, ==, 0);
+  rig_advance (&b->isa.rig, VM_NS_PER_US);
+  g_assert_cmphex (IN (0x228), ==, 0xc6);
+  opl (b, 4, 0x80);
+  g_assert_cmphex (IN (0x388) & 0xe0, ==, 0);
+  isa_rig_clear (&b->isa);
+}
+
+static void
+test_adlib_tone (void)
+{
+  Bench bench, *b = &bench;
+  VmAudioVoice *voice;
+
+  bench_init (b, &vm_adlib_type);
+  voice = audio_double_find ("fm");
+  /* A pure tone: the modulator silent, the carrier loud, held while the key is down. */
+  opl (b, 0x20, 0x21);
+  opl (b, 0x23, 0x21);
+  opl (b, 0x40, 0x3f);
+  opl (b, 0x43, 0x00);
+  opl (b, 0x60, 0xf0);
+  opl (b, 0x63, 0xf0);
+  opl (b, 0x83, 0x0f);
+  opl (b, 0xa0, 0x44); /* 580, block 4: 440 Hz */
+  opl (b, 0xb0, 0x32);
+  g_assert_true (voice->active);
+  for (unsigned i = 0; i < 100; i++)
+    {
+      rig_advance (&b->isa.rig, 10 * VM_NS_PER_MS);
+      audio_double_tick (voice, 441);
+    }
+  g_assert_cmpuint (voice->bytes->len, ==, 2 * 44100);
+  g_assert_cmpint (rises (voice, 0, 44100), >=, 439);
+  g_assert_cmpint (rises (voice, 0, 44100), <=, 441);
+  g_assert_cmpint (peak (voice, 0, 44100), >, 4000);
+  opl (b, 0x43, 16); /* 12 dB less */
+  audio_double_tick (voice, 4410);
+  g_assert_cmpint (peak (voice, 44100, 4000), <, 1100);
+  g_assert_cmpint (peak (voice, 44100, 4000), >, 950);
+  opl (b, 0xb0, 0x12); /* the key is up */
+  for (unsigned i = 0; i < 10; i++)
+    audio_double_tick (voice, 4410);
+  g_assert_false (voice->active);
+  isa_rig_clear (&b->isa);
+}
+
+/* A modulator as fast as its carrier makes overtones; feedback and drums stay in bounds. */
+static void
+test_adlib_voices (void)
+{
+  g_autofree Opl2 *chip = g_new0 (Opl2, 1);
+  int16_t samples[4410];
+  int64_t power = 0;
+
+  opl2_init (chip, 44100);
+  opl2_reset (chip);
+  opl2_render (chip, samples, 100);
+  for (unsigned i = 0; i < 100; i++)
+    g_assert_cmpint (samples[i], ==, 0);
+  for (unsigned op = 0; op < 0x16; op++)
+    {
+      opl2_write (chip, (uint8_t) (0x20 + op), 0xe1);
+      opl2_write (chip, (uint8_t) (0x60 + op), 0xf4);
+      opl2_write (chip, (uint8_t) (0x80 + op), 0x24);
+      opl2_write (chip, (uint8_t) (0xe0 + op), (uint8_t) (op & 3));
+    }
+  opl2_write (chip, 1, 0x20);
+  for (unsigned channel = 0; channel < 9; channel++)
+    {
+      opl2_write (chip, (uint8_t) (0xc0 + channel), 0x0e);
+      opl2_write (chip, (uint8_t) (0xa0 + channel), 0x80);
+      opl2_write (chip, (uint8_t) (0xb0 + channel), 0x31);
+    }
+  opl2_write (chip, 0xbd, 0xff);
+  opl2_render (chip, samples, 4410);
+  for (unsigned i = 0; i < 4410; i++)
+    power += samples[i] * samples[i];
+  g_assert_cmpint (power / 4410, >, 100000);
+  g_assert_false (opl2_is_silent (chip));
+  for (unsigned channel = 0; channel < 9; channel++)
+    opl2_write (chip, (uint8_t) (0xb0 + channel), 0x11);
+  opl2_write (chip, 0xbd, 0);
+  for (unsigned i = 0; i < 400 && !opl2_is_silent (chip); i++)
+    opl2_render (chip, samples, 4410);
+  g_assert_true (opl2_is_silent (chip));
+}
+
+/* --- CS4231A
+ * --------------------------------------------------------------------------------------------------------------------
+ */
+
+static void
+cs (Bench *b, uint8_t reg, uint8_t value)
+{
+  OUT (0x534, reg);
+  OUT (0x535, value);
+}
+
+static void
+test_cs4231a (void)
+{
+  Bench bench, *b = &bench;
+  VmAudioVoice *voice;
+
+  bench_init (b, &vm_cs4231a_type);
+  voice = audio_double_find ("dac");
+  OUT (0x534, 12);
+  g_assert_cmphex (IN (0x535), ==, 0x8a);
+  put_bytes (b, BUFFER, 4096);
+  program_dma (b, 3, BUFFER, 4096, false);
+  cs (b, 0x40 | 8, 0x5b); /* 16 bits, stereo, 44.1 kHz */
+  cs (b, 0x40 | 9, 0x04);
+  cs (b, 10, 2);
+  cs (b, 6, 0);
+  cs (b, 7, 4);
+  g_assert_cmpfloat (voice->gain[0], ==, 1);
+  g_assert_cmpfloat_with_epsilon (voice->gain[1], 0.501187, 1e-5);
+  cs (b, 15, 255);
+  cs (b, 14, 1); /* 512 frames */
+  cs (b, 9, 0x05);
+  g_assert_true (voice->active);
+  g_assert_cmpuint (voice->format.rate, ==, 44100);
+  g_assert_cmpuint (voice->format.channels, ==, 2);
+  audio_double_tick (voice, 500);
+  g_assert_false (b->isa.line[9].level);
+  audio_double_tick (voice, 100);
+  g_assert_true (b->isa.line[9].level);
+  g_assert_cmphex (IN (0x536) & 1, ==, 1);
+  OUT (0x536, 0);
+  g_assert_false (b->isa.line[9].level);
+  audio_double_tick (voice, 1000);
+  check_bytes (voice, 6400, 4096);
+  cs (b, 9, 0x04);
+  g_assert_false (voice->active);
+  /* Compressed samples. */
+  g_byte_array_set_size (voice->bytes, 0);
+  cs (b, 0x40 | 8, 0x20);
+  program_dma (b, 3, BUFFER, 256, false);
+  for (unsigned i = 0; i < 256; i++)
+    rig_store (&b->isa.rig, BUFFER + i, i, 1);
+  cs (b, 9, 0x05);
+  audio_double_tick (voice, 256);
+  g_assert_cmpint (audio_double_sample (voice, 0), ==, -32124);
+  g_assert_cmpint (audio_double_sample (voice, 0x80), ==, 32124);
+  g_assert_cmpint (audio_double_sample (voice, 0xff), ==, 0);
+  cs (b, 9, 0x04);
+  /* The timer. */
+  cs (b, 0x40 | 12, 0x40);
+  cs (b, 20, 100);
+  cs (b, 21, 0);
+  cs (b, 16, 0x40);
+  OUT (0x536, 0);
+  rig_advance (&b->isa.rig, 990 * VM_NS_PER_US);
+  g_assert_false (b->isa.line[9].level);
+  rig_advance (&b->isa.rig, 10 * VM_NS_PER_US);
+  g_assert_true (b->isa.line[9].level);
+  OUT (0x534, 24);
+  g_assert_cmphex (IN (0x535), ==, 0x40);
+  isa_rig_clear (&b->isa);
+}
+
+/* --- Gravis UltraSound
+ * ------------------------------------------------------------------------------------------------------------ */
+
+static void
+gus8 (Bench *b, uint8_t reg, uint8_t value)
+{
+  OUT (0x343, reg);
+  OUT (0x345, value);
+}
+
+static void
+gus16 (Bench *b, uint8_t reg, uint16_t value)
+{
+  OUT (0x343, reg);
+  rig_out (&b->isa.rig, 0x344, value, 2);
+}
+
+static uint8_t
+gus_read (Bench *b, uint8_t reg)
+{
+  OUT (0x343, reg);
+  return IN (0x345);
+}
+
+static void
+gus_start (Bench *b)
+{
+  bench_init (b, &vm_gus_type);
+  gus8 (b, 0x4c, 0);
+  gus8 (b, 0x4c, 7);
+  OUT (0x240, 8); /* the output is not switched off */
+}
+
+static void
+test_gus_memory (void)
+{
+  Bench bench, *b = &bench;
+
+  gus_start (b);
+  for (unsigned i = 0; i < 2; i++)
+    {
+      gus16 (b, 0x43, 0x1234);
+      gus8 (b, 0x44, (uint8_t) i);
+      OUT (0x347, 0x55 + i);
+    }
+  gus8 (b, 0x44, 0);
+  g_assert_cmphex (IN (0x347), ==, 0x55);
+  put_bytes (b, BUFFER, 1000);
+  program_dma (b, 3, BUFFER, 1000, false);
+  gus16 (b, 0x42, 0x100);
+  gus8 (b, 0x41, 0x21 | 0x80); /* with the sign turned */
+  g_assert_true (b->isa.line[7].level);
+  g_assert_cmphex (IN (0x246), ==, 0x80);
+  g_assert_cmphex (gus_read (b, 0x41) & 0x40, ==, 0x40);
+  g_assert_false (b->isa.line[7].level);
+  for (unsigned i = 0; i < 1000; i += 37)
+    {
+      gus16 (b, 0x43, (uint16_t) (0x1000 + i));
+      g_assert_cmphex (IN (0x347), ==, (uint8_t) (i * 5 + 1) ^ 0x80);
+    }
+  OUT (0x248, 4);
+  gus8 (b, 0x46, 0xff);
+  gus8 (b, 0x45, 4);
+  OUT (0x249, 1);
+  rig_advance (&b->isa.rig, 81 * VM_NS_PER_US);
+  g_assert_cmphex (IN (0x246), ==, 4);
+  g_assert_true (b->isa.line[7].level);
+  gus8 (b, 0x45, 0);
+  g_assert_false (b->isa.line[7].level);
+  isa_rig_clear (&b->isa);
+}
+
+/* A square wave of 100 bytes goes round at the pace of the card: 441 Hz. Then its end interrupts. */
+static void
+test_gus_voice (void)
+{
+  Bench bench, *b = &bench;
+  VmAudioVoice *voice;
+  unsigned count = 0;
+
+  gus_start (b);
+  voice = audio_double_find ("gf1");
+  for (unsigned i = 0; i < 101; i++)
+    {
+      gus16 (b, 0x43, (uint16_t) (0x200 + i));
+      OUT (0x347, i % 100 < 50 ? 127 : -128);
+    }
+  OUT (0x342, 3);
+  gus8 (b, 0x0e, 0xc0 | 13);
+  g_assert_cmphex (gus_read (b, 0x8e), ==, 0xcd);
+  gus16 (b, 0x01, 0x400);
+  gus16 (b, 0x02, 0x200 >> 7);
+  gus16 (b, 0x03, 0);
+  gus16 (b, 0x04, 0x264 >> 7);
+  gus16 (b, 0x05, (uint16_t) (0x264 << 9));
+  gus16 (b, 0x0a, 0x200 >> 7);
+  gus16 (b, 0x0b, 0);
+  gus8 (b, 0x0c, 15); /* all right */
+  gus16 (b, 0x09, 0xfff0);
+  gus8 (b, 0x0d, 3);
+  gus8 (b, 0x00, 8);
+  g_assert_true (voice->active);
+  audio_double_tick (voice, 44100);
+  const float *frames = (const float *) (const void *) voice->bytes->data;
+  for (unsigned i = 1; i < 44100; i++)
+    {
+      g_assert_cmpfloat (frames[2 * i], ==, 0);
+      count += frames[2 * i - 1] < 0 && frames[2 * i + 1] >= 0;
+    }
+  g_assert_cmpuint (count, >=, 440);
+  g_assert_cmpuint (count, <=, 442);
+  gus8 (b, 0x00, 0x20);
+  audio_double_tick (voice, 200);
+  g_assert_true (b->isa.line[7].level);
+  g_assert_cmphex (IN (0x246), ==, 0x20);
+  g_assert_cmphex (gus_read (b, 0x8f), ==, 0x63);
+  g_assert_cmphex (gus_read (b, 0x8f), ==, 0xe0);
+  g_assert_false (b->isa.line[7].level);
+  g_assert_cmphex (gus_read (b, 0x80) & 1, ==, 1);
+  isa_rig_clear (&b->isa);
+}
+
+/* --- the PC's speaker
+ * --------------------------------------------------------------------------------------------------------------- */
+
+static void
+test_speaker (void)
+{
+  Bench bench, *b = &bench;
+  VmPcspk *speaker;
+  VmI8254 *pit;
+  VmAudioVoice *voice;
+
+  bench_init (b, &vm_adlib_type);
+  pit = (VmI8254 *) vm_device_new (&vm_i8254_type);
+  pit->iobase = 0x40;
+  rig_add (&b->isa.rig, pit, &b->isa.bus->parent);
+  speaker = (VmPcspk *) vm_device_new (&vm_pcspk_type);
+  speaker->pit = vm_object_ref (&pit->parent.parent.parent);
+  speaker->card.audiodev = g_strdup ("s");
+  rig_add (&b->isa.rig, speaker, &b->isa.bus->parent);
+  voice = audio_double_find ("speaker");
+  OUT (0x43, 0xb6);
+  OUT (0x42, 1193 & 255); /* 1 kHz */
+  OUT (0x42, 1193 >> 8);
+  g_assert_false (voice->active);
+  OUT (0x61, 3);
+  g_assert_true (voice->active);
+  for (unsigned i = 0; i < 50; i++)
+    {
+      rig_advance (&b->isa.rig, 10 * VM_NS_PER_MS);
+      audio_double_tick (voice, 480);
+    }
+  g_assert_cmpuint (rises (voice, 0, 24000), >=, 499);
+  g_assert_cmpuint (rises (voice, 0, 24000), <=, 501);
+  g_assert_cmpint (peak (voice, 0, 24000), ==, 8191);
+  OUT (0x61, 0);
+  for (unsigned i = 0; i < 120; i++)
+    {
+      rig_advance (&b->isa.rig, 10 * VM_NS_PER_MS);
+      audio_double_tick (voice, 480);
+    }
+  g_assert_false (voice->active);
+  g_assert_cmpint (peak (voice, 25000, 20000), ==, 0);
+  isa_rig_clear (&b->isa);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/sound/sb16/dsp", test_sb16_dsp);
+  g_test_add_func ("/sound/sb16/bytes", test_sb16_bytes);
+  g_test_add_func ("/sound/sb16/words", test_sb16_words);
+  g_test_add_func ("/sound/sb16/record", test_sb16_record);
+  g_test_add_func ("/sound/sb16/direct", test_sb16_direct);
+  g_test_add_func ("/sound/adlib/timers", test_adlib_timers);
+  g_test_add_func ("/sound/adlib/tone", test_adlib_tone);
+  g_test_add_func ("/sound/adlib/voices", test_adlib_voices);
+  g_test_add_func ("/sound/cs4231a", test_cs4231a);
+  g_test_add_func ("/sound/gus/memory", test_gus_memory);
+  g_test_add_func ("/sound/gus/voice", test_gus_voice);
+  g_test_add_func ("/sound/speaker", test_speaker);
+  return g_test_run ();
+}

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Sound from inside a Linux guest, with nothing but the kernel: a PCM device by its ioctls, or a card's registers.
+ *
+ *   sound mixer [NAME VALUE]...          all switches on, all volumes up, but those named
+ *   sound play RATE CHANNELS FRAMES      samples that count up, 16 bits
+ *   sound sb16 | cs4231a | gus           the same by ISA DMA: 32768 frames of two channels (gus: a tone of 441 Hz)
+ *   sound adlib | speaker                a tone of 440 Hz for two seconds */
+#include <fcntl.h>
+#include <sound/asound.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/io.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DMA_BUFFER 0x700000u /* kept free by memmap= */
+#define DMA_BYTES  0x20000u
+
+static void
+fail (const char *what)
+{
+  perror (what);
+  exit (1);
+}
+
+static void
+wait_ms (int ms)
+{
+  struct timespec time = { ms / 1000, ms % 1000 * 1000000L };
+
+  nanosleep (&time, NULL);
+}
+
+/* --- mixer ------------------------------------------------------------------------------------------------------------ */
+
+static void
+set_control (int fd, const struct snd_ctl_elem_id *id, int argc, char **argv)
+{
+  struct snd_ctl_elem_info info = { .id = *id };
+  struct snd_ctl_elem_value value = { .id = *id };
+  const char *name = (const char *) id->name;
+  long wanted;
+
+  if (ioctl (fd, SNDRV_CTL_IOCTL_ELEM_INFO, &info) < 0
+      || (info.type != SNDRV_CTL_ELEM_TYPE_BOOLEAN && info.type != SNDRV_CTL_ELEM_TYPE_INTEGER) || strstr (name, "Capture"))
+    return;
+  wanted = info.type == SNDRV_CTL_ELEM_TYPE_BOOLEAN ? 1 : info.value.integer.max;
+  for (int i = 0; i + 1 < argc; i += 2)
+    if (!strcmp (argv[i], name))
+      wanted = atol (argv[i + 1]);
+  for (unsigned i = 0; i < info.count; i++)
+    value.value.integer.value[i] = wanted;
+  if (ioctl (fd, SNDRV_CTL_IOCTL_ELEM_WRITE, &value) >= 0)
+    printf ("%s %ld of %ld\n", name, wanted, info.value.integer.max);
+}
+
+static void
+set_mixer (int argc, char **argv)
+{
+  struct snd_ctl_elem_id ids[256];
+  struct snd_ctl_elem_list list = { .space = 256, .pids = ids };
+  int fd = open ("/dev/snd/controlC0", O_RDWR);
+
+  if (fd < 0 || ioctl (fd, SNDRV_CTL_IOCTL_ELEM_LIST, &list) < 0)
+    fail ("/dev/snd/controlC0");
+  for (unsigned i = 0; i < list.used; i++)
+    set_control (fd, &ids[i], argc, argv);
+  close (fd);
+}
+
+/* --- PCM -------------------------------------------------------------------------------------------------------------- */
+
+static void
+set_interval (struct snd_pcm_hw_params *params, int which, unsigned value)
+{
+  struct snd_interval *interval = &params->intervals[which - SNDRV_PCM_HW_PARAM_FIRST_INTERVAL];
+
+  interval->min = interval->max = value;
+  interval->integer = 1;
+}
+
+static void
+set_mask (struct snd_pcm_hw_params *params, int which, unsigned value)
+{
+  struct snd_mask *mask = &params->masks[which - SNDRV_PCM_HW_PARAM_FIRST_MASK];
+
+  memset (mask, 0, sizeof *mask);
+  mask->bits[value / 32] = 1u << value % 32;
+}
+
+static void
+play (unsigned rate, unsigned channels, unsigned frames)
+{
+  struct snd_pcm_hw_params hardware;
+  struct snd_pcm_sw_params software = { 0 };
+  struct snd_xferi transfer = { 0 };
+  int16_t *samples = malloc (frames * channels * 2);
+  int fd = open ("/dev/snd/pcmC0D0p", O_WRONLY);
+
+  if (fd < 0)
+    fail ("/dev/snd/pcmC0D0p");
+  memset (&hardware, 0, sizeof hardware);
+  memset (hardware.masks, 0xff, sizeof hardware.masks);
+  for (unsigned i = 0; i < sizeof hardware.intervals / sizeof hardware.intervals[0]; i++)
+    hardware.intervals[i].max = ~0u;
+  hardware.rmask = ~0u;
+  hardware.info = ~0u;
+  set_mask (&hardware, SNDRV_PCM_HW_PARAM_ACCESS, SNDRV_PCM_ACCESS_RW_INTERLEAVED);
+  set_mask (&hardware, SNDRV_PCM_HW_PARAM_FORMAT, SNDRV_PCM_FORMAT_S16_LE);
+  set_interval (&hardware, SNDRV_PCM_HW_PARAM_CHANNELS, channels);
+  set_interval (&hardware, SNDRV_PCM_HW_PARAM_RATE, rate);
+  set_interval (&hardware, SNDRV_PCM_HW_PARAM_PERIOD_SIZE, 1024);
+  if (ioctl (fd, SNDRV_PCM_IOCTL_HW_PARAMS, &hardware) < 0)
+    fail ("HW_PARAMS");
+  unsigned size = hardware.intervals[SNDRV_PCM_HW_PARAM_BUFFER_SIZE - SNDRV_PCM_HW_PARAM_FIRST_INTERVAL].min;
+  software.period_step = 1;
+  software.avail_min = 1;
+  software.start_threshold = size < frames ? size : frames;
+  software.stop_threshold = size;
+  if (ioctl (fd, SNDRV_PCM_IOCTL_SW_PARAMS, &software) < 0 || ioctl (fd, SNDRV_PCM_IOCTL_PREPARE) < 0)
+    fail ("PREPARE");
+  for (unsigned i = 0; i < frames * channels; i++)
+    samples[i] = (int16_t) (i + 1);
+  transfer.buf = samples;
+  transfer.frames = frames;
+  if (ioctl (fd, SNDRV_PCM_IOCTL_WRITEI_FRAMES, &transfer) < 0)
+    fail ("WRITEI_FRAMES");
+  if (ioctl (fd, SNDRV_PCM_IOCTL_DRAIN) < 0)
+    fail ("DRAIN");
+  printf ("played %ld of %u, buffer %u\n", transfer.result, frames, size);
+  close (fd);
+}
+
+/* --- ISA ---------------------------------------------------------------------------------------------------------------- */
+
+/* Samples that count, where a DMA controller reaches them. */
+static volatile uint8_t *
+dma_buffer (void)
+{
+  int fd = open ("/dev/mem", O_RDWR | O_SYNC);
+  void *at = fd < 0 ? MAP_FAILED : mmap (NULL, DMA_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, DMA_BUFFER);
+
+  if (at == MAP_FAILED)
+    fail ("/dev/mem");
+  return at;
+}
+
+static void
+count_up (volatile uint8_t *bytes)
+{
+  for (unsigned i = 0; i < DMA_BYTES / 2; i++)
+    {
+      bytes[2 * i] = (uint8_t) (i + 1);
+      bytes[2 * i + 1] = (uint8_t) ((i + 1) >> 8);
+    }
+}
+
+static void
+program_dma (unsigned channel, unsigned addr, unsigned bytes)
+{
+  static const uint8_t pages[8] = { 0x87, 0x83, 0x81, 0x82, 0x8f, 0x8b, 0x89, 0x8a };
+  unsigned wide = channel >= 4, n = channel & 3, base = wide ? 0xc0 : 0, step = wide ? 2 : 1;
+  unsigned at = wide ? addr >> 1 : addr, count = (wide ? bytes / 2 : bytes) - 1;
+
+  outb (4 | n, base + 10 * step);
+  outb (0, base + 12 * step);
+  outb (0x48 | n, base + 11 * step);
+  outb (at & 255, base + 2 * n * step);
+  outb (at >> 8 & 255, base + 2 * n * step);
+  outb (count & 255, base + (2 * n + 1) * step);
+  outb (count >> 8, base + (2 * n + 1) * step);
+  outb (addr >> 16, pages[channel]);
+  outb (n, base + 10 * step);
+}
+
+static void
+dsp (unsigned value)
+{
+  while (inb (0x22c) & 0x80)
+    ;
+  outb (value, 0x22c);
+}
+
+static void
+play_sb16 (void)
+{
+  count_up (dma_buffer ());
+  outb (1, 0x226);
+  wait_ms (1);
+  outb (0, 0x226);
+  wait_ms (1);
+  if (!(inb (0x22e) & 0x80) || inb (0x22a) != 0xaa)
+    fail ("no DSP");
+  program_dma (5, DMA_BUFFER, DMA_BYTES);
+  dsp (0x41);
+  dsp (44100 >> 8);
+  dsp (44100 & 255);
+  dsp (0xb0);
+  dsp (0x30);
+  dsp (0xff);
+  dsp (0xff); /* 65536 samples */
+  for (int i = 0; i < 3000 && (outb (0x82, 0x224), !(inb (0x225) & 2)); i++)
+    wait_ms (1);
+  inb (0x22f);
+}
+
+static void
+cs (unsigned reg, unsigned value)
+{
+  outb (reg, 0x534);
+  outb (value, 0x535);
+}
+
+static void
+play_cs4231a (void)
+{
+  count_up (dma_buffer ());
+  for (unsigned half = 0; half < 2; half++) /* a channel of bytes has 64 KiB at a time */
+    {
+      program_dma (3, DMA_BUFFER + half * 0x10000, 0x10000);
+      cs (0x40 | 8, 0x5b);
+      cs (0x40 | 9, 0x04);
+      cs (6, 0);
+      cs (7, 0);
+      cs (15, 0xff);
+      cs (14, 0x3f);
+      outb (0, 0x536);
+      cs (9, 0x05);
+      for (int i = 0; i < 3000 && !(inb (0x536) & 1); i++)
+        wait_ms (1);
+      cs (9, 0x04);
+    }
+}
+
+static void
+gus8 (unsigned reg, unsigned value)
+{
+  outb (reg, 0x343);
+  outb (value, 0x345);
+}
+
+static void
+gus16 (unsigned reg, unsigned value)
+{
+  outb (reg, 0x343);
+  outw (value, 0x344);
+}
+
+static void
+play_gus (void)
+{
+  volatile uint8_t *bytes = dma_buffer ();
+
+  for (unsigned i = 0; i < 128; i++)
+    bytes[i] = i % 100 < 50 ? 0xff : 0;
+  gus8 (0x4c, 0);
+  wait_ms (1);
+  gus8 (0x4c, 7);
+  outb (8, 0x240);
+  program_dma (3, DMA_BUFFER, 128);
+  gus16 (0x42, 0x20);
+  gus8 (0x41, 0xa1);
+  gus8 (0x0e, 0xcd);
+  outb (0, 0x342);
+  gus16 (0x01, 0x400);
+  gus16 (0x02, 0x200 >> 7);
+  gus16 (0x03, 0);
+  gus16 (0x04, 0x264 >> 7);
+  gus16 (0x05, 0x264 << 9 & 0xffff);
+  gus16 (0x0a, 0x200 >> 7);
+  gus16 (0x0b, 0);
+  gus8 (0x0c, 7);
+  gus16 (0x09, 0xfff0);
+  gus8 (0x0d, 3);
+  gus8 (0x00, 8);
+  wait_ms (2000);
+  gus8 (0x00, 3);
+}
+
+static void
+opl (unsigned reg, unsigned value)
+{
+  outb (reg, 0x388);
+  outb (value, 0x389);
+}
+
+static void
+play_adlib (void)
+{
+  static const uint8_t tone[][2] = { { 0x20, 0x21 }, { 0x23, 0x21 }, { 0x40, 0x3f }, { 0x43, 0x00 }, { 0x60, 0xf0 },
+                                     { 0x63, 0xf0 }, { 0x80, 0x0f }, { 0x83, 0x0f }, { 0xa0, 0x44 }, { 0xb0, 0x32 } };
+
+  for (unsigned i = 0; i < sizeof tone / sizeof tone[0]; i++)
+    opl (tone[i][0], tone[i][1]);
+  wait_ms (2000);
+  opl (0xb0, 0x12);
+}
+
+static void
+play_speaker (void)
+{
+  unsigned count = 1193182 / 440;
+
+  outb (0xb6, 0x43);
+  outb (count & 255, 0x42);
+  outb (count >> 8, 0x42);
+  outb (inb (0x61) | 3, 0x61);
+  wait_ms (2000);
+  outb (inb (0x61) & ~3, 0x61);
+}
+
+int
+main (int argc, char **argv)
+{
+  static const struct
+  {
+    const char *name;
+    void (*play) (void);
+  } cards[] = { { "sb16", play_sb16 },   { "cs4231a", play_cs4231a }, { "gus", play_gus },
+                { "adlib", play_adlib }, { "speaker", play_speaker } };
+
+  if (argc < 2)
+    return 2;
+  if (!strcmp (argv[1], "mixer"))
+    set_mixer (argc - 2, argv + 2);
+  else if (!strcmp (argv[1], "play") && argc == 5)
+    play ((unsigned) atoi (argv[2]), (unsigned) atoi (argv[3]), (unsigned) atoi (argv[4]));
+  else if (iopl (3) < 0)
+    fail ("iopl");
+  for (unsigned i = 0; i < sizeof cards / sizeof cards[0]; i++)
+    if (!strcmp (argv[1], cards[i].name))
+      cards[i].play ();
+  return 0;
+}
