@@ -47,7 +47,7 @@ fuzz_one (const uint8_t *data, size_t size)
   static const char hello[] = "RFB 003.008\n\1\1";
 
   if (!d)
-    d = vnc_double_new (is ("login") ? "none,password=on" : "none,power-control=on,lossy=on", WIDTH, HEIGHT);
+    d = vnc_double_new (is ("login") ? "none,password=on" : "none,power-control=on,lossy=on,audiodev=a", WIDTH, HEIGHT);
   int fd = vnc_double_connect (d, false, is ("websocket"));
   if (is ("inside"))
     talk (d, fd, (const uint8_t *) hello, sizeof hello - 1);

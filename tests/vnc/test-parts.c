@@ -356,6 +356,43 @@ test_console_goes (void)
   vnc_double_free (d);
 }
 
+/* The double plays a hundred frames to everybody who begins to listen. */
+static void
+test_sound (void)
+{
+  VncDouble *d = vnc_double_new ("none,audiodev=a", 64, 48);
+  Viewer v, deaf;
+  uint8_t b[64 * 48 * 4];
+
+  log_in (&v, d);
+  set_encoding (&v, (uint32_t) -259);
+  request (&v, 64, 48);
+  hear (&v, b, 4 + 12);
+  g_assert_cmpint ((int32_t) vm_load_be32 (b + 12), ==, -259);
+  if (vm_load_be16 (b + 2) == 1) /* the picture comes in the next update */
+    hear (&v, b, 4);
+  hear (&v, b, 12);
+  hear (&v, b, 64 * 48 * 4);
+  say (&v, "\377\1\0\2\0\1\0\0\x1f\x40", 10); /* U8, mono, 8000 */
+  say (&v, "\377\1\0\0", 4);
+  hear (&v, b, 4 + 8);
+  g_assert_cmpmem (b, 12, "\377\1\0\1\377\1\0\2\0\0\0\144", 12);
+  hear (&v, b, 100);
+  say (&v, "\377\1\0\2\3\2\0\0\xac\x44", 10); /* S16, stereo, 44100: begins anew */
+  hear (&v, b, 4 + 8);
+  g_assert_cmpmem (b, 12, "\377\1\0\1\377\1\0\2\0\0\1\220", 12);
+  hear (&v, b, 400);
+  say (&v, "\377\1\0\1", 4);
+  close (v.fd);
+  log_in (&deaf, d);
+  say (&deaf, "\377\1\0\2\6\2\0\0\xac\x44", 10); /* no such format: the end */
+  while (recv (deaf.fd, b, 1, MSG_DONTWAIT) != 0)
+    turn (d);
+  close (deaf.fd);
+  vnc_double_settle (d);
+  vnc_double_free (d);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -364,5 +401,6 @@ main (int argc, char **argv)
   g_test_add_func ("/vnc/clipboard/extended", test_extended);
   g_test_add_func ("/vnc/cursor", test_cursor);
   g_test_add_func ("/vnc/console-goes", test_console_goes);
+  g_test_add_func ("/vnc/sound", test_sound);
   return g_test_run ();
 }

@@ -26,7 +26,8 @@ enum
 };
 enum
 { /* of EXTENDED */
-  EXTENDED_KEY = 0
+  EXTENDED_KEY = 0,
+  EXTENDED_SOUND = 1
 };
 enum
 { /* of POWER */
@@ -162,6 +163,7 @@ initialize (VncClient *c)
   vm_wakeup_arm (c->deadline, INT64_MAX);
   c->initialized = true;
   vnc_clipboard_join (c);
+  vnc_sound_join (c);
   vnc_client_event (c, "VNC_INITIALIZED");
   return true;
 }
@@ -226,6 +228,7 @@ feature_of (int32_t code)
     { (int32_t) 0xc0a1e5ce, VNC_HAS_CLIPBOARD },
     { -309, VNC_HAS_POWER },
     { -224, VNC_HAS_LAST_RECT },
+    { -259, VNC_HAS_SOUND },
   };
 
   for (size_t i = 0; i < G_N_ELEMENTS (features); i++)
@@ -247,6 +250,10 @@ take_features (VncClient *c, unsigned before)
     c->news |= VNC_NEWS_MORE_BUTTONS;
   if (now & VNC_HAS_POINTER_MODE)
     c->news |= VNC_NEWS_POINTER_MODE;
+  if (!c->sound)
+    c->features &= ~(unsigned) VNC_HAS_SOUND;
+  else if (now & VNC_HAS_SOUND)
+    c->news |= VNC_NEWS_SOUND;
   if (now & VNC_HAS_LEDS)
     c->news |= VNC_NEWS_LEDS;
   if (now & (VNC_HAS_CURSOR | VNC_HAS_ALPHA_CURSOR))
@@ -343,9 +350,11 @@ extended (VncClient *c)
 {
   uint8_t kind, m[10];
 
-  if (!vnc_wire_read (&c->wire, &kind, 1) || kind != EXTENDED_KEY || !(c->features & VNC_HAS_KEY_CODES))
-    return false; /* sound we have not offered */
-  if (!vnc_wire_read (&c->wire, m, sizeof m))
+  if (!vnc_wire_read (&c->wire, &kind, 1))
+    return false;
+  if (kind == EXTENDED_SOUND)
+    return vnc_sound_message (c);
+  if (kind != EXTENDED_KEY || !(c->features & VNC_HAS_KEY_CODES) || !vnc_wire_read (&c->wire, m, sizeof m))
     return false;
   unsigned xt = vm_load_be32 (m + 6);
   vnc_client_key (c, vm_load_be16 (m) != 0, vm_load_be32 (m + 2), xt & 0xff, xt <= 0xff);
@@ -589,6 +598,7 @@ life (void *opaque)
     }
   vnc_wire_break (&c->wire);
   vnc_clipboard_leave (c);
+  vnc_sound_leave (c);
   while (c->busy)
     vnc_wire_wait (&c->wire);
   if (c->screen)

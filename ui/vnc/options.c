@@ -215,8 +215,8 @@ vnc_options_read (VncOptions *o, VmMachine *machine, const VmKeyVals *list, GErr
   const char *id = vm_keyvals_get (list, "id"), *audiodev = vm_keyvals_get (list, "audiodev");
 
   *o = (VncOptions){ .id = g_strdup (id ? id : "default") };
-  if (audiodev)
-    return vm_fail (error, "audiodev=%s: sound for VNC viewers is not available in this build", audiodev);
+  if (audiodev && !(o->audiodev = vm_audiodev_find (&machine->env, audiodev)))
+    return vm_fail (error, "audiodev=%s: there is no -audiodev of this id", audiodev);
   if (vm_keyvals_has (list, "acl"))
     return vm_fail (error, "acl= is no more: use tls-authz= and sasl-authz=");
   return read_address (o, list, error) && read_websocket (o, list, error) && read_security (o, machine, list, error)

@@ -14,6 +14,7 @@
 #define EXTENDED_SIZE (-308)
 #define POINTER_MODE (-257)
 #define KEY_CODES (-258)
+#define SOUND (-259)
 #define LEDS (-261)
 #define MORE_BUTTONS (-316)
 
@@ -224,6 +225,8 @@ put_small_news (VncClient *c)
     put_news (c, 0, 0, c->width, c->height, KEY_CODES);
   if (news & VNC_NEWS_MORE_BUTTONS)
     put_news (c, 0, 0, c->width, c->height, MORE_BUTTONS);
+  if (news & VNC_NEWS_SOUND)
+    put_news (c, 0, 0, c->width, c->height, SOUND);
   if (news & VNC_NEWS_POINTER_MODE)
     {
       c->absolute_told = vm_input_is_absolute (input, c->screen->console);

@@ -2,6 +2,7 @@
 /* What the files of this folder share. All of it belongs to the VNC thread, unless it says otherwise. */
 #pragma once
 
+#include "audio/audio.h"
 #include "engine/display/display.h"
 #include "engine/input/input.h"
 #include "engine/io/address.h"
@@ -131,6 +132,7 @@ typedef struct VncOptions
   bool sasl, lossy, adaptive, power_control, lock_key_sync;
   VncShare share;
   unsigned key_delay_ms, connections;
+  VmAudiodev *audiodev; /* whose sound viewers may hear; NULL: none */
   char *display; /* device id; NULL: not bound */
   unsigned head;
 } VncOptions;
@@ -198,6 +200,7 @@ typedef enum VncFeature
   VNC_HAS_POWER = 1 << 10,
   VNC_HAS_NAME = 1 << 11,
   VNC_HAS_LAST_RECT = 1 << 12,
+  VNC_HAS_SOUND = 1 << 13,
 } VncFeature;
 
 /* What a client is yet to be told, with the next update. */
@@ -210,6 +213,7 @@ typedef enum VncNews
   VNC_NEWS_LEDS = 1 << 4,
   VNC_NEWS_MORE_BUTTONS = 1 << 5,
   VNC_NEWS_NAME = 1 << 6,
+  VNC_NEWS_SOUND = 1 << 7,
 } VncNews;
 
 enum
@@ -282,6 +286,7 @@ struct VncClient
   uint32_t leds_told;
   bool absolute_told;
   struct VncClipboard *clipboard;
+  struct VncSound *sound; /* NULL: the server has none */
 };
 
 /* Takes the descriptor. WEBSOCKET: HTTP comes first. */
@@ -311,6 +316,12 @@ void vnc_clipboard_features (VncClient *client);
 void vnc_clipboard_text (VncClient *client, const uint8_t *text, size_t len);
 /* False: makes no sense. */
 bool vnc_clipboard_extended (VncClient *client, const uint8_t *message, size_t len);
+
+/* sound.c */
+void vnc_sound_join (VncClient *client);
+void vnc_sound_leave (VncClient *client);
+/* The rest of a message, in the client's fiber. False: the end, or it makes no sense. */
+bool vnc_sound_message (VncClient *client);
 
 /* input.c */
 void vnc_client_key (VncClient *client, bool down, uint32_t keysym, unsigned xt, bool has_xt);
