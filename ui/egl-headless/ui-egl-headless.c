@@ -27,8 +27,8 @@ ui_probe (const VmSettings *settings, GError **error)
   if (!options_read (&node, settings, error) || !vm_egl_open (&egl, node, error))
     return false;
   vm_egl_close (&egl);
-  if (!settings->vncs->len)
-    vm_report_warning ("-display egl-headless shows the machine to nobody: give it -vnc, too");
+  if (!settings->vncs->len && !settings->spice)
+    vm_report_warning ("-display egl-headless shows the machine to nobody: give it -vnc or -spice, too");
   return true;
 }
 
