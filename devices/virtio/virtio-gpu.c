@@ -312,6 +312,9 @@ set_scanout (VirtioGpu *g, const Command *c, bool blob)
     frame = (GpuFrame){ r->format, r->width, r->height, r->width * 4, 0 };
   if (!gpu_frame_fits (r, &frame, x, y, width, height))
     return GPU_ERR_INVALID_PARAMETER;
+  /* Lines of a blob may lie one over the other; the picture is all of them. */
+  if ((uint64_t) width * height * 4 > g->max_hostmem)
+    return GPU_ERR_OUT_OF_MEMORY;
   o->resource = id;
   o->x = x;
   o->y = y;
@@ -590,6 +593,7 @@ gpu_post_load (VmDevice *dev, GError **error)
       if (!o->resource)
         continue;
       if (!r || o->width > GPU_MAX_SIDE || o->height > GPU_MAX_SIDE
+          || (uint64_t) o->width * o->height * 4 > g->max_hostmem
           || (r->format
               && (frame.format != r->format || frame.width != r->width || frame.height != r->height
                   || frame.stride != r->width * 4 || frame.offset))
