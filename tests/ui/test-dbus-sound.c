@@ -26,10 +26,12 @@ static const char xml[]
 typedef struct Heard
 {
   GDBusConnection *connection;
+  guint object;
   unsigned inits, ends, writes;
   bool enabled, deaf;
   GByteArray *sound;
   int16_t next; /* sample to be recorded */
+  unsigned reads;
 } Heard;
 
 typedef struct Rig
@@ -79,6 +81,7 @@ on_call (GDBusConnection *connection, const char *sender, const char *path, cons
   else
     {
       guint64 size;
+      heard->reads++;
       g_variant_get (args, "(tt)", NULL, &size);
       GByteArray *sound = g_byte_array_new ();
       for (guint64 i = 0; i < size / 4; i++, heard->next++)
@@ -157,14 +160,15 @@ listen_to (Rig *rig, Heard *heard, bool recording)
                &heard->connection);
   while (!heard->connection)
     g_main_context_iteration (NULL, TRUE);
-  g_dbus_connection_register_object (heard->connection, path, g_dbus_node_info_lookup_interface (info, interface),
-                                     &vtable, heard, NULL, NULL);
+  heard->object = g_dbus_connection_register_object (
+      heard->connection, path, g_dbus_node_info_lookup_interface (info, interface), &vtable, heard, NULL, NULL);
   g_dbus_connection_start_message_processing (heard->connection);
 }
 
 static void
 stop_listening (Heard *heard)
 {
+  g_dbus_connection_unregister_object (heard->connection, heard->object); /* calls may be on their way */
   g_dbus_connection_close_sync (heard->connection, NULL, NULL);
   g_clear_object (&heard->connection);
   g_byte_array_unref (heard->sound);
@@ -285,7 +289,7 @@ test_recorded (void)
   run (&rig, 100);
   g_assert_cmpuint (heard.inits, ==, 1);
   g_assert_cmpuint (rig.record->len, >, RATE * 2);
-  g_assert_cmpint (heard.next, >, 1000);
+  g_assert_cmpuint (heard.reads, >, 10);
   stop_listening (&heard);
   run (&rig, 20); /* silence */
   rig_clear (&rig);
