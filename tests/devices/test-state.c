@@ -2,10 +2,12 @@
 /* Saving and loading machines that have every disk controller and virtio device: after any traffic the state goes into
  * another machine of the same build, which then says the same and goes on; damaged state is refused or taken, and
  * leaves a machine that works. Without processors (the qtest accelerator). */
+#include "audio/audio.h"
 #include "block/block.h"
 #include "devices/board/board.h"
 #include "engine/debug/qtest.h"
 #include "engine/machine/machine-private.h"
+#include "engine/options/keyvals.h"
 #include "engine/options/options.h"
 #include "engine/state/state.h"
 
@@ -61,6 +63,12 @@ static const char *const command_line[] = {
   "-device", "cirrus-vga", "-device", "vmware-svga", "-device", "bochs-display", "-device", "secondary-vga",
   "-device", "virtio-gpu-pci,max_outputs=2,blob=on",
   "-device", "megasas,id=mega", "-device", "scsi-hd,drive=mega0,bus=mega.0",
+  "-machine", "pcspk-audiodev=snd",
+  "-device", "intel-hda,id=hda", "-device", "hda-duplex,bus=hda.0,audiodev=snd",
+  "-device", "hda-micro,bus=hda.0,audiodev=snd,use-timer=off",
+  "-device", "AC97,audiodev=snd", "-device", "ES1370,audiodev=snd", "-device", "virtio-sound-pci,audiodev=snd,jacks=2",
+  "-device", "sb16,audiodev=snd", "-device", "adlib,audiodev=snd", "-device", "cs4231a,audiodev=snd",
+  "-device", "gus,audiodev=snd,dma=7",
 };
 /* clang-format on */
 
@@ -76,6 +84,12 @@ static const struct {
   { "sd0", 4 * VM_MIB, false }, { "vb2", 4 * VM_MIB, false }, { "vi0", 4 * VM_MIB, false },
   { "mega0", 4 * VM_MIB, false }, { "ide1", 4 * VM_MIB, true }, { "vs1", 4 * VM_MIB, true },
   { "ah1", 4 * VM_MIB, true },
+};
+
+/* Sound cards, the speaker, the DMA controllers. */
+static const Window isa_windows[] = {
+  { false, 0x220, 16 }, { false, 0x240, 16 }, { false, 0x340, 8 }, { false, 0x388, 4 }, { false, 0x534, 4 },
+  { false, 0x61, 1 },   { false, 0x40, 4 },   { false, 0x00, 16 }, { false, 0xc0, 32 },
 };
 
 static const VmAccelOps *const accels[] = { &vm_qtest_accel_ops, NULL };
@@ -140,6 +154,8 @@ place_bars (Bench *b)
       pci_write (b->m, slot, 4, 7, 2);
     }
   pci_write (b->m, 1, 4, 7, 2);
+  for (size_t i = 0; i < G_N_ELEMENTS (isa_windows); i++)
+    b->windows[b->n++] = isa_windows[i];
 }
 
 /* Of zeros. */
@@ -160,6 +176,19 @@ make_drives (VmMachine *m)
     }
 }
 
+/* What sound cards play to. */
+static void
+make_sound (VmMachine *m)
+{
+  g_autoptr (VmKeyVals) list = vm_keyvals_new ();
+  g_autoptr (GError) error = NULL;
+
+  vm_keyvals_set (list, "driver", "none");
+  vm_keyvals_set (list, "id", "snd");
+  if (!vm_audiodev_new_from_list (m, list, false, &error))
+    g_error ("%s", error->message);
+}
+
 static void
 bench_init (Bench *b)
 {
@@ -178,6 +207,7 @@ bench_init (Bench *b)
       || !vm_machine_create_ram (b->m, &error))
     g_error ("%s", error->message);
   make_drives (b->m);
+  make_sound (b->m);
   if (!vm_machine_init_board (b->m, &error) || !vm_machine_create_devices (b->m, &error))
     g_error ("%s", error->message);
   vm_lock_enter (b->m->lock);

@@ -2,11 +2,13 @@
 /* A virtio device on the bench and a driver out of its mind: FUZZ_VIRTIO says which. Anything in registers, rings,
  * descriptors and buffers, with enough sense that requests get through now and then. */
 #include "engine/display/display.h"
+#include "tests/devices/audio-double.h"
 #include "tests/devices/virtio-rig.h"
 #include "tests/fuzz/fuzz.h"
 
 extern const VmType vm_virtio_blk_pci_type, vm_virtio_rng_pci_type, vm_virtio_balloon_pci_type,
-  vm_virtio_serial_pci_type, vm_virtio_scsi_pci_type, vm_virtio_gpu_pci_type, vm_virtserialport_type, vm_virtconsole_type, vm_scsi_hd_type;
+  vm_virtio_serial_pci_type, vm_virtio_scsi_pci_type, vm_virtio_gpu_pci_type, vm_virtio_sound_pci_type,
+  vm_virtserialport_type, vm_virtconsole_type, vm_scsi_hd_type;
 
 typedef struct Target {
   const char   *name;
@@ -45,6 +47,7 @@ static const Target targets[] = {
   { "balloon", &vm_virtio_balloon_pci_type, NULL, { "packed", "on", "free-page-reporting", "on", NULL } },
   { "serial", &vm_virtio_serial_pci_type, fit_serial, { "packed", "on", NULL } },
   { "scsi", &vm_virtio_scsi_pci_type, fit_scsi, { "packed", "on", NULL } },
+  { "sound", &vm_virtio_sound_pci_type, NULL, { "packed", "on", "jacks", "2", "chmaps", "2", NULL } },
   { "gpu", &vm_virtio_gpu_pci_type, NULL, { "packed", "on", "max_outputs", "3", "blob", "on", NULL } },
 };
 
@@ -147,6 +150,7 @@ step (VirtioRig *r, Input *in)
       rig_advance (&r->rig, (int64_t) take (in, 2) * VM_NS_PER_MS);
       if (vm_display_console (r->rig.env.display, 0))
         vm_console_refresh_now (vm_display_console (r->rig.env.display, 0));
+      audio_double_tick_all (op >> 3 & 31);
       virtio_rig_settle (r);
       break;
     }
