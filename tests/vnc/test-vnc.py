@@ -474,6 +474,56 @@ def text_consoles():
     m.quit()
 
 
+def sound():
+    """What the guest's loudspeaker plays, as one viewer wants it, not for the other."""
+    m = Screen('-vnc', 'unix:@,audiodev=a', '-audiodev', 'none,id=a', '-machine', 'pcspk-audiodev=a')
+    m.command('cont')
+    c, deaf = Client(m.path), Client(m.path)
+    for viewer in c, deaf:
+        viewer.set_encodings(rfb.RAW, *([rfb.SOUND] if viewer is c else []))
+        viewer.request(False)
+        viewer.update()
+    while rfb.SOUND not in c.acknowledged:
+        c.request(True)
+        c.update()
+    c.ask_sound(2, 3, 1, 8000)  # S16, mono
+    c.ask_sound(0)
+    m.command('query-vnc')
+    for port, value in ((0x43, 0xb6), (0x42, 0xa9), (0x42, 0x04), (0x61, 3)):  # 1 kHz
+        m.test(f'outb {port:#x} {value:#x}')
+    samples = []
+    end = time.monotonic() + 20
+    while len(samples) < 4000:
+        assert time.monotonic() < end, len(samples)
+        m.test('clock_step 20000000')
+        c.request(False)
+        c.update()
+        data = b''.join(s for s in c.sound if isinstance(s, bytes))
+        samples = struct.unpack(f'<{len(data) // 2}h', data)
+    assert c.sound[0] == 1
+    part = samples[1000:4000]
+    assert max(part) > 1000 and min(part) < 0 or max(part) - min(part) > 1000, (min(part), max(part))
+    middle = (max(part) + min(part)) / 2
+    waves = sum(a < middle <= b for a, b in zip(part, part[1:]))
+    assert 340 < waves < 410, waves  # a thousand a second: 375 in 3000 of 8000
+    c.ask_sound(1)
+    deaf.request(False)
+    deaf.update()
+    assert not deaf.sound
+    # Another format while it plays; one that makes no sense is the end.
+    c.ask_sound(2, 0, 2, 11025)
+    c.ask_sound(0)
+    c.ask_sound(2, 9, 2, 11025)
+    try:
+        for _ in range(100):
+            c.request(False)
+            c.update()
+        assert False, 'it goes on'
+    except (Closed, ConnectionError):
+        pass
+    m.quit()
+
+
 def layouts():
     m = Screen('-vnc', 'unix:@,key-delay-ms=0', '-k', 'de')
     c = Client(m.path)
@@ -847,7 +897,7 @@ def logging_in_by_name():
 
 TESTS = [encodings_are_exact, formats_are_exact, sizes_that_are_no_multiples, small_changes_are_small, scrolling_is_copied,
          lossy_becomes_exact, versions_and_names, passwords, events_and_queries, handed_over, reverse, free_displays,
-         websockets, exclusive, sizes_follow, hands, text_consoles, layouts, nonsense_is_the_end, silent_strangers_go,
+         websockets, exclusive, sizes_follow, hands, text_consoles, sound, layouts, nonsense_is_the_end, silent_strangers_go,
          strangers_cost_little, many_viewers, dies_at_random, certificates, keys_shared_before,
          logging_in_by_name]
 SLOW = [dies_a_thousand_times, those_who_dawdle_go]

@@ -74,6 +74,8 @@ screen_free (VncScreen *s)
   g_free (s->serials);
   g_free (s->before);
   g_free (s->boxes);
+  g_free (s->across);
+  g_free (s->down);
   g_free (s->heat);
   g_free (s->moved);
   g_free (s);
@@ -233,6 +235,10 @@ resize (VncScreen *s, int width, int height)
   s->serials = g_new (uint64_t, cells);
   s->before = g_new (uint64_t, cells);
   s->boxes = g_new (VncBox, cells);
+  g_free (s->across);
+  g_free (s->down);
+  s->across = g_new (uint32_t, s->columns * VNC_CELL);
+  s->down = g_new (uint32_t, s->columns * VNC_CELL);
   s->heat = g_new0 (uint8_t, cells);
   s->moved = g_new0 (uint8_t, cells);
   g_array_set_size (s->moves, 0);
@@ -244,36 +250,69 @@ resize (VncScreen *s, int width, int height)
     }
 }
 
-/* Whether something of a cell is another colour now, and what. */
-static G_ALWAYS_INLINE inline bool
-compare (const uint32_t *now, const uint32_t *from, size_t now_stride, size_t from_stride, int width, int height,
-         VncBox *box)
+typedef uint32_t Four __attribute__ ((vector_size (16))); /* pixels */
+
+static inline Four
+load_four (const uint32_t *at)
 {
-  uint32_t columns[VNC_CELL] = { 0 };
-  int top = -1, bottom = 0, left = 0, right = width;
+  Four four;
 
-  for (int y = 0; y < height; y++, now += now_stride, from += from_stride)
+  memcpy (&four, at, sizeof four);
+  return four;
+}
+
+/* The bits in which pixels of a row of cells differ from NOW, over each other in columns of pixels (ACROSS) and of each
+ * cell's rows (DOWN). Row by row, as memory likes it. */
+static void
+find_differences (VncScreen *s, const VmSurface *surface, VmRect r)
+{
+  unsigned cells = (unsigned) (r.width + VNC_CELL - 1) / VNC_CELL;
+
+  memset (s->across, 0, cells * VNC_CELL * sizeof *s->across);
+  memset (s->down, 0, cells * VNC_CELL * sizeof *s->down);
+  for (int y = 0; y < r.height; y++)
     {
-      uint32_t row = 0;
+      const uint32_t *from = (const uint32_t *) (surface->data + (size_t) (r.y + y) * surface->stride) + r.x;
+      const uint32_t *now = s->now + (size_t) (r.y + y) * s->width + r.x;
+      uint32_t *across = s->across, *down = s->down + y;
+      int x = 0;
 
-      for (int x = 0; x < width; x++)
+      for (; G_BYTE_ORDER == G_LITTLE_ENDIAN && x + VNC_CELL <= r.width; x += VNC_CELL, down += VNC_CELL)
+        {
+          Four row = { 0 };
+
+          for (int i = x; i < x + VNC_CELL; i += 4)
+            {
+              Four differ = (load_four (from + i) & 0xffffff) ^ load_four (now + i),
+                   sum = load_four (across + i) | differ;
+              memcpy (across + i, &sum, sizeof sum);
+              row |= differ;
+            }
+          *down = row[0] | row[1] | row[2] | row[3];
+        }
+      for (; x < r.width; x++)
         {
           uint32_t differ = (GUINT32_FROM_LE (from[x]) & 0xffffff) ^ now[x];
-          columns[x] |= differ;
-          row |= differ;
+          across[x] |= differ;
+          s->down[x / VNC_CELL * VNC_CELL + y] |= differ;
         }
-      if (!row)
-        continue;
-      top = top < 0 ? y : top;
-      bottom = y + 1;
     }
-  if (top < 0)
+}
+
+/* From the first to the last that is not 0; false: there is none. */
+static bool
+extent (const uint32_t *bits, int n, uint8_t *first, uint8_t *end)
+{
+  int i = 0;
+
+  while (i < n && !bits[i])
+    i++;
+  if (i == n)
     return false;
-  while (!columns[left])
-    left++;
-  while (!columns[right - 1])
-    right--;
-  *box = (VncBox){ (uint8_t) left, (uint8_t) top, (uint8_t) right, (uint8_t) bottom };
+  while (!bits[n - 1])
+    n--;
+  *first = (uint8_t) i;
+  *end = (uint8_t) n;
   return true;
 }
 
@@ -284,8 +323,14 @@ copy (uint32_t *to, const VmSurface *surface, VmRect r, size_t stride)
     {
       const uint32_t *from = (const uint32_t *) (surface->data + (size_t) y * surface->stride) + r.x;
       uint32_t *row = to + (size_t) y * stride + r.x;
+      int x = 0;
 
-      for (int x = 0; x < r.width; x++)
+      for (; G_BYTE_ORDER == G_LITTLE_ENDIAN && x + 4 <= r.width; x += 4)
+        {
+          Four four = load_four (from + x) & 0xffffff;
+          memcpy (row + x, &four, sizeof four);
+        }
+      for (; x < r.width; x++)
         row[x] = GUINT32_FROM_LE (from[x]) & 0xffffff;
     }
 }
@@ -299,21 +344,6 @@ copy_all (VncScreen *s, const VmSurface *surface)
       copy (s->now, surface, (VmRect){ 0, y, s->width, MIN (BAND, s->height - y) }, (size_t) s->width);
       vm_console_unlock (s->console);
     }
-}
-
-/* Takes a cell into NEXT if it has changed. */
-static bool
-take_cell (VncScreen *s, const VmSurface *surface, VmRect r, VncBox *box)
-{
-  const uint32_t *now = s->now + (size_t) r.y * s->width + r.x;
-  const uint32_t *from = (const uint32_t *) (surface->data + (size_t) r.y * surface->stride) + r.x;
-  size_t stride = (size_t) s->width, from_stride = (size_t) surface->stride / 4;
-  bool differs = r.width == VNC_CELL ? compare (now, from, stride, from_stride, VNC_CELL, r.height, box)
-                                     : compare (now, from, stride, from_stride, r.width, r.height, box);
-
-  if (differs)
-    copy (s->next, surface, r, stride);
-  return differs;
 }
 
 /* NEXT has of the cells that changed last what they were before: if they have not changed again, what they are. */
@@ -358,33 +388,47 @@ join (VmRect a, VmRect b)
   return u;
 }
 
-/* Gives cells that differ the next serial. */
+/* Gives cells of a row of them that differ the next serial, and takes them into NEXT. */
+static VmRect
+take_row (VncScreen *s, const VmSurface *surface, VmRect cells)
+{
+  VmRect changed = { 0 };
+  uint64_t serial = s->serial + 1;
+  unsigned first = (unsigned) (cells.y / VNC_CELL) * s->columns + (unsigned) cells.x / VNC_CELL;
+
+  find_differences (s, surface, cells);
+  for (unsigned i = 0; i * VNC_CELL < (unsigned) cells.width; i++)
+    {
+      VmRect r = vnc_screen_cell (s, first + i);
+      VncBox box;
+
+      if (s->serials[first + i] == serial || !extent (s->down + i * VNC_CELL, r.height, &box.top, &box.bottom))
+        continue;
+      extent (s->across + i * VNC_CELL, r.width, &box.left, &box.right);
+      copy (s->next, surface, r, (size_t) s->width);
+      s->before[first + i] = s->serials[first + i];
+      s->serials[first + i] = serial;
+      s->boxes[first + i] = box;
+      s->heat[first + i] = (uint8_t) MIN (255, s->heat[first + i] + WARMER);
+      changed = join (changed, r);
+    }
+  return changed;
+}
+
 static VmRect
 mark_changed (VncScreen *s, const VmSurface *surface, VmRect rect)
 {
   VmRect changed = { 0 };
-  uint64_t serial = s->serial + 1;
-  unsigned last_row = (unsigned) (rect.y + rect.height - 1) / VNC_CELL;
-  unsigned last_column = (unsigned) (rect.x + rect.width - 1) / VNC_CELL;
+  int left = rect.x / VNC_CELL * VNC_CELL, top = rect.y / VNC_CELL * VNC_CELL;
+  int right = MIN (s->width, (rect.x + rect.width + VNC_CELL - 1) / VNC_CELL * VNC_CELL);
 
-  for (unsigned row = (unsigned) rect.y / VNC_CELL; row <= last_row; row++)
+  for (int y = top; y < rect.y + rect.height; y += VNC_CELL)
     {
       vm_console_lock (s->console);
-      for (unsigned column = (unsigned) rect.x / VNC_CELL; column <= last_column; column++)
-        {
-          unsigned cell = row * s->columns + column;
-          VmRect r = vnc_screen_cell (s, cell);
-          VncBox box;
-
-          if (s->serials[cell] == serial || !take_cell (s, surface, r, &box))
-            continue;
-          s->before[cell] = s->serials[cell];
-          s->serials[cell] = serial;
-          s->boxes[cell] = box;
-          s->heat[cell] = (uint8_t) MIN (255, s->heat[cell] + WARMER);
-          changed = join (changed, r);
-        }
+      VmRect row = take_row (s, surface, (VmRect){ left, y, right - left, MIN (VNC_CELL, s->height - y) });
       vm_console_unlock (s->console);
+      if (row.width)
+        changed = join (changed, row);
     }
   return changed;
 }

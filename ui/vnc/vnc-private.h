@@ -70,6 +70,7 @@ struct VncScreen
   uint64_t serial;
   uint64_t *serials, *before;     /* of cells: when they changed, and when before that */
   VncBox *boxes;                  /* of cells: what of them changed last */
+  uint32_t *across, *down;        /* while differences are looked for, a cell's worth for each column */
   uint8_t *heat;                  /* of cells: how often lately */
   uint8_t *moved;                 /* of cells: in the last update, the move explains them */
   GArray *moves;                  /* VncMove of the last update */
