@@ -491,6 +491,17 @@ def ports():
     m.quit()
 
 
+# --- sound ---
+
+def sound():
+    m = Screen(OPEN, '-audiodev', 'spice,id=a')
+    v = m.viewer()
+    v.wait('playback opened')
+    v.wait('record opened')
+    v.close()
+    m.quit()
+
+
 # --- the rest ---
 
 def dies_at_random():
@@ -570,6 +581,6 @@ def the_app():
 if __name__ == '__main__':
     ALONE = [queries_and_events, words] if not VIEWER else [
         pictures_are_exact, sizes_follow, small_changes, several_heads, clients_say_the_size, hands, pointing, lights, tickets,
-        certificates, logging_in_by_name, handed_over, queries_and_events, words, ports, dies_at_random, real_viewers, the_app]
+        certificates, logging_in_by_name, handed_over, queries_and_events, words, ports, sound, dies_at_random, real_viewers, the_app]
     chosen = [t for t in ALONE if len(sys.argv) < 2 or t.__name__ in sys.argv[1:]]
     sys.exit(main(chosen))

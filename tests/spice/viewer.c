@@ -130,6 +130,24 @@ on_port_data (SpicePortChannel *port, gpointer data, gint len, gpointer opaque)
 }
 
 static void
+on_playback (SpicePlaybackChannel *channel, gint format, gint channels, gint rate, gpointer opaque)
+{
+  say ("event playback %d %d", channels, rate);
+}
+
+/* How loud it is. */
+static void
+on_sound (SpicePlaybackChannel *channel, gpointer data, gint size, gpointer opaque)
+{
+  const gint16 *samples = data;
+  int most = 0;
+
+  for (int i = 0; i < size / 2; i++)
+    most = MAX (most, ABS (samples[i]));
+  say ("event sound %d", most);
+}
+
+static void
 on_channel (SpiceSession *session, SpiceChannel *channel, Viewer *v)
 {
   int id;
@@ -159,8 +177,11 @@ on_channel (SpiceSession *session, SpiceChannel *channel, Viewer *v)
       g_signal_connect (channel, "notify::port-opened", G_CALLBACK (on_port_opened), v);
       g_signal_connect (channel, "port-data", G_CALLBACK (on_port_data), v);
     }
-  else if (SPICE_IS_PLAYBACK_CHANNEL (channel) || SPICE_IS_RECORD_CHANNEL (channel))
-    return;
+  else if (SPICE_IS_PLAYBACK_CHANNEL (channel))
+    {
+      g_signal_connect (channel, "playback-start", G_CALLBACK (on_playback), v);
+      g_signal_connect (channel, "playback-data", G_CALLBACK (on_sound), v);
+    }
   spice_channel_connect (channel);
 }
 

@@ -121,6 +121,22 @@ def vmware():
 
 
 @vm.case
+def qxl():
+    """A viewer's wish comes by the card's own way."""
+    with boot('qxl', '-vga', 'qxl', '-vnc', 'unix:' + vnc_path()) as m:
+        said = draw(m, 'qxl')
+        with_size(m, 1200, 700)
+        vm.wait_for('the mode', lambda: m.shell(f'head -n 1 {CONNECTOR}/modes') == '1200x700', 20, 0.3)
+        m.quit()
+        return said
+
+
+@vm.case
+def qxl_second():
+    return linux_draws('qxl', '-vga', 'none', '-device', 'qxl,vram64_size_mb=256')
+
+
+@vm.case
 def virtio_vga():
     return linux_draws('virtio-gpu', '-vga', 'virtio', name='virtio_gpu')
 
@@ -173,6 +189,11 @@ def saved_virtio_gpu():
 @vm.case
 def saved_virtio_vga():
     return saved('virtio-gpu', '-vga', 'virtio', name='virtio_gpu')
+
+
+@vm.case
+def saved_qxl():
+    return saved('qxl', '-vga', 'qxl')
 
 
 @vm.case

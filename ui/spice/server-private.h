@@ -8,6 +8,7 @@
 
 typedef struct SpiceHere SpiceHere;
 typedef struct SpiceScreen SpiceScreen;
+typedef struct SpiceSound SpiceSound;
 
 /* A server: the module's half of VmSpice. */
 struct SpiceHere
@@ -28,6 +29,7 @@ struct SpiceHere
   char version[16];    /* of the library */
   GHashTable *sources; /* GSource *: of the library's timers and descriptors */
   unsigned streams;    /* connections, whether or not they have logged in */
+  SpiceSound *sound; /* NULL: no audiodev is ours */
   /* input.c */
   SpiceKbdInstance keyboard;
   SpiceMouseInstance mouse;
@@ -59,6 +61,10 @@ int spice_screen_id (SpiceScreen *screen);
 void spice_screen_hurry (SpiceScreen *screen);
 /* Nobody is connected any more: it costs nothing. */
 void spice_screen_rest (SpiceScreen *screen);
+
+/* sound.c */
+void spice_sound_stop (SpiceHere *here);
+const struct VmAudioClass *spice_sound_class (void);
 
 /* input.c */
 bool spice_input_start (SpiceHere *here, GError **error);

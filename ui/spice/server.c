@@ -289,6 +289,7 @@ stop (VmSpice *spice)
   here->stopping = true;
   vm_listener_remove (spice->machine->env.display, &here->consoles);
   spice_input_stop (here);
+  spice_sound_stop (here);
   for (guint i = 0; i < here->screens->len; i++)
     spice_screen_free (g_ptr_array_index (here->screens, i));
   spice_server_destroy (here->server);
@@ -387,6 +388,7 @@ version (VmSpice *spice)
 }
 
 const SpiceServerModule vm_spice_module = {
+  .sound = spice_sound_class,
   .start = start,
   .stop = stop,
   .pipe_added = spice_pipe_added,

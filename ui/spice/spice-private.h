@@ -68,6 +68,7 @@ struct VmSpice
 
 struct SpiceServerModule
 {
+  const struct VmAudioClass *(*sound) (void); /* of audiodevs; called on the engine loop, as what is in it */
   bool (*start) (VmSpice *spice, GError **error);
   void (*stop) (VmSpice *spice);
   void (*pipe_added) (VmSpice *spice, SpicePipe *pipe);

@@ -3,6 +3,7 @@
  * -display spice-app. */
 #include "ui/spice/spice-private.h"
 
+#include "audio/audio.h"
 #include "engine/base/log.h"
 #include "engine/base/module.h"
 
@@ -232,6 +233,7 @@ vm_spice_open (VmSpice *spice, GError **error)
       end_thread (spice);
       return false;
     }
+  vm_audio_provide (&m->env, spice->module->sound (), spice);
   vm_input_watch (m->env.input, on_input_changed, spice);
   vm_machine_watch (m, VM_MACHINE_STATE, on_state, spice);
   return !app || start_viewer (spice, error);
@@ -244,6 +246,7 @@ vm_spice_close (VmSpice *spice)
 
   if (spice->loop)
     {
+      vm_audio_withdraw (&m->env, spice->module->sound ());
       vm_input_unwatch (m->env.input, on_input_changed, spice);
       vm_machine_unwatch (m, VM_MACHINE_STATE, on_state, spice);
       end_thread (spice);
