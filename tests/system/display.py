@@ -125,8 +125,8 @@ def qxl():
     """A viewer's wish comes by the card's own way."""
     with boot('qxl', '-vga', 'qxl', '-vnc', 'unix:' + vnc_path()) as m:
         said = draw(m, 'qxl')
-        with_size(m, 1200, 700)
-        vm.wait_for('the mode', lambda: m.shell(f'head -n 1 {CONNECTOR}/modes') == '1200x700', 20, 0.3)
+        with_size(m, 1000, 600)
+        vm.wait_for('the mode', lambda: m.shell(f'head -n 1 {CONNECTOR}/modes') == '1000x600', 20, 0.3)
         m.quit()
         return said
 
