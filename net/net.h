@@ -102,6 +102,7 @@ struct VmNetPort {
   struct VmNetHeld *held, **held_tail, *current; /* packets for this port, in order; the one in delivery */
   size_t      held_bytes, held_n;
   uint64_t    dropped;   /* packets it could have got, for want of room */
+  uint64_t sent;         /* bytes that went to the peer, or wait there */
 };
 
 void vm_net_port_init (VmNetPort *port, const VmNetPortOps *ops, void *opaque);

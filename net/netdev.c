@@ -101,9 +101,38 @@ netdev_get_link (VmObject *obj, const void *field)
 
 static const VmPropCustom link_kind = { .type_name = "bool", .get = netdev_get_link, .json = true };
 
+/* Bytes that came by here; none do where the kernel or another process serves the rings. */
+static char *
+netdev_get_traffic (VmObject *obj, const void *field)
+{
+  const VmNetdev *netdev = (const VmNetdev *) obj;
+  uint64_t in = 0, out = 0;
+
+  for (guint i = 0; i < netdev->ports->len; i++)
+    {
+      const VmNetPort *port = netdev->ports->pdata[i];
+
+      in += port->sent;
+      out += port->peer ? port->peer->sent : 0;
+    }
+  return g_strdup_printf ("{\"to-guest\": %" PRIu64 ", \"from-guest\": %" PRIu64 "}", in, out);
+}
+
+static const VmPropCustom traffic_kind = { .type_name = "dict", .get = netdev_get_traffic, .json = true };
+
 static const VmProp netdev_props[] = {
-  { .name = "link", .help = "whether the cable is in: see set_link", .kind = VM_PROP_CUSTOM, .flags = VM_PROP_READONLY,
-    .custom = &link_kind, VM_PROP_COMMON (VmNetdev, link_down) },
+  { .name = "link",
+    .help = "whether the cable is in: see set_link",
+    .kind = VM_PROP_CUSTOM,
+    .flags = VM_PROP_READONLY,
+    .custom = &link_kind,
+    VM_PROP_COMMON (VmNetdev, link_down) },
+  { .name = "traffic",
+    .help = "bytes to and from the guest so far",
+    .kind = VM_PROP_CUSTOM,
+    .flags = VM_PROP_READONLY,
+    .custom = &traffic_kind,
+    VM_PROP_COMMON (VmNetdev, ports) },
   { 0 },
 };
 

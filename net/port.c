@@ -261,6 +261,7 @@ vm_net_deliver (VmNetPort *from, const VmNetPacket *packet, VmNetSent sent)
 
   if (!vm_net_port_link_up (from) || !packet->len || packet->len > VM_NET_FRAME_MAX)
     return true;
+  from->sent += packet->len;
   /* A port that sends while it receives may get an answer before it has returned: that waits for its turn. */
   if (!to->stalled && !to->held && !to->delivering && offer (to, from, packet, &segments))
     {
@@ -317,5 +318,6 @@ vm_net_window (VmNetPort *from, struct iovec *iov, unsigned max, size_t size)
 void
 vm_net_window_done (VmNetPort *from, const VmNetHeader *header, size_t len)
 {
+  from->sent += len;
   from->peer->ops->window_done (from->peer->opaque, header, len);
 }

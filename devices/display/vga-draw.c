@@ -6,6 +6,8 @@
 
 #define MAX_CELLS (256 * 256)
 #define BLINK_NS (VM_NS_PER_SEC * 16 / 60) /* 16 frames on, 16 off */
+#define RUSH_LOOKS 4                       /* after so many looks that found all new */
+#define BLIND_FRAMES 14                    /* as many are drawn without looking */
 
 /* --- palette ------------------------------------------------------------------------------------ */
 
@@ -285,10 +287,41 @@ vga_draw_line (VgaCore *vga, const VgaMode *mode, const LineSource *source, uint
     memset (out, 0, mode->width * 4); /* legacy registers can point anywhere */
 }
 
+/* Finding out which pages were written costs the guest a fault for each. A picture that is new all the time is drawn
+ * all the time, and only now and then asked, twice in a row, whether it still is. */
+static bool
+vga_all_written (VgaCore *vga, const VgaMode *mode)
+{
+  uint64_t first = vga_line_source (vga, mode, 0).first, pages = 0, written = 0;
+  uint64_t end = MIN (first + (uint64_t) mode->pitch * mode->height, vga->vram_size);
+
+  if (vga->blind)
+    {
+      vga->blind--;
+      return true;
+    }
+  vm_region_take_dirty (&vga->vram, VM_DIRTY_VGA, 0, vga->vram_size, vga->dirty);
+  for (uint64_t at = first; at < end; at += VM_PAGE_SIZE, pages++)
+    written += vga_pages_dirty (vga, at, 1);
+  vga->rush = mode->depth >= 8 && written > pages * 7 / 8 ? vga->rush + 1 : 0;
+  if (vga->rush == RUSH_LOOKS)
+    {
+      vga->rush = RUSH_LOOKS - 2;
+      vga->blind = BLIND_FRAMES;
+    }
+  return false;
+}
+
 static void
 vga_draw_graphics (VgaCore *vga, const VgaMode *mode, VmSurface *surface, bool all)
 {
   uint32_t from = UINT32_MAX;
+
+  if (surface->ram && all)
+    {
+      vm_console_damage (vga->console, 0, 0, mode->width, mode->height);
+      return;
+    }
 
   vm_console_lock (vga->console);
   for (uint32_t y = 0; y < mode->height; y++)
@@ -298,7 +331,8 @@ vga_draw_graphics (VgaCore *vga, const VgaMode *mode, VmSurface *surface, bool a
 
       if (draw)
         {
-          vga_draw_line (vga, mode, &source, (uint32_t *) (surface->data + (size_t) y * surface->stride));
+          if (!surface->ram)
+            vga_draw_line (vga, mode, &source, (uint32_t *) (surface->data + (size_t) y * surface->stride));
           from = MIN (from, y);
         }
       else if (from != UINT32_MAX)
@@ -437,42 +471,98 @@ vga_draw_text (VgaCore *vga, const VgaMode *mode, VmSurface *surface, bool all)
 
 /* --- entry -------------------------------------------------------------------------------------------- */
 
-static void
-vga_draw_blank (VgaCore *vga, VmSurface *surface)
+/* Whether viewers can look into VRAM themselves. A guest that turns pages would give them another place each time. */
+static bool
+vga_is_direct (const VgaCore *vga, const VgaMode *mode)
 {
+  return G_BYTE_ORDER == G_LITTLE_ENDIAN && vga_vbe_enabled (vga) && mode->depth == 32 && !vga->big_endian
+         && !vga->paging;
+}
+
+/* A surface of the mode's size, black or VRAM itself; the one there is if that will do. ALL: the mode is new; set when
+ * the surface is. */
+static VmSurface *
+vga_surface (VgaCore *vga, const VgaMode *mode, bool *all)
+{
+  VmSurface *surface = vm_console_surface (vga->console), *fresh = NULL;
+  bool direct = vga_is_direct (vga, mode);
+
+  if (surface && (uint32_t) surface->width == mode->width && (uint32_t) surface->height == mode->height
+      && (surface->ram ? direct && !*all : !direct))
+    return surface;
+  if (direct)
+    fresh = vm_surface_new_ram (vga->vram.ram, vga->vram.ram_offset + mode->start, mode->width, mode->height,
+                                mode->pitch);
+  if (!fresh && surface && !surface->ram && (uint32_t) surface->width == mode->width
+      && (uint32_t) surface->height == mode->height)
+    return surface; /* VRAM does not have all of it */
+  if (!fresh)
+    fresh = vm_surface_new (mode->width, mode->height);
+  if (fresh)
+    vm_console_set_surface (vga->console, fresh);
+  *all = true;
+  return fresh;
+}
+
+static void
+vga_draw_blank (VgaCore *vga, const VgaMode *mode)
+{
+  VmSurface *surface = vm_console_surface (vga->console);
+  VgaMode same = *mode;
+
+  /* A blank screen keeps its size: viewers need not resize twice during a mode change. */
+  same.width = surface->width;
+  same.height = surface->height;
+  if (surface->ram)
+    {
+      bool all = true;
+
+      vga_surface (vga, &same, &all); /* black as it comes */
+      return;
+    }
   vm_console_lock (vga->console);
   memset (surface->data, 0, surface->size);
   vm_console_unlock (vga->console);
   vm_console_damage (vga->console, 0, 0, surface->width, surface->height);
 }
 
+static bool
+mode_turns_page (const VgaMode *before, const VgaMode *now)
+{
+  VgaMode moved = *before;
+
+  moved.start = now->start;
+  return before->start != now->start && memcmp (&moved, now, sizeof moved) == 0;
+}
+
 void
 vga_refresh (void *opaque)
 {
   VgaCore *vga = opaque;
-  VgaMode mode = vga_mode (vga);
-  bool all = vga->redraw_all || memcmp (&mode, vga->drawn, sizeof mode) != 0;
-  VmSurface *surface = vm_console_surface (vga->console);
+  VgaMode mode = vga_mode (vga), before;
 
-  if (mode.depth == 1 && surface)
+  memcpy (&before, vga->drawn, sizeof before);
+  bool changed = memcmp (&mode, &before, sizeof mode) != 0, all = vga->redraw_all || changed;
+  if (mode_turns_page (&before, &mode))
+    vga->paging = true;
+  else if (changed)
+    vga->paging = false;
+  if (all)
+    vga->rush = vga->blind = 0;
+
+  if (mode.depth == 1 && vm_console_surface (vga->console))
     {
-      /* A blank screen keeps its size: viewers need not resize twice during a mode change. */
       if (all)
-        vga_draw_blank (vga, surface);
+        vga_draw_blank (vga, &mode);
       memcpy (vga->drawn, &mode, sizeof mode);
       vga->redraw_all = false;
       return;
     }
   if (mode.depth == 1 && !vga->memory)
     return; /* a card without legacy modes has nothing to show yet */
-  if (!surface || (uint32_t) surface->width != mode.width || (uint32_t) surface->height != mode.height)
-    {
-      surface = vm_surface_new (mode.width, mode.height);
-      if (!surface)
-        return;
-      vm_console_set_surface (vga->console, surface);
-      all = true;
-    }
+  VmSurface *surface = vga_surface (vga, &mode, &all);
+  if (!surface)
+    return;
   if (vga->palette_dirty || all)
     {
       all |= vga_update_palette (vga, mode.depth == 8);
@@ -488,7 +578,7 @@ vga_refresh (void *opaque)
       vga->cells_told = false;
     }
 
-  vm_region_take_dirty (&vga->vram, VM_DIRTY_VGA, 0, vga->vram_size, vga->dirty);
+  all |= vga_all_written (vga, &mode);
   if (mode.depth == 0)
     vga_draw_text (vga, &mode, surface, all);
   else if (mode.depth != 1)

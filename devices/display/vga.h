@@ -78,6 +78,8 @@ struct VgaCore {
   bool     cells_told;      /* the console has them, with the cursor at: */
   int      cursor_told;
   unsigned long *dirty;     /* a bit a VRAM page */
+  bool paging;              /* the guest shows now this, now that part of VRAM */
+  unsigned rush, blind;     /* looks in a row that found all of the picture new; frames until the next look */
 };
 G_STATIC_ASSERT (sizeof (VgaMode) == sizeof ((VgaCore *) 0)->drawn);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Keyboard, mouse and tablet (OASIS Virtual I/O Device 1.2, 5.8), with their fronts on PCI. */
+/* Keyboard, mouse, tablet and touch screen (OASIS Virtual I/O Device 1.2, 5.8), with their fronts on PCI. */
 #include "devices/virtio/virtio-pci.h"
 
 #include "engine/display/display.h"
@@ -12,7 +12,13 @@ enum { CFG_SELECT = 0, CFG_SUBSEL = 1, CFG_LENGTH = 2, CFG_DATA = 8 };
 enum { ID_NAME = 1, ID_SERIAL = 2, ID_DEVIDS = 3, PROP_BITS = 0x10, EV_BITS = 0x11, ABS_INFO = 0x12 };
 enum { PCI_CLASS_KEYBOARD = 0x0900, PCI_CLASS_MOUSE = 0x0902, PCI_CLASS_INPUT = 0x0980 };
 
-typedef enum InputKind { INPUT_KEYBOARD, INPUT_MOUSE, INPUT_TABLET } InputKind;
+typedef enum InputKind
+{
+  INPUT_KEYBOARD,
+  INPUT_MOUSE,
+  INPUT_TABLET,
+  INPUT_MULTITOUCH
+} InputKind;
 
 typedef struct VirtioInput {
   VmVirtio parent;
@@ -27,19 +33,23 @@ typedef struct VirtioInput {
   uint8_t         group[EVENTS_MAX][EVENT_SIZE];
   unsigned        n_group;
   bool            overflow; /* the group is too big */
+  uint32_t fingers;         /* bits of the slots that touch */
   /* guest state */
   uint8_t  select, subsel;
   uint32_t leds;
 } VirtioInput;
 
-extern const VmType vm_virtio_keyboard_type, vm_virtio_mouse_type, vm_virtio_tablet_type;
+extern const VmType vm_virtio_keyboard_type, vm_virtio_mouse_type, vm_virtio_tablet_type, vm_virtio_multitouch_type;
 
 static InputKind
 kind_of (const VirtioInput *s)
 {
   const VmType *type = s->parent.parent.parent.type;
 
-  return type == &vm_virtio_keyboard_type ? INPUT_KEYBOARD : type == &vm_virtio_mouse_type ? INPUT_MOUSE : INPUT_TABLET;
+  return type == &vm_virtio_keyboard_type ? INPUT_KEYBOARD
+         : type == &vm_virtio_mouse_type  ? INPUT_MOUSE
+         : type == &vm_virtio_tablet_type ? INPUT_TABLET
+                                          : INPUT_MULTITOUCH;
 }
 
 /* --- what it says of itself ------------------------------------------------------------------------------ */
@@ -63,8 +73,10 @@ key_bits (const VirtioInput *s, uint8_t *bits)
           set_bit (bits, key);
       return;
     }
-  for (size_t i = 0; i < G_N_ELEMENTS (buttons); i++)
+  for (size_t i = 0; i < G_N_ELEMENTS (buttons) && kind_of (s) != INPUT_MULTITOUCH; i++)
     set_bit (bits, buttons[i]);
+  if (kind_of (s) == INPUT_MULTITOUCH)
+    set_bit (bits, BTN_TOUCH);
 }
 
 static void
@@ -80,7 +92,14 @@ event_bits (const VirtioInput *s, uint8_t subsel, uint8_t *bits)
     bits[0] = 1 << REP_DELAY | 1 << REP_PERIOD;
   else if (subsel == EV_ABS && kind == INPUT_TABLET)
     bits[0] = 1 << ABS_X | 1 << ABS_Y;
-  else if (subsel == EV_REL && kind != INPUT_KEYBOARD)
+  else if (subsel == EV_ABS && kind == INPUT_MULTITOUCH)
+    {
+      set_bit (bits, ABS_MT_SLOT);
+      set_bit (bits, ABS_MT_TRACKING_ID);
+      set_bit (bits, ABS_MT_POSITION_X);
+      set_bit (bits, ABS_MT_POSITION_Y);
+    }
+  else if (subsel == EV_REL && (kind == INPUT_MOUSE || kind == INPUT_TABLET))
     {
       if (kind == INPUT_MOUSE)
         bits[0] = 1 << REL_X | 1 << REL_Y;
@@ -101,11 +120,25 @@ put_text (uint8_t *data, const char *text)
   return len;
 }
 
+/* The greatest value of an axis; 0: there is no such axis. */
+static uint32_t
+axis_max (const VirtioInput *s, uint8_t axis)
+{
+  if (kind_of (s) == INPUT_TABLET)
+    return axis <= ABS_Y ? VM_ABS_MAX : 0;
+  if (kind_of (s) != INPUT_MULTITOUCH)
+    return 0;
+  if (axis == ABS_MT_SLOT || axis == ABS_MT_TRACKING_ID)
+    return VM_TOUCH_SLOTS - 1;
+  return axis == ABS_MT_POSITION_X || axis == ABS_MT_POSITION_Y ? VM_ABS_MAX : 0;
+}
+
 /* What SELECT and SUBSEL ask for; its length. */
 static size_t
 answer (const VirtioInput *s, uint8_t select, uint8_t subsel, uint8_t data[DATA_MAX])
 {
-  static const char *const names[] = { "Vitrine Virtio Keyboard", "Vitrine Virtio Mouse", "Vitrine Virtio Tablet" };
+  static const char *const names[]
+      = { "Vitrine Virtio Keyboard", "Vitrine Virtio Mouse", "Vitrine Virtio Tablet", "Vitrine Virtio MultiTouch" };
   size_t len = DATA_MAX;
 
   memset (data, 0, DATA_MAX);
@@ -126,10 +159,15 @@ answer (const VirtioInput *s, uint8_t select, uint8_t subsel, uint8_t data[DATA_
       while (len && !data[len - 1])
         len--;
       return len;
-    case ABS_INFO:
-      if (kind_of (s) != INPUT_TABLET || subsel > ABS_Y)
+    case PROP_BITS:
+      if (kind_of (s) != INPUT_MULTITOUCH)
         return 0;
-      vm_store_le32 (data + 4, VM_ABS_MAX); /* from 0 */
+      set_bit (data, INPUT_PROP_DIRECT);
+      return 1;
+    case ABS_INFO:
+      if (!axis_max (s, subsel))
+        return 0;
+      vm_store_le32 (data + 4, axis_max (s, subsel)); /* from 0 */
       return 20;
     default:
       return 0;
@@ -196,6 +234,24 @@ button_event (VirtioInput *s, uint16_t button, bool down)
     group_add (s, EV_KEY, codes[button], down);
 }
 
+/* A finger goes by the second protocol of Linux: its slot, then what changed of it. */
+static void
+touch_event (VirtioInput *s, const VmInputEvent *event)
+{
+  bool was = s->fingers != 0;
+
+  group_add (s, EV_ABS, ABS_MT_SLOT, event->slot);
+  if (event->code != VM_TOUCH_CONTACT)
+    {
+      group_add (s, EV_ABS, event->code == VM_AXIS_X ? ABS_MT_POSITION_X : ABS_MT_POSITION_Y, event->value);
+      return;
+    }
+  s->fingers = event->down ? s->fingers | 1u << event->slot : s->fingers & ~(1u << event->slot);
+  group_add (s, EV_ABS, ABS_MT_TRACKING_ID, event->down ? event->slot : -1);
+  if (was != (s->fingers != 0))
+    group_add (s, EV_KEY, BTN_TOUCH, event->down);
+}
+
 static void
 on_event (void *opaque, const VmInputEvent *event)
 {
@@ -214,6 +270,9 @@ on_event (void *opaque, const VmInputEvent *event)
       break;
     case VM_INPUT_ABS:
       group_add (s, EV_ABS, event->code == VM_AXIS_X ? ABS_X : ABS_Y, event->value);
+      break;
+    case VM_INPUT_TOUCH:
+      touch_event (s, event);
       break;
     default:
       break;
@@ -255,6 +314,12 @@ static const VmInputHandlerOps mouse_ops = {
 static const VmInputHandlerOps tablet_ops = {
   .name = "Virtio tablet", .kinds = 1 << VM_INPUT_BUTTON | 1 << VM_INPUT_ABS, .event = on_event, .sync = on_sync,
 };
+static const VmInputHandlerOps multitouch_ops = {
+  .name = "Virtio MultiTouch",
+  .kinds = 1 << VM_INPUT_TOUCH,
+  .event = on_event,
+  .sync = on_sync,
+};
 
 /* The lights. */
 static void
@@ -284,13 +349,14 @@ handle_status (VmVirtio *v, VmVirtqueue *q)
 static void
 listen (VirtioInput *s, bool on)
 {
-  static const VmInputHandlerOps *const ops[] = { &keyboard_ops, &mouse_ops, &tablet_ops };
+  static const VmInputHandlerOps *const ops[] = { &keyboard_ops, &mouse_ops, &tablet_ops, &multitouch_ops };
   VmInput *input = s->parent.parent.env->input;
 
   if (!input || on == (s->handler != NULL))
     return;
   s->n_group = 0;
   s->overflow = false;
+  s->fingers = 0;
   if (on)
     {
       s->handler = vm_input_register (input, ops[kind_of (s)], s, s->console);
@@ -404,6 +470,12 @@ const VmType vm_virtio_tablet_type = {
   .name = "virtio-tablet-device", .parent = &vm_virtio_input_type, .size = sizeof (VirtioInput),
   .help = "Virtio tablet", .props = wheel_props,
 };
+const VmType vm_virtio_multitouch_type = {
+  .name = "virtio-multitouch-device",
+  .parent = &vm_virtio_input_type,
+  .size = sizeof (VirtioInput),
+  .help = "Virtio touch screen",
+};
 
 /* --- on PCI ------------------------------------------------------------------------------------------------ */
 
@@ -428,6 +500,12 @@ static void
 tablet_pci_init (VmObject *obj)
 {
   vm_virtio_pci_init ((VmVirtioPci *) obj, &((InputPci *) obj)->input.parent, &vm_virtio_tablet_type);
+}
+
+static void
+multitouch_pci_init (VmObject *obj)
+{
+  vm_virtio_pci_init ((VmVirtioPci *) obj, &((InputPci *) obj)->input.parent, &vm_virtio_multitouch_type);
 }
 
 static const VmProp input_pci_props[] = {
@@ -465,4 +543,12 @@ const VmType vm_virtio_mouse_pci_type = {
 const VmType vm_virtio_tablet_pci_type = {
   .name = "virtio-tablet-pci", .parent = &vm_virtio_input_pci_type, .size = sizeof (InputPci),
   .help = "Virtio tablet on PCI", .props = wheel_pci_props, .klass = &tablet_class, .init = tablet_pci_init,
+};
+const VmType vm_virtio_multitouch_pci_type = {
+  .name = "virtio-multitouch-pci",
+  .parent = &vm_virtio_input_pci_type,
+  .size = sizeof (InputPci),
+  .help = "Virtio touch screen on PCI",
+  .klass = &tablet_class,
+  .init = multitouch_pci_init,
 };

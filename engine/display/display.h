@@ -25,17 +25,24 @@ typedef struct VmRect {
 /* Pixel formats by their 32-bit little-endian word; viewers see only X8R8G8B8, devices convert. */
 typedef enum VmPixelFormat { VM_PIXEL_X8R8G8B8 } VmPixelFormat;
 
+#define VM_SURFACE_MAX 16384
 struct VmSurface {
   int      refs;          /* atomic */
-  int      width, height; /* pixels, 1..16384 */
+  int width, height;      /* pixels, 1..VM_SURFACE_MAX */
   int      stride;        /* bytes */
   uint8_t *data;          /* of memory shared with nobody outside the process, or with FD */
   size_t   size;
   int      fd;            /* memfd for viewers in other processes; -1 */
+  uint64_t fd_offset;     /* of DATA in it */
+  void (*release) (VmSurface *surface); /* NULL: DATA is unmapped */
+  VmRamBlock *ram;        /* a part of this, where the guest draws at any time; NULL: the engine alone draws */
   bool     placeholder;   /* "guest has not initialised the display yet" text picture */
 };
 
 VmSurface *vm_surface_new (int width, int height); /* zeroed (black); NULL when out of bounds or memory */
+/* Pixels that the guest keeps as viewers want them, from OFFSET of RAM on. What one does with them may not depend on
+ * their staying the same, whatever is locked. NULL when they are not all there. */
+VmSurface *vm_surface_new_ram (VmRamBlock *ram, uint64_t offset, int width, int height, int stride);
 VmSurface *vm_surface_ref (VmSurface *surface);
 void       vm_surface_unref (VmSurface *surface);
 

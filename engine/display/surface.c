@@ -5,13 +5,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define MAX_SIDE 16384
 #define MAX_CURSOR 512
 
 VmSurface *
 vm_surface_new (int width, int height)
 {
-  if (width < 1 || height < 1 || width > MAX_SIDE || height > MAX_SIDE)
+  if (width < 1 || height < 1 || width > VM_SURFACE_MAX || height > VM_SURFACE_MAX)
     return NULL;
 
   size_t stride = (size_t) width * 4;
@@ -53,8 +52,15 @@ vm_surface_unref (VmSurface *surface)
 {
   if (!surface || !g_atomic_int_dec_and_test (&surface->refs))
     return;
-  munmap (surface->data, surface->size);
-  close (surface->fd);
+  if (surface->release)
+    {
+      surface->release (surface);
+    }
+  else
+    {
+      munmap (surface->data, surface->size);
+      close (surface->fd);
+    }
   g_free (surface);
 }
 

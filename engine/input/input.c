@@ -39,6 +39,7 @@ struct VmInput {
   uint32_t leds;     /* atomic */
   bool     enabled;
   bool     absolute; /* atomic copy of "the first pointer handler takes positions" */
+  bool touch;        /* atomic copy of "there is a handler for fingers" */
   int      queued;   /* atomic */
   GMutex   mutex;    /* of all below */
   GArray  *watches;
@@ -46,6 +47,7 @@ struct VmInput {
   bool     down[KEYS];
   VmConsole *down_at[KEYS]; /* which console it was meant for; only compared, it may be gone */
   bool     button_down[VM_BUTTON_N];
+  bool finger_down[VM_TOUCH_SLOTS];
 };
 
 VmInput *
@@ -115,6 +117,7 @@ input_update_absolute (VmInput *input)
 {
   bool absolute = false;
 
+  __atomic_store_n (&input->touch, input_find (input, VM_INPUT_TOUCH, NULL, false) != NULL, __ATOMIC_RELAXED);
   for (GList *l = input->handlers.head; l; l = l->next)
     {
       VmInputHandler *handler = l->data;
@@ -179,6 +182,12 @@ bool
 vm_input_is_absolute (VmInput *input, VmConsole *console)
 {
   return __atomic_load_n (&input->absolute, __ATOMIC_RELAXED);
+}
+
+bool
+vm_input_has_touch (VmInput *input)
+{
+  return __atomic_load_n (&input->touch, __ATOMIC_RELAXED);
 }
 
 void
@@ -271,6 +280,15 @@ input_track (VmInput *input, const VmInputEvent *event)
         return false;
       state = &input->button_down[event->code];
     }
+  else if (event->kind == VM_INPUT_TOUCH)
+    {
+      if (event->slot >= VM_TOUCH_SLOTS)
+        return false;
+      if (event->code == VM_TOUCH_CONTACT)
+        state = &input->finger_down[event->slot];
+      else
+        pass = input->finger_down[event->slot];
+    }
   if (state)
     {
       pass = event->down || *state;
@@ -294,7 +312,9 @@ vm_input_events (VmInput *input, VmConsole *console, const VmInputEvent *events,
   enabled |= group->apart;
   for (unsigned i = 0; i < n; i++)
     {
-      bool release = (events[i].kind == VM_INPUT_KEY || events[i].kind == VM_INPUT_BUTTON) && !events[i].down;
+      bool release = !events[i].down
+                     && (events[i].kind == VM_INPUT_KEY || events[i].kind == VM_INPUT_BUTTON
+                         || (events[i].kind == VM_INPUT_TOUCH && events[i].code == VM_TOUCH_CONTACT));
 
       /* A stopped machine hears nothing new, but keys pressed before must come up. */
       if (!(enabled || release) || !input_track (input, &events[i]))
@@ -354,6 +374,25 @@ vm_input_position (VmInput *input, VmConsole *console, int x, int y, int width, 
                             { .kind = VM_INPUT_ABS, .code = VM_AXIS_Y, .value = input_scale (y, height) } };
 
   vm_input_events (input, console, events, 2);
+}
+
+void
+vm_input_touch (VmInput *input, VmConsole *console, unsigned slot, bool first, bool last, int x, int y, int width,
+                int height)
+{
+  VmInputEvent events[3] = { { .kind = VM_INPUT_TOUCH, .code = VM_TOUCH_CONTACT, .slot = slot, .down = first } };
+  unsigned n = first || last;
+
+  if (slot >= VM_TOUCH_SLOTS)
+    return;
+  if (!last)
+    {
+      events[n++]
+          = (VmInputEvent){ .kind = VM_INPUT_TOUCH, .code = VM_AXIS_X, .slot = slot, .value = input_scale (x, width) };
+      events[n++]
+          = (VmInputEvent){ .kind = VM_INPUT_TOUCH, .code = VM_AXIS_Y, .slot = slot, .value = input_scale (y, height) };
+    }
+  vm_input_events (input, console, events, n);
 }
 
 void

@@ -14,15 +14,22 @@ typedef enum VmButton {
   VM_BUTTON_LEFT, VM_BUTTON_MIDDLE, VM_BUTTON_RIGHT, VM_BUTTON_WHEEL_UP, VM_BUTTON_WHEEL_DOWN,
   VM_BUTTON_SIDE, VM_BUTTON_EXTRA, VM_BUTTON_WHEEL_LEFT, VM_BUTTON_WHEEL_RIGHT, VM_BUTTON_N,
 } VmButton;
-enum { VM_AXIS_X, VM_AXIS_Y };
+enum
+{
+  VM_AXIS_X,
+  VM_AXIS_Y,
+  VM_TOUCH_CONTACT
+};
 #define VM_ABS_MAX 0x7fff /* absolute axes run from 0 to this over the whole console */
 
 typedef struct VmInputEvent {
   VmInputKind kind;
-  uint16_t    code;  /* evdev key code, VmButton, axis */
+  uint16_t code; /* evdev key code, VmButton, axis; of a touch: an axis or VM_TOUCH_CONTACT */
   bool        down;
-  int32_t     value; /* rel: delta in guest pixels; abs: 0..VM_ABS_MAX */
+  uint8_t slot;  /* of a touch: which finger, 0..VM_TOUCH_SLOTS - 1 */
+  int32_t value; /* rel: delta in guest pixels; abs, touch: 0..VM_ABS_MAX */
 } VmInputEvent;
+#define VM_TOUCH_SLOTS 10
 
 enum { VM_LED_SCROLL = 1, VM_LED_NUM = 2, VM_LED_CAPS = 4 };
 
@@ -54,9 +61,13 @@ void vm_input_key (VmInput *input, VmConsole *console, uint16_t key, bool down);
 void vm_input_button (VmInput *input, VmConsole *console, VmButton button, bool down);
 void vm_input_motion (VmInput *input, VmConsole *console, int dx, int dy);
 void vm_input_position (VmInput *input, VmConsole *console, int x, int y, int width, int height);
+/* A finger: FIRST when it comes, LAST when it goes (then its place does not matter). */
+void vm_input_touch (VmInput *input, VmConsole *console, unsigned slot, bool first, bool last, int x, int y, int width,
+                     int height);
 void vm_input_events (VmInput *input, VmConsole *console, const VmInputEvent *events, unsigned n);
 void vm_input_release_all (VmInput *input);
 bool vm_input_is_absolute (VmInput *input, VmConsole *console); /* does the pointer go by position now? */
+bool vm_input_has_touch (VmInput *input);                       /* is there a device that fingers go to? */
 uint32_t vm_input_leds (VmInput *input);
 void vm_input_set_enabled (VmInput *input, bool enabled);
 /* FUNC on the engine loop when absolute/relative or LEDs change; it must only post. NULL opaque tag removes. */

@@ -48,7 +48,7 @@ static const char *const command_line[] = {
   "-device", "virtio-rng-pci", "-device", "virtio-balloon-pci",
   "-device", "virtio-serial-pci,id=vser", "-chardev", "null,id=c0", "-device", "virtconsole,chardev=c0,bus=vser.0",
   "-chardev", "null,id=c1", "-device", "virtserialport,chardev=c1,bus=vser.0,name=p",
-  "-device", "virtio-keyboard-pci", "-device", "virtio-tablet-pci",
+  "-device", "virtio-keyboard-pci", "-device", "virtio-tablet-pci", "-device", "virtio-multitouch-pci",
   "-device", "ich9-ahci,id=ah", "-device", "ide-hd,drive=ah0,bus=ah.0",
   "-device", "ide-cd,drive=ah1,bus=ah.1",
   "-device", "nvme,drive=nv0,serial=1",

@@ -296,9 +296,14 @@ def events(m, path):
 @vm.case
 def inputs():
     """Keys and positions reach the guest by the newest device; its lights reach us."""
-    with boot('-device', 'virtio-keyboard-pci', '-device', 'virtio-tablet-pci') as m:
+    with boot('-device', 'virtio-keyboard-pci', '-device', 'virtio-tablet-pci', '-device', 'virtio-multitouch-pci') as m:
         names = m.shell('cat /sys/class/input/input*/name').splitlines()
         assert 'Vitrine Virtio Keyboard' in names and 'Vitrine Virtio Tablet' in names, names
+        touch = m.shell('for i in /sys/class/input/input*; do grep -q MultiTouch $i/name && '
+                        'cat $i/properties $i/capabilities/abs $i/capabilities/key; done; true').split()
+        # A direct device (bit 1) with slots, tracking numbers and positions, and a touch.
+        assert int(touch[0], 16) == 2, touch
+        assert int(touch[1], 16) == 1 << 0x2f | 1 << 0x35 | 1 << 0x36 | 1 << 0x39, touch
         nodes = {}
         for kind in ('Keyboard', 'Tablet'):
             found = m.shell('for i in /sys/class/input/event*; do '

@@ -13,6 +13,7 @@ import threading
 import time
 
 SKIP = 77
+SYSTEM_PYTHON = '/usr/bin/python3'  # which has the bindings of GObject
 NEEDED = ('Xvfb', 'openbox', 'xdotool', 'xwininfo', 'import')
 
 
@@ -124,6 +125,36 @@ class Desktop:
             self.move(x, y)
         self.xdotool('mousedown', button)
         self.xdotool('mouseup', button)
+
+    def drag(self, window, paths, to, key=None, drop=True, hovering=None):
+        """Files from another program over WINDOW, to a place in parts of its size; HOVERING is called there. KEY is held."""
+        with Program(self, SYSTEM_PYTHON, os.path.dirname(os.path.abspath(__file__)) + '/drag-source.py', *paths) as source:
+            left, top, wide, high = self.geometry(source.window('drag source'))
+            time.sleep(0.6)
+            x, y, width, height = self.geometry(window)
+            start = (left + wide // 2, top + high // 2)
+            end = (x + int(width * to[0]), y + int(height * to[1]))
+            self.move(*start)
+            self.xdotool('mousedown', 1)
+            for step in range(1, 13):
+                self.move(start[0] + (end[0] - start[0]) * step // 12, start[1] + (end[1] - start[1]) * step // 12)
+                time.sleep(0.05)
+            time.sleep(0.7)
+            self.move(end[0] + 1, end[1])
+            time.sleep(0.4)
+            if hovering:
+                hovering()
+            if key:
+                self.xdotool('keydown', key)
+                self.move(end[0] + 3, end[1] + 1)
+                time.sleep(0.3)
+            if not drop:
+                self.key('Escape')
+                time.sleep(0.3)
+            self.xdotool('mouseup', 1)
+            time.sleep(0.5)
+            if key:
+                self.xdotool('keyup', key)
 
     # --- eyes
 

@@ -2,7 +2,7 @@
 /* The real window on a machine that is not there: an engine thread with a display and an input that a test commands
  * through standard input, and that says on standard output what reached it. Stands in for engine/machine/session.h.
  *
- * Usage: fake-machine "gtk,OPTION=..." [NAME]; fake-machine-sdl "sdl,OPTION=..." [NAME] */
+ * Usage: fake-machine "gtk,OPTION=..." [NAME [LAYOUT]]; fake-machine-sdl "sdl,OPTION=..." [NAME] */
 #include <gio/gio.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +16,8 @@
 #include "ui/sdl/ui-sdl.h"
 #define FAKE_UI vm_ui_sdl
 #else
+#include <gtk/gtk.h>
+
 #include "ui/gtk/ui-gtk.h"
 #define FAKE_UI vm_ui_gtk
 #endif
@@ -35,7 +37,7 @@ typedef struct Fake {
   VmDisplay      *display;
   VmInput        *input;
   VmConsole      *consoles[CONSOLES];
-  VmInputHandler *absolute, *relative;
+  VmInputHandler *absolute, *relative, *fingers; /* the last: NULL unless there is a touch screen */
   VmSettings     *settings;
   VmSession      *session;
   VmRunState      state; /* atomic */
@@ -118,6 +120,10 @@ fake_input_event (void *opaque, const VmInputEvent *event)
 
   if (event->kind == VM_INPUT_KEY || event->kind == VM_INPUT_BUTTON)
     say ("%s %u %d", kinds[event->kind], event->code, event->down);
+  else if (event->kind == VM_INPUT_TOUCH && event->code == VM_TOUCH_CONTACT)
+    say ("touch %u %s", event->slot, event->down ? "down" : "up");
+  else if (event->kind == VM_INPUT_TOUCH)
+    say ("touch %u %c %d", event->slot, "xy"[event->code], event -> value);
   else
     say ("%s %u %d", kinds[event->kind], event->code, event->value);
 }
@@ -128,6 +134,8 @@ static const VmInputHandlerOps mouse_ops
   = { "mouse", 1 << VM_INPUT_REL | 1 << VM_INPUT_BUTTON, fake_input_event, NULL };
 static const VmInputHandlerOps tablet_ops
   = { "tablet", 1 << VM_INPUT_ABS | 1 << VM_INPUT_BUTTON, fake_input_event, NULL };
+
+static const VmInputHandlerOps touch_ops = { "fingers", 1 << VM_INPUT_TOUCH, fake_input_event, NULL };
 
 static void
 fake_ui_info (void *opaque, const VmUiInfo *info)
@@ -314,6 +322,91 @@ fake_cursor (VmConsole *console, int size, uint32_t color)
   vm_console_set_cursor (console, cursor);
 }
 
+#ifndef FAKE_SDL
+/* What no test can make the display server send: fingers and wheels without clicks. */
+typedef struct Gesture
+{
+  GdkEventType type;
+  int finger;
+  double x, y; /* in the first display; of a wheel: how far */
+} Gesture;
+
+static void
+find_display (GtkWidget *widget, gpointer data)
+{
+  GtkWidget **found = data;
+
+  if (g_str_equal (G_OBJECT_TYPE_NAME (widget), "VmDisplayWidget"))
+    *found = widget;
+  else if (!*found && GTK_IS_CONTAINER (widget))
+    gtk_container_forall (GTK_CONTAINER (widget), find_display, data);
+}
+
+static gboolean
+gesture_send (gpointer user_data)
+{
+  g_autofree Gesture *gesture = user_data;
+  GtkWidget *display = NULL;
+  g_autoptr (GList) windows = gtk_window_list_toplevels ();
+
+  for (GList *at = windows; at && !display; at = at->next)
+    find_display (at->data, &display);
+  g_autoptr (GdkEvent) event = gdk_event_new (gesture->type);
+  event->any.window = g_object_ref (gtk_widget_get_window (display));
+  event->any.send_event = TRUE;
+  gdk_event_set_device (event, gdk_seat_get_pointer (gdk_display_get_default_seat (gdk_display_get_default ())));
+  if (gesture->type == GDK_SCROLL)
+    {
+      event->scroll.direction = GDK_SCROLL_SMOOTH;
+      event->scroll.delta_x = gesture->x;
+      event->scroll.delta_y = gesture->y;
+    }
+  else
+    {
+      event->touch.sequence = (gpointer) (intptr_t) (gesture->finger + 1);
+      event->touch.emulating_pointer = gesture->finger == 0;
+      event->touch.x = gesture->x;
+      event->touch.y = gesture->y;
+    }
+  gtk_main_do_event (event);
+  return G_SOURCE_REMOVE;
+}
+
+static gboolean
+turn_round (gpointer user_data)
+{
+  gtk_widget_set_default_direction (GTK_TEXT_DIR_RTL);
+  return G_SOURCE_REMOVE;
+}
+
+/* "scroll DX DY"; "touch begin|update|end FINGER X Y"; "right-to-left": as where people write so */
+static void
+fake_gesture (char **w, unsigned n)
+{
+  if (g_str_equal (w[0], "right-to-left"))
+    g_main_context_invoke (NULL, turn_round, NULL);
+
+  bool scroll = g_str_equal (w[0], "scroll") && n == 3, touch = g_str_equal (w[0], "touch") && n == 5;
+  Gesture gesture = { .type = GDK_SCROLL };
+
+  if (!scroll && !touch)
+    return;
+  if (touch)
+    {
+      gesture.type = w[1][0] == 'b' ? GDK_TOUCH_BEGIN : w[1][0] == 'u' ? GDK_TOUCH_UPDATE : GDK_TOUCH_END;
+      gesture.finger = atoi (w[2]);
+    }
+  gesture.x = g_ascii_strtod (w[n - 2], NULL);
+  gesture.y = g_ascii_strtod (w[n - 1], NULL);
+  g_main_context_invoke (NULL, gesture_send, g_memdup2 (&gesture, sizeof gesture));
+}
+#else
+static void
+fake_gesture (char **w, unsigned n)
+{
+}
+#endif
+
 static void
 fake_quit (void *opaque)
 {
@@ -333,6 +426,7 @@ fake_command (Fake *fake, const char *line)
 
   for (unsigned i = 1; i < n && i <= G_N_ELEMENTS (a); i++)
     a[i - 1] = strtol (w[i], NULL, 0);
+  fake_gesture (w, n);
   if (g_str_equal (w[0], "mode") && n == 3)
     fake_mode (fake->consoles[0], a[0], a[1]);
   else if (g_str_equal (w[0], "fill") && n == 6)
@@ -343,6 +437,10 @@ fake_command (Fake *fake, const char *line)
     vm_console_move_cursor (fake->consoles[0], a[0], a[1], a[2]);
   else if (g_str_equal (w[0], "absolute") && n == 2)
     vm_input_activate (a[0] ? fake->absolute : fake->relative);
+  else if (g_str_equal (w[0], "fingers") && n == 2 && a[0] && !fake->fingers)
+    fake->fingers = vm_input_register (fake->input, &touch_ops, NULL, NULL);
+  else if (g_str_equal (w[0], "leds") && n == 2)
+    vm_input_set_leds (fake->input, a[0]);
   else if (g_str_equal (w[0], "state") && n == 2)
     fake_set_state (fake, a[0]);
   else if (g_str_equal (w[0], "shutdown") && n == 2)
@@ -673,7 +771,8 @@ main (int argc, char **argv)
 
   vm_log_set_program (argv[0]);
   fake.settings = vm_settings_new ();
-  fake.settings->name = g_strdup (argv[1] ? argv[2] : NULL);
+  fake.settings->name = g_strdup (argc > 2 && *argv[2] ? argv[2] : NULL);
+  fake.settings->keyboard_layout = g_strdup (argc > 3 ? argv[3] : NULL);
   if (!vm_keyvals_parse (fake.settings->display_opts, argv[1] ? argv[1] : "gtk", "type", 0, &error)
       || !FAKE_UI.probe (fake.settings, &error))
     {

@@ -108,6 +108,32 @@ def main():
             terminal = wait_for('terminal', lambda: find(app, lambda node: node.get_role_name() == 'terminal'))
             assert terminal.get_name() == 'serial_0', terminal.get_name()
 
+            # Whatever can have the focus has a name, in dialogs, too.
+            def nameless():
+                found = []
+
+                def walk(node, path):
+                    if not node:
+                        return
+                    if node.get_state_set().contains(Atspi.StateType.FOCUSABLE) and not node.get_name() \
+                            and node.get_role_name() not in ('scroll pane', 'table row', 'table cell', 'filler', 'separator'):
+                        found.append(f'{path}/{node.get_role_name()}')
+                    for child in children(node):
+                        walk(child, f'{path}/{node.get_role_name()} {node.get_name()}')
+                app.clear_cache()
+                walk(app, '')
+                return found
+            assert not nameless(), nameless()
+            for place, key, title in ((220, 'm', 'Snapshots'), (290, 'l', 'Log'), (290, 'd', 'Diagnostics')):
+                desktop.xdotool('windowactivate', '--sync', window)
+                desktop.click(x + place, y + 12)
+                time.sleep(0.4)
+                desktop.key('Down', key)
+                time.sleep(0.8)
+                assert not nameless(), (title, nameless())
+                desktop.key('Escape')
+                time.sleep(0.3)
+
             # No two items of a menu share a mnemonic.
             for menu in children(bar):
                 letters = [(child.get_key_binding(0) or ';').split(';')[0] for child in children(menu)]

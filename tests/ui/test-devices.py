@@ -16,12 +16,10 @@ import time
 import unittest
 
 sys.dont_write_bytecode = True  # the source tree stays clean
-from desktop import SKIP, Desktop, Program, wait_for
+from desktop import SKIP, SYSTEM_PYTHON, Desktop, Program, wait_for
+from window_case import MENUS
 
 VITRINE = sys.argv.pop(1)
-HERE = os.path.dirname(os.path.abspath(__file__))
-SYSTEM_PYTHON = '/usr/bin/python3'
-MENUS = {'Machine': 30, 'View': 90, 'Devices': 150, 'Snapshots': 220, 'Help': 290}
 
 
 class Qmp:
@@ -325,34 +323,7 @@ class Devices(unittest.TestCase):
 
     def drag(self, *paths, to=(0.25, 0.3), key=None, drop=True, name=None):
         """From another program over the window, to a place given in parts of its size."""
-        with Program(self.desktop, SYSTEM_PYTHON, HERE + '/drag-source.py', *paths) as source:
-            source.window('drag source')
-            time.sleep(0.6)
-            left, top, wide, high = self.desktop.geometry(self.desktop.find('drag source')[0])
-            x, y, width, height = self.desktop.geometry(self.id)
-            start = (left + wide // 2, top + high // 2)
-            end = (x + int(width * to[0]), y + int(height * to[1]))
-            self.desktop.move(*start)
-            self.desktop.xdotool('mousedown', 1)
-            for step in range(1, 13):
-                self.desktop.move(start[0] + (end[0] - start[0]) * step // 12, start[1] + (end[1] - start[1]) * step // 12)
-                time.sleep(0.05)
-            time.sleep(0.7)
-            self.desktop.move(end[0] + 1, end[1])
-            time.sleep(0.4)
-            if name:
-                self.picture(name)
-            if key:
-                self.desktop.xdotool('keydown', key)
-                self.desktop.move(end[0] + 3, end[1] + 1)
-                time.sleep(0.3)
-            if not drop:
-                self.desktop.key('Escape')
-                time.sleep(0.3)
-            self.desktop.xdotool('mouseup', 1)
-            time.sleep(0.5)
-            if key:
-                self.desktop.xdotool('keyup', key)
+        self.desktop.drag(self.id, paths, to, key, drop, lambda: name and self.picture(name))
 
     CD, DISK, COPY, FOLDER = (0.25, 0.3), (0.75, 0.3), (0.25, 0.75), (0.75, 0.75)
 

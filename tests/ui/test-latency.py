@@ -4,7 +4,6 @@
 controller, kernel, VGA and back. Prints the times; fails when the median is 50 ms or more.
 
 Usage: test-latency.py VITRINE [OPTIONS]"""
-import ctypes
 import os
 import statistics
 import sys
@@ -12,6 +11,7 @@ import time
 
 sys.dont_write_bytecode = True  # the source tree stays clean
 from desktop import SKIP, Desktop, Program, wait_for
+from eye import Eye
 
 FILES = '/usr/lib/debian-installer/images/12/amd64/gtk/debian-installer/amd64'
 KEYS = 45
@@ -19,38 +19,6 @@ LIMIT_MS = 50
 CELL_WIDTH, CELL_HEIGHT = 9, 16
 CURSOR_LINE = 12  # from here on a cell also shows the blinking cursor
 KEYCODE_A = 38
-
-
-class Eye:
-    """Presses keys and reads pixels without a process for each."""
-
-    def __init__(self, name):
-        self.x11 = ctypes.CDLL('libX11.so.6')
-        self.xtest = ctypes.CDLL('libXtst.so.6')
-        for function, result, *args in (
-                ('XOpenDisplay', ctypes.c_void_p, ctypes.c_char_p),
-                ('XDefaultRootWindow', ctypes.c_ulong, ctypes.c_void_p),
-                ('XSync', ctypes.c_int, ctypes.c_void_p, ctypes.c_int),
-                ('XGetImage', ctypes.c_void_p, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_int, ctypes.c_int,
-                 ctypes.c_uint, ctypes.c_uint, ctypes.c_ulong, ctypes.c_int),
-                ('XGetPixel', ctypes.c_ulong, ctypes.c_void_p, ctypes.c_int, ctypes.c_int),
-                ('XDestroyImage', ctypes.c_int, ctypes.c_void_p)):
-            getattr(self.x11, function).restype = result
-            getattr(self.x11, function).argtypes = args
-        self.xtest.XTestFakeKeyEvent.argtypes = [ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_ulong]
-        self.display = self.x11.XOpenDisplay(name.encode())
-        self.root = self.x11.XDefaultRootWindow(self.display)
-
-    def cell(self, x, y):
-        image = self.x11.XGetImage(self.display, self.root, x, y, CELL_WIDTH, CURSOR_LINE, 0xffffffff, 2)
-        pixels = tuple(self.x11.XGetPixel(image, column, row) for row in range(CURSOR_LINE)
-                       for column in range(CELL_WIDTH))
-        self.x11.XDestroyImage(image)
-        return pixels
-
-    def key(self, down):
-        self.xtest.XTestFakeKeyEvent(self.display, KEYCODE_A, down, 0)
-        self.x11.XSync(self.display, 0)
 
 
 def changed_cells(before, after, left, top):
@@ -65,8 +33,8 @@ def first_letter(desktop, eye, left, top):
     """Types until that shows as one letter: the shell is there. Its place."""
     while True:
         before = desktop.picture()
-        eye.key(1)
-        eye.key(0)
+        eye.key(KEYCODE_A, True)
+        eye.key(KEYCODE_A, False)
         time.sleep(1)
         cells = changed_cells(before, desktop.picture(), left, top)
         if len(cells) == 1:
@@ -75,14 +43,14 @@ def first_letter(desktop, eye, left, top):
 
 
 def measure(eye, x, y):
-    empty = eye.cell(x, y)
+    empty = eye.pixels(x, y, CELL_WIDTH, CURSOR_LINE)
     began = time.monotonic()
-    eye.key(1)
-    while eye.cell(x, y) == empty:
+    eye.key(KEYCODE_A, True)
+    while eye.pixels(x, y, CELL_WIDTH, CURSOR_LINE) == empty:
         assert time.monotonic() < began + 5, 'no letter within 5 s'
         time.sleep(0.0005)
     took = time.monotonic() - began
-    eye.key(0)
+    eye.key(KEYCODE_A, False)
     # Not in step with anything that ticks.
     time.sleep(0.1 + (took * 7919) % 0.05)
     return took * 1000

@@ -5,6 +5,7 @@
 Usage: dbus-run-session -- test-session-bus.py FAKE-MACHINE"""
 import os
 import sys
+import time
 
 sys.dont_write_bytecode = True  # the source tree stays clean
 from desktop import SKIP, Desktop, Program, wait_for
@@ -26,6 +27,12 @@ INTERFACES = '''<node>
   <method name="Inhibit"><arg type="s" direction="in"/><arg type="u" direction="in"/><arg type="a{sv}" direction="in"/>
     <arg type="o" direction="out"/></method>
 </interface>
+<interface name="org.freedesktop.Notifications">
+  <method name="Notify"><arg type="s" direction="in"/><arg type="u" direction="in"/><arg type="s" direction="in"/>
+    <arg type="s" direction="in"/><arg type="s" direction="in"/><arg type="as" direction="in"/><arg type="a{sv}" direction="in"/>
+    <arg type="i" direction="in"/><arg type="u" direction="out"/></method>
+  <method name="CloseNotification"><arg type="u" direction="in"/></method>
+</interface>
 <interface name="org.freedesktop.portal.Request"><method name="Close"/></interface>
 <interface name="org.gnome.SessionManager">
   <method name="Inhibit"><arg type="s" direction="in"/><arg type="u" direction="in"/><arg type="s" direction="in"/>
@@ -33,6 +40,7 @@ INTERFACES = '''<node>
   <method name="Uninhibit"><arg type="u" direction="in"/></method>
 </interface>
 </node>'''
+NOTE = 31
 REQUEST = '/org/freedesktop/portal/desktop/request/1'
 
 
@@ -45,13 +53,14 @@ class Services:
         self.names, self.objects = [], []
         nodes = Gio.DBusNodeInfo.new_for_xml(INTERFACES)
         offers = [('org.freedesktop.portal.Settings', '/org/freedesktop/portal/desktop'),
-                  ('org.gnome.SessionManager', '/org/gnome/SessionManager')]
+                  ('org.gnome.SessionManager', '/org/gnome/SessionManager'),
+                  ('org.freedesktop.Notifications', '/org/freedesktop/Notifications')]
         if inhibits:
             offers += [('org.freedesktop.portal.Inhibit', '/org/freedesktop/portal/desktop'),
                        ('org.freedesktop.portal.Request', REQUEST)]
         for interface, path in offers:
             self.objects.append(self.bus.register_object(path, nodes.lookup_interface(interface), self.call, None, None))
-        for name in 'org.freedesktop.portal.Desktop', 'org.gnome.SessionManager':
+        for name in 'org.freedesktop.portal.Desktop', 'org.gnome.SessionManager', 'org.freedesktop.Notifications':
             self.names.append(Gio.bus_own_name_on_connection(self.bus, name, 0, None, None))
         self.turn()
 
@@ -62,7 +71,8 @@ class Services:
     def call(self, _bus, _sender, _path, interface, method, arguments, invocation):
         self.calls.append((interface.rsplit('.', 1)[1], method, arguments.unpack()))
         answer = {'Read': lambda: GLib.Variant('(v)', (GLib.Variant('v', GLib.Variant('u', self.scheme)),)),
-                  'Close': lambda: None, 'Uninhibit': lambda: None,
+                  'Close': lambda: None, 'Uninhibit': lambda: None, 'CloseNotification': lambda: None,
+                  'Notify': lambda: GLib.Variant('(u)', (NOTE,)),
                   'Inhibit': lambda: GLib.Variant('(o)', (REQUEST,)) if 'portal' in interface else GLib.Variant('(u)', (77,))}
         invocation.return_value(answer[method]())
 
@@ -139,6 +149,34 @@ def darkness(desktop):
     services.close()
 
 
+def keep_running(desktop):
+    """The window goes, the machine does not; the notification, or anybody on the bus, brings it back."""
+    services = Services(True, 0)
+    machine = start(desktop)
+    machine.command('mode 320 200')
+    services.heard('Inhibit', 'Inhibit')
+    for way in 'notification', 'action':
+        desktop.xdotool('windowactivate', '--sync', machine.window())
+        desktop.key('alt+F4')
+        time.sleep(1)
+        desktop.key('alt+r')
+        wait_for('no window', lambda: not desktop.find('^Vitrine'))
+        arguments = services.heard('Notifications', 'Notify')
+        assert arguments[3] == 'Tester', arguments
+        assert machine.process.poll() is None
+        machine.command('fill 0 0 10 10 0xff')
+        if way == 'notification':
+            services.bus.emit_signal(None, '/org/freedesktop/Notifications', 'org.freedesktop.Notifications', 'ActionInvoked',
+                                     GLib.Variant('(us)', (NOTE, 'default')))
+        else:
+            act(services, machine, 'present')
+        assert services.heard('Notifications', 'CloseNotification') == (NOTE,)
+        machine.window()
+        machine.command('mode 320 200')
+    machine.close()
+    services.close()
+
+
 def without(desktop):
     """Nobody there: the window is as it is."""
     machine = start(desktop)
@@ -147,7 +185,7 @@ def without(desktop):
 
 
 FAKE = sys.argv[1]
-TESTS = [with_portal, with_manager, darkness, without]
+TESTS = [with_portal, with_manager, darkness, keep_running, without]
 with Desktop(variables={'DBUS_SESSION_BUS_ADDRESS': os.environ['DBUS_SESSION_BUS_ADDRESS'], 'GTK_THEME': ''}) as desktop:
     del desktop.env['GTK_THEME']  # it would win over what the portal says
     print(f'1..{len(TESTS)}')

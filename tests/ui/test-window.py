@@ -13,70 +13,13 @@ import unittest
 
 sys.dont_write_bytecode = True  # the source tree stays clean
 from desktop import Desktop, Program, wait_for
+from window_case import KEY_A, KEY_F10, KEY_LEFTALT, KEY_LEFTSHIFT, KEY_M, KEY_PAUSE, KEY_UP, WindowCase, pattern, pattern_row
 
 FAKE = sys.argv.pop(1)
-KEY_A, KEY_LEFTCTRL, KEY_LEFTALT, KEY_LEFTSHIFT, KEY_M, KEY_F10, KEY_PAUSE, KEY_UP = 30, 29, 56, 42, 50, 68, 119, 103
 
 
-def pattern(x, y):
-    """The rule of fake-machine.c."""
-    return (x * 0x9e3779b1 + y * 0x85ebca6b + 0x5a000000) & 0xffffff
-
-
-def pattern_row(y, width, times=1):
-    return b''.join(pattern(x, y).to_bytes(3, 'big') * times for x in range(width))
-
-
-class Window(unittest.TestCase):
-    desktop = None
-
-    @classmethod
-    def setUpClass(cls):
-        cls.desktop = Desktop()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.desktop.close()
-
-    def start(self, options='gl=off', name=None, mode=(320, 200)):
-        args = [FAKE, 'gtk' + (',' + options if options else '')] + ([name] if name else [])
-        self.machine = Program(self.desktop, *args)
-        self.addCleanup(self.machine.close)
-        # A pointer over the new window would be input already.
-        self.desktop.move(1270, 790)
-        self.id = self.machine.window()
-        self.desktop.xdotool('windowactivate', '--sync', self.id)
-        if mode:
-            self.machine.command('mode %d %d' % mode)
-            self.wait_width(mode[0])
-        return self.machine
-
-    def wait_width(self, width, height=None):
-        wait_for(f'window {width} wide', lambda: self.desktop.geometry(self.id)[2] == width)
-        time.sleep(0.15)
-
-    def guest_place(self, width, height):
-        """Where the picture's top left corner is on the screen: it ends where the window ends."""
-        x, y, w, h = self.desktop.geometry(self.id)
-        self.assertEqual(w, width)
-        return x, y + h - height
-
-    def wait_pixel(self, x, y, color):
-        wait_for(f'#{color:06x} at {x}, {y}', lambda: self.desktop.picture().pixel(x, y) == color)
-
-    def wait_title(self, title, window=None):
-        try:
-            wait_for('title', lambda: self.desktop.title(window or self.id) == title, 5)
-        except AssertionError:
-            self.assertEqual(self.desktop.title(window or self.id), title)
-
-    def check_picture(self, width, height, times=1):
-        x, y = self.guest_place(width * times, height * times)
-        self.wait_pixel(x, y, pattern(0, 0))
-        picture = self.desktop.picture()
-        for row in range(height * times):
-            self.assertEqual(picture.row(x, y + row, width * times), pattern_row(row // times, width, times),
-                             f'row {row}')
+class Window(WindowCase):
+    fake = FAKE
 
     # --- pixels
 
@@ -159,12 +102,6 @@ class Window(unittest.TestCase):
         # One wish, after the last change, and it is the picture's place.
         self.assertEqual(sizes[-1], f'ui-info 800 {len(rows)}')
 
-    @property
-    def sizes(self):
-        # The wish comes 200 ms after the last change.
-        time.sleep(0.4)
-        return self.machine.said()
-
     def test_bigger_than_the_screen(self):
         """The window stays on the screen and scrolls."""
         self.start(mode=None)
@@ -188,17 +125,6 @@ class Window(unittest.TestCase):
         self.desktop.key('F10', 'alt+m', 'Pause', 'Up')
         self.assertEqual(sorted(self.machine.said()), sorted(
             f'key {key} {down}' for key in (KEY_F10, KEY_LEFTALT, KEY_M, KEY_PAUSE, KEY_UP) for down in (0, 1)))
-
-    def balance(self, lines):
-        """Key to downs minus ups."""
-        sums = {}
-        for line in lines:
-            words = line.split()
-            if words[0] in ('key', 'button'):
-                what = words[0] + words[1]
-                sums[what] = sums.get(what, 0) + (1 if words[2] == '1' else -1)
-                self.assertIn(sums[what], (0, 1), lines)
-        return {what: n for what, n in sums.items() if n}
 
     def test_nothing_sticks(self):
         self.start()
@@ -470,13 +396,6 @@ class Window(unittest.TestCase):
         self.machine.command('state 9')
         self.wait_pixel(x + 2, y + 2, 0xffffff)
 
-    def menu(self, title, *keys):
-        """Opens a menu with the mouse, goes to its first item and on by keys."""
-        x, y, _, _ = self.desktop.geometry(self.id)
-        self.desktop.click(x + {'Machine': 30, 'View': 90}[title], y + 12)
-        time.sleep(0.3)
-        self.desktop.key('Down', *keys)
-
     def test_menu_items(self):
         self.start()
         self.machine.said()
@@ -492,6 +411,24 @@ class Window(unittest.TestCase):
         # The keyboard is the guest's again.
         self.desktop.key('a')
         wait_for('keys', lambda: f'key {KEY_A} 0' in self.machine.said())
+
+    def test_right_to_left(self):
+        """What is around the guest turns round, the guest does not."""
+        self.desktop.settings(show_status='true')
+        self.addCleanup(self.desktop.settings)
+        self.start(mode=(640, 400))
+        self.machine.command('right-to-left')
+        time.sleep(0.5)
+        x, y, width, height = self.desktop.geometry(self.id)
+        row = pattern_row(0, 640)
+        picture = self.desktop.picture()
+        self.assertTrue(any(picture.row(x, y + line, 640) == row for line in range(height)))
+        self.save('right-to-left')
+        self.machine.said()
+        self.desktop.click(x + width - 30, y + 12)
+        time.sleep(0.4)
+        self.desktop.key('Down', 'd')
+        wait_for('powerdown', lambda: 'powerdown' in self.machine.said())
 
     def test_screenshot(self):
         """Has the guest's size, whatever the zoom."""
@@ -599,10 +536,18 @@ class Window(unittest.TestCase):
         self.desktop.click(right - 22, 18)
         wait_for('window', lambda: self.desktop.geometry(self.id)[2] < 1280)
 
-    def save(self, name):
-        folder = os.environ.get('VITRINE_PICTURES')
-        if folder:
-            self.desktop.save(os.path.join(folder, name + '.png'))
+    def test_full_screen_menu(self):
+        """The bar's context menu leads out, too."""
+        self.start()
+        self.desktop.key('ctrl+alt+f')
+        wait_for('full screen', lambda: self.desktop.geometry(self.id) == (0, 0, 1280, 800))
+        self.desktop.move(640, 0)
+        time.sleep(1)
+        self.desktop.click(500, 12, button=3)
+        time.sleep(0.5)
+        self.save('full-screen-menu')
+        self.desktop.key('l')
+        wait_for('window', lambda: self.desktop.geometry(self.id)[2] < 1280)
 
     def test_start_again(self):
         """What has ended has a button."""
@@ -631,6 +576,22 @@ class Window(unittest.TestCase):
         wanted = [f'key {shift} 1', 'key 30 1', 'key 30 0', f'key {shift} 0', 'key 48 1', 'key 48 0', 'key 2 1', 'key 2 0',
                   'key 57 1', 'key 57 0', 'key 53 1', 'key 53 0', f'key {shift} 1', 'key 4 1', 'key 4 0', f'key {shift} 0',
                   'key 28 1', 'key 28 0']
+        said = []
+        wait_for('text', lambda: said.extend(self.machine.said()) or 'key 28 0' in said)
+        self.assertEqual([line for line in said if line.startswith('key')], wanted)
+
+    def test_type_clipboard_on_a_layout(self):
+        """That of -k, whatever the host's is."""
+        self.start(layout='de')
+        xclip = subprocess.Popen(['xclip', '-i', '-selection', 'clipboard', '-quiet'], env=self.desktop.env, stdin=subprocess.PIPE)
+        self.addCleanup(xclip.kill)
+        xclip.stdin.write('z@Y\n'.encode())
+        xclip.stdin.close()
+        time.sleep(0.3)
+        self.machine.said()
+        self.menu('Machine', 't')
+        wanted = ['key 21 1', 'key 21 0', 'key 100 1', 'key 16 1', 'key 16 0', 'key 100 0', f'key {KEY_LEFTSHIFT} 1', 'key 44 1',
+                  'key 44 0', f'key {KEY_LEFTSHIFT} 0', 'key 28 1', 'key 28 0']
         said = []
         wait_for('text', lambda: said.extend(self.machine.said()) or 'key 28 0' in said)
         self.assertEqual([line for line in said if line.startswith('key')], wanted)

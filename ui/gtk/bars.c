@@ -69,6 +69,19 @@ vm_bars_hide (GtkWidget *bars, const char *id)
       gtk_widget_destroy (at->data);
 }
 
+/* GTK gives its cross no name. */
+static void
+name_close_button (GtkWidget *widget, gpointer data)
+{
+  if (GTK_IS_BUTTON (widget) && !gtk_button_get_label (GTK_BUTTON (widget)))
+    {
+      gtk_widget_set_tooltip_text (widget, _ ("Close"));
+      atk_object_set_name (gtk_widget_get_accessible (widget), _ ("Close"));
+    }
+  else if (GTK_IS_CONTAINER (widget))
+    gtk_container_forall (GTK_CONTAINER (widget), name_close_button, data);
+}
+
 void
 vm_bars_show (GtkWidget *bars, const char *id, GtkMessageType type, const char *text, const VmChoice *choices, unsigned n,
               gpointer opaque)
@@ -81,6 +94,7 @@ vm_bars_show (GtkWidget *bars, const char *id, GtkMessageType type, const char *
   gtk_widget_set_name (bar, id);
   gtk_info_bar_set_message_type (GTK_INFO_BAR (bar), type);
   gtk_info_bar_set_show_close_button (GTK_INFO_BAR (bar), TRUE);
+  name_close_button (bar, NULL);
   gtk_label_set_line_wrap (GTK_LABEL (label), TRUE);
   gtk_label_set_selectable (GTK_LABEL (label), TRUE);
   gtk_label_set_xalign (GTK_LABEL (label), 0);

@@ -1,48 +1,32 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The picture as a cairo image surface. */
+/* The picture as cairo's sources. */
+#include "config.h"
+
 #include "ui/gtk/cairo-painter.h"
 
 #include "engine/base/base.h"
+#include "ui/gtk/shared-picture.h"
 
 void
 vm_cairo_painter_clear (VmCairoPainter *painter)
 {
-  g_clear_pointer (&painter->copy, cairo_surface_destroy);
-}
-
-bool
-vm_cairo_painter_resize (VmCairoPainter *painter, int width, int height)
-{
-  if (painter->copy && cairo_image_surface_get_width (painter->copy) == width
-      && cairo_image_surface_get_height (painter->copy) == height)
-    return true;
-  vm_cairo_painter_clear (painter);
-  cairo_surface_t *copy = cairo_image_surface_create (CAIRO_FORMAT_RGB24, width, height);
-  if (cairo_surface_status (copy) != CAIRO_STATUS_SUCCESS)
-    {
-      cairo_surface_destroy (copy);
-      return false;
-    }
-  painter->copy = copy;
-  return true;
+  g_clear_pointer (&painter->shared, cairo_surface_destroy);
+  g_clear_pointer (&painter->image, cairo_surface_destroy);
+  g_clear_pointer (&painter->surface, vm_surface_unref);
 }
 
 void
-vm_cairo_painter_upload (VmCairoPainter *painter, const VmSurface *surface, const VmRect *rects, unsigned n)
+vm_cairo_painter_set_surface (VmCairoPainter *painter, GdkWindow *window, VmSurface *surface)
 {
-  cairo_surface_flush (painter->copy);
-  uint8_t *data = cairo_image_surface_get_data (painter->copy);
-  int stride = cairo_image_surface_get_stride (painter->copy);
-
-  for (unsigned i = 0; i < n; i++)
+  if (painter->surface != surface)
     {
-      const VmRect *rect = &rects[i];
-
-      for (int y = rect->y; y < rect->y + rect->height; y++)
-        memcpy (data + (size_t) y * stride + rect->x * 4, surface->data + (size_t) y * surface->stride + rect->x * 4,
-                rect->width * 4);
-      cairo_surface_mark_dirty_rectangle (painter->copy, rect->x, rect->y, rect->width, rect->height);
+      vm_cairo_painter_clear (painter);
+      painter->surface = vm_surface_ref (surface);
+      painter->image = cairo_image_surface_create_for_data (surface->data, CAIRO_FORMAT_RGB24, surface->width,
+                                                            surface->height, surface->stride);
+      painter->shared = vm_shared_picture_new (window, surface);
     }
+  cairo_surface_mark_dirty (painter->image);
 }
 
 cairo_surface_t *
@@ -78,19 +62,28 @@ vm_cairo_painter_draw (VmCairoPainter *painter, cairo_t *cr, const VmGuestView *
                        const VmCursor *cursor, int x, int y)
 {
   const VmRect *rect = &view->rect;
+  bool exact = vm_guest_view_is_exact (view);
+  cairo_rectangle_int_t clip;
 
-  cairo_set_source_rgb (cr, 0, 0, 0);
-  cairo_paint (cr);
-  if (!painter->copy || !rect->width)
+  /* The black around the picture, if there is any. */
+  if (!painter->surface || !rect->width || !gdk_cairo_get_clip_rectangle (cr, &clip) || clip.x < rect->x
+      || clip.y < rect->y || clip.x + clip.width > rect->x + rect->width
+      || clip.y + clip.height > rect->y + rect->height)
+    {
+      cairo_set_source_rgb (cr, 0, 0, 0);
+      cairo_paint (cr);
+    }
+  if (!painter->surface || !rect->width)
     return;
 
   cairo_rectangle (cr, rect->x, rect->y, rect->width, rect->height);
   cairo_clip (cr);
   cairo_translate (cr, rect->x, rect->y);
   cairo_scale (cr, (double) rect->width / view->guest_width, (double) rect->height / view->guest_height);
-  cairo_set_source_surface (cr, painter->copy, 0, 0);
-  cairo_pattern_set_extend (cairo_get_source (cr), CAIRO_EXTEND_PAD);
-  cairo_pattern_set_filter (cairo_get_source (cr), vm_guest_view_is_exact (view)    ? CAIRO_FILTER_NEAREST
+  /* What servers smooth is not as good as what cairo does. */
+  cairo_set_source_surface (cr, exact && painter->shared ? painter->shared : painter->image, 0, 0);
+  cairo_pattern_set_extend (cairo_get_source (cr), exact ? CAIRO_EXTEND_NONE : CAIRO_EXTEND_PAD);
+  cairo_pattern_set_filter (cairo_get_source (cr), exact                            ? CAIRO_FILTER_NEAREST
                                                    : vm_guest_view_scale (view) < 1 ? CAIRO_FILTER_GOOD
                                                                                     : CAIRO_FILTER_BILINEAR);
   cairo_paint (cr);

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Draws the guest's picture with cairo, for hosts without OpenGL: a copy of the picture that damaged rectangles are
- * written to. */
+/* Draws the guest's picture with cairo, for hosts without OpenGL, right out of the console's surface. The engine and
+ * the guest may draw there meanwhile: what is torn by that is damaged again right after. */
 #pragma once
 
-#include <cairo.h>
+#include <gtk/gtk.h>
 
 #include "ui/gtk/guest-view.h"
 
 typedef struct VmCairoPainter {
-  cairo_surface_t *copy; /* NULL: no picture */
+  VmSurface *surface;      /* NULL: no picture */
+  cairo_surface_t *image;  /* its pixels */
+  cairo_surface_t *shared; /* its pixels for the display server; NULL: it cannot look there */
 } VmCairoPainter;
 
 void vm_cairo_painter_clear (VmCairoPainter *painter);
-/* False: no memory. */
-bool vm_cairo_painter_resize (VmCairoPainter *painter, int width, int height);
-/* The surface has the painter's size; the console is locked. */
-void vm_cairo_painter_upload (VmCairoPainter *painter, const VmSurface *surface, const VmRect *rects, unsigned n);
+/* WINDOW: what will be drawn on. */
+void vm_cairo_painter_set_surface (VmCairoPainter *painter, GdkWindow *window, VmSurface *surface);
 /* CR is in device pixels. As vm_gl_painter_draw(). */
 void vm_cairo_painter_draw (VmCairoPainter *painter, cairo_t *cr, const VmGuestView *view, double brightness,
                             const VmCursor *cursor, int x, int y);

@@ -178,6 +178,16 @@ fetch_text_came (GtkClipboard *clipboard, const char *text, gpointer fetch)
   fetch_end (fetch, text, text ? strlen (text) : 0);
 }
 
+/* As it comes; else what GTK can make text of. */
+static void
+fetch_utf8_came (GtkClipboard *clipboard, GtkSelectionData *data, gpointer fetch)
+{
+  if (gtk_selection_data_get_length (data) > 0)
+    fetch_end (fetch, gtk_selection_data_get_data (data), gtk_selection_data_get_length (data));
+  else
+    gtk_clipboard_request_text (clipboard, fetch_text_came, fetch);
+}
+
 static void
 fetch_encoded (GObject *picture, GAsyncResult *result, gpointer user_data)
 {
@@ -229,7 +239,8 @@ bridge_request (void *opaque, VmClipSelection selection, VmClipType type)
     gtk_clipboard_request_contents (side->clipboard, gdk_atom_intern_static_string ("image/png"), fetch_png_came,
                                     fetch);
   else
-    gtk_clipboard_request_text (side->clipboard, fetch_text_came, fetch);
+    gtk_clipboard_request_contents (side->clipboard, gdk_atom_intern_static_string ("UTF8_STRING"), fetch_utf8_came,
+                                    fetch);
 }
 
 /* --- what the guest has, for the desktop ------------------------------------------------------------- */

@@ -221,6 +221,15 @@ got_network (gpointer owner, json_object *result, const GError *error, gpointer 
           last->name = g_steal_pointer (&name);
           last->model = model ? g_strndup (model + 6, strcspn (model + 6, ",")) : g_strdup ("");
           last->link = true;
+          for (guint i = 0; i < self->nics->len; i++)
+            {
+              const VmNic *before = self->nics->pdata[i];
+              if (strcmp (before->name, last->name))
+                continue;
+              last->activity = before->activity;
+              last->received = before->received;
+              last->sent = before->sent;
+            }
           g_ptr_array_add (self->new_nics, last);
         }
       else
@@ -392,17 +401,50 @@ got_stats (gpointer owner, json_object *result, const GError *error, gpointer da
     g_signal_emit (self, signals[ACTIVITY], 0);
 }
 
+static void
+got_traffic (gpointer owner, json_object *result, const GError *error, gpointer data)
+{
+  VmDevices *self = owner;
+  const char *netdev = g_quark_to_string (GPOINTER_TO_UINT (data));
+  int64_t received = vm_json_number (result, "to-guest"), sent = vm_json_number (result, "from-guest");
+  bool changed = false;
+
+  for (guint i = 0; result && i < self->nics->len; i++)
+    {
+      VmNic *nic = self->nics->pdata[i];
+      if (g_strcmp0 (nic->netdev, netdev))
+        continue;
+      unsigned activity
+          = (received > nic->received ? VM_ACTIVITY_READ : 0) | (sent > nic->sent ? VM_ACTIVITY_WRITE : 0);
+      changed |= activity != nic->activity;
+      nic->activity = activity;
+      nic->received = received;
+      nic->sent = sent;
+    }
+  if (changed)
+    g_signal_emit (self, signals[ACTIVITY], 0);
+}
+
 static gboolean
 look_at_activity (gpointer user_data)
 {
   VmDevices *self = user_data;
 
   /* One question at a time: the engine may be busy. */
-  if (!self->asked_activity && self->media->len)
+  if (self->asked_activity || self->media->len + self->nics->len == 0)
+    return G_SOURCE_CONTINUE;
+  for (guint i = 0; i < self->nics->len; i++)
     {
-      self->asked_activity = true;
-      vm_call (self->session, self, "query-blockstats", NULL, got_stats, NULL);
+      const VmNic *nic = self->nics->pdata[i];
+      if (!nic->netdev)
+        continue;
+      g_autofree char *path = g_strconcat ("/netdevs/", nic->netdev, NULL);
+      vm_call (self->session, self, "qom-get",
+               vm_json_dict ("path", VM_TEXT (path), "property", VM_TEXT ("traffic"), NULL), got_traffic,
+               GUINT_TO_POINTER (g_quark_from_string (nic->netdev)));
     }
+  self->asked_activity = true;
+  vm_call (self->session, self, "query-blockstats", NULL, got_stats, NULL);
   return G_SOURCE_CONTINUE;
 }
 
@@ -416,6 +458,8 @@ vm_devices_watch_activity (VmDevices *self, bool watch)
       g_clear_handle_id (&self->activity, g_source_remove);
       for (guint i = 0; i < self->media->len; i++)
         ((VmMedium *) self->media->pdata[i])->activity = 0;
+      for (guint i = 0; i < self->nics->len; i++)
+        ((VmNic *) self->nics->pdata[i])->activity = 0;
       g_signal_emit (self, signals[ACTIVITY], 0);
     }
 }
@@ -604,4 +648,22 @@ vm_medium_describe (const VmMedium *media)
   g_autofree char *shown = g_filename_display_name (base);
   /* Translators: a file's name, and what is done with it: "debian.iso, reading". */
   return g_strdup_printf (media->readonly ? _ ("%s (read-only), %s") : _ ("%s, %s"), shown, doing);
+}
+
+char *
+vm_nic_title (const VmNic *nic)
+{
+  /* Translators: %s is the name of a network card. */
+  return g_strdup_printf (_ ("Network card %s"), nic->name);
+}
+
+char *
+vm_nic_describe (const VmNic *nic)
+{
+  if (!nic->link || !nic->netdev)
+    return g_strdup (_ ("no cable"));
+  return g_strdup (nic->activity == (VM_ACTIVITY_READ | VM_ACTIVITY_WRITE) ? _ ("cable in, sending and receiving")
+                   : nic->activity & VM_ACTIVITY_WRITE                     ? _ ("cable in, sending")
+                   : nic->activity & VM_ACTIVITY_READ                      ? _ ("cable in, receiving")
+                                                                           : _ ("cable in"));
 }

@@ -35,6 +35,8 @@ typedef struct VmNic
 {
   char *name, *model, *netdev, *type; /* TYPE of the back end: "user"; NETDEV NULL: not plugged in */
   bool link;                          /* the cable is in */
+  unsigned activity;                  /* VM_ACTIVITY_*: the guest receives, sends */
+  int64_t received, sent;             /* bytes so far */
 } VmNic;
 
 typedef struct VmForward
@@ -73,3 +75,6 @@ bool vm_devices_agent_takes_files (VmDevices *self);
 /* "CD drive ide1-cd0"; "debian.iso, reading". Free the results. */
 char *vm_medium_title (const VmMedium *media);
 char *vm_medium_describe (const VmMedium *media);
+/* "Network card e1000.0"; "cable in, sending". */
+char *vm_nic_title (const VmNic *nic);
+char *vm_nic_describe (const VmNic *nic);

@@ -153,7 +153,7 @@ static bool
 display_prepare_painter (VmDisplayWidget *self, const VmSurface *surface)
 {
   if (!self->use_gl)
-    return vm_cairo_painter_resize (&self->cairo, surface->width, surface->height);
+    return true;
   if (!self->gl)
     return false;
   gtk_gl_area_make_current (GTK_GL_AREA (self->canvas));
@@ -161,17 +161,19 @@ display_prepare_painter (VmDisplayWidget *self, const VmSurface *surface)
     return true;
   vm_report_warning ("the picture is too big for OpenGL here: drawing without it");
   display_replace_canvas (self, false);
-  return vm_cairo_painter_resize (&self->cairo, surface->width, surface->height);
+  return true;
 }
 
 static void
-display_upload (VmDisplayWidget *self, const VmSurface *surface, const VmRect *rects, unsigned n)
+display_take (VmDisplayWidget *self, VmSurface *surface, const VmRect *rects, unsigned n)
 {
+  if (!self->use_gl)
+    {
+      vm_cairo_painter_set_surface (&self->cairo, gtk_widget_get_window (GTK_WIDGET (self)), surface);
+      return;
+    }
   vm_console_lock (self->console);
-  if (self->use_gl)
-    vm_gl_painter_upload (self->gl, surface, rects, n);
-  else
-    vm_cairo_painter_upload (&self->cairo, surface, rects, n);
+  vm_gl_painter_upload (self->gl, surface, rects, n);
   vm_console_unlock (self->console);
 }
 
@@ -232,7 +234,7 @@ display_pull (VmDisplayWidget *self)
         }
       self->redraw_all = false;
       display_set_guest_size (self, surface->width, surface->height);
-      display_upload (self, surface, rects, n);
+      display_take (self, surface, rects, n);
       display_queue_draw (self, rects, n);
     }
   vm_surface_unref (surface);

@@ -7,6 +7,7 @@
 #include <gio/gio.h>
 #include <glib/gi18n-lib.h>
 
+#include "ui/gtk/list.h"
 #include "ui/gtk/report.h"
 
 #define KEY "vitrine-forwards"
@@ -233,16 +234,6 @@ forwards_gone (GtkWidget *dialog, Forwards *self)
   g_free (self);
 }
 
-static void
-add_column (GtkWidget *view, const char *title, int column, bool expand)
-{
-  GtkTreeViewColumn *at
-      = gtk_tree_view_column_new_with_attributes (title, gtk_cell_renderer_text_new (), "text", column, NULL);
-
-  gtk_tree_view_column_set_expand (at, expand);
-  gtk_tree_view_append_column (GTK_TREE_VIEW (view), at);
-}
-
 void
 vm_forwards_show (GtkWindow *parent, VmDevices *devices)
 {
@@ -267,12 +258,12 @@ vm_forwards_show (GtkWindow *parent, VmDevices *devices)
   gtk_tree_view_append_column (
       GTK_TREE_VIEW (self->view),
       gtk_tree_view_column_new_with_attributes (NULL, gtk_cell_renderer_pixbuf_new (), "icon-name", COLUMN_ICON, NULL));
-  add_column (self->view, _ ("Network"), COLUMN_NETDEV, false);
-  add_column (self->view, _ ("Protocol"), COLUMN_PROTOCOL, false);
-  add_column (self->view, _ ("Host address"), COLUMN_HOST, true);
-  add_column (self->view, _ ("Port"), COLUMN_HOST_PORT, false);
-  add_column (self->view, _ ("Guest address"), COLUMN_GUEST, true);
-  add_column (self->view, _ ("Port"), COLUMN_GUEST_PORT, false);
+  vm_list_add_column (self->view, _ ("Network"), COLUMN_NETDEV, false);
+  vm_list_add_column (self->view, _ ("Protocol"), COLUMN_PROTOCOL, false);
+  vm_list_add_column (self->view, _ ("Host address"), COLUMN_HOST, true);
+  vm_list_add_column (self->view, _ ("Port"), COLUMN_HOST_PORT, false);
+  vm_list_add_column (self->view, _ ("Guest address"), COLUMN_GUEST, true);
+  vm_list_add_column (self->view, _ ("Port"), COLUMN_GUEST_PORT, false);
   g_signal_connect (gtk_tree_view_get_selection (GTK_TREE_VIEW (self->view)), "changed", G_CALLBACK (selection_changed),
                     self);
   gtk_scrolled_window_set_shadow_type (GTK_SCROLLED_WINDOW (scrolled), GTK_SHADOW_IN);

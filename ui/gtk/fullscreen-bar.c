@@ -12,6 +12,7 @@
 typedef struct Bar
 {
   GtkWidget *edge, *revealer, *title;
+  GtkWidget *menu; /* by the other mouse button, or the menu key */
   bool active, inside;
   guint timer;
 } Bar;
@@ -42,7 +43,7 @@ bar_hide (gpointer user_data)
   Bar *bar = user_data;
 
   /* A menu of it lies elsewhere. */
-  if (bar->inside || has_open_menu (bar->revealer))
+  if (bar->inside || has_open_menu (bar->revealer) || gtk_widget_get_visible (bar->menu))
     return G_SOURCE_CONTINUE;
   bar->timer = 0;
   gtk_revealer_set_reveal_child (GTK_REVEALER (bar->revealer), FALSE);
@@ -95,6 +96,33 @@ add_menu (GtkWidget *box, const char *label, const char *icon, GMenuModel *menu)
   gtk_container_add (GTK_CONTAINER (box), button);
 }
 
+static gboolean
+bar_button (GtkWidget *widget, GdkEventButton *event, Bar *bar)
+{
+  if (!gdk_event_triggers_context_menu ((GdkEvent *) event))
+    return FALSE;
+  gtk_menu_popup_at_pointer (GTK_MENU (bar->menu), (GdkEvent *) event);
+  return TRUE;
+}
+
+/* All that the bar's buttons do, in words. */
+static GtkWidget *
+bar_menu (GtkWidget *over, GMenuModel *send_keys, GMenuModel *power)
+{
+  g_autoptr (GMenu) all = g_menu_new (), leave = g_menu_new (), rest = g_menu_new ();
+
+  g_menu_append (leave, _ ("_Leave Full Screen"), "win.fullscreen");
+  g_menu_append (leave, _ ("_Minimise"), "win.minimise");
+  g_menu_append_submenu (rest, _ ("Send _Keys"), send_keys);
+  g_menu_append (rest, _ ("_Copy Screenshot"), "win.copy-screenshot");
+  g_menu_append_section (all, NULL, G_MENU_MODEL (leave));
+  g_menu_append_section (all, NULL, G_MENU_MODEL (rest));
+  g_menu_append_section (all, NULL, power);
+  GtkWidget *menu = gtk_menu_new_from_model (G_MENU_MODEL (all));
+  gtk_menu_attach_to_widget (GTK_MENU (menu), over, NULL);
+  return menu;
+}
+
 static void
 bar_free (gpointer data)
 {
@@ -134,6 +162,9 @@ vm_fullscreen_bar_new (GtkOverlay *overlay, GMenuModel *send_keys, GMenuModel *p
   gtk_container_add (GTK_CONTAINER (over), bar->revealer);
   gtk_widget_set_halign (bar->edge, GTK_ALIGN_CENTER);
   gtk_widget_set_valign (bar->edge, GTK_ALIGN_START);
+  bar->menu = bar_menu (over, send_keys, power);
+  gtk_widget_add_events (over, GDK_BUTTON_PRESS_MASK);
+  g_signal_connect (over, "button-press-event", G_CALLBACK (bar_button), bar);
   gtk_widget_show_all (bar->edge);
   gtk_widget_hide (bar->edge);
   gtk_widget_set_no_show_all (bar->edge, TRUE);

@@ -5,6 +5,7 @@
 
 #include "ui/gtk/input-controller.h"
 
+#include <linux/input-event-codes.h>
 #include <math.h>
 #ifdef GDK_WINDOWING_WAYLAND
 #include <gdk/gdkwayland.h>
@@ -15,6 +16,7 @@
 #define KEYS      768
 #define EVDEV_OF(keycode) ((keycode) - 8)
 #define MAX_STALE 8  /* events from before the pointer was put back, at most */
+#define LOCK_US 300000 /* the guest may take as long to show a lock */
 #define MIN_WARP  40 /* logical pixels from the centre at which a captured pointer is put back */
 
 struct _VmInputController {
@@ -38,6 +40,12 @@ struct _VmInputController {
   double   rest_x, rest_y;
   unsigned warp_wait; /* events until the pointer should have arrived at the centre; 0: it has */
   double   wheel_x, wheel_y;
+
+  uint32_t leds;    /* what the guest's keyboard shows */
+  gint64 locked_at; /* when a lock was set to the desktop's */
+  bool shows_leds;  /* it has shown something: a guest that drives them */
+
+  GdkEventSequence *fingers[VM_TOUCH_SLOTS]; /* NULL: does not touch */
 };
 
 G_DEFINE_TYPE (VmInputController, vm_input_controller, G_TYPE_OBJECT)
@@ -146,6 +154,12 @@ vm_input_controller_release_keys (VmInputController *self)
     if (self->buttons & 1u << button)
       vm_input_button (self->input, self->console, button, false);
   self->buttons = 0;
+  for (unsigned slot = 0; slot < VM_TOUCH_SLOTS; slot++)
+    if (self->fingers[slot])
+      {
+        self->fingers[slot] = NULL;
+        vm_input_touch (self->input, self->console, slot, false, true, 0, 0, 0, 0);
+      }
 }
 
 void
@@ -206,6 +220,9 @@ controller_pointer_changed (gpointer user_data)
       controller_apply_grab (self);
       g_signal_emit (self, signals[CHANGED], 0);
     }
+  uint32_t leds = vm_input_leds (self->input);
+  self->shows_leds |= leds != self->leds;
+  self->leds = leds;
   controller_show_pointer (self);
   return G_SOURCE_CONTINUE;
 }
@@ -231,6 +248,29 @@ controller_key (GtkWidget *widget, GdkEventKey *event, VmInputController *self)
   self->keys[key] = down;
   vm_input_key (self->input, self->console, key, down);
   return TRUE;
+}
+
+static void
+controller_tap (VmInputController *self, uint16_t key)
+{
+  vm_input_key (self->input, self->console, key, true);
+  vm_input_key (self->input, self->console, key, false);
+}
+
+/* Locks that were switched while somebody else had the keyboard; a guest that does not show its own is left alone. */
+static gboolean
+controller_focus_in (GtkWidget *widget, GdkEventFocus *event, VmInputController *self)
+{
+  GdkKeymap *keymap = gdk_keymap_get_for_display (gtk_widget_get_display (widget));
+
+  if (!self->shows_leds || g_get_monotonic_time () - self->locked_at < LOCK_US)
+    return FALSE;
+  self->locked_at = g_get_monotonic_time ();
+  if (gdk_keymap_get_caps_lock_state (keymap) != !!(self->leds & VM_LED_CAPS))
+    controller_tap (self, KEY_CAPSLOCK);
+  if (gdk_keymap_get_num_lock_state (keymap) != !!(self->leds & VM_LED_NUM))
+    controller_tap (self, KEY_NUMLOCK);
+  return FALSE;
 }
 
 static gboolean
@@ -377,6 +417,60 @@ controller_scroll (GtkWidget *widget, GdkEventScroll *event, VmInputController *
   return TRUE;
 }
 
+/* --- fingers --------------------------------------------------------------------------------------- */
+
+/* Which of FINGERS does SEQUENCE; NULL asks for a free one. -1: none. */
+static int
+controller_find_finger (VmInputController *self, GdkEventSequence *sequence)
+{
+  for (unsigned slot = 0; slot < VM_TOUCH_SLOTS; slot++)
+    if (self->fingers[slot] == sequence)
+      return (int) slot;
+  return -1;
+}
+
+/* Where there is no device for fingers the first one is a pointer with its button down. */
+static gboolean
+controller_touch_as_pointer (VmInputController *self, GdkEventTouch *event)
+{
+  if (!event->emulating_pointer)
+    return TRUE;
+  if (!controller_is_absolute (self))
+    {
+      if (event->type == GDK_TOUCH_BEGIN)
+        vm_input_controller_set_grab (self, true);
+      return TRUE;
+    }
+  bool down = event->type == GDK_TOUCH_BEGIN || event->type == GDK_TOUCH_UPDATE;
+  bool inside = controller_send_position (self, event->x, event->y), was = self->buttons & 1u << VM_BUTTON_LEFT;
+  if (down == was || (down && !inside))
+    return TRUE;
+  self->buttons ^= 1u << VM_BUTTON_LEFT;
+  vm_input_button (self->input, self->console, VM_BUTTON_LEFT, down);
+  return TRUE;
+}
+
+static gboolean
+controller_touch (GtkWidget *widget, GdkEventTouch *event, VmInputController *self)
+{
+  bool first = event->type == GDK_TOUCH_BEGIN, last = event->type == GDK_TOUCH_END || event->type == GDK_TOUCH_CANCEL;
+  int x, y, width, height;
+
+  if (first)
+    gtk_widget_grab_focus (widget);
+  if (!vm_input_has_touch (self->input))
+    return controller_touch_as_pointer (self, event);
+
+  bool inside = vm_display_widget_to_guest (self->widget, event->x, event->y, &x, &y);
+  int slot = controller_find_finger (self, first ? NULL : event->sequence);
+  if (slot < 0 || (first && !inside))
+    return TRUE;
+  self->fingers[slot] = last ? NULL : event->sequence;
+  vm_display_widget_guest_size (self->widget, &width, &height);
+  vm_input_touch (self->input, self->console, (unsigned) slot, first, last, x, y, width, height);
+  return TRUE;
+}
+
 /* --- motion ---------------------------------------------------------------------------------------- */
 
 static void
@@ -483,17 +577,20 @@ vm_input_controller_new (VmDisplayWidget *widget, const VmUiOptions *options)
   self->hover = options->grab_on_hover;
   self->waker = vm_waker_new (controller_pointer_changed, self);
   vm_input_watch (self->input, controller_input_changed, self);
+  self->leds = vm_input_leds (self->input);
 
-  gtk_widget_add_events (GTK_WIDGET (widget),
-                         GDK_KEY_PRESS_MASK | GDK_KEY_RELEASE_MASK | GDK_FOCUS_CHANGE_MASK | GDK_BUTTON_PRESS_MASK
-                           | GDK_BUTTON_RELEASE_MASK | GDK_SCROLL_MASK | GDK_SMOOTH_SCROLL_MASK
-                           | GDK_POINTER_MOTION_MASK | GDK_ENTER_NOTIFY_MASK | GDK_LEAVE_NOTIFY_MASK);
+  gtk_widget_add_events (GTK_WIDGET (widget), GDK_KEY_PRESS_MASK | GDK_KEY_RELEASE_MASK | GDK_FOCUS_CHANGE_MASK
+                                                  | GDK_BUTTON_PRESS_MASK | GDK_BUTTON_RELEASE_MASK | GDK_SCROLL_MASK
+                                                  | GDK_SMOOTH_SCROLL_MASK | GDK_POINTER_MOTION_MASK | GDK_TOUCH_MASK
+                                                  | GDK_ENTER_NOTIFY_MASK | GDK_LEAVE_NOTIFY_MASK);
   g_signal_connect (widget, "key-press-event", G_CALLBACK (controller_key), self);
   g_signal_connect (widget, "key-release-event", G_CALLBACK (controller_key), self);
+  g_signal_connect (widget, "focus-in-event", G_CALLBACK (controller_focus_in), self);
   g_signal_connect (widget, "focus-out-event", G_CALLBACK (controller_focus_out), self);
   g_signal_connect (widget, "button-press-event", G_CALLBACK (controller_button), self);
   g_signal_connect (widget, "button-release-event", G_CALLBACK (controller_button), self);
   g_signal_connect (widget, "scroll-event", G_CALLBACK (controller_scroll), self);
+  g_signal_connect (widget, "touch-event", G_CALLBACK (controller_touch), self);
   g_signal_connect (widget, "motion-notify-event", G_CALLBACK (controller_motion), self);
   g_signal_connect (widget, "enter-notify-event", G_CALLBACK (controller_crossing), self);
   g_signal_connect (widget, "leave-notify-event", G_CALLBACK (controller_crossing), self);

@@ -7,6 +7,7 @@
 #include "ui/gtk/console-page.h"
 #include "ui/gtk/machine-window.h"
 #include "ui/gtk/preferences.h"
+#include "ui/gtk/shortcuts.h"
 #include "ui/gtk/snapshots.h"
 #include "ui/gtk/type-text.h"
 
@@ -15,6 +16,7 @@ struct _VmMachineWindow {
   VmSession          *session;
   VmUiOptions         options;
   GSettings          *preferences; /* NULL: none */
+  VmSessionBus *bus;               /* NULL: none */
   GSimpleActionGroup *actions;
   GtkWidget          *menubar, *bars, *notebook, *strip, *jobs;
   GtkWidget          *overlay, *fullscreen_bar; /* over the tabs */
@@ -28,6 +30,8 @@ struct _VmMachineWindow {
   VmUiClipboard      *clipboard; /* NULL: the window comes or goes */
   GPtrArray          *pages;     /* VmPage *: graphic consoles, then texts; in the notebook or in windows of their own */
   char               *notice;    /* why the machine stopped; NULL: it has not */
+  VmGrabKeys grab_keys;
+  char *grab_label; /* the same for people */
   VmZoom              zoom;
   bool                fullscreen, show_menubar, show_status;
   guint               patience;  /* a timer while the guest shuts down; 0: none */
@@ -56,4 +60,6 @@ void vm_window_drop_devices (VmMachineWindow *self);
 /* Choices of questions: SELF is the window. */
 void vm_window_force_off (gpointer self);
 void vm_window_power_down (gpointer self);
+void vm_window_keep_running (gpointer self); /* the window goes, the machine does not */
+void vm_window_present (VmMachineWindow *self);
 void vm_window_stop_waiting (VmMachineWindow *self); /* for the guest to shut down */

@@ -12,7 +12,6 @@
 #include "ui/gtk/fullscreen-bar.h"
 #include "ui/gtk/notice.h"
 #include "ui/gtk/send-keys.h"
-#include "ui/gtk/shortcuts.h"
 #include "ui/gtk/status-strip.h"
 #include "ui/gtk/terminal-page.h"
 #include "ui/gtk/tray.h"
@@ -174,13 +173,15 @@ window_update (VmMachineWindow *self)
     }
 
   g_autofree char *machine = window_machine_title (self);
-  g_autofree char *title = g_strconcat (machine, running ? "" : _(" [Paused]"),
-                                        grabbed ? _(" - Press Ctrl+Alt+G to release grab") : "", NULL);
+  /* Translators: %s is a key chord, such as "Ctrl+Alt+G". */
+  g_autofree char *hint
+      = grabbed ? g_strdup_printf (_ (" - Press %s to release grab"), self->grab_label) : g_strdup ("");
+  g_autofree char *title = g_strconcat (machine, running ? "" : _ (" [Paused]"), hint, NULL);
   gtk_window_set_title (GTK_WINDOW (self), title);
   vm_fullscreen_bar_set_title (self->fullscreen_bar, title);
 
   vm_status_strip_update (VM_STATUS_STRIP (self->strip), current ? page_display (current) : NULL,
-                          input && vm_input_controller_has_grab (input));
+                          input && vm_input_controller_has_grab (input) ? self->grab_label : NULL);
   window_set_state (self, "pause", g_variant_new_boolean (!running));
   window_set_state (self, "grab-input", g_variant_new_boolean (input && vm_input_controller_has_grab (input)));
   window_set_enabled (self, "grab-input", input != NULL);
@@ -340,9 +341,10 @@ window_state_changed (GtkWidget *widget, GdkEventWindowState *event)
 static gboolean
 window_key_press (GtkWidget *window, GdkEventKey *event, gpointer user_data)
 {
+  VmMachineWindow *self = user_data;
   GtkWidget *focus = gtk_window_get_focus (GTK_WINDOW (window));
 
-  if (vm_shortcuts_activate (window, event))
+  if (vm_shortcuts_activate (window, event, &self->grab_keys))
     return TRUE;
   /* Mnemonics and F10 belong to the guest while it has the keyboard. */
   return VM_IS_DISPLAY_WIDGET (focus) && gtk_window_propagate_key_event (GTK_WINDOW (window), event);
@@ -511,7 +513,7 @@ vm_window_detach (VmMachineWindow *self, VmPage *page)
   vm_page_wanted_size (page, &width, &height);
   gtk_window_set_default_size (GTK_WINDOW (window), width, height);
   gtk_widget_insert_action_group (window, "win", G_ACTION_GROUP (self->actions));
-  g_signal_connect (window, "key-press-event", G_CALLBACK (window_key_press), NULL);
+  g_signal_connect_object (window, "key-press-event", G_CALLBACK (window_key_press), self, 0);
   g_signal_connect_object (window, "delete-event", G_CALLBACK (window_attach), self, 0);
   g_signal_connect_object (window, "notify::is-active", G_CALLBACK (window_update), self, G_CONNECT_SWAPPED);
   window_move_page (page, self->notebook, window);
@@ -574,6 +576,9 @@ vm_machine_window_session_event (VmMachineWindow *self, VmSessionEvent event, co
   switch (event)
     {
     case VM_SESSION_STATE:
+      /* A machine that needs a person shows itself. */
+      if (!gtk_widget_get_visible (GTK_WIDGET (self)) && vm_notice_remedy (vm_session_state (self->session)))
+        vm_window_present (self);
       if (vm_session_is_running (self->session))
         vm_bars_hide (self->bars, "disk");
       else
@@ -609,6 +614,12 @@ vm_machine_window_session_event (VmMachineWindow *self, VmSessionEvent event, co
 }
 
 void
+vm_machine_window_set_bus (VmMachineWindow *self, VmSessionBus *bus)
+{
+  self->bus = bus;
+}
+
+void
 vm_machine_window_abandon (VmMachineWindow *self)
 {
   for (unsigned i = 0; i < self->pages->len; i++)
@@ -623,14 +634,23 @@ window_delete (GtkWidget *widget, GdkEventAny *event)
 {
   VmMachineWindow *self = VM_MACHINE_WINDOW (widget);
 
-  const VmChoice choices[] = { { _("_Shut Down"), vm_window_power_down }, { _("_Power Off"), vm_window_force_off } };
+  const VmChoice choices[] = { { _ ("Keep _Running"), vm_window_keep_running },
+                               { _ ("_Shut Down"), vm_window_power_down },
+                               { _ ("_Power Off"), vm_window_force_off } };
+  /* Only where something can bring the window back. */
+  unsigned first = self->bus && vm_session_bus_is_connected (self->bus) ? 0 : 1;
 
   if (self->options.window_close && vm_session_state (self->session) == VM_RUN_SHUTDOWN)
     vm_session_quit (self->session);
   else if (self->options.window_close)
-    vm_ask (GTK_WINDOW (self), self->preferences, "close", _("The machine is still on."),
-            _("Shutting it down lets the guest save its work. Powering it off does not."), choices,
-            G_N_ELEMENTS (choices), G_OBJECT (self));
+    vm_ask (
+        GTK_WINDOW (self), self->preferences, "close", _ ("The machine is still on."),
+        first
+            ? _ ("Shutting it down lets the guest save its work. Powering it off does not.")
+            : _ (
+                "It can run on without a window: a notification brings that back. Shutting it down lets the guest save "
+                "its work. Powering it off does not."),
+        choices + first, G_N_ELEMENTS (choices) - first, G_OBJECT (self));
   return TRUE; /* the window goes when the machine has gone */
 }
 
@@ -655,6 +675,7 @@ window_dispose (GObject *object)
   g_clear_object (&self->devices_menu);
   g_clear_pointer (&self->notice, g_free);
   g_clear_pointer (&self->folder, g_free);
+  g_clear_pointer (&self->grab_label, g_free);
   G_OBJECT_CLASS (vm_machine_window_parent_class)->dispose (object);
 }
 
@@ -666,12 +687,28 @@ vm_machine_window_class_init (VmMachineWindowClass *klass)
   GTK_WIDGET_CLASS (klass)->window_state_event = window_state_changed;
 }
 
+/* The menu says which keys they are. SECTION's last item is that of the grab. */
+static void
+window_show_grab_keys (VmMachineWindow *self, GMenu *section)
+{
+  int last = g_menu_model_get_n_items (G_MENU_MODEL (section)) - 1;
+  g_autoptr (GMenuItem) item = g_menu_item_new_from_model (G_MENU_MODEL (section), last);
+  g_autofree char *accel = vm_grab_keys_accelerator (&self->grab_keys);
+
+  g_menu_item_set_attribute (item, "accel", "s", accel);
+  g_menu_remove (section, last);
+  g_menu_append_item (section, item);
+}
+
 static void
 vm_machine_window_init (VmMachineWindow *self)
 {
   self->pages = g_ptr_array_new ();
   self->preferences = vm_preferences_new ();
   self->zoom = (VmZoom) { .percent = 100, .hints = true };
+  g_autofree char *grab = vm_preferences_text (self->preferences, "grab-keys", VM_GRAB_KEYS);
+  self->grab_keys = vm_grab_keys_parse (grab);
+  self->grab_label = vm_grab_keys_label (&self->grab_keys);
   self->actions = g_simple_action_group_new ();
   vm_window_add_actions (self);
   vm_window_add_device_actions (self);
@@ -681,6 +718,7 @@ vm_machine_window_init (VmMachineWindow *self)
   GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 0);
   self->consoles_menu = g_object_ref (G_MENU (gtk_builder_get_object (builder, "consoles")));
   self->devices_menu = g_object_ref (G_MENU (gtk_builder_get_object (builder, "devices")));
+  window_show_grab_keys (self, G_MENU (gtk_builder_get_object (builder, "grab")));
   GtkWidget *menus = gtk_menu_bar_new_from_model (G_MENU_MODEL (gtk_builder_get_object (builder, "menubar")));
   GMenu *send_keys = G_MENU (gtk_builder_get_object (builder, "send-keys"));
   vm_send_keys_fill (send_keys);
@@ -702,7 +740,7 @@ vm_machine_window_init (VmMachineWindow *self)
   gtk_box_pack_start (GTK_BOX (box), self->overlay, TRUE, TRUE, 0);
   gtk_container_add (GTK_CONTAINER (self), box);
   gtk_widget_show_all (box);
-  g_signal_connect (self, "key-press-event", G_CALLBACK (window_key_press), NULL);
+  g_signal_connect (self, "key-press-event", G_CALLBACK (window_key_press), self);
   g_signal_connect (self, "notify::is-active", G_CALLBACK (window_update), NULL);
   g_signal_connect_object (self->notebook, "switch-page", G_CALLBACK (window_switch_page), self,
                            G_CONNECT_SWAPPED | G_CONNECT_AFTER);

@@ -29,6 +29,12 @@ vm_preferences_number (GSettings *preferences, const char *key, unsigned otherwi
   return preferences ? g_settings_get_uint (preferences, key) : otherwise;
 }
 
+char *
+vm_preferences_text (GSettings *preferences, const char *key, const char *otherwise)
+{
+  return preferences ? g_settings_get_string (preferences, key) : g_strdup (otherwise);
+}
+
 void
 vm_preferences_set_flag (GSettings *preferences, const char *key, bool value)
 {

@@ -10,6 +10,7 @@
 GSettings *vm_preferences_new (void);
 bool       vm_preferences_flag (GSettings *preferences, const char *key, bool otherwise);
 unsigned   vm_preferences_number (GSettings *preferences, const char *key, unsigned otherwise);
+char *vm_preferences_text (GSettings *preferences, const char *key, const char *otherwise);
 void       vm_preferences_set_flag (GSettings *preferences, const char *key, bool value);
 /* Whether the question before ACTION was answered with "Do not ask again". */
 bool       vm_preferences_unasked (GSettings *preferences, const char *action);

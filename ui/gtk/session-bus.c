@@ -16,6 +16,8 @@
 #define MANAGER "org.gnome.SessionManager"
 #define MANAGER_PATH "/org/gnome/SessionManager"
 #define APPEARANCE "org.freedesktop.appearance"
+#define NOTIFICATIONS "org.freedesktop.Notifications"
+#define NOTIFICATIONS_PATH "/org/freedesktop/Notifications"
 #define SUSPEND 4u /* of both services' flags */
 
 typedef enum Keeper
@@ -31,7 +33,9 @@ struct VmSessionBus
   GActionGroup *actions;
   GDBusConnection *bus; /* NULL: not there (yet) */
   GCancellable *cancel; /* of all that is under way */
-  guint exported, name, scheme;
+  guint exported, name, scheme, invoked;
+  guint32 note;            /* what says that the window is hidden; 0: nothing */
+  gboolean hidden;         /* the window is */
   gboolean wanted, asking; /* awake; a question is under way */
   char *machine;
   Keeper keeper;
@@ -210,6 +214,74 @@ bus_scheme_changed (GDBusConnection *bus, const char *sender, const char *path, 
     bus_take_scheme (value);
 }
 
+/* --- a machine without its window ------------------------------------------------------------------ */
+
+static void
+bus_take_back_note (VmSessionBus *self)
+{
+  if (self->note)
+    g_dbus_connection_call (self->bus, NOTIFICATIONS, NOTIFICATIONS_PATH, NOTIFICATIONS, "CloseNotification",
+                            g_variant_new ("(u)", self->note), NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL, NULL);
+  self->note = 0;
+}
+
+static void
+bus_noted (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  VmSessionBus *self = user_data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) answer = g_dbus_connection_call_finish (G_DBUS_CONNECTION (source), result, &error);
+
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED) || !answer)
+    return;
+  g_variant_get (answer, "(u)", &self->note);
+  if (!self->hidden)
+    bus_take_back_note (self);
+}
+
+static void
+bus_note_invoked (GDBusConnection *bus, const char *sender, const char *path, const char *interface, const char *signal,
+                  GVariant *parameters, gpointer user_data)
+{
+  VmSessionBus *self = user_data;
+  guint32 note;
+  const char *action;
+
+  if (!g_variant_is_of_type (parameters, G_VARIANT_TYPE ("(us)")))
+    return;
+  g_variant_get (parameters, "(u&s)", &note, &action);
+  if (note && note == self->note)
+    g_action_group_activate_action (self->actions, "present", NULL);
+}
+
+gboolean
+vm_session_bus_is_connected (VmSessionBus *self)
+{
+  return self->bus && !g_dbus_connection_is_closed (self->bus);
+}
+
+void
+vm_session_bus_set_hidden (VmSessionBus *self, const char *machine, gboolean hidden)
+{
+  const char *actions[] = { "default", _ ("Show"), "show", _ ("Show"), NULL };
+  GVariantBuilder hints;
+
+  if (self->hidden == hidden || !vm_session_bus_is_connected (self))
+    return;
+  self->hidden = hidden;
+  bus_take_back_note (self);
+  if (!hidden)
+    return;
+  g_variant_builder_init (&hints, G_VARIANT_TYPE_VARDICT);
+  g_variant_builder_add (&hints, "{sv}", "desktop-entry", g_variant_new_string (APP_ID));
+  g_variant_builder_add (&hints, "{sv}", "resident", g_variant_new_boolean (TRUE));
+  g_dbus_connection_call (self->bus, NOTIFICATIONS, NOTIFICATIONS_PATH, NOTIFICATIONS, "Notify",
+                          g_variant_new ("(susss^as@a{sv}i)", "Vitrine", 0, APP_ID, machine,
+                                         _ ("The machine runs on without its window."), actions,
+                                         g_variant_builder_end (&hints), 0),
+                          G_VARIANT_TYPE ("(u)"), G_DBUS_CALL_FLAGS_NONE, -1, self->cancel, bus_noted, self);
+}
+
 /* --- life ------------------------------------------------------------------------------------------ */
 
 static void
@@ -229,6 +301,9 @@ bus_connected (GObject *source, GAsyncResult *result, gpointer user_data)
   self->scheme = g_dbus_connection_signal_subscribe (bus, PORTAL, "org.freedesktop.portal.Settings", "SettingChanged",
                                                      PORTAL_PATH, APPEARANCE, G_DBUS_SIGNAL_FLAGS_NONE,
                                                      bus_scheme_changed, self, NULL);
+  self->invoked
+      = g_dbus_connection_signal_subscribe (bus, NOTIFICATIONS, NOTIFICATIONS, "ActionInvoked", NOTIFICATIONS_PATH,
+                                            NULL, G_DBUS_SIGNAL_FLAGS_NONE, bus_note_invoked, self, NULL);
   g_dbus_connection_call (bus, PORTAL, PORTAL_PATH, "org.freedesktop.portal.Settings", "Read",
                           g_variant_new ("(ss)", APPEARANCE, "color-scheme"), G_VARIANT_TYPE ("(v)"),
                           G_DBUS_CALL_FLAGS_NONE, -1, self->cancel, bus_scheme_read, self);
@@ -263,6 +338,8 @@ vm_session_bus_free (VmSessionBus *self)
   if (self->bus)
     {
       bus_let_go (self);
+      bus_take_back_note (self);
+      g_dbus_connection_signal_unsubscribe (self->bus, self->invoked);
       g_dbus_connection_signal_unsubscribe (self->bus, self->scheme);
       if (!g_dbus_connection_is_closed (self->bus)) /* else it is nobody's already */
         g_bus_unown_name (self->name);

@@ -12,4 +12,8 @@ typedef struct VmSessionBus VmSessionBus;
 VmSessionBus *vm_session_bus_new (GActionGroup *actions);
 /* MACHINE (for people) runs: the host does not fall asleep by itself; it may be sent to sleep. */
 void vm_session_bus_set_running (VmSessionBus *bus, const char *machine, gboolean running);
+/* Whether others of the session can ask for a window that is hidden, by its action "present". */
+gboolean vm_session_bus_is_connected (VmSessionBus *bus);
+/* Says that MACHINE runs on without a window, with a way to bring that back; HIDDEN false takes it back. */
+void vm_session_bus_set_hidden (VmSessionBus *bus, const char *machine, gboolean hidden);
 void vm_session_bus_free (VmSessionBus *bus);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Chords to actions. GTK's own accelerators are not used: they would leave the guest a release without a press. */
+#include "config.h"
+
 #include "ui/gtk/shortcuts.h"
 
+#include <glib/gi18n-lib.h>
 #include <linux/input-event-codes.h>
 #include <stdbool.h>
 #include <string.h>
@@ -22,7 +25,6 @@ static const Shortcut shortcuts[] = {
   { GDK_KEY_KP_Subtract, KEY_KPMINUS, "win.zoom-out" },
   { GDK_KEY_0, KEY_0, "win.best-fit" },
   { GDK_KEY_KP_0, KEY_KP0, "win.best-fit" },
-  { GDK_KEY_g, KEY_G, "win.grab-input" },
   { GDK_KEY_m, KEY_M, "win.show-menubar" },
   { GDK_KEY_1, KEY_1, "win.console(0)" },
   { GDK_KEY_2, KEY_2, "win.console(1)" },
@@ -48,13 +50,56 @@ shortcut_matches (const Shortcut *shortcut, const GdkEventKey *event)
   return shortcut->evdev && !latin && event->hardware_keycode == shortcut->evdev + 8;
 }
 
+VmGrabKeys
+vm_grab_keys_parse (const char *keys)
+{
+  VmGrabKeys grab = { 0 };
+
+  gtk_accelerator_parse (keys, &grab.keyval, &grab.modifiers);
+  if (!grab.keyval)
+    gtk_accelerator_parse (VM_GRAB_KEYS, &grab.keyval, &grab.modifiers);
+  return grab;
+}
+
+char *
+vm_grab_keys_label (const VmGrabKeys *keys)
+{
+  if (!keys->modifiers && keys->keyval == GDK_KEY_Control_R)
+    return g_strdup (C_ ("keyboard", "Right Ctrl"));
+  return gtk_accelerator_get_label (keys->keyval, keys->modifiers);
+}
+
+char *
+vm_grab_keys_accelerator (const VmGrabKeys *keys)
+{
+  return gtk_accelerator_name (keys->keyval, keys->modifiers);
+}
+
+static bool
+grab_keys_match (const VmGrabKeys *grab, const GdkEventKey *event)
+{
+  const GdkModifierType known = GDK_CONTROL_MASK | GDK_MOD1_MASK | GDK_SHIFT_MASK | GDK_MOD4_MASK | GDK_SUPER_MASK;
+  guint keyval = gdk_keyval_to_lower (event->keyval);
+  bool latin = keyval >= GDK_KEY_a && keyval <= GDK_KEY_z;
+
+  if ((event->state & known) != (grab->modifiers & known))
+    return false;
+  /* "G" is where it is elsewhere on layouts without it. */
+  return keyval == grab->keyval || (grab->keyval == GDK_KEY_g && !latin && event->hardware_keycode == KEY_G + 8);
+}
+
 gboolean
-vm_shortcuts_activate (GtkWidget *window, const GdkEventKey *event)
+vm_shortcuts_activate (GtkWidget *window, const GdkEventKey *event, const VmGrabKeys *grab)
 {
   GdkModifierType chord = GDK_CONTROL_MASK | GDK_MOD1_MASK;
+  GActionGroup *group = gtk_widget_get_action_group (window, "win");
 
+  if (grab_keys_match (grab, event))
+    {
+      g_action_group_activate_action (group, "grab-input", NULL);
+      return TRUE;
+    }
   /* Shift is needed for plus on many layouts; Super and the like make it another chord. */
-
   if ((event->state & (chord | GDK_MOD4_MASK)) != chord)
     return FALSE;
 
@@ -63,7 +108,6 @@ vm_shortcuts_activate (GtkWidget *window, const GdkEventKey *event)
       {
         g_autofree char *name = NULL;
         g_autoptr (GVariant) target = NULL;
-        GActionGroup *group = gtk_widget_get_action_group (window, "win");
 
         if (!g_action_parse_detailed_name (shortcuts[i].action + strlen ("win."), &name, &target, NULL))
           return FALSE;

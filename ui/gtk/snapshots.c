@@ -6,6 +6,7 @@
 
 #include <glib/gi18n-lib.h>
 
+#include "ui/gtk/list.h"
 #include "ui/gtk/question.h"
 #include "ui/gtk/report.h"
 
@@ -402,16 +403,6 @@ list_gone (GtkWidget *dialog, VmSnapshots *self)
 }
 
 static void
-add_column (GtkWidget *view, const char *title, int column, bool expand)
-{
-  GtkTreeViewColumn *at
-      = gtk_tree_view_column_new_with_attributes (title, gtk_cell_renderer_text_new (), "text", column, NULL);
-
-  gtk_tree_view_column_set_expand (at, expand);
-  gtk_tree_view_append_column (GTK_TREE_VIEW (view), at);
-}
-
-static void
 show_list (VmSnapshots *self)
 {
   if (self->dialog)
@@ -430,9 +421,9 @@ show_list (VmSnapshots *self)
 
   self->view = gtk_tree_view_new_with_model (GTK_TREE_MODEL (store));
   atk_object_set_name (gtk_widget_get_accessible (self->view), _ ("Snapshots"));
-  add_column (self->view, _ ("Name"), COLUMN_NAME, true);
-  add_column (self->view, _ ("Made"), COLUMN_DATE, false);
-  add_column (self->view, _ ("State of memory and devices"), COLUMN_SIZE, false);
+  vm_list_add_column (self->view, _ ("Name"), COLUMN_NAME, true);
+  vm_list_add_column (self->view, _ ("Made"), COLUMN_DATE, false);
+  vm_list_add_column (self->view, _ ("State of memory and devices"), COLUMN_SIZE, false);
   g_signal_connect (gtk_tree_view_get_selection (GTK_TREE_VIEW (self->view)), "changed", G_CALLBACK (selection_changed),
                     self);
   gtk_scrolled_window_set_shadow_type (GTK_SCROLLED_WINDOW (scrolled), GTK_SHADOW_IN);

@@ -11,7 +11,7 @@
 struct _VmStatusStrip {
   GtkBox     parent_instance;
   VmSession *session;
-  GtkWidget *state, *accel, *mode, *grab;
+  GtkWidget *state, *accel, *kept, *mode, *grab;
 };
 
 G_DEFINE_TYPE (VmStatusStrip, vm_status_strip, GTK_TYPE_BOX)
@@ -42,6 +42,7 @@ vm_status_strip_init (VmStatusStrip *self)
   gtk_style_context_add_class (gtk_widget_get_style_context (GTK_WIDGET (self)), "vitrine-status");
   self->state = add_label (self, "state", false);
   self->accel = add_label (self, "accel", false);
+  self->kept = add_label (self, "kept", false);
   self->mode = add_label (self, "mode", false);
   self->grab = add_label (self, "grab", true);
   gtk_widget_show_all (GTK_WIDGET (self));
@@ -103,6 +104,23 @@ describe_accel (VmStatusStrip *self)
   gtk_widget_set_tooltip_text (self->accel, why);
 }
 
+/* What is written to disks may be gone when the machine ends: -snapshot, or snapshot=on of a drive. */
+static void
+describe_keeping (VmStatusStrip *self)
+{
+  const VmSettings *settings = vm_session_settings (self->session);
+  unsigned forgets = 0;
+
+  for (guint i = 0; i < settings->drives->len; i++)
+    forgets += ((const VmDriveSpec *) settings->drives->pdata[i])->snapshot;
+  gtk_widget_set_visible (self->kept, forgets > 0);
+  gtk_label_set_text (GTK_LABEL (self->kept),
+                      forgets == settings->drives->len ? _ ("Changes are not kept") : _ ("Some changes are not kept"));
+  gtk_widget_set_tooltip_text (self->kept,
+                               _ ("What the guest writes to disks is dropped when the machine ends (-snapshot), "
+                                  "unless it is committed in the monitor."));
+}
+
 GtkWidget *
 vm_status_strip_new (VmSession *session)
 {
@@ -110,6 +128,7 @@ vm_status_strip_new (VmSession *session)
 
   self->session = session;
   describe_accel (self);
+  describe_keeping (self);
   return GTK_WIDGET (self);
 }
 
@@ -120,7 +139,7 @@ vm_status_strip_add_tray (VmStatusStrip *self, GtkWidget *tray)
 }
 
 void
-vm_status_strip_update (VmStatusStrip *self, VmDisplayWidget *display, bool grabbed)
+vm_status_strip_update (VmStatusStrip *self, VmDisplayWidget *display, const char *release)
 {
   g_autofree char *mode = NULL;
 
@@ -135,5 +154,7 @@ vm_status_strip_update (VmStatusStrip *self, VmDisplayWidget *display, bool grab
       mode = ratio > 0 ? g_strdup_printf (_("%d×%d @ %.0f %%"), width, height, 100 / ratio) : NULL;
     }
   gtk_label_set_text (GTK_LABEL (self->mode), mode ? mode : "");
-  gtk_label_set_text (GTK_LABEL (self->grab), grabbed ? _("Ctrl+Alt+G releases keyboard and pointer") : "");
+  /* Translators: %s is a key chord, such as "Ctrl+Alt+G". */
+  g_autofree char *hint = release ? g_strdup_printf (_ ("%s releases keyboard and pointer"), release) : g_strdup ("");
+  gtk_label_set_text (GTK_LABEL (self->grab), hint);
 }

@@ -9,5 +9,5 @@ G_DECLARE_FINAL_TYPE (VmStatusStrip, vm_status_strip, VM, STATUS_STRIP, GtkBox)
 
 GtkWidget *vm_status_strip_new (VmSession *session);
 void       vm_status_strip_add_tray (VmStatusStrip *self, GtkWidget *tray);
-/* DISPLAY NULL: the tab has no picture. */
-void       vm_status_strip_update (VmStatusStrip *self, VmDisplayWidget *display, bool grabbed);
+/* DISPLAY NULL: the tab has no picture. RELEASE: the keys that end the grab; NULL: there is none. */
+void vm_status_strip_update (VmStatusStrip *self, VmDisplayWidget *display, const char *release);

@@ -10,10 +10,12 @@
 #include <pcre2.h>
 #include <vte/vte.h>
 
+#include "ui/gtk/text-request.h"
 #include "ui/gtk/waker.h"
 
 #define SCROLLBACK 10000 /* lines */
 #define FEED 16384       /* bytes in one go: the window stays quick while a guest pours out text */
+#define PASTE_MAX (1 << 20) /* bytes; more than a port has room for is dropped anyway */
 #define COLUMNS 80       /* unless the back end says */
 #define ROWS 24
 
@@ -141,10 +143,21 @@ vm_terminal_page_copy (VmTerminalPage *self)
     vte_terminal_copy_clipboard_format (self->terminal, VTE_FORMAT_TEXT);
 }
 
+static void
+terminal_text_came (const char *text, gsize len, gpointer page)
+{
+  VmTerminalPage *self = page;
+
+  if (text && self->text)
+    vte_terminal_paste_text (self->terminal, text);
+  g_object_unref (self);
+}
+
 void
 vm_terminal_page_paste (VmTerminalPage *self)
 {
-  vte_terminal_paste_clipboard (self->terminal);
+  vm_request_text (gtk_widget_get_clipboard (GTK_WIDGET (self), GDK_SELECTION_CLIPBOARD), PASTE_MAX, terminal_text_came,
+                   g_object_ref (self));
 }
 
 void

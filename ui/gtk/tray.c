@@ -187,6 +187,7 @@ vm_tray_fill_menu (GMenu *menu, VmDevices *devices)
 typedef struct Button
 {
   char *qdev; /* of media; NULL: another */
+  char *nic;  /* of a network card; NULL: another */
   GtkWidget *button, *light;
 } Button;
 
@@ -201,6 +202,7 @@ static void
 button_clear (gpointer data)
 {
   g_free (((Button *) data)->qdev);
+  g_free (((Button *) data)->nic);
 }
 
 static void
@@ -215,15 +217,15 @@ describe_button (GtkWidget *button, const char *name, const char *what)
 }
 
 static GtkWidget *
-add_button (Tray *tray, const char *icon, GMenu *menu, const char *qdev, GtkWidget **light)
+add_button (Tray *tray, const char *icon, GMenu *menu, const char *qdev, const char *nic)
 {
   GtkWidget *button = gtk_menu_button_new (), *box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 2);
 
   gtk_container_add (GTK_CONTAINER (box), gtk_image_new_from_icon_name (icon, GTK_ICON_SIZE_MENU));
-  *light = gtk_label_new (NULL);
-  gtk_label_set_width_chars (GTK_LABEL (*light), qdev ? 1 : 0);
-  gtk_style_context_add_class (gtk_widget_get_style_context (*light), "vitrine-light");
-  gtk_container_add (GTK_CONTAINER (box), *light);
+  GtkWidget *light = gtk_label_new (NULL);
+  gtk_label_set_width_chars (GTK_LABEL (light), qdev || nic ? 1 : 0);
+  gtk_style_context_add_class (gtk_widget_get_style_context (light), "vitrine-light");
+  gtk_container_add (GTK_CONTAINER (box), light);
   gtk_container_add (GTK_CONTAINER (button), box);
   gtk_button_set_relief (GTK_BUTTON (button), GTK_RELIEF_NONE);
   gtk_menu_button_set_direction (GTK_MENU_BUTTON (button), GTK_ARROW_UP);
@@ -231,31 +233,60 @@ add_button (Tray *tray, const char *icon, GMenu *menu, const char *qdev, GtkWidg
   gtk_menu_button_set_menu_model (GTK_MENU_BUTTON (button), G_MENU_MODEL (menu));
   gtk_widget_set_focus_on_click (button, FALSE);
   gtk_container_add (GTK_CONTAINER (tray->box), button);
-  Button kept = { g_strdup (qdev), button, *light };
+  Button kept = { g_strdup (qdev), g_strdup (nic), button, light };
   g_array_append_val (tray->buttons, kept);
   return button;
+}
+
+/* Signs as well as colour. */
+static void
+set_light (const Button *button, unsigned activity, const char *sign, const char *name, const char *what)
+{
+  GtkStyleContext *style = gtk_widget_get_style_context (button->button);
+
+  gtk_label_set_text (GTK_LABEL (button->light), activity ? sign : "");
+  if (activity)
+    gtk_style_context_add_class (style, "active");
+  else
+    gtk_style_context_remove_class (style, "active");
+  describe_button (button->button, name, what);
+}
+
+static const VmNic *
+find_nic (VmDevices *devices, const char *name)
+{
+  const GPtrArray *nics = vm_devices_nics (devices);
+
+  for (guint i = 0; i < nics->len; i++)
+    if (!g_strcmp0 (((const VmNic *) nics->pdata[i])->name, name))
+      return nics->pdata[i];
+  return NULL;
 }
 
 static void
 tray_light (VmDevices *devices, Tray *tray)
 {
+  static const char *const ways[] = { "", "↓", "↑", "↕" };
+
   for (guint i = 0; i < tray->buttons->len; i++)
     {
       const Button *button = &g_array_index (tray->buttons, Button, i);
       const VmMedium *media = button->qdev ? vm_devices_find_medium (devices, button->qdev) : NULL;
-      if (!media)
-        continue;
-      g_autofree char *name = vm_medium_title (media), *what = vm_medium_describe (media);
-      GtkStyleContext *style = gtk_widget_get_style_context (button->button);
-      /* Letters as well as colour. Translators: initials of "writes" and "reads". */
-      gtk_label_set_text (GTK_LABEL (button->light), media->activity & VM_ACTIVITY_WRITE  ? C_ ("activity", "W")
-                                                     : media->activity & VM_ACTIVITY_READ ? C_ ("activity", "R")
-                                                                                          : "");
-      if (media->activity)
-        gtk_style_context_add_class (style, "active");
-      else
-        gtk_style_context_remove_class (style, "active");
-      describe_button (button->button, name, what);
+      const VmNic *nic = button->nic ? find_nic (devices, button->nic) : NULL;
+      if (media)
+        {
+          g_autofree char *name = vm_medium_title (media), *what = vm_medium_describe (media);
+          /* Translators: initials of "writes" and "reads". */
+          set_light (button, media->activity,
+                     media->activity & VM_ACTIVITY_WRITE ? C_ ("activity", "W") : C_ ("activity", "R"), name, what);
+        }
+      else if (nic)
+        {
+          g_autofree char *name = vm_nic_title (nic), *what = vm_nic_describe (nic);
+          set_light (button, nic->activity,
+                     ways[(nic->activity & VM_ACTIVITY_READ ? 1 : 0) + (nic->activity & VM_ACTIVITY_WRITE ? 2 : 0)],
+                     name, what);
+        }
     }
 }
 
@@ -270,7 +301,6 @@ tray_fill (VmDevices *devices, Tray *tray)
 {
   static const char *const icons[] = { "media-optical-symbolic", "media-floppy-symbolic", "drive-harddisk-symbolic" };
   const GPtrArray *media = vm_devices_media (devices), *nics = vm_devices_nics (devices);
-  GtkWidget *light;
 
   g_array_set_size (tray->buttons, 0);
   gtk_container_foreach (GTK_CONTAINER (tray->box), destroy_child, NULL);
@@ -282,7 +312,7 @@ tray_fill (VmDevices *devices, Tray *tray)
         fill_disk (menu, one);
       else
         fill_media (menu, one);
-      add_button (tray, icons[one->kind], menu, one->qdev, &light);
+      add_button (tray, icons[one->kind], menu, one->qdev, NULL);
     }
   for (guint i = 0; i < nics->len; i++)
     {
@@ -291,18 +321,14 @@ tray_fill (VmDevices *devices, Tray *tray)
       bool on = nic->link && nic->netdev;
       fill_cable (menu, nic, i);
       fill_forwards (menu, devices);
-      GtkWidget *button
-          = add_button (tray, on ? "network-wired-symbolic" : "network-offline-symbolic", menu, NULL, &light);
-      /* Translators: %s is the name of a network card. */
-      g_autofree char *name = g_strdup_printf (_ ("Network card %s"), nic->name);
-      describe_button (button, name, on ? _ ("cable in") : _ ("no cable"));
+      add_button (tray, on ? "network-wired-symbolic" : "network-offline-symbolic", menu, NULL, nic->name);
     }
   g_autoptr (GMenu) audio = g_menu_new (), usb = g_menu_new ();
   fill_audio (audio);
   fill_usb (usb);
-  describe_button (add_button (tray, "audio-volume-muted-symbolic", audio, NULL, &light), _ ("Audio"),
+  describe_button (add_button (tray, "audio-volume-muted-symbolic", audio, NULL, NULL), _ ("Audio"),
                    _ ("not in this build"));
-  describe_button (add_button (tray, "drive-removable-media-symbolic", usb, NULL, &light), _ ("USB"),
+  describe_button (add_button (tray, "drive-removable-media-symbolic", usb, NULL, NULL), _ ("USB"),
                    _ ("not in this build"));
   gtk_widget_show_all (tray->box);
   tray_light (devices, tray);

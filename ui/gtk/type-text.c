@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The guest is taken to have the layout of the host: then the same keys make the same characters. */
+/* The guest is taken to have the layout of -k, or that of the host: then the same keys make the same characters. */
 #include "ui/gtk/type-text.h"
 
 #include <linux/input-event-codes.h>
 
-#define STEP_MS 12 /* between a press and a release: a keyboard controller has room for few */
+#include "engine/input/layout.h"
 
-enum
-{
-  LEVEL_SHIFT = 1,
-  LEVEL_ALTGR = 2
-};
+#define STEP_MS 12 /* between a press and a release: a keyboard controller has room for few */
 
 struct VmTyping
 {
@@ -31,11 +27,27 @@ typedef struct Stroke
   guint8 level;
 } Stroke;
 
+static guint
+keyval_of (gunichar c)
+{
+  return c == '\n' ? GDK_KEY_Return : c == '\t' ? GDK_KEY_Tab : gdk_unicode_to_keyval (c);
+}
+
+static bool
+find_stroke_of_layout (const VmLayout *keyboard, gunichar c, Stroke *stroke)
+{
+  unsigned needs;
+  uint16_t key = vm_layout_find (keyboard, keyval_of (c), 0, &needs);
+
+  *stroke = (Stroke){ key, needs == UINT_MAX ? 0 : (guint8) needs };
+  return key != 0;
+}
+
 /* The keys of a layout's first two shifts and, behind the third, the next two. */
 static bool
 find_stroke (GdkKeymap *keymap, gunichar c, Stroke *stroke)
 {
-  guint keyval = c == '\n' ? GDK_KEY_Return : c == '\t' ? GDK_KEY_Tab : gdk_unicode_to_keyval (c);
+  guint keyval = keyval_of (c);
   g_autofree GdkKeymapKey *keys = NULL;
   int n = 0, best = -1;
 
@@ -65,9 +77,9 @@ typing_end (VmTyping *self)
 static void
 typing_modifiers (VmTyping *self, guint8 level, bool down)
 {
-  if (level & LEVEL_SHIFT)
+  if (level & VM_LEVEL_SHIFT)
     vm_input_key (vm_session_input (self->session), self->console, KEY_LEFTSHIFT, down);
-  if (level & LEVEL_ALTGR)
+  if (level & VM_LEVEL_ALTGR)
     vm_input_key (vm_session_input (self->session), self->console, KEY_RIGHTALT, down);
 }
 
@@ -107,6 +119,8 @@ vm_typing_start (VmSession *session, VmConsole *console, const char *text,
 {
   VmTyping *self = g_new0 (VmTyping, 1);
   GdkKeymap *keymap = gdk_keymap_get_for_display (gdk_display_get_default ());
+  const char *layout = vm_session_settings (session)->keyboard_layout;
+  VmLayout *keyboard = layout ? vm_layout_new (layout, NULL) : NULL; /* else the host's will have to do */
   unsigned n = 0;
 
   self->session = session;
@@ -120,11 +134,12 @@ vm_typing_start (VmSession *session, VmConsole *console, const char *text,
       Stroke stroke;
       if (c == '\r')
         continue;
-      if (find_stroke (keymap, c, &stroke))
+      if (keyboard ? find_stroke_of_layout (keyboard, c, &stroke) : find_stroke (keymap, c, &stroke))
         g_array_append_val (self->keys, stroke);
       else
         self->missing++;
     }
+  vm_layout_free (keyboard);
   self->timer = g_timeout_add (STEP_MS, typing_tick, self);
   return self;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Text as the keys that make it on this host's keyboard layout, for guests without a clipboard. */
+/* Text as the keys that make it, for guests without a clipboard: on the layout of -k, or else on this host's. */
 #pragma once
 
 #include <gtk/gtk.h>

@@ -139,10 +139,12 @@ ui_run (VmMachine *machine, void (*started) (void *opaque), void *opaque)
 
   ui.window = vm_machine_window_new (session, &options);
   ui.bus = vm_session_bus_new (gtk_widget_get_action_group (ui.window, "win"));
+  vm_machine_window_set_bus (VM_MACHINE_WINDOW (ui.window), ui.bus);
   ui_tell_bus (&ui, session);
   gtk_widget_show (ui.window);
   g_main_loop_run (ui.loop);
 
+  vm_machine_window_set_bus (VM_MACHINE_WINDOW (ui.window), NULL);
   vm_session_bus_free (ui.bus);
   gtk_widget_destroy (g_steal_pointer (&ui.window));
   vm_session_free (session);

@@ -77,6 +77,38 @@ vm_window_power_down (gpointer user_data)
 }
 
 static void
+window_set_hidden (VmMachineWindow *self, gboolean hidden)
+{
+  const char *name = vm_session_name (self->session);
+
+  if (self->bus)
+    vm_session_bus_set_hidden (self->bus, name ? name : _ ("Vitrine"), hidden);
+}
+
+void
+vm_window_keep_running (gpointer user_data)
+{
+  VmMachineWindow *self = user_data;
+
+  vm_window_release_all (self);
+  gtk_widget_hide (GTK_WIDGET (self));
+  window_set_hidden (self, TRUE);
+}
+
+void
+vm_window_present (VmMachineWindow *self)
+{
+  gtk_window_present (GTK_WINDOW (self));
+  window_set_hidden (self, FALSE);
+}
+
+static void
+action_present (GSimpleAction *action, GVariant *parameter, gpointer user_data)
+{
+  vm_window_present (user_data);
+}
+
+static void
 action_power_down (GSimpleAction *action, GVariant *parameter, gpointer user_data)
 {
   vm_window_power_down (user_data);
@@ -313,6 +345,7 @@ static const GActionEntry action_entries[] = {
   { .name = "force-off", .activate = action_force_off },
   { .name = "send-keys", .parameter_type = "s", .activate = action_send_keys },
   { .name = "quit", .activate = action_quit },
+  { .name = "present", .activate = action_present },
   { .name = "screenshot", .activate = action_screenshot },
   { .name = "copy-screenshot", .activate = action_copy_screenshot },
   { .name = "screenshot-to", .parameter_type = "s", .activate = action_screenshot_to },

@@ -9,6 +9,7 @@
 #include "ui/gtk/forwards.h"
 #include "ui/gtk/machine-window-private.h"
 #include "ui/gtk/report.h"
+#include "ui/gtk/text-request.h"
 #include "ui/gtk/tray.h"
 
 /* --- files that are asked for ----------------------------------------------------------------------------------------
@@ -269,7 +270,7 @@ typing_stop (gpointer opaque)
 }
 
 static void
-typing_got_text (GtkClipboard *clipboard, const char *text, gpointer data)
+typing_got_text (const char *text, gsize len, gpointer data)
 {
   VmMachineWindow *self = data;
   const VmChoice stop = { _ ("_Stop"), typing_stop };
@@ -293,8 +294,8 @@ action_type_clipboard (GSimpleAction *action, GVariant *parameter, gpointer user
 {
   VmMachineWindow *self = user_data;
 
-  gtk_clipboard_request_text (gtk_widget_get_clipboard (GTK_WIDGET (self), GDK_SELECTION_CLIPBOARD), typing_got_text,
-                              g_object_ref (self));
+  vm_request_text (gtk_widget_get_clipboard (GTK_WIDGET (self), GDK_SELECTION_CLIPBOARD), 4 * VM_TYPE_CHARS_MAX,
+                   typing_got_text, g_object_ref (self));
 }
 
 /* --- help ------------------------------------------------------------------------------------------------------------
@@ -305,6 +306,9 @@ action_shortcuts (GSimpleAction *action, GVariant *parameter, gpointer user_data
 {
   g_autoptr (GtkBuilder) builder = gtk_builder_new_from_resource ("/vitrine/ui/shortcuts.ui");
   GtkWindow *window = GTK_WINDOW (gtk_builder_get_object (builder, "shortcuts"));
+  g_autofree char *grab = vm_grab_keys_accelerator (&VM_MACHINE_WINDOW (user_data)->grab_keys);
+
+  g_object_set (gtk_builder_get_object (builder, "grab"), "accelerator", grab, NULL);
 
   gtk_window_set_transient_for (window, user_data);
   gtk_window_set_destroy_with_parent (window, TRUE);
