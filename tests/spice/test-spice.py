@@ -494,10 +494,27 @@ def ports():
 # --- sound ---
 
 def sound():
-    m = Screen(OPEN, '-audiodev', 'spice,id=a')
+    """What the guest's loudspeaker plays."""
+    m = Screen(OPEN, '-audiodev', 'spice,id=a', '-machine', 'pcspk-audiodev=a')
+    m.command('cont')
     v = m.viewer()
     v.wait('playback opened')
     v.wait('record opened')
+    for port, value in ((0x43, 0xb6), (0x42, 0xa9), (0x42, 0x04), (0x61, 3)):  # 1 kHz
+        m.test(f'outb {port:#x} {value:#x}')
+    end = time.monotonic() + 20
+    loudest = 0
+    while loudest < 1000:
+        assert time.monotonic() < end, loudest
+        m.test('clock_step 20000000')
+        time.sleep(0.02)
+        v.ask('events')  # what has been said meanwhile
+        loudest = max([int(e.split()[1]) for e in v.events if e.startswith('sound')], default=0)
+    assert v.wait('playback 2 ').split()[2] in ('44100', '48000')
+    m.test('outb 0x61 0')
+    v.close()
+    v = m.viewer()  # one that comes later
+    v.wait('playback opened')
     v.close()
     m.quit()
 
