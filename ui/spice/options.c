@@ -150,6 +150,8 @@ read_picture (SpiceOptions *o, const VmKeyVals *list, GError **error)
       || !vm_keyvals_bool (list, "gl", &gl, error)
       || !vm_keyvals_uint (list, "max-refresh-rate", &rate, REFRESH_MAX, error))
     return false;
+  if (!gl && vm_keyvals_has (list, "rendernode"))
+    return vm_fail (error, "spice: rendernode= is for gl=on, which is not available in this build");
   if (gl && (o->port || o->tls_port))
     return vm_fail (error, "SPICE GL support is local-only for now and incompatible with -spice port/tls-port");
   if (gl)
