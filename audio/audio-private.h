@@ -130,6 +130,7 @@ typedef struct VmStream
   VmAudioStream host;       /* what its class sees */
   GPtrArray *voices;        /* VmAudioVoice *: those that it carries now */
   bool started;             /* the class has it */
+  unsigned serial;          /* of its ring: whether a voice's function changed it */
   bool straight;            /* this tick: one voice whose bytes are the host's */
   double due;               /* frames, less than one, left over of the last tick */
   double average;           /* what waits between here and the host's clock, in frames */

@@ -33,6 +33,7 @@ new_ring (VmStream *stream)
 {
   vm_audio_ring_free (stream->host.ring);
   stream->host.ring = vm_audio_ring_new (&stream->host.format);
+  stream->serial++;
   stream->average = stream->pull = stream->due = stream->host_delay = 0;
   stream->last_taken = stream->last_missing = 0;
   stream->last_moved_ns = 0;
@@ -401,7 +402,7 @@ straight_voice (const VmStream *stream)
   return voice;
 }
 
-/* Bytes of this tick, in the host's format. */
+/* Bytes of this tick, in the host's format. NULL: nobody wants them, or a voice's function changed the stream. */
 static const void *
 mix_out (VmStream *stream, int64_t elapsed, size_t frames)
 {
@@ -410,11 +411,14 @@ mix_out (VmStream *stream, int64_t elapsed, size_t frames)
   unsigned frame = vm_audio_frame_bytes (&stream->host.format);
   size_t samples = frames * stream->host.format.channels;
   bool heard = stream->started || dev->listeners->len;
+  unsigned serial = stream->serial;
 
   reserve_tick (stream, frames);
   if (voice)
     {
       size_t n = play_voice (voice, elapsed, frames, true);
+      if (serial != stream->serial)
+        return NULL;
       if (voice->stream != stream || voice->closed)
         n = 0;
       if (n)
@@ -430,6 +434,8 @@ mix_out (VmStream *stream, int64_t elapsed, size_t frames)
     {
       voice = g_ptr_array_index (stream->voices, i);
       play_voice (voice, elapsed, frames, false);
+      if (serial != stream->serial)
+        return NULL;
       if (i >= stream->voices->len || g_ptr_array_index (stream->voices, i) != voice)
         {
           i--; /* it left */
@@ -461,12 +467,13 @@ tick_out (VmStream *stream, int64_t elapsed)
   size_t level = level_of (stream), filled = vm_audio_ring_filled (ring), frames;
   bool there = clocked && host_is_there (stream, __atomic_load_n (&ring->taken, __ATOMIC_RELAXED));
   bool has_voice = stream->voices->len > 0;
+  unsigned serial = stream->serial;
   const void *bytes;
 
   stream->due += (double) elapsed * stream->host.format.rate * (1 + stream->pull) / VM_NS_PER_SEC;
   frames = whole (&stream->due);
   bytes = mix_out (stream, elapsed, frames);
-  if (!stream->started || ring != stream->host.ring) /* a voice's function took it away */
+  if (!stream->started || serial != stream->serial)
     return;
   __atomic_store_n (&ring->level, level, __ATOMIC_RELAXED);
   if (clocked && filled + frames < level && (missing != stream->last_missing || !stream->last_moved_ns))
@@ -532,6 +539,7 @@ tick_in (VmStream *stream, int64_t elapsed)
   VmAudioRing *ring = stream->host.ring;
   bool clocked = has_clock (stream);
   size_t level = level_of (stream), filled, frames, n = 0;
+  unsigned serial = stream->serial;
 
   __atomic_store_n (&ring->level, level, __ATOMIC_RELAXED);
   if (stream->started && klass->pump)
@@ -564,7 +572,7 @@ tick_in (VmStream *stream, int64_t elapsed)
       record_voice (voice, stream, frames);
       if (i >= stream->voices->len || g_ptr_array_index (stream->voices, i) != voice)
         i--;
-      if (ring != stream->host.ring)
+      if (serial != stream->serial)
         return;
     }
 }
