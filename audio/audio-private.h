@@ -167,6 +167,7 @@ struct VmAudioVoice
   char *name;
   bool recording, active, valid, closed; /* valid: the format is OK; closed: by its own function */
   bool own_pace;            /* it is not pulled by the host's clock */
+  bool told;                /* that no host stream is left for it */
   VmAudioFormat format;
   unsigned frame;           /* bytes */
   VmAudioFunc func;

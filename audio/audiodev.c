@@ -52,7 +52,7 @@ vm_audio_drivers (void)
   GString *out = g_string_new (NULL);
 
   for (size_t i = 0; i < G_N_ELEMENTS (kinds); i++)
-    if (kinds[i].klass || (kinds[i].module && vm_audio_class_of (kinds[i].name, NULL)))
+    if (!kinds[i].module || vm_audio_class_of (kinds[i].name, NULL))
       g_string_append_printf (out, "%s\n", kinds[i].name);
   return g_string_free (out, FALSE);
 }

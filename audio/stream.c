@@ -188,9 +188,11 @@ vm_stream_join (VmAudioVoice *voice)
 
   if (!stream)
     {
-      vm_report_warning (
-          "audiodev '%s': no host stream is left for '%s', which will not be heard; see the option \"voices\"",
-          voice->dev->parent.id, voice->name);
+      if (!voice->told)
+        vm_report_warning ("audiodev '%s': no host stream is left for '%s', which will not be heard; see the option "
+                           "\"voices\"",
+                           voice->dev->parent.id, voice->name);
+      voice->told = true;
       return;
     }
   if (!voice->stream)

@@ -67,6 +67,12 @@ any_format (Input *in)
   return format;
 }
 
+static size_t
+some_bytes (Fuzz *f)
+{
+  return take (&f->in, 2) % (sizeof f->bytes + 1);
+}
+
 static void act (Fuzz *f, unsigned n);
 
 static void
@@ -77,9 +83,9 @@ called (void *opaque, size_t bytes)
   VmAudioVoice *voice = f->voices[slot->n];
 
   if (voice && voice->recording)
-    vm_audio_read (voice, f->bytes, MIN (take (&f->in, 2), sizeof f->bytes));
+    vm_audio_read (voice, f->bytes, some_bytes (f));
   else if (voice)
-    vm_audio_write (voice, f->bytes, MIN (take (&f->in, 2), sizeof f->bytes));
+    vm_audio_write (voice, f->bytes, some_bytes (f));
   if (take (&f->in, 1) > 0xf0)
     act (f, slot->n);
 }
@@ -115,10 +121,10 @@ act (Fuzz *f, unsigned n)
       f->voices[n] = NULL;
       break;
     case 4:
-      vm_audio_write (voice, f->bytes, MIN (take (&f->in, 2), sizeof f->bytes));
+      vm_audio_write (voice, f->bytes, some_bytes (f));
       break;
     default:
-      vm_audio_read (voice, f->bytes, MIN (take (&f->in, 2), sizeof f->bytes));
+      vm_audio_read (voice, f->bytes, some_bytes (f));
       break;
     }
   if (f->voices[n])
