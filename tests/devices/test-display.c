@@ -38,6 +38,7 @@ static void
 bench_clear (Bench *b)
 {
   rig_remove (g_steal_pointer (&b->r.dev));
+  disk_rig_settle (&b->r);
   vm_display_free (b->display);
   disk_rig_clear (&b->r);
 }

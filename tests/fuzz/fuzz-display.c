@@ -173,6 +173,7 @@ fuzz_one (const uint8_t *data, size_t size)
     step (r, t, vm_display_console (display, 0), &in);
   vm_console_refresh_now (vm_display_console (display, 0));
   rig_remove (g_steal_pointer (&r->dev));
+  disk_rig_settle (r);
   vm_display_free (display);
   r->rig.env.display = NULL;
   disk_rig_clear (r);
