@@ -227,7 +227,6 @@ ERRORS = {
     '-prom-env x': '@: Option not supported for this target',
     '-old-param': '@: Option not supported for this target',
     '-spice port=70000': 'spice port is out of range',
-    '-display egl-headless': '@: not available in this build',
     '-object input-barrier,id=x,name=y': '@: not available in this build',
     '-vga cirrus': '-vga cirrus: not available in this build',
 }

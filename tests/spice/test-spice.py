@@ -4,6 +4,8 @@
 ways to log in, hands, sizes, ports and the agent, events. The paths of the program and of the viewer are in VITRINE and
 SPICE_VIEWER."""
 import base64
+import contextlib
+import importlib.util
 import os
 import queue
 import random
@@ -562,6 +564,30 @@ def real_viewers():
     m.quit()
 
 
+def windows():
+    """Viewers with windows: what they show, a click, a key."""
+    spec = importlib.util.spec_from_file_location('viewers', os.path.join(HERE, '../vnc/test-viewers.py'))
+    viewers = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(viewers)
+    if viewers.missing('Xvfb', 'openbox', 'xdotool', 'import', 'spicy', 'remote-viewer'):
+        return
+    for words in (['spicy', '--uri=URI'], ['remote-viewer', 'URI']):
+        m = Screen()
+        m.command('cont')
+        m.draw(m.desk())
+        with contextlib.closing(viewers.Desktop()) as desk:
+            desk.open(*(word.replace('URI', f'spice+unix://{m.path}') for word in words))
+            x, y = desk.wait_picture(m)
+            m.plug_in()
+            desk.tool('mousemove', x + 300, y + 200, 'click', 1)  # which they keep: the pointer is the guest's from now on
+            time.sleep(0.5)
+            desk.tool('click', 1)
+            m.wait_hands('a click', lambda m=m: viewers.clicked(m))
+            desk.tool('key', 'a')
+            m.wait_hands('a key', lambda m=m: viewers.KEY_A == [c for c in m.typed if c in viewers.KEY_A])
+        m.quit()
+
+
 def the_app():
     """-display spice-app starts what the desktop has for it."""
     with tempfile.TemporaryDirectory() as folder:
@@ -598,6 +624,6 @@ def the_app():
 if __name__ == '__main__':
     ALONE = [queries_and_events, words] if not VIEWER else [
         pictures_are_exact, sizes_follow, small_changes, several_heads, clients_say_the_size, hands, pointing, lights, tickets,
-        certificates, logging_in_by_name, handed_over, queries_and_events, words, ports, sound, dies_at_random, real_viewers, the_app]
+        certificates, logging_in_by_name, handed_over, queries_and_events, words, ports, sound, dies_at_random, real_viewers, windows, the_app]
     chosen = [t for t in ALONE if len(sys.argv) < 2 or t.__name__ in sys.argv[1:]]
     sys.exit(main(chosen))
