@@ -30,7 +30,7 @@ MENUS = [
                  ('menu item', 'Share Folder (no bus of this machine takes a disk while it is on)', ''),
                  ('menu item', 'Send Files on a CD…', ''),
                  ('menu item', 'Copy Files to the Guest (it has no agent that takes them)', ''), '-',
-                 ('menu', 'Network', ''), ('menu item', 'Audio (comes later: this build has no sound)', ''),
+                 ('menu', 'Network', ''), ('menu item', 'Audio (this machine has no -audiodev)', ''),
                  ('menu item', 'USB (comes later: this build has no USB controllers)', '')]),
     ('Snapshots', [('menu item', 'Take Snapshot…', ''), ('menu item', 'Manage Snapshots…', ''), '-',
                    ('menu item', 'Go Back to the Last…', '')]),

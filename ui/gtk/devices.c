@@ -27,6 +27,8 @@ struct _VmDevices
   VmListener listener; /* hears of the agent */
   GSource *waker;
   GPtrArray *media, *nics, *forwards;
+  char *audio;
+  bool audio_changed;
   Place disk, cd;
   /* being gathered */
   bool asking, again;
@@ -286,6 +288,20 @@ got_usernet (gpointer owner, json_object *result, const GError *error, gpointer 
 }
 
 static void
+got_audio (gpointer owner, json_object *result, const GError *error, gpointer data)
+{
+  VmDevices *self = owner;
+  g_autoptr (GString) drivers = g_string_new (NULL);
+
+  for (size_t i = 0; i < vm_json_length (result); i++)
+    g_string_append_printf (drivers, "%s%s", i ? ", " : "",
+                            vm_json_text (json_object_array_get_idx (result, i), "driver"));
+  self->audio_changed = g_strcmp0 (self->audio ? self->audio : "", drivers->str) != 0;
+  g_free (self->audio);
+  self->audio = drivers->len ? g_strdup (drivers->str) : NULL;
+}
+
+static void
 got_place (gpointer owner, json_object *result, const GError *error, gpointer data)
 {
   VmDevices *self = owner;
@@ -305,8 +321,9 @@ static void
 got_last (gpointer owner, json_object *result, const GError *error, gpointer data)
 {
   VmDevices *self = owner;
-  bool changed = replace_list (&self->media, &self->new_media, media_equal_of);
+  bool changed = self->audio_changed;
 
+  changed |= replace_list (&self->media, &self->new_media, media_equal_of);
   changed |= replace_list (&self->nics, &self->new_nics, nic_equal_of);
   changed |= replace_list (&self->forwards, &self->new_forwards, forward_equal_of);
   changed |= replace_place (&self->disk, &self->new_disk);
@@ -356,6 +373,7 @@ devices_ask (VmDevices *self)
   self->new_nics = g_ptr_array_new_with_free_func (nic_free);
   self->new_forwards = g_ptr_array_new_with_free_func (forward_free);
   vm_call (self->session, self, "query-block", NULL, got_block, NULL);
+  vm_call (self->session, self, "query-audiodevs", NULL, got_audio, NULL);
   vm_call_hmp (self->session, self, "info network", got_network, NULL);
   vm_call_hmp (self->session, self, "info usernet", got_usernet, NULL);
   for (unsigned i = 0; i < G_N_ELEMENTS (disk_drivers); i++)
@@ -521,6 +539,7 @@ devices_finalize (GObject *object)
   g_clear_pointer (&self->new_media, g_ptr_array_unref);
   g_clear_pointer (&self->new_nics, g_ptr_array_unref);
   g_clear_pointer (&self->new_forwards, g_ptr_array_unref);
+  g_free (self->audio);
   g_free (self->disk.bus);
   g_free (self->cd.bus);
   g_free (self->new_disk.bus);
@@ -580,6 +599,12 @@ const GPtrArray *
 vm_devices_forwards (VmDevices *self)
 {
   return self->forwards;
+}
+
+const char *
+vm_devices_audio (VmDevices *self)
+{
+  return self->audio;
 }
 
 VmMedium *

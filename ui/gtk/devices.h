@@ -70,6 +70,8 @@ VmMedium *vm_devices_first_medium (VmDevices *self, VmMediumKind kind);
 const char *vm_devices_disk_driver (VmDevices *self, const char **bus);
 /* The same for a CD drive with a medium. */
 const char *vm_devices_cd_driver (VmDevices *self, const char **bus);
+/* Where sound goes: the kinds of -audiodev, "pa"; NULL: there is none. */
+const char *vm_devices_audio (VmDevices *self);
 /* Whether the guest has an agent that takes files. */
 bool vm_devices_agent_takes_files (VmDevices *self);
 /* "CD drive ide1-cd0"; "debian.iso, reading". Free the results. */

@@ -91,9 +91,15 @@ fill_forwards (GMenu *menu, VmDevices *devices)
 }
 
 static void
-fill_audio (GMenu *menu)
+fill_audio (GMenu *menu, VmDevices *devices)
 {
-  append_impossible (menu, _ ("A_udio (comes later: this build has no sound)"));
+  const char *drivers = vm_devices_audio (devices);
+  /* Translators: %s is where sound goes, such as "pa". */
+  g_autofree char *label = drivers
+                               ? g_strdup_printf (_ ("A_udio goes to %s (its volume: the desktop's mixer)"), drivers)
+                               : g_strdup (_ ("A_udio (this machine has no -audiodev)"));
+
+  append_impossible (menu, label);
 }
 
 static void
@@ -178,7 +184,7 @@ vm_tray_fill_menu (GMenu *menu, VmDevices *devices)
   g_autoptr (GMenu) network = g_menu_new ();
   fill_network (network, devices);
   g_menu_append_submenu (section, _ ("_Network"), G_MENU_MODEL (network));
-  fill_audio (section);
+  fill_audio (section, devices);
   fill_usb (section);
 }
 
@@ -324,10 +330,12 @@ tray_fill (VmDevices *devices, Tray *tray)
       add_button (tray, on ? "network-wired-symbolic" : "network-offline-symbolic", menu, NULL, nic->name);
     }
   g_autoptr (GMenu) audio = g_menu_new (), usb = g_menu_new ();
-  fill_audio (audio);
+  fill_audio (audio, devices);
   fill_usb (usb);
-  describe_button (add_button (tray, "audio-volume-muted-symbolic", audio, NULL, NULL), _ ("Audio"),
-                   _ ("not in this build"));
+  const char *drivers = vm_devices_audio (devices);
+  describe_button (
+      add_button (tray, drivers ? "audio-volume-high-symbolic" : "audio-volume-muted-symbolic", audio, NULL, NULL),
+      _ ("Audio"), drivers ? drivers : _ ("none"));
   describe_button (add_button (tray, "drive-removable-media-symbolic", usb, NULL, NULL), _ ("USB"),
                    _ ("not in this build"));
   gtk_widget_show_all (tray->box);
