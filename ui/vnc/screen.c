@@ -466,6 +466,9 @@ take_changes (VncScreen *s, const VmSurface *surface, const VmRect *rects, unsig
   s->serial++;
   if (box.width * box.height >= MOVE_PIXELS_MIN && somebody_copies (s))
     vnc_screen_find_moves (s, box);
+  for (unsigned cell = 0; s->moves->len && cell < s->columns * s->rows; cell++)
+    if (s->moved[cell] && s->serials[cell] == s->serial) /* what moves is no film */
+      s->heat[cell] = (uint8_t) MAX (0, s->heat[cell] - WARMER);
   s->now = s->next;
   s->next = old;
   vnc_screen_hurry (s);
