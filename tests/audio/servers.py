@@ -63,8 +63,12 @@ def check(samples, rate, seconds, what, most_breaks=0, hz=HZ):
     print(f'{what}: {len(samples) / rate:.2f} s, {got:.3f} Hz, peak {peak}, {found} breaks')
     assert abs(got - hz) < 1.5, f'{what}: {got:.2f} Hz'
     assert 7000 < peak < 9000, f'{what}: peak {peak}'
-    if os.getloadavg()[0] < os.cpu_count(): # else servers without real-time priority lose some themselves
+    if not busy(): # else servers without real-time priority lose some themselves
         assert found <= most_breaks, f'{what}: {found} breaks'
+
+
+def busy():
+    return os.getloadavg()[0] > os.cpu_count()
 
 
 def left_of(raw, channels=2):
@@ -166,7 +170,8 @@ def case_pa(server, play):
     # Long enough for hosts that have more to do.
     lines = pa(server, play, 'pa,id=a,out.latency=300000')
     latency = float(lines[-2].split('latency ')[1].split()[0])
-    assert abs(latency - 300) < 15, f'latency {latency} ms where 300 were asked for'
+    if not busy(): # else the server has been given more
+        assert abs(latency - 300) < 15, f'latency {latency} ms where 300 were asked for'
     pa(server, play, 'pa,id=a,out.latency=300000,out.fixed-settings=off')
     pa(server, play, 'pa,id=a,out.latency=300000,out.name=testsink,out.stream-name=x,out.format=f32,out.frequency=48000')
 
