@@ -52,8 +52,7 @@ vm_export_write_flags (const VmExport *e)
   return e->writethrough ? VM_REQ_FUA : 0;
 }
 
-/* --- life
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 bool
 vm_export_init (VmExport *e, const VmExportKind *kind, VmNode *node, const char *id, bool writable, unsigned share,

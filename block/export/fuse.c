@@ -157,8 +157,7 @@ op_release (fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *info)
   fuse_reply_err (request, 0);
 }
 
-/* --- data
- * ---------------------------------------------------------------------------------------------------------------- */
+/* --- data ------------------------------------------------------------------------------------- */
 
 static void
 op_read (fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *info)
@@ -306,8 +305,7 @@ static const struct fuse_lowlevel_ops operations = {
   .lseek = op_lseek,
 };
 
-/* --- the kernel's requests
- * --------------------------------------------------------------------------------------------- */
+/* --- the kernel's requests -------------------------------------------------------------------- */
 
 static void
 take_request (void *opaque)
@@ -343,8 +341,7 @@ on_request (int fd, GIOCondition condition, void *opaque)
   return true;
 }
 
-/* --- life
- * ------------------------------------------------------------------------------------------------------------------ */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static bool
 fuse_in_use (const VmExport *export)

@@ -74,8 +74,7 @@ answer (Request *r, int status)
   vm_fiber_mutex_unlock (&c->sending);
 }
 
-/* --- reading
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 /* Data and holes by turns, as the image has them. */
 static bool
@@ -125,8 +124,7 @@ do_read (Request *r, VmNode *node)
   vm_fiber_mutex_unlock (&c->sending);
 }
 
-/* --- block status
- * ------------------------------------------------------------------------------------------------------- */
+/* --- block status ----------------------------------------------------------------------------- */
 
 static int
 state_at (const NbdExport *e, unsigned context, uint64_t offset, uint64_t left, uint64_t *len, uint32_t *state)
@@ -235,8 +233,7 @@ do_block_status (Request *r)
   vm_fiber_mutex_unlock (&c->sending);
 }
 
-/* --- one request
- * -------------------------------------------------------------------------------------------------------- */
+/* --- one request ------------------------------------------------------------------------------ */
 
 static int
 check (const Request *r)

@@ -149,8 +149,7 @@ vm_qmp_nbd_server_add (VmMonitor *mon, const VmqNbdServerAddArg *args, GError **
   return call_graph (mon, &(Call){ .args = args, .func = add_device, .block = drive ? drive->block : NULL }, error);
 }
 
-/* --- exports of all kinds
- * ----------------------------------------------------------------------------------------------- */
+/* --- exports of all kinds --------------------------------------------------------------------- */
 
 static bool
 add_nbd (Call *call, VmNode *node, const VmqBlockExportAddArg *args, GError **error)

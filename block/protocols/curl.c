@@ -240,8 +240,7 @@ start (CurlState *s, Window *w, uint64_t offset, uint64_t size)
   return true;
 }
 
-/* --- reading
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static Window *
 find_window (CurlState *s, uint64_t offset)
@@ -314,8 +313,7 @@ curl_read (VmNode *node, uint64_t offset, VmVec vec, unsigned flags)
   return 0;
 }
 
-/* --- opening
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 /* "Accept-Ranges: bytes", of the last answer when there were redirections. */
 static size_t

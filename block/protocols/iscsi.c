@@ -176,8 +176,7 @@ sense_mode (Errand *e)
   return iscsi_modesense6_sync (e->s->iscsi, e->s->lun, 1, SCSI_MODESENSE_PC_CURRENT, 0x3f, 0, 255);
 }
 
-/* --- opening
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 static bool
 set_up (Errand *e, struct iscsi_context *iscsi)
@@ -381,8 +380,7 @@ iscsi_close (VmNode *node)
   vm_fiber_work (do_close, node->state);
 }
 
-/* --- requests
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- requests --------------------------------------------------------------------------------- */
 
 static void
 do_read (void *opaque)

@@ -310,8 +310,7 @@ export_name (VmStream *s, NbdTerms *terms, bool zeroes, GError **error)
   return !zeroes || vm_stream_skip (s, 124) || lost (error);
 }
 
-/* --- the conversation
- * -------------------------------------------------------------------------------------------------- */
+/* --- the conversation ------------------------------------------------------------------------- */
 
 static bool
 check_terms (NbdTerms *terms, GError **error)
@@ -412,8 +411,7 @@ nbd_connect (VmStream *s, NbdTerms *terms, GError **error)
   return check_terms (terms, error);
 }
 
-/* --- listing
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- listing ---------------------------------------------------------------------------------- */
 
 void
 nbd_export_info_free (NbdExportInfo *info)

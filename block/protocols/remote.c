@@ -33,8 +33,7 @@ const VmBlockDriver vm_ftp_driver = { CURL_DRIVER ("ftp"), .help = "File of an F
 const VmBlockDriver vm_ftps_driver
     = { CURL_DRIVER ("ftps"), .help = "File of an FTP server, by TLS", .schemes = ftps_schemes };
 
-/* --- ssh
- * --------------------------------------------------------------------------------------------------------------- */
+/* --- ssh -------------------------------------------------------------------------------------- */
 
 static bool
 take_host_key_check (const char *text, json_object *options, GError **error)
@@ -97,8 +96,7 @@ const VmBlockDriver vm_ssh_driver = {
   .parse_name = ssh_parse_name,
 };
 
-/* --- nfs
- * --------------------------------------------------------------------------------------------------------------- */
+/* --- nfs -------------------------------------------------------------------------------------- */
 
 static bool
 nfs_parse_name (const char *name, json_object *options, GError **error)
@@ -146,8 +144,7 @@ const VmBlockDriver vm_nfs_driver = {
   .parse_name = nfs_parse_name,
 };
 
-/* --- iscsi
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- iscsi ------------------------------------------------------------------------------------ */
 
 static bool
 iscsi_parse_name (const char *name, json_object *options, GError **error)
@@ -197,8 +194,7 @@ const VmBlockDriver vm_iscsi_driver = {
   .parse_name = iscsi_parse_name,
 };
 
-/* --- rbd
- * --------------------------------------------------------------------------------------------------------------- */
+/* --- rbd -------------------------------------------------------------------------------------- */
 
 /* The part of *TEXT up to END, where a backslash takes what a character means away; *TEXT is behind it, or NULL. */
 static char *

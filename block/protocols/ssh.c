@@ -106,8 +106,7 @@ check_host_key (SshState *s, const VmqSshHostKeyCheck *check, GError **error)
   return check_known_hosts (s, error);
 }
 
-/* --- opening
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 static bool
 log_in (SshState *s, GError **error)
@@ -205,8 +204,7 @@ do_open (VmErrand *e)
   e->status = 0;
 }
 
-/* --- requests
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- requests --------------------------------------------------------------------------------- */
 
 /* Packets from AT on are sent for and taken in order; a short one is the end of the file, or of our luck. */
 static void
@@ -340,8 +338,7 @@ ssh_truncate (VmNode *node, uint64_t size, bool exact, VmPreallocation prealloc,
   return status;
 }
 
-/* --- creating
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- creating --------------------------------------------------------------------------------- */
 
 static bool
 ssh_create (VmBlockGraph *graph, VmNode *file, const char *name, uint64_t size, const VmCreateValues *values,

@@ -137,8 +137,7 @@ vm_stream_skip (VmStream *s, uint64_t len)
   return true;
 }
 
-/* --- writing
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 static bool
 write_tls (VmStream *s, const void *buffer, size_t len)
@@ -224,8 +223,7 @@ vm_stream_write (VmStream *s, const void *buffer, size_t len)
   return vm_stream_write_vec (s, buffer, len, (VmVec){ NULL, 0, 0 });
 }
 
-/* --- TLS
- * ------------------------------------------------------------------------------------------------------------------ */
+/* --- TLS -------------------------------------------------------------------------------------- */
 
 typedef struct Handshake
 {

@@ -275,8 +275,7 @@ bits_write (Qcow2 *s, const VmDirtyBitmap *live, Qcow2Bitmap *b)
   return 0;
 }
 
-/* --- with the node
- * ------------------------------------------------------------------------------------------------------- */
+/* --- with the node ---------------------------------------------------------------------------- */
 
 static bool
 usable (const Qcow2Bitmap *b)

@@ -260,8 +260,7 @@ qcow2_create (VmBlockGraph *graph, VmNode *file, const char *name, uint64_t size
   return ok;
 }
 
-/* --- measuring
- * --------------------------------------------------------------------------------------------------------- */
+/* --- measuring -------------------------------------------------------------------------------- */
 
 /* Bytes of all metadata of an image whose clusters are all there. */
 static uint64_t

@@ -119,8 +119,7 @@ luks_create (Qcow2 *s, VmBlockGraph *graph, const VmCreateValues *values, const 
   return luks_place (s, luks, error);
 }
 
-/* --- both
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- both ------------------------------------------------------------------------------------- */
 
 bool
 qcow2_crypt_open (Qcow2 *s, const VmqBlockdevOptionsQcow2 *options, unsigned flags, GError **error)

@@ -392,8 +392,7 @@ open_data_file (Qcow2 *s, const VmqBlockdevOptionsQcow2 *o, unsigned flags, GErr
   return s->data_edge != NULL;
 }
 
-/* --- open and close
- * ---------------------------------------------------------------------------------------------------- */
+/* --- open and close --------------------------------------------------------------------------- */
 
 static void
 clean_caches (void *opaque)

@@ -390,8 +390,7 @@ read_l1 (Qcow2 *s, const Qcow2Snapshot *snapshot, uint32_t n, GError **error)
   return g_steal_pointer (&l1);
 }
 
-/* --- create
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- create ----------------------------------------------------------------------------------- */
 
 static int
 write_l1_copy (Qcow2 *s, const uint64_t *l1, uint32_t n, uint64_t *offset)
@@ -516,8 +515,7 @@ qcow2_snapshot_create (VmNode *node, VmSnapshotInfo *info, GError **error)
   return status >= 0 || fail (error, status, "Could not create snapshot");
 }
 
-/* --- apply
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- apply ------------------------------------------------------------------------------------ */
 
 /* The header points to another L1 table, of a disk of another size. */
 static int
@@ -603,8 +601,7 @@ qcow2_snapshot_apply (VmNode *node, const char *id_or_name, GError **error)
   return status >= 0 || (error && *error) || fail (error, status, "Failed to load snapshot");
 }
 
-/* --- delete
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- delete ----------------------------------------------------------------------------------- */
 
 static int
 delete_locked (Qcow2 *s, guint index, GError **error)
@@ -656,8 +653,7 @@ qcow2_snapshot_delete (VmNode *node, const char *id, const char *name, GError **
   return status >= 0 || (error && *error) || fail (error, status, "Failed to remove snapshot");
 }
 
-/* --- list and load
- * ------------------------------------------------------------------------------------------------------- */
+/* --- list and load ---------------------------------------------------------------------------- */
 
 GPtrArray *
 qcow2_snapshot_list (VmNode *node)

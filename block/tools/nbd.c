@@ -312,8 +312,7 @@ out:
   return status;
 }
 
-/* --- the command line
- * ------------------------------------------------------------------------------------------------- */
+/* --- the command line ------------------------------------------------------------------------- */
 
 static int
 take_shared (Nbd *n, const char *text)
@@ -578,8 +577,7 @@ run (VmTool *tool, int argc, char **argv)
   return status;
 }
 
-/* --- --fork: before there are threads
- * ---------------------------------------------------------------------------------- */
+/* --- --fork: before there are threads --------------------------------------------------------- */
 
 static bool
 wants_fork (int argc, char **argv)

@@ -52,8 +52,7 @@ adlib_now (const Adlib *self)
   return vm_clock_now (self->parent.parent.env->clocks, VM_CLOCK_VIRTUAL);
 }
 
-/* --- sound
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- sound ------------------------------------------------------------------------------------ */
 
 /* Makes what is due before a register changes, but not much more than the host takes at a time. */
 static void
@@ -130,8 +129,7 @@ adlib_write_chip (Adlib *self, uint8_t reg, uint8_t value)
     }
 }
 
-/* --- timers
- * -------------------------------------------------------------------------------------------------------------- */
+/* --- timers ----------------------------------------------------------------------------------- */
 
 static int64_t
 timer_period (const Adlib *self, unsigned n)
@@ -173,8 +171,7 @@ timers_control (Adlib *self, uint8_t value)
   self->opl.regs[REG_TIMERS] = value;
 }
 
-/* --- ports
- * --------------------------------------------------------------------------------------------------------------- */
+/* --- ports ------------------------------------------------------------------------------------ */
 
 static uint64_t
 adlib_read (void *opaque, uint64_t offset, unsigned size)
@@ -202,8 +199,7 @@ adlib_write (void *opaque, uint64_t offset, uint64_t value, unsigned size)
 
 static const VmRegionOps adlib_ops = { .read = adlib_read, .write = adlib_write, .impl = { .min = 1, .max = 1 } };
 
-/* --- life
- * ---------------------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static void
 adlib_reset (VmDevice *dev, VmResetKind kind)

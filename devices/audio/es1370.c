@@ -124,8 +124,7 @@ es_update_irq (Es1370 *self)
   vm_pci_set_irq (&self->parent, self->status != 0);
 }
 
-/* --- channels
- * --------------------------------------------------------------------------------------------------------- */
+/* --- channels --------------------------------------------------------------------------------- */
 
 static unsigned
 channel_mode (const Es1370Channel *ch)
@@ -251,8 +250,7 @@ es_update_channels (Es1370 *self)
     }
 }
 
-/* --- mixer
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- mixer ------------------------------------------------------------------------------------ */
 
 /* Attenuations of 2 dB; the voices' sixth is 0 dB. */
 static void
@@ -295,8 +293,7 @@ codec_write (Es1370 *self, uint16_t value)
   es_update_volume (self);
 }
 
-/* --- registers
- * -------------------------------------------------------------------------------------------------------- */
+/* --- registers -------------------------------------------------------------------------------- */
 
 /* The channel whose address (even) or size (odd) REG of the window is, or NULL. */
 static Es1370Channel *
@@ -427,8 +424,7 @@ es_write (void *opaque, uint64_t offset, uint64_t value, unsigned size)
 
 static const VmRegionOps es_ops = { .read = es_read, .write = es_write, .impl = { .min = 1, .max = 4 } };
 
-/* --- life
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static void
 es_reset (VmDevice *dev, VmResetKind kind)

@@ -16,8 +16,7 @@ gus_init_gains (Gus *self)
     self->gains[i] = i ? (float) ldexp (256 + (i & 255), (int) (i >> 8) - 24) : 0;
 }
 
-/* --- positions
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- positions -------------------------------------------------------------------------------- */
 
 /* At one of its ends: an interrupt, and then it stops, begins again or turns round. OVER: how far it is past it. */
 static int64_t
@@ -61,8 +60,7 @@ voice_advance (Gus *self, unsigned n, uint64_t scale)
   v->position = (uint64_t) position & POSITION_MASK;
 }
 
-/* --- ramps
- * ---------------------------------------------------------------------------------------------------------------- */
+/* --- ramps ------------------------------------------------------------------------------------ */
 
 static void
 ramp_end (Gus *self, unsigned n, uint32_t low, uint32_t high)
@@ -110,8 +108,7 @@ ramp_advance (Gus *self, unsigned n, uint64_t scale)
     }
 }
 
-/* --- samples
- * ---------------------------------------------------------------------------------------------------------------- */
+/* --- samples ---------------------------------------------------------------------------------- */
 
 static float
 memory_sample (const Gus *self, uint32_t address, bool wide)

@@ -94,8 +94,7 @@ gus_device (Gus *self)
   return &self->parent.parent;
 }
 
-/* --- interrupts
- * ------------------------------------------------------------------------------------------------------- */
+/* --- interrupts ------------------------------------------------------------------------------- */
 
 static uint8_t
 gus_status (const Gus *self)
@@ -133,8 +132,7 @@ take_irq_source (Gus *self)
   return value;
 }
 
-/* --- timers: as on an AdLib card
- * ---------------------------------------------------------------------------------------- */
+/* --- timers: as on an AdLib card -------------------------------------------------------------- */
 
 static void
 timer_set (Gus *self, unsigned n)
@@ -183,8 +181,7 @@ write_timer_start (Gus *self, uint8_t value)
   self->timer_start = value;
 }
 
-/* --- DMA to and from its memory
- * ------------------------------------------------------------------------------------------ */
+/* --- DMA to and from its memory --------------------------------------------------------------- */
 
 static uint32_t
 dma_memory_address (const Gus *self, uint32_t moved)
@@ -239,8 +236,7 @@ on_service (void *opaque, unsigned channel)
   gus_update_irq (self);
 }
 
-/* --- recording
- * -------------------------------------------------------------------------------------------------------------- */
+/* --- recording -------------------------------------------------------------------------------- */
 
 static VmAudioFormat
 sample_format (const Gus *self)
@@ -286,9 +282,7 @@ write_sample_control (Gus *self, uint8_t value)
   vm_audio_set_active (self->in, value & SAMPLE_START);
 }
 
-/* --- sound
- * ---------------------------------------------------------------------------------------------------------------------
- */
+/* --- sound ------------------------------------------------------------------------------------ */
 
 static void
 update_active (Gus *self)
@@ -315,8 +309,7 @@ on_play (void *opaque, size_t bytes)
   gus_update_irq (self);
 }
 
-/* --- registers of voices
- * ------------------------------------------------------------------------------------------------------- */
+/* --- registers of voices ---------------------------------------------------------------------- */
 
 static void
 set_part (uint32_t *where, uint16_t value, bool high)
@@ -431,8 +424,7 @@ voice_read (Gus *self, const GusVoice *v, uint8_t reg)
     }
 }
 
-/* --- registers of the chip
- * ------------------------------------------------------------------------------------------------------- */
+/* --- registers of the chip -------------------------------------------------------------------- */
 
 /* Up to bit 0 of register 4Ch the whole chip stands still. */
 static void
@@ -544,9 +536,7 @@ gus_read_register (Gus *self)
   return (uint16_t) (value << 8);
 }
 
-/* --- ports
- * -----------------------------------------------------------------------------------------------------------------------
- */
+/* --- ports ------------------------------------------------------------------------------------ */
 
 static uint64_t
 low_read (void *opaque, uint64_t offset, unsigned size)
@@ -636,9 +626,7 @@ high_write (void *opaque, uint64_t offset, uint64_t value, unsigned size)
 static const VmRegionOps low_ops = { .read = low_read, .write = low_write, .impl = { .min = 1, .max = 1 } };
 static const VmRegionOps high_ops = { .read = high_read, .write = high_write, .impl = { .min = 1, .max = 2 } };
 
-/* --- life
- * ---------------------------------------------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static void
 gus_reset (VmDevice *dev, VmResetKind kind)

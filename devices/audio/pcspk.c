@@ -85,8 +85,7 @@ pcspk_update_level (VmPcspk *self)
   vm_audio_set_active (self->voice, true);
 }
 
-/* --- the port
- * --------------------------------------------------------------------------------------------------------- */
+/* --- the port --------------------------------------------------------------------------------- */
 
 static uint64_t
 pcspk_read (void *opaque, uint64_t offset, unsigned size)
@@ -110,8 +109,7 @@ pcspk_write (void *opaque, uint64_t offset, uint64_t value, unsigned size)
 
 static const VmRegionOps pcspk_ops = { .read = pcspk_read, .write = pcspk_write, .impl = { .min = 1, .max = 1 } };
 
-/* --- life
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static void
 pcspk_reset (VmDevice *dev, VmResetKind kind)

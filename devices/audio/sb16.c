@@ -54,8 +54,7 @@ on_direct (void *opaque, size_t bytes)
     vm_audio_set_active (self->direct, false);
 }
 
-/* --- ports
- * --------------------------------------------------------------------------------------------------------------- */
+/* --- ports ------------------------------------------------------------------------------------ */
 
 static uint8_t
 port_read (Sb16 *self, unsigned port)
@@ -137,8 +136,7 @@ high_write (void *opaque, uint64_t offset, uint64_t value, unsigned size)
 static const VmRegionOps low_ops = { .read = low_read, .write = low_write, .impl = { .min = 1, .max = 1 } };
 static const VmRegionOps high_ops = { .read = high_read, .write = high_write, .impl = { .min = 1, .max = 1 } };
 
-/* --- life
- * ---------------------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static const struct
 {

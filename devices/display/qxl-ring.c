@@ -162,6 +162,9 @@ carry_out (Qxl *s, const QXLCommand *cmd)
 {
   uint64_t pixels = 0;
 
+  if (s->cmdlog)
+    vm_report_info ("%s: command of type %u at 0x%" G_GINT64_MODIFIER "x", vm_device_path (&s->parent.parent),
+                    cmd->type, (guint64) cmd->data);
   switch (cmd->type)
     {
     case QXL_CMD_DRAW:

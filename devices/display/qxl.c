@@ -201,6 +201,8 @@ create_primary (Qxl *s)
   memcpy (&c, &qxl_ram (s)->create_surface, sizeof c);
   if (!qxl_create_surface (s, 0, c.format, c.width, c.height, c.stride, c.mem))
     return;
+  if (s->debug)
+    vm_report_info ("%s: primary surface of %u x %u", vm_device_path (&s->parent.parent), c.width, c.height);
   s->mode = QXL_IN_NATIVE;
   s->shown = NULL; /* the new one may look like the old one and not be it */
   s->n_dirty = 0;
@@ -223,6 +225,8 @@ destroy_surfaces (Qxl *s, bool primary_too)
 static void
 destroy_primary (Qxl *s)
 {
+  if (s->debug && s->surface_format[0])
+    vm_report_info ("%s: no primary surface", vm_device_path (&s->parent.parent));
   qxl_destroy_surface (s, 0);
   if (s->mode == QXL_IN_NATIVE)
     s->mode = QXL_IN_BETWEEN;
@@ -536,15 +540,15 @@ static const VmProp qxl_props[] = {
   VM_PROP ("ram_size", Qxl, ram_size, 64 * VM_MIB, "bytes of BAR 0: frame buffer and commands"),
   VM_PROP ("vram_size", Qxl, vram_size, 64 * VM_MIB, "bytes of BAR 1: surfaces"),
   VM_PROP ("revision", Qxl, revision, 5, "of the PCI function"),
-  VM_PROP ("debug", Qxl, debug, 0, "accepted"),
+  VM_PROP ("debug", Qxl, debug, 0, "tells of primary surfaces"),
   VM_PROP ("guestdebug", Qxl, guestdebug, 0, "what the driver has to say goes to the log"),
-  VM_PROP ("cmdlog", Qxl, cmdlog, 0, "accepted"),
+  VM_PROP ("cmdlog", Qxl, cmdlog, 0, "tells of each command"),
   VM_PROP ("ram_size_mb", Qxl, ram_size_mb, UINT32_MAX, "the same as ram_size in MiB"),
   VM_PROP ("vram_size_mb", Qxl, vram_size_mb, UINT32_MAX, "the same as vram_size in MiB"),
   VM_PROP ("vram64_size_mb", Qxl, vram64_size_mb, UINT32_MAX, "MiB of surfaces in a 64-bit BAR"),
   VM_PROP ("vgamem_mb", Qxl, vga.vgamem_mb, 16, "MiB of frame buffer"),
   VM_PROP ("surfaces", Qxl, surfaces, QXL_SURFACES, "how many there may be"),
-  VM_PROP ("max_outputs", Qxl, max_outputs, 0, "accepted: there is one"),
+  VM_PROP ("max_outputs", Qxl, max_outputs, 0, "most monitors there may be; the card has one"),
   VM_PROP ("xres", Qxl, xres, 0, "accepted"),
   VM_PROP ("yres", Qxl, yres, 0, "accepted"),
   VM_PROP ("global-vmstate", Qxl, global_vmstate, false, "accepted for old machine types"),

@@ -117,8 +117,7 @@ link_changed (VmObject *device, bool up)
   e1000_interrupt (self, INT_LSC);
 }
 
-/* --- reset
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- reset ------------------------------------------------------------------------------------ */
 
 /* What the MAC address registers hold after a reset comes from the EEPROM (13.5.2). */
 static void
@@ -162,8 +161,7 @@ e1000_reset (VmDevice *dev, VmResetKind kind)
     vm_net_port_ready (&self->card.ports[0]);
 }
 
-/* --- registers
- * --------------------------------------------------------------------------------------------------------- */
+/* --- registers -------------------------------------------------------------------------------- */
 
 /* Registers that are as they were written, as ranges of offsets and the bits kept. */
 static const E1000Plain plain[] = {
@@ -414,8 +412,7 @@ static const VmRegionOps io_ops = {
   .impl = { .min = 4, .max = 4 },
 };
 
-/* --- device
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- device ----------------------------------------------------------------------------------- */
 
 static const VmNetCardOps card_ops = {
   .port = { .receive = e1000_receive },

@@ -274,8 +274,7 @@ carry_out (Eepro100 *self, uint32_t cb, const uint8_t *head, uint16_t command)
   return 1;
 }
 
-/* --- the list
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- the list --------------------------------------------------------------------------------- */
 
 static void
 leave_active (Eepro100 *self, uint8_t state, uint8_t *causes)

@@ -137,8 +137,7 @@ write_mdi (Eepro100 *self)
     eepro100_interrupt (self, ACK_MDI);
 }
 
-/* --- reset
- * --------------------------------------------------------------------------------------------------------------- */
+/* --- reset ------------------------------------------------------------------------------------ */
 
 /* A selective one leaves the configuration, the addresses and the bases. */
 static void
@@ -180,8 +179,7 @@ eepro100_reset (VmDevice *dev, VmResetKind kind)
   software_reset (self);
 }
 
-/* --- registers
- * -------------------------------------------------------------------------------------------------------------- */
+/* --- registers -------------------------------------------------------------------------------- */
 
 static void
 write_port (Eepro100 *self)
@@ -314,9 +312,7 @@ flash_write (void *opaque, uint64_t offset, uint64_t value, unsigned size)
 
 static const VmRegionOps flash_ops = { .read = flash_read, .write = flash_write, .valid = { .max = 4 } };
 
-/* --- device
- * ---------------------------------------------------------------------------------------------------------------------
- */
+/* --- device ----------------------------------------------------------------------------------- */
 
 static void
 link_changed (VmObject *device, bool up)
@@ -422,9 +418,7 @@ static const VmField eepro100_state[] = {
 
 static const VmProp eepro100_props[] = { VM_NET_CARD_PROPS (Eepro100, card), { 0 } };
 
-/* --- the family
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* --- the family ------------------------------------------------------------------------------- */
 
 #define FAMILY(device_id, rev, words, old, knows_ip, ...)                                                                        \
   {                                                                                                                    \

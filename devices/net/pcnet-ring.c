@@ -172,8 +172,7 @@ pcnet_init_block (Pcnet *self)
   return true;
 }
 
-/* --- transmission
- * ------------------------------------------------------------------------------------------------------- */
+/* --- transmission ----------------------------------------------------------------------------- */
 
 static void
 packet_sent (void *opaque)
@@ -271,8 +270,7 @@ pcnet_tx_reset (Pcnet *self)
   self->tx_len = 0;
 }
 
-/* --- reception
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- reception -------------------------------------------------------------------------------- */
 
 /* The flag that tells why the frame got through; MD_ENP alone when it is for none of its reasons, 0: it did not. */
 static uint16_t

@@ -216,8 +216,7 @@ reg_read (void *opaque, uint64_t offset, unsigned size)
   return vm_load_le (self->regs + offset, size);
 }
 
-/* --- writes
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- writes ----------------------------------------------------------------------------------- */
 
 /* Bits that are as they were written, in ranges of bytes. */
 static const struct
@@ -410,8 +409,7 @@ static const VmRegionOps reg_ops = {
   .impl = { .min = 1, .max = 4 },
 };
 
-/* --- device
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- device ----------------------------------------------------------------------------------- */
 
 static void
 link_changed (VmObject *device, bool up)

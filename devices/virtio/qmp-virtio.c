@@ -276,8 +276,7 @@ vm_qmp_x_query_virtio_vhost_queue_status (VmMonitor *mon, const VmqXQueryVirtioV
   return NULL;
 }
 
-/* --- an element
- * ------------------------------------------------------------------------------------------------------- */
+/* --- an element ------------------------------------------------------------------------------- */
 
 static uint64_t
 load (const VmVirtqueue *q, uint64_t addr, unsigned size)
@@ -361,8 +360,7 @@ vm_qmp_x_query_virtio_queue_element (VmMonitor *mon, const VmqXQueryVirtioQueueE
   return e;
 }
 
-/* --- for people
- * -------------------------------------------------------------------------------------------------------- */
+/* --- for people ------------------------------------------------------------------------------- */
 
 /* The query about the path that was typed, or about a queue of it. */
 static json_object *

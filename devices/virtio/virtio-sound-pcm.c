@@ -44,8 +44,7 @@ snd_stream_info (const SndStream *s, uint8_t info[32])
   info[26] = 2;
 }
 
-/* --- elements
- * --------------------------------------------------------------------------------------------------------- */
+/* --- elements --------------------------------------------------------------------------------- */
 
 static void
 element_finish (SndElement *element, VirtioSound *sound, bool rx, uint32_t status, int64_t latency, uint32_t written)
@@ -136,8 +135,7 @@ first_element (SndStream *s)
   return element;
 }
 
-/* --- the voice
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- the voice -------------------------------------------------------------------------------- */
 
 static void
 on_play (void *opaque, size_t bytes)
@@ -192,8 +190,7 @@ on_record (void *opaque, size_t bytes)
       }
 }
 
-/* --- control
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- control ---------------------------------------------------------------------------------- */
 
 static void
 stream_flush (SndStream *s)
@@ -260,8 +257,7 @@ snd_stream_command (SndStream *s, uint32_t code)
   return SND_OK;
 }
 
-/* --- life
- * ----------------------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 void
 snd_stream_open (SndStream *s, VirtioSound *sound, unsigned index)

@@ -32,8 +32,7 @@ answer_status (Request *r, uint32_t status)
   answer (r, raw, sizeof raw);
 }
 
-/* --- what there is
- * ---------------------------------------------------------------------------------------------------- */
+/* --- what there is ---------------------------------------------------------------------------- */
 
 /* Jacks alternate between line-out and line-in, all with a plug in them. */
 static size_t
@@ -72,8 +71,7 @@ chmap_info (const VirtioSound *sound, unsigned i, uint8_t info[INFO_MAX])
   return 24;
 }
 
-/* --- control queue
- * ---------------------------------------------------------------------------------------------------- */
+/* --- control queue ---------------------------------------------------------------------------- */
 
 static void
 answer_info (VirtioSound *sound, Request *r, uint32_t n,
@@ -169,8 +167,7 @@ handle_event (VmVirtio *v, VmVirtqueue *q)
 {
 }
 
-/* --- life
- * --------------------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static void
 sound_config_get (VmVirtio *v, uint8_t *config)
@@ -273,8 +270,7 @@ const VmType vm_virtio_sound_type = {
   .klass = &sound_class,
 };
 
-/* --- on PCI
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- on PCI ----------------------------------------------------------------------------------- */
 
 typedef struct SoundPci
 {

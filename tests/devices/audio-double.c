@@ -165,8 +165,7 @@ vm_audio_latency_ns (const VmAudioVoice *voice)
   return 20 * VM_NS_PER_MS;
 }
 
-/* --- by hand
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- by hand ---------------------------------------------------------------------------------- */
 
 VmAudioVoice *
 audio_double_find (const char *name)

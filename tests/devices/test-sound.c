@@ -33,8 +33,7 @@ check_counter (const VmAudioVoice *voice, unsigned n, unsigned first, unsigned m
     g_assert_cmpint ((uint16_t) audio_double_sample (voice, i), ==, first + i % modulo);
 }
 
-/* --- High Definition Audio
- * ---------------------------------------------------------------------------------------------- */
+/* --- High Definition Audio -------------------------------------------------------------------- */
 
 static void
 hda_init (DiskRig *r, const VmType *codec, const char *const *props)
@@ -266,8 +265,7 @@ test_hda_addresses (void)
   disk_rig_clear (r);
 }
 
-/* --- AC '97
- * --------------------------------------------------------------------------------------------------------------- */
+/* --- AC '97 ----------------------------------------------------------------------------------- */
 
 static void
 ports_init (DiskRig *r, const VmType *type)
@@ -361,8 +359,7 @@ test_ac97_record (void)
   disk_rig_clear (r);
 }
 
-/* --- ES1370
- * ----------------------------------------------------------------------------------------------------------------- */
+/* --- ES1370 ----------------------------------------------------------------------------------- */
 
 static void
 test_es1370 (void)

@@ -86,8 +86,7 @@ run_client (void *opaque)
   close (run->ends[1]); /* the other is the node's */
 }
 
-/* --- a client that is none
- * --------------------------------------------------------------------------------------------- */
+/* --- a client that is none -------------------------------------------------------------------- */
 
 static void
 say (void *opaque)
@@ -144,8 +143,7 @@ fuzz_one (const uint8_t *data, size_t size)
   vm_graph_free (run.graph);
 }
 
-/* --- input that gets somewhere
- * ----------------------------------------------------------------------------------------- */
+/* --- input that gets somewhere ---------------------------------------------------------------- */
 
 static void
 put (GByteArray *out, unsigned bytes, uint64_t value)

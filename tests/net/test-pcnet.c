@@ -135,8 +135,7 @@ test_eeprom (void)
   tear_down (&b);
 }
 
-/* --- rings: four descriptors each
- * ---------------------------------------------------------------------------------------- */
+/* --- rings: four descriptors each ------------------------------------------------------------- */
 
 static void
 put_descriptor (Bench *b, uint32_t ring, unsigned index, uint16_t flags, uint32_t buffer, unsigned size)

@@ -506,8 +506,7 @@ show_list (Drop *drop, GPtrArray *files)
   gtk_window_present (GTK_WINDOW (dialog));
 }
 
-/* --- the drop
- * --------------------------------------------------------------------------------------------------------- */
+/* --- the drop --------------------------------------------------------------------------------- */
 
 /* One file on a zone that takes it, or with a key that says what is meant: no question. */
 static bool
@@ -666,8 +665,7 @@ drag_data_received (GtkWidget *widget, GdkDragContext *context, int x, int y, Gt
     }
 }
 
-/* --- widgets
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- widgets ---------------------------------------------------------------------------------- */
 
 static GtkWidget *
 zone_label (const char *css)

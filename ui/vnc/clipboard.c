@@ -269,8 +269,7 @@ do_request (void *opaque)
   post_free (p);
 }
 
-/* --- from the client; VNC thread
- * -------------------------------------------------------------------------------------- */
+/* --- from the client; VNC thread -------------------------------------------------------------- */
 
 void
 vnc_clipboard_join (VncClient *c)

@@ -255,8 +255,7 @@ vm_qmp_expire_password (VmMonitor *mon, const VmqExpirePasswordArg *args, GError
   return run (mon, &e, do_expire, error) || vm_fail (error, "Could not set password expire time");
 }
 
-/* --- certificates, addresses
- * ------------------------------------------------------------------------------------------ */
+/* --- certificates, addresses ------------------------------------------------------------------ */
 
 bool
 vm_qmp_display_reload (VmMonitor *mon, const VmqDisplayReloadArg *args, GError **error)
@@ -325,8 +324,7 @@ vm_qmp_display_update (VmMonitor *mon, const VmqDisplayUpdateArg *args, GError *
   return run (mon, &e, do_update, error) || (error && *error) || vm_fail (error, "there is no VNC server");
 }
 
-/* --- connections of others
- * ---------------------------------------------------------------------------------------------- */
+/* --- connections of others -------------------------------------------------------------------- */
 
 static void
 do_add_client (void *opaque)
@@ -361,8 +359,7 @@ vm_vnc_add_client (VmMonitor *mon, int fd, bool skip_auth, GError **error)
   return false;
 }
 
-/* --- the human monitor
- * ---------------------------------------------------------------------------------------------------- */
+/* --- the human monitor ------------------------------------------------------------------------ */
 
 static void
 print_end (VmMonitor *mon, const char *kind, json_object *end)
