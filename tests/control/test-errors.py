@@ -228,7 +228,6 @@ ERRORS = {
     '-old-param': '@: Option not supported for this target',
     '-spice port=70000': 'spice port is out of range',
     '-object input-barrier,id=x,name=y': '@: not available in this build',
-    '-vga cirrus': '-vga cirrus: not available in this build',
 }
 
 

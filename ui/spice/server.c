@@ -290,8 +290,9 @@ stop (VmSpice *spice)
   vm_listener_remove (spice->machine->env.display, &here->consoles);
   spice_input_stop (here);
   spice_sound_stop (here);
-  for (guint i = 0; i < here->screens->len; i++)
-    spice_screen_free (g_ptr_array_index (here->screens, i));
+  /* Channels that end with them still count those who look. */
+  while (here->screens->len)
+    spice_screen_free (g_ptr_array_steal_index (here->screens, here->screens->len - 1));
   spice_server_destroy (here->server);
   spice_core_leave ();
   spice_forget_channels (spice);
