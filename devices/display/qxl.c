@@ -549,8 +549,8 @@ static const VmProp qxl_props[] = {
   VM_PROP ("vgamem_mb", Qxl, vga.vgamem_mb, 16, "MiB of frame buffer"),
   VM_PROP ("surfaces", Qxl, surfaces, QXL_SURFACES, "how many there may be"),
   VM_PROP ("max_outputs", Qxl, max_outputs, 0, "most monitors there may be; the card has one"),
-  VM_PROP ("xres", Qxl, xres, 0, "accepted"),
-  VM_PROP ("yres", Qxl, yres, 0, "accepted"),
+  VM_PROP ("xres", Qxl, xres, 0, "has no effect: the driver asks the viewer"),
+  VM_PROP ("yres", Qxl, yres, 0, "has no effect: the driver asks the viewer"),
   VM_PROP ("global-vmstate", Qxl, global_vmstate, false, "accepted for old machine types"),
   { 0 },
 };
@@ -578,15 +578,18 @@ static const VmField qxl_state[] = {
   { 0 },
 };
 
+/* What both have. */
+#define QXL_CLASS                                                                                                      \
+  .parent = { .realize = qxl_realize,                                                                                  \
+              .unrealize = qxl_unrealize,                                                                              \
+              .reset = qxl_reset,                                                                                      \
+              .post_load = qxl_post_load,                                                                              \
+              .category = "Display",                                                                                   \
+              .user_creatable = true },                                                                                \
+  .vendor = REDHAT_PCI_VENDOR_ID, .device = QXL_DEVICE_ID_STABLE
+
 static const VmPciClass qxl_class = {
-  .parent = { .realize = qxl_realize,
-              .unrealize = qxl_unrealize,
-              .reset = qxl_reset,
-              .post_load = qxl_post_load,
-              .category = "Display",
-              .user_creatable = true },
-  .vendor = REDHAT_PCI_VENDOR_ID,
-  .device = QXL_DEVICE_ID_STABLE,
+  QXL_CLASS,
   .class_id = 0x0380,
 };
 
@@ -601,14 +604,7 @@ const VmType vm_qxl_type = {
 };
 
 static const VmPciClass qxl_vga_class = {
-  .parent = { .realize = qxl_realize,
-              .unrealize = qxl_unrealize,
-              .reset = qxl_reset,
-              .post_load = qxl_post_load,
-              .category = "Display",
-              .user_creatable = true },
-  .vendor = REDHAT_PCI_VENDOR_ID,
-  .device = QXL_DEVICE_ID_STABLE,
+  QXL_CLASS,
   .class_id = 0x0300,
   .romfile = "vgabios-qxl.bin",
 };
