@@ -50,7 +50,7 @@ def guest(binary, accel, kernel, word, options):
             eye = Eye(desktop.env['DISPLAY'])
             try:
                 window = program.window('.', 30)
-                desktop.xdotool('windowactivate', '--sync', window)
+                desktop.activate(window)
                 desktop.move(960, 1000)
                 yield desktop, program, eye
             except AssertionError:

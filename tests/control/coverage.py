@@ -15,6 +15,7 @@ coverage.py [--short] [--list CLASS] [--only REGEX]    the program's path is in 
 import argparse
 import collections
 import concurrent.futures
+import faulthandler
 import os
 import re
 import shlex
@@ -283,6 +284,8 @@ def main():
     parser.add_argument('--only', default='', help='rows whose "option suboption" matches')
     options = parser.parse_args()
     rows = [r for r in table() if re.search(options.only, f'{r.option} {r.sub}')]
+    if options.short:
+        faulthandler.dump_traceback_later(560, exit=True)  # before the test's time is over: where it stands
     everything = table()
     known = probes()
     names = {(r.option, r.sub) for r in everything}

@@ -8,11 +8,13 @@ import re
 import select
 import shlex
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../vnc'))
@@ -25,6 +27,7 @@ import rfb
 from program import PROGRAM, Lines
 
 TIMEOUT = 60
+LONGEST = 180  # seconds: a start of the program that has not ended by then is ended, and its probes are wrong
 with open(PROGRAM, 'rb') as program_file:
     SANITIZED = b'__asan_init' in program_file.read()  # which keeps memory from being locked
 
@@ -79,7 +82,12 @@ class Session:
                                         stdout=slave if self.terminal else subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True, cwd=self.files, env=self.settings,
                                         pass_fds=(*coverage_files.DESCRIPTORS, theirs.fileno(),
-                                                  *(s.fileno() for s in self.wires.given)), errors='replace')
+                                                  *(s.fileno() for s in self.wires.given)), errors='replace',
+                                        start_new_session=True)
+        self.overdue = False
+        self.watch = threading.Timer(LONGEST, self.give_up)
+        self.watch.daemon = True
+        self.watch.start()
         theirs.close()
         if self.terminal:
             os.close(slave)
@@ -117,11 +125,24 @@ class Session:
         try:
             self.out, self.err = self.process.communicate(timeout=TIMEOUT)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.out, self.err = self.process.communicate()
+            self.kill()
+            self.out, self.err = self.process.communicate(timeout=TIMEOUT)
             self.err += 'TIMEOUT'
+        if self.overdue:
+            self.err += f'not done after {LONGEST} s'
         self.status = self.process.returncode
         self.took = time.monotonic() - self.began
+
+    def kill(self):
+        """The program and those it started, which may hold its pipes."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+    def give_up(self):
+        self.overdue = True
+        self.kill()
 
     def close(self):
         if self.stream and self.process.poll() is None:
@@ -137,6 +158,7 @@ class Session:
                 pass
         if self.status is None:
             self.finish()
+        self.watch.cancel()
         self.socket.close()
         if self.guest:
             self.guest.close()
@@ -403,7 +425,10 @@ class Session:
         """Whether a viewer that asks for JPEG is sent any, of so many pictures of a guest that shows 320 x 200."""
         viewer = self.vnc(ask=(rfb.TIGHT, rfb.quality(6), rfb.DESKTOP_SIZE))
         self.q('cont')
+        end = time.monotonic() + TIMEOUT
         while pictures and 'jpeg' not in viewer.seen:
+            if time.monotonic() > end:
+                raise TimeoutError(f'{pictures} pictures did not come')
             viewer.request()
             viewer.update()
             pictures -= viewer.width == 320
@@ -466,7 +491,7 @@ class Session:
 
     def type_keys(self, chord):
         window = self.until(self.window) and self.window()
-        coverage_servers.Desktops.one.xdotool('windowactivate', '--sync', window)
+        coverage_servers.Desktops.one.activate(window)
         coverage_servers.Desktops.one.key(chord)
         return True
 
@@ -484,7 +509,8 @@ class Session:
         address = address[1] if address else self.settings['DBUS_SESSION_BUS_ADDRESS']
         command = ['gdbus', 'call', '--address', address, '--dest', 'org.qemu', '--object-path', '/org/qemu/Display1/VM', '--method',
                    'org.freedesktop.DBus.Properties.Get', 'org.qemu.Display1.VM', 'Name']
-        return self.until(lambda: self.files[5:] in subprocess.run(command, capture_output=True, text=True, check=False).stdout)
+        return self.until(lambda: self.files[5:] in subprocess.run(command, capture_output=True, text=True, check=False,
+                                                                  timeout=TIMEOUT).stdout)
 
     def lives(self):
         time.sleep(1)

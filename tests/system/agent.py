@@ -74,7 +74,7 @@ class Guest:
     def __init__(self, m, desktop):
         self.m, self.desktop = m, desktop
         self.window = vm.wait_for('the window', lambda: desktop.find('^Vitrine'), 20)[0]
-        desktop.xdotool('windowactivate', '--sync', self.window)
+        desktop.activate(self.window)
 
     def shell(self, command, seconds=60):
         return self.m.shell(command, seconds)

@@ -96,7 +96,11 @@ class Desktop:
     def close(self):
         for process in (self.manager, self.server):
             process.terminate()
-            process.wait()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
         shutil.rmtree(self.home, ignore_errors=True)
 
     def __enter__(self):
@@ -109,7 +113,16 @@ class Desktop:
 
     def xdotool(self, *args):
         return subprocess.run(['xdotool', *map(str, args)], env=self.env, check=True, capture_output=True,
-                              text=True).stdout.strip()
+                              text=True, timeout=60).stdout.strip()
+
+    def activate(self, window):
+        """Brings a window to the front. xdotool's own waiting ("--sync") never ends when a manager is asked too early."""
+        def active():
+            self.xdotool('windowactivate', window)
+            time.sleep(0.05)
+            run = subprocess.run(['xdotool', 'getactivewindow'], env=self.env, capture_output=True, text=True, timeout=60)
+            return run.stdout.strip() == str(window)
+        wait_for(f'window {window} in front', active)
 
     def key(self, *chords):
         self.xdotool('key', '--delay', 20, *chords)

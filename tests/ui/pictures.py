@@ -36,7 +36,7 @@ class Machine:
             self.file = self.socket.makefile('rw')
             self.file.readline()
             self.qmp('qmp_capabilities')
-            desktop.xdotool('windowactivate', '--sync', self.id)
+            desktop.activate(self.id)
             wait_for('the picture', lambda: desktop.geometry(self.id)[2] >= width, 60)
             time.sleep(2)
         except BaseException:
@@ -128,7 +128,7 @@ class Camera:
             missing = f'{self.work.name}/debian.qcow2'
             machine.menu('Devices', 'a')
             chooser = wait_for('chooser', lambda: desktop.find('Attach'))[0]
-            desktop.xdotool('windowactivate', '--sync', chooser)
+            desktop.activate(chooser)
             time.sleep(0.5)
             desktop.key('ctrl+l', 'ctrl+a')
             desktop.type(missing)

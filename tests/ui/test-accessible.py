@@ -125,7 +125,7 @@ def main():
                 return found
             assert not nameless(), nameless()
             for place, key, title in ((220, 'm', 'Snapshots'), (290, 'l', 'Log'), (290, 'd', 'Diagnostics')):
-                desktop.xdotool('windowactivate', '--sync', window)
+                desktop.activate(window)
                 desktop.click(x + place, y + 12)
                 time.sleep(0.4)
                 desktop.key('Down', key)

@@ -42,7 +42,7 @@ class Clipboard(unittest.TestCase):
         self.agent.accept()
 
     def focus(self):
-        self.desktop.xdotool('windowactivate', '--sync', self.id)
+        self.desktop.activate(self.id)
 
     def other_window(self):
         """Takes the focus away."""
@@ -50,7 +50,7 @@ class Clipboard(unittest.TestCase):
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         window = wait_for('other window', lambda: self.desktop.find('xmessage'))[0]
-        self.desktop.xdotool('windowactivate', '--sync', window)
+        self.desktop.activate(window)
 
     def copy(self, content, kind='UTF8_STRING', selection='clipboard'):
         subprocess.run(['xclip', '-selection', selection, '-t', kind, '-i'], input=content, env=self.desktop.env, check=True,
@@ -218,7 +218,7 @@ class Clipboard(unittest.TestCase):
         time.sleep(0.4)
         self.desktop.key('Down', 'c')
         dialog = wait_for('dialog', lambda: self.desktop.find('Copy Files to the Guest'))[0]
-        self.desktop.xdotool('windowactivate', '--sync', dialog)
+        self.desktop.activate(dialog)
         time.sleep(0.4)
         self.desktop.key('ctrl+l', 'ctrl+a')
         self.desktop.type(file.name)

@@ -100,7 +100,7 @@ class Devices(unittest.TestCase):
         self.desktop.move(1270, 790)
         self.id = self.machine.window()
         self.qmp = Qmp(path)
-        self.desktop.xdotool('windowactivate', '--sync', self.id)
+        self.desktop.activate(self.id)
         time.sleep(0.7)
 
     def check_quiet(self):
@@ -111,7 +111,7 @@ class Devices(unittest.TestCase):
     def menu(self, title, *keys):
         """Opens a menu with the mouse, goes to its first item and on by keys."""
         x, y, _, _ = self.desktop.geometry(self.id)
-        self.desktop.xdotool('windowactivate', '--sync', self.id)
+        self.desktop.activate(self.id)
         self.desktop.click(x + MENUS[title], y + 12)
         time.sleep(0.4)
         self.desktop.key('Down')
@@ -121,7 +121,7 @@ class Devices(unittest.TestCase):
 
     def dialog(self, title):
         window = wait_for(title, lambda: self.desktop.find('^' + title))[0]
-        self.desktop.xdotool('windowactivate', '--sync', window)
+        self.desktop.activate(window)
         time.sleep(0.4)
         return window
 
@@ -397,7 +397,7 @@ class Devices(unittest.TestCase):
         self.assertEqual(os.stat(image).st_mode & 0o777, 0o600)
         self.check_iso(image, names)
         # It goes with the machine.
-        self.desktop.xdotool('windowactivate', '--sync', self.id)
+        self.desktop.activate(self.id)
         self.desktop.key('ctrl+alt+q')
         self.machine.process.wait(10)
         self.assertFalse(os.path.exists(image))

@@ -103,24 +103,24 @@ class Input(WindowCase):
         self.start()
         with Program(self.desktop, FAKE, 'gtk,gl=off', 'other') as other:
             id_ = other.window('other')
-            self.desktop.xdotool('windowactivate', '--sync', id_)
+            self.desktop.activate(id_)
             self.desktop.key('Caps_Lock')
             try:
                 # Nothing is known of the guest's: nothing is done.
                 self.machine.said()
-                self.desktop.xdotool('windowactivate', '--sync', self.id)
+                self.desktop.activate(self.id)
                 self.assertEqual(self.machine.said(0.5), [])
-                self.desktop.xdotool('windowactivate', '--sync', id_)
+                self.desktop.activate(id_)
                 self.machine.command('leds 2')  # Num Lock, as this X server has not
                 self.machine.command('leds 0')
-                self.desktop.xdotool('windowactivate', '--sync', self.id)
+                self.desktop.activate(self.id)
                 wait_for('caps lock', lambda: [f'key {KEY_CAPSLOCK} 1', f'key {KEY_CAPSLOCK} 0'] == self.machine.said())
                 self.machine.command('leds 4')
-                self.desktop.xdotool('windowactivate', '--sync', id_)
-                self.desktop.xdotool('windowactivate', '--sync', self.id)
+                self.desktop.activate(id_)
+                self.desktop.activate(self.id)
                 self.assertEqual([line for line in self.machine.said(0.5) if line.startswith('key')], [])
             finally:
-                self.desktop.xdotool('windowactivate', '--sync', id_)
+                self.desktop.activate(id_)
                 self.desktop.key('Caps_Lock')
 
     # --- grabs
@@ -131,7 +131,7 @@ class Input(WindowCase):
             id_ = other.window('other')
             self.desktop.xdotool('windowmove', id_, 800, 500)
             x, y = self.guest_place(320, 200)
-            self.desktop.xdotool('windowactivate', '--sync', id_)
+            self.desktop.activate(id_)
             self.machine.said()
             self.desktop.key('a')
             self.assertEqual(self.machine.said(), [])

@@ -93,7 +93,7 @@ class Installer:
         self.desktop.click()
 
     def run(self):
-        self.desktop.xdotool('windowactivate', '--sync', self.window)
+        self.desktop.activate(self.window)
         wait_for('page of languages', self.chosen_row, BOOT)
         english = self.settled_row()
         self.say('page of languages')

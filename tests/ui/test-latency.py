@@ -65,7 +65,7 @@ def main():
                     '-initrd', FILES + '/initrd.gz', '-append', 'rdinit=/bin/sh quiet modprobe.blacklist=bochs',
                     *sys.argv[2:]) as program:
         window = program.window('Vitrine .latency.')
-        desktop.xdotool('windowactivate', '--sync', window)
+        desktop.activate(window)
         wait_for('text mode', lambda: desktop.geometry(window)[2] == 720, 60)
         left, top, _, height = desktop.geometry(window)
         top += height - 400

@@ -138,7 +138,7 @@ class Responsive(WindowCase):
         self.addCleanup(lambda: os.path.exists(path) and os.unlink(path))
         self.desktop.move(1270, 790)
         self.id = self.machine.window()
-        self.desktop.xdotool('windowactivate', '--sync', self.id)
+        self.desktop.activate(self.id)
         time.sleep(1)
         return path
 
@@ -176,11 +176,11 @@ class Responsive(WindowCase):
 
     def dialog(self, title, *keys, menu):
         """Opens what KEYS of MENU lead to, and closes it."""
-        self.desktop.xdotool('windowactivate', '--sync', self.id)
+        self.desktop.activate(self.id)
         self.menu(menu, *keys)
         window = wait_for(title, lambda: self.desktop.find('^' + title))[0]
         time.sleep(0.3)
-        self.desktop.xdotool('windowactivate', '--sync', window)
+        self.desktop.activate(window)
         self.desktop.key('Escape')
         wait_for('closed', lambda: not self.desktop.find('^' + title))
 

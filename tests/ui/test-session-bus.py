@@ -156,7 +156,7 @@ def keep_running(desktop):
     machine.command('mode 320 200')
     services.heard('Inhibit', 'Inhibit')
     for way in 'notification', 'action':
-        desktop.xdotool('windowactivate', '--sync', machine.window())
+        desktop.activate(machine.window())
         desktop.key('alt+F4')
         time.sleep(1)
         desktop.key('alt+r')

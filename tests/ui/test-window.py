@@ -139,10 +139,10 @@ class Window(WindowCase):
         self.desktop.xdotool('keydown', 'a')
         with Program(self.desktop, FAKE, 'gtk,gl=off', 'other') as other:
             id_ = other.window('other')
-            self.desktop.xdotool('windowactivate', '--sync', id_)
+            self.desktop.activate(id_)
             self.assertEqual(self.balance(self.machine.said()), {})
             self.desktop.xdotool('keyup', 'a')
-        self.desktop.xdotool('windowactivate', '--sync', self.id)
+        self.desktop.activate(self.id)
         # Held while the machine is stopped.
         self.desktop.xdotool('keydown', 'b')
         self.machine.command('state 4')
@@ -436,7 +436,7 @@ class Window(WindowCase):
         self.check_double()
         self.menu('Machine', 's')
         dialog = wait_for('dialog', lambda: self.desktop.find('Take Screenshot'))[0]
-        self.desktop.xdotool('windowactivate', '--sync', dialog)
+        self.desktop.activate(dialog)
         time.sleep(0.3)
         path = self.desktop.home + '/shot.png'
         self.desktop.key('ctrl+a')
@@ -456,7 +456,7 @@ class Window(WindowCase):
         self.menu('View', 'd')
         own = wait_for('detached window', lambda: self.desktop.find(r'vc\.1'))[0]
         self.wait_title('Vitrine: vc.1', own)
-        self.desktop.xdotool('windowactivate', '--sync', own)
+        self.desktop.activate(own)
         self.assertEqual(self.desktop.geometry(own)[2:], (400, 300))
         self.desktop.key('ctrl+alt+g')
         self.wait_title('Vitrine: vc.1 +kbd +ptr', own)
@@ -754,7 +754,7 @@ class Window(WindowCase):
         self.menu('View', 'd')
         own = wait_for('detached window', lambda: self.desktop.find('serial_0'))[0]
         self.wait_title('Vitrine: serial_0', own)
-        self.desktop.xdotool('windowactivate', '--sync', own)
+        self.desktop.activate(own)
         self.desktop.type('y')
         self.typed('y')
         self.desktop.key('alt+F4')

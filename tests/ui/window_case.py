@@ -38,7 +38,7 @@ class WindowCase(unittest.TestCase):
         # A pointer over the new window would be input already.
         self.desktop.move(1270, 790)
         self.id = self.machine.window()
-        self.desktop.xdotool('windowactivate', '--sync', self.id)
+        self.desktop.activate(self.id)
         if mode:
             self.machine.command('mode %d %d' % mode)
             self.wait_width(mode[0])
