@@ -5,7 +5,7 @@
 #include "engine/display/clipboard.h"
 #include "engine/display/damage.h"
 
-#define SLOWEST_TICK_MS 1000
+#define SLOWEST_TICK_US 1000000
 #define TYPED_MAX       1024 /* keys that wait: a viewer cannot fill memory while the engine is stuck */
 
 struct VmConsole {
@@ -44,7 +44,8 @@ struct VmDisplay {
   VmAgent     *agent;       /* engine loop only */
   VmAgentState agent_state; /* under the mutex */
   VmTimer   tick;
-  uint32_t  interval_ms; /* of the fastest visible listener; 0: nobody looks */
+  uint32_t  interval_us; /* of the fastest visible listener; 0: nobody looks */
+  int64_t   due;         /* when the next tick is wanted, of VM_CLOCK_REALTIME */
 };
 
 static void
@@ -109,7 +110,7 @@ display_is_looked_at (VmDisplay *display, const VmConsole *console)
     {
       const VmListener *listener = display->listeners->pdata[i];
 
-      seen = listener->interval_ms && (!listener->console || listener->console == console);
+      seen = listener->interval_us && (!listener->console || listener->console == console);
     }
   g_mutex_unlock (&display->mutex);
   return seen;
@@ -127,9 +128,13 @@ display_tick (void *opaque)
       if (console && console->ops->refresh && display_is_looked_at (display, console))
         console->ops->refresh (console->opaque);
     }
-  if (display->interval_ms)
-    vm_timer_set (&display->tick, vm_clock_now (display->clocks, VM_CLOCK_REALTIME)
-                                    + display->interval_ms * VM_NS_PER_MS);
+  if (!display->interval_us)
+    return;
+  /* From when this one was due: the time that looking takes would lose frames of a guest that draws as often. */
+  int64_t now = vm_clock_now (display->clocks, VM_CLOCK_REALTIME);
+  int64_t interval = display->interval_us * INT64_C (1000);
+  display->due = MAX (display->due + interval, now + interval / 4);
+  vm_timer_set (&display->tick, display->due);
 }
 
 /* On the engine loop: the rate may have changed. */
@@ -143,18 +148,21 @@ display_retime (void *opaque)
   for (unsigned i = 0; i < display->listeners->len; i++)
     {
       VmListener *listener = display->listeners->pdata[i];
-      uint32_t wanted = MIN (listener->interval_ms, SLOWEST_TICK_MS);
+      uint32_t wanted = MIN (listener->interval_us, SLOWEST_TICK_US);
 
       if (wanted && (!fastest || wanted < fastest))
         fastest = wanted;
     }
   g_mutex_unlock (&display->mutex);
 
-  if (fastest == display->interval_ms)
+  if (fastest == display->interval_us)
     return;
-  display->interval_ms = fastest;
+  display->interval_us = fastest;
   if (fastest)
-    display_tick (display);
+    {
+      display->due = vm_clock_now (display->clocks, VM_CLOCK_REALTIME);
+      display_tick (display);
+    }
   else
     vm_timer_cancel (&display->tick);
 }
@@ -377,7 +385,7 @@ vm_console_free (VmConsole *console)
       VmListener *listener = display->listeners->pdata[i];
 
       if (listener->console == console)
-        listener->interval_ms = 0;
+        listener->interval_us = 0;
     }
   display_notify (display, listener_consoles_changed, NULL);
   VmSurface *surface = g_steal_pointer (&console->surface);
@@ -656,10 +664,10 @@ vm_listener_remove (VmDisplay *display, VmListener *listener)
 }
 
 void
-vm_listener_set_interval (VmDisplay *display, VmListener *listener, uint32_t interval_ms)
+vm_listener_set_interval (VmDisplay *display, VmListener *listener, uint32_t interval_us)
 {
   g_mutex_lock (&display->mutex);
-  listener->interval_ms = interval_ms;
+  listener->interval_us = interval_us;
   g_mutex_unlock (&display->mutex);
   vm_loop_post (display->loop, display_retime, display);
 }

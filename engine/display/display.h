@@ -126,13 +126,13 @@ struct VmListener {
   VmConsole           *console;     /* NULL: hears of all consoles */
   uint64_t             serial;      /* damage already taken */
   uint64_t             cursor_serial;
-  uint32_t             interval_ms; /* wanted refresh: 16 for 60 Hz, 0: not visible */
+  uint32_t             interval_us; /* wanted refresh: 16667 for 60 Hz, 0: not visible */
   bool                 notified;
 };
 
 void vm_listener_add (VmDisplay *display, VmListener *listener, VmConsole *console);
 void vm_listener_remove (VmDisplay *display, VmListener *listener);
-void vm_listener_set_interval (VmDisplay *display, VmListener *listener, uint32_t interval_ms);
+void vm_listener_set_interval (VmDisplay *display, VmListener *listener, uint32_t interval_us);
 
 /* Takes the damage since the listener's last pull. Returns the present surface with a reference and fills RECTS
  * (at most N, merged to fit) and *N_RECTS; *CHANGED: it is another surface than last time (draw all). Read pixels only

@@ -4,8 +4,9 @@
 without a screen: window.py [PROGRAM] [--rounds N] [--seconds S] [--accel tcg] [--check]
 
 Frames that reach the screen each second, processor time of the program and of the X server, and the time from a key press to
-the pixel that the guest changes for it. --check fails when fewer than 58 frames arrive, when we use more processor time than
-the peer, or when the median key takes more than two frames."""
+the pixel that the guest changes for it. --check fails when fewer than 57 frames arrive (guest and screen each tick 60 times, not in step, and a frame that
+is drawn while it is copied is seen late), when a frame or the whole (with the X server) takes more processor time than the
+peer's, or when the median key takes more than two frames."""
 import argparse
 import contextlib
 import os
@@ -126,12 +127,12 @@ def main():
     for name in sides:
         rate, share, server = (statistics.median(result[i] for result in results[name]) for i in range(3))
         key, slowest = statistics.median(times[name]), max(times[name])
-        row[name] = rate, share, key
+        row[name] = rate, share / rate, share + server, key
         print(f'{name:5} {rate:9.1f} {share:8.1f} % {share / rate * 10:6.2f} ms {server:7.1f} % {key:5.1f} ms {slowest:5.1f} ms')
     if options.check:
-        rate, share, key = row['ours']
-        assert rate >= 58, 'frames are lost'
-        assert share < row['peer'][1], 'more processor time than the peer'
+        rate, frame, whole, key = row['ours']
+        assert rate >= 57, 'frames are lost'
+        assert frame < row['peer'][1] and whole < row['peer'][2], 'more processor time than the peer'
         assert key <= 2 * FRAME_MS, 'keys take more than two frames'
 
 

@@ -242,7 +242,7 @@ ui_show (Ui *ui, unsigned index)
   ui_drop_console (ui);
   ui->console = console;
   vm_listener_add (display, &ui->listener, console);
-  vm_listener_set_interval (display, &ui->listener, INTERVAL_MS);
+  vm_listener_set_interval (display, &ui->listener, INTERVAL_MS * 1000);
   ui_look (ui);
 }
 

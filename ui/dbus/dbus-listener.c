@@ -294,7 +294,7 @@ on_interfaces (GObject *source, GAsyncResult *result, gpointer data)
       l->listener.ops = &listener_ops;
       l->listens = true;
       vm_listener_add (l->display, &l->listener, l->console);
-      vm_listener_set_interval (l->display, &l->listener, INTERVAL_MS);
+      vm_listener_set_interval (l->display, &l->listener, INTERVAL_MS * 1000);
       listener_push (l);
     }
   listener_unref (l);

@@ -462,7 +462,7 @@ display_map (GtkWidget *widget)
   GdkMonitor *monitor = gdk_display_get_monitor_at_window (gdk_window_get_display (window), window);
   int mhz = monitor ? gdk_monitor_get_refresh_rate (monitor) : 0;
   vm_listener_set_interval (vm_session_display (self->session), &self->listener,
-                            1000000 / CLAMP (mhz > 0 ? mhz : DEFAULT_HZ * 1000, 20000, 250000));
+                            1000000000 / CLAMP (mhz > 0 ? mhz : DEFAULT_HZ * 1000, 20000, 250000));
   vm_waker_poke (self->waker);
 }
 

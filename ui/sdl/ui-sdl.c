@@ -219,7 +219,7 @@ screen_set_shown (Screen *screen, bool shown)
     SDL_ShowWindow (screen->window);
   else
     SDL_HideWindow (screen->window);
-  vm_listener_set_interval (vm_session_display (screen->ui->session), &screen->listener, shown ? INTERVAL_MS : 0);
+  vm_listener_set_interval (vm_session_display (screen->ui->session), &screen->listener, shown ? INTERVAL_MS * 1000 : 0);
 }
 
 static void

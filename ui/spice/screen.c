@@ -100,7 +100,7 @@ set_interval (SpiceScreen *s, unsigned ms)
   if (s->interval_ms == ms)
     return;
   s->interval_ms = ms;
-  vm_listener_set_interval (s->here->spice->machine->env.display, &s->listener, ms);
+  vm_listener_set_interval (s->here->spice->machine->env.display, &s->listener, ms * 1000);
 }
 
 static gboolean

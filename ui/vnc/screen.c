@@ -28,7 +28,7 @@ set_interval (VncScreen *s, unsigned ms)
   if (s->interval_ms == ms)
     return;
   s->interval_ms = ms;
-  vm_listener_set_interval (s->vnc->machine->env.display, &s->listener, ms);
+  vm_listener_set_interval (s->vnc->machine->env.display, &s->listener, ms * 1000);
 }
 
 static gboolean
