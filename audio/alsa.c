@@ -8,7 +8,7 @@
 #include <gmodule.h>
 
 #define LATENCY_NS (40 * VM_NS_PER_MS)
-#define WAIT_MS 500
+#define WAIT_MS 2000 /* for room: servers behind alsa-lib may have other things to do for a while */
 
 typedef struct Alsa
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The back end "oss": /dev/dsp as the Open Sound System 4.0 has it (its Programmer's Guide), a thread for each stream.
- */
+ * Frames go by read() and write(), or through the device's buffer where that was asked for and can be had. */
 #include "audio/audio-private.h"
 #include "audio/host-thread.h"
 #include "engine/schema/types.h"
@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/soundcard.h>
 #include <unistd.h>
 
@@ -22,12 +23,17 @@
 typedef struct Oss
 {
   char *path;
-  bool recording, poll, exclusive;
+  bool recording, poll, exclusive, try_mmap;
   int policy, fragments; /* policy -1: as many fragments as that; 0 of them: four */
   int64_t buffer_ns;
   int fd;
   unsigned frame;
   uint32_t rate;
+  /* The device's buffer; NULL: not mapped. Bytes that went by since it runs: through the device, and through us. */
+  uint8_t *map;
+  size_t map_size, fragment;
+  uint32_t counter;
+  uint64_t device, ours;
 } Oss;
 
 static const struct
@@ -75,16 +81,126 @@ set_fragments (const Oss *o, const VmAudioFormat *format)
   ioctl (o->fd, SNDCTL_DSP_SETFRAGMENT, &value); /* a device that cannot goes by its own */
 }
 
+/* --- the device's buffer ------------------------------------------------------------------------------- */
+
+/* It may not be possible; then the calls do as well. */
+static void
+map_buffer (Oss *o, const VmAudioFormat *format, const audio_buf_info *info)
+{
+  int caps, off = 0, on = o->recording ? PCM_ENABLE_INPUT : PCM_ENABLE_OUTPUT;
+  size_t size = (size_t) MAX (info->fragstotal, 0) * MAX (info->fragsize, 0);
+  void *map;
+
+  if (size < 2 * o->frame || info->fragstotal < 2 || ioctl (o->fd, SNDCTL_DSP_GETCAPS, &caps) < 0
+      || (caps & (DSP_CAP_MMAP | DSP_CAP_TRIGGER)) != (DSP_CAP_MMAP | DSP_CAP_TRIGGER))
+    return;
+  map = mmap (NULL, size, o->recording ? PROT_READ : PROT_READ | PROT_WRITE, MAP_SHARED, o->fd, 0);
+  if (map == MAP_FAILED)
+    return;
+  if (!o->recording)
+    vm_audio_silence (format, map, size - size % o->frame);
+  if (ioctl (o->fd, SNDCTL_DSP_SETTRIGGER, &off) < 0 || ioctl (o->fd, SNDCTL_DSP_SETTRIGGER, &on) < 0)
+    {
+      munmap (map, size);
+      return;
+    }
+  o->map = map;
+  o->map_size = size;
+  o->fragment = info->fragsize;
+  o->counter = 0;
+  o->device = o->ours = 0;
+}
+
+static bool
+look_where (Oss *o)
+{
+  count_info info;
+
+  if (ioctl (o->fd, o->recording ? SNDCTL_DSP_GETIPTR : SNDCTL_DSP_GETOPTR, &info) < 0)
+    return false;
+  o->device += (uint32_t) info.bytes - o->counter;
+  o->counter = (uint32_t) info.bytes;
+  return true;
+}
+
+static uint64_t
+whole_frames (const Oss *o, uint64_t bytes)
+{
+  return bytes - bytes % o->frame;
+}
+
+/* Bytes that can be moved now: not those of the fragment under way. Who was too late begins anew. */
+static size_t
+room (Oss *o)
+{
+  uint64_t ahead, most = o->map_size - o->fragment;
+
+  if (o->recording)
+    {
+      if (o->device - o->ours > most)
+        o->ours = whole_frames (o, o->device - o->fragment);
+      return o->device - o->ours;
+    }
+  if (o->ours < o->device)
+    o->ours = whole_frames (o, o->device + o->fragment);
+  ahead = o->ours - o->device;
+  return ahead < most ? most - ahead : 0;
+}
+
+static bool
+move_mapped (Oss *o, uint8_t *bytes, size_t size)
+{
+  for (int64_t waited = 0; size;)
+    {
+      size_t n, at;
+      if (!look_where (o))
+        return false;
+      n = MIN (room (o), size);
+      at = o->ours % o->map_size;
+      n = MIN (n, o->map_size - at);
+      if (!n)
+        {
+          int64_t us
+              = MAX (vm_muldiv64 (MIN (size, o->fragment), G_USEC_PER_SEC, (uint64_t) o->rate * o->frame) / 2, 500);
+          if (waited > WAIT_MS * 1000)
+            return false;
+          g_usleep (us);
+          waited += us;
+          continue;
+        }
+      if (o->recording)
+        memcpy (bytes, o->map + at, n);
+      else
+        memcpy (o->map + at, bytes, n);
+      bytes += n;
+      size -= n;
+      o->ours += n;
+      waited = 0;
+    }
+  return true;
+}
+
+/* --- the thread's part --------------------------------------------------------------------------------- */
+
+static bool
+open_device (Oss *o, bool mapped)
+{
+  /* To map what is to be written, it has to be open for reading too. */
+  int flags = (o->recording ? O_RDONLY : mapped ? O_RDWR : O_WRONLY) | O_CLOEXEC | (o->exclusive ? O_EXCL : 0);
+
+  o->fd = open (o->path, flags | O_NONBLOCK);
+  return o->fd >= 0;
+}
+
 static bool
 oss_thread_open (void *device, VmAudioFormat *format, size_t *chunk, GError **error)
 {
   Oss *o = device;
-  int flags = (o->recording ? O_RDONLY : O_WRONLY) | O_CLOEXEC | (o->exclusive ? O_EXCL : 0) | O_NONBLOCK;
+  bool mapped = o->try_mmap && open_device (o, true);
   int channels = format->channels, rate = format->rate;
   audio_buf_info info;
 
-  o->fd = open (o->path, flags);
-  if (o->fd < 0)
+  if (!mapped && !open_device (o, false))
     return vm_fail (error, "OSS device '%s': cannot open: %s", o->path, g_strerror (errno));
   if (!o->poll)
     fcntl (o->fd, F_SETFL, fcntl (o->fd, F_GETFL) & ~O_NONBLOCK);
@@ -99,10 +215,13 @@ oss_thread_open (void *device, VmAudioFormat *format, size_t *chunk, GError **er
     return vm_fail (error, "OSS device '%s': its format is not known here", o->path);
   o->frame = vm_audio_frame_bytes (format);
   o->rate = format->rate;
+  *chunk = format->rate / 100;
   if (ioctl (o->fd, o->recording ? SNDCTL_DSP_GETISPACE : SNDCTL_DSP_GETOSPACE, &info) >= 0 && info.fragsize > 0)
-    *chunk = info.fragsize / o->frame;
-  else
-    *chunk = format->rate / 100;
+    {
+      *chunk = info.fragsize / o->frame;
+      if (mapped)
+        map_buffer (o, format, &info);
+    }
   return true;
 }
 
@@ -112,6 +231,8 @@ oss_thread_move (void *device, void *bytes, size_t frames)
   Oss *o = device;
   size_t size = frames * o->frame;
 
+  if (o->map)
+    return move_mapped (o, bytes, size);
   while (size)
     {
       ssize_t n = o->recording ? read (o->fd, bytes, size) : write (o->fd, bytes, size);
@@ -138,6 +259,9 @@ oss_thread_delay (void *device)
   Oss *o = device;
   int bytes;
 
+  if (o->map && look_where (o))
+    return vm_muldiv64 (o->recording ? o->device - o->ours : o->ours - MIN (o->ours, o->device), VM_NS_PER_SEC,
+                        (uint64_t) o->rate * o->frame);
   if (o->recording || ioctl (o->fd, SNDCTL_DSP_GETODELAY, &bytes) < 0 || bytes < 0)
     return -1;
   return vm_muldiv64 (bytes / o->frame, VM_NS_PER_SEC, o->rate);
@@ -148,6 +272,8 @@ oss_thread_close (void *device)
 {
   Oss *o = device;
 
+  if (o->map)
+    munmap (g_steal_pointer (&o->map), o->map_size);
   if (o->fd >= 0)
     close (o->fd);
   o->fd = -1;
@@ -195,6 +321,7 @@ oss_start (VmAudioStream *stream)
   o->recording = stream->recording;
   o->poll = !side->has_try_poll || side->try_poll;
   o->exclusive = all->exclusive;
+  o->try_mmap = all->try_mmap;
   o->policy = all->has_dsp_policy ? (int) all->dsp_policy : 5;
   o->fragments = side->has_buffer_count ? (int) CLAMP (side->buffer_count, 0, 0x7fff) : 0;
   o->buffer_ns = stream->buffer_ns;

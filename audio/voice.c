@@ -145,8 +145,8 @@ vm_audio_set_active (VmAudioVoice *voice, bool active)
   if (!active)
     {
       voice->wanted = 0;
-      if (voice->recording || voice->func)
-        vm_stream_leave (voice); /* else when its queue is empty */
+      if (voice->recording || (!voice->raw_filled && !voice->pipe.filled))
+        vm_stream_leave (voice); /* else when all of it was played */
     }
   else if (voice->valid)
     {
@@ -250,6 +250,7 @@ vm_audio_close (VmAudioVoice *voice)
   vm_audio_set_active (voice, false);
   vm_stream_leave (voice);
   voice->closed = true;
+  vm_audio_listeners_playing (voice->dev);
   if (!voice->dev->ticking) /* else at the end of the tick */
     vm_voice_free (voice);
 }

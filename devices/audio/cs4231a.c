@@ -2,6 +2,7 @@
 /* The Crystal CS4231A codec (data sheet DS139) at the place of the Windows Sound System's: playing and recording by one
  * DMA channel, its timer. */
 #include "audio/audio.h"
+#include "devices/audio/compress.h"
 #include "devices/isa/isa.h"
 
 #include <math.h>
@@ -98,7 +99,11 @@ typedef struct Cs4231a
   /* guest state */
   uint8_t index, regs[REGISTERS];
   bool interrupt;
-  uint32_t left; /* frames of the present block, and that many more after it */
+  uint32_t left;       /* bytes of the present block */
+  VmImaAdpcm adpcm[2]; /* left and right */
+  /* Between two samples of one byte: the second one to play, or the code of the first one that was recorded. */
+  int16_t half;
+  bool has_half;
   VmTimer timer;
 } Cs4231a;
 
@@ -138,13 +143,21 @@ format_kind (const Cs4231a *self)
   return format_register (self) >> 5;
 }
 
-/* Bytes of a frame of the guest. */
+static unsigned
+channels_of (const Cs4231a *self)
+{
+  return format_register (self) & FORMAT_STEREO ? 2 : 1;
+}
+
+/* Bytes of a frame of the guest; ADPCM, of which one sample is half a byte, counts words of four. */
 static unsigned
 guest_frame (const Cs4231a *self)
 {
-  unsigned kind = format_kind (self), bytes = kind == FORMAT_S16 || kind == FORMAT_S16_BE ? 2 : 1;
+  unsigned kind = format_kind (self);
 
-  return bytes * (format_register (self) & FORMAT_STEREO ? 2 : 1);
+  if (kind == FORMAT_ADPCM)
+    return 4;
+  return (kind == FORMAT_S16 || kind == FORMAT_S16_BE ? 2 : 1) * channels_of (self);
 }
 
 static VmAudioFormat
@@ -156,116 +169,158 @@ voice_format (const Cs4231a *self)
 
   return (VmAudioFormat){
     .rate = rates[format & 1][format >> 1 & 7],
-    .channels = format & FORMAT_STEREO ? 2 : 1,
+    .channels = (uint8_t) channels_of (self),
     .sample = format_kind (self) == FORMAT_U8 ? VM_AUDIO_U8 : VM_AUDIO_S16,
     .big_endian = format_kind (self) == FORMAT_S16_BE,
   };
 }
 
-/* ITU-T G.711. */
-static int16_t
-from_ulaw (uint8_t code)
-{
-  int value;
-
-  code = (uint8_t) ~code;
-  value = (((code & 15) << 3) + 132) << (code >> 4 & 7);
-  return (int16_t) (code & 0x80 ? 132 - value : value - 132);
-}
-
-static int16_t
-from_alaw (uint8_t code)
-{
-  unsigned exponent;
-  int value;
-
-  code ^= 0x55;
-  exponent = code >> 4 & 7;
-  value = (code & 15) << 4 | 8;
-  if (exponent)
-    value = (value + 256) << (exponent - 1);
-  return (int16_t) (code & 0x80 ? value : -value);
-}
-
 /* --- blocks ----------------------------------------------------------------------------------- */
 
 static uint32_t
-block_frames (const Cs4231a *self)
+block_bytes (const Cs4231a *self)
 {
   bool own = is_capture (self) && (self->regs[CS_MODE] & MODE2) && !(self->regs[CS_INTERFACE] & INTERFACE_SDC);
   unsigned upper = own ? CS_CAPTURE_UPPER : CS_UPPER;
 
-  return (uint32_t) (self->regs[upper] << 8 | self->regs[upper + 1]) + 1;
+  return ((uint32_t) (self->regs[upper] << 8 | self->regs[upper + 1]) + 1) * guest_frame (self);
 }
 
+/* All that there is of LEN bytes, of this block and the next ones. */
 static uint32_t
-move_some (Cs4231a *self, uint8_t *buf, uint32_t len)
+move_all (Cs4231a *self, uint8_t *buf, uint32_t len)
 {
-  unsigned frame = guest_frame (self);
-  bool terminal = false;
-  uint32_t n = vm_isa_dma_move (&self->parent.parent, self->dma, buf,
-                                (uint32_t) MIN (len, (uint64_t) self->left * frame), &terminal);
+  uint32_t n = 0;
 
-  self->left -= MIN (self->left, n / frame);
-  if (self->left == 0)
+  for (uint32_t step = 1; n < len && step > 0; n += step)
     {
-      self->left = block_frames (self);
-      cs_raise (self, is_capture (self) ? IRQ_CAPTURE : IRQ_PLAY);
+      bool terminal = false;
+
+      step = vm_isa_dma_move (&self->parent.parent, self->dma, buf + n, MIN (len - n, self->left), &terminal);
+      self->left -= step;
+      if (self->left == 0)
+        {
+          self->left = block_bytes (self);
+          cs_raise (self, is_capture (self) ? IRQ_CAPTURE : IRQ_PLAY);
+        }
     }
   return n;
 }
 
-/* What the voice knows goes as it is; compressed samples become ones of 16 bits. ADPCM is played as silence. */
-static void
-play_chunk (Cs4231a *self, const uint8_t *buf, uint32_t n)
+/* --- playing ---------------------------------------------------------------------------------- */
+
+/* The lower half of a byte is the first sample, or the left one. Returns how many of the N wanted there are. */
+static uint32_t
+decode_adpcm (Cs4231a *self, uint8_t *out, uint32_t n)
 {
-  unsigned kind = format_kind (self);
-  uint8_t wide[2 * CHUNK];
+  uint8_t codes[CHUNK / 4 + 1];
+  uint32_t done = 0, got;
 
-  if (kind == FORMAT_U8 || kind == FORMAT_S16 || kind == FORMAT_S16_BE)
+  if (self->has_half && n > 0)
+    vm_store_le16 (out + 2 * done++, (uint16_t) self->half);
+  self->has_half = n == 0 && self->has_half;
+  got = move_all (self, codes, (n - done + 1) / 2);
+  for (uint32_t i = 0; i < 2 * got; i++)
     {
-      vm_audio_write (self->out, buf, n);
-      return;
-    }
-  for (uint32_t i = 0; i < n; i++)
-    {
-      int16_t sample = kind == FORMAT_ULAW ? from_ulaw (buf[i]) : kind == FORMAT_ALAW ? from_alaw (buf[i]) : 0;
+      VmImaAdpcm *side = &self->adpcm[channels_of (self) == 2 ? i & 1 : 0];
+      int16_t sample = vm_ima_decode (side, codes[i / 2] >> (i & 1 ? 4 : 0) & 15);
 
-      vm_store_le16 (wide + 2 * i, (uint16_t) sample);
+      self->has_half = done == n;
+      if (self->has_half)
+        self->half = sample;
+      else
+        vm_store_le16 (out + 2 * done++, (uint16_t) sample);
     }
-  vm_audio_write (self->out, wide, 2 * n);
+  return done;
 }
 
+static uint32_t
+decode_companded (Cs4231a *self, uint8_t *out, uint32_t n)
+{
+  bool ulaw = format_kind (self) == FORMAT_ULAW;
+  uint8_t codes[CHUNK / 2];
+
+  n = move_all (self, codes, n);
+  for (uint32_t i = 0; i < n; i++)
+    vm_store_le16 (out + 2 * i, (uint16_t) (ulaw ? vm_ulaw_decode (codes[i]) : vm_alaw_decode (codes[i])));
+  return n;
+}
+
+/* What the voice knows goes as it is; compressed samples become ones of 16 bits. */
 static void
 on_play (void *opaque, size_t bytes)
 {
   Cs4231a *self = opaque;
   VmAudioFormat format = voice_format (self);
-  size_t wanted = bytes / vm_audio_frame_bytes (&format) * guest_frame (self);
+  unsigned kind = format_kind (self), frame = vm_audio_frame_bytes (&format);
   uint8_t buf[CHUNK];
 
-  for (uint32_t n = 1; wanted > 0 && n > 0; wanted -= n)
+  for (uint32_t n = 1; bytes > 0 && n > 0; bytes -= MIN (n, bytes))
     {
-      n = move_some (self, buf, (uint32_t) MIN (wanted, sizeof buf));
-      n -= n % guest_frame (self);
-      play_chunk (self, buf, n);
+      uint32_t wanted = (uint32_t) MIN (bytes, sizeof buf);
+
+      if (kind == FORMAT_ADPCM)
+        n = 2 * decode_adpcm (self, buf, wanted / 2);
+      else if (kind == FORMAT_ULAW || kind == FORMAT_ALAW)
+        n = 2 * decode_companded (self, buf, wanted / 2);
+      else
+        n = move_all (self, buf, wanted);
+      vm_audio_write (self->out, buf, n - n % frame);
     }
 }
 
-/* Recording in a compressed format: nothing is recorded. */
+/* --- recording -------------------------------------------------------------------------------- */
+
+static void
+record_adpcm (Cs4231a *self, const uint8_t *samples, uint32_t n)
+{
+  uint8_t codes[CHUNK / 4 + 1];
+  uint32_t done = 0;
+
+  for (uint32_t i = 0; i < n; i++)
+    {
+      VmImaAdpcm *side = &self->adpcm[channels_of (self) == 2 ? i & 1 : 0];
+      uint8_t code = vm_ima_encode (side, (int16_t) vm_load_le16 (samples + 2 * i));
+
+      if (self->has_half)
+        codes[done++] = (uint8_t) (self->half | code << 4);
+      else
+        self->half = code;
+      self->has_half = !self->has_half;
+    }
+  move_all (self, codes, done);
+}
+
+static void
+record_companded (Cs4231a *self, const uint8_t *samples, uint32_t n)
+{
+  bool ulaw = format_kind (self) == FORMAT_ULAW;
+  uint8_t codes[CHUNK / 2];
+
+  for (uint32_t i = 0; i < n; i++)
+    {
+      int16_t sample = (int16_t) vm_load_le16 (samples + 2 * i);
+
+      codes[i] = ulaw ? vm_ulaw_encode (sample) : vm_alaw_encode (sample);
+    }
+  move_all (self, codes, n);
+}
+
 static void
 on_record (void *opaque, size_t bytes)
 {
   Cs4231a *self = opaque;
-  VmAudioFormat format = voice_format (self);
+  unsigned kind = format_kind (self);
   uint8_t buf[CHUNK];
-  size_t n;
+  uint32_t n;
 
-  if (vm_audio_frame_bytes (&format) != guest_frame (self))
-    return;
-  while ((n = vm_audio_read (self->in, buf, sizeof buf)) > 0)
-    for (uint32_t at = 0, step = 1; at < n && step > 0; at += step)
-      step = move_some (self, buf + at, (uint32_t) n - at);
+  while ((n = (uint32_t) vm_audio_read (self->in, buf, sizeof buf)) > 0)
+    if (kind == FORMAT_ADPCM)
+      record_adpcm (self, buf, n / 2);
+    else if (kind == FORMAT_ULAW || kind == FORMAT_ALAW)
+      record_companded (self, buf, n / 2);
+    else
+      move_all (self, buf, n);
 }
 
 static void
@@ -277,7 +332,11 @@ cs_update_voices (Cs4231a *self)
   VmAudioFormat format = voice_format (self);
 
   if ((play && !vm_audio_is_active (self->out)) || (record && !vm_audio_is_active (self->in)))
-    self->left = block_frames (self);
+    {
+      self->left = block_bytes (self);
+      memset (self->adpcm, 0, sizeof self->adpcm);
+      self->has_half = false;
+    }
   vm_audio_set_format (play ? self->out : self->in, &format);
   vm_audio_set_active (self->out, play);
   vm_audio_set_active (self->in, record);
@@ -356,8 +415,8 @@ cs_write_data (Cs4231a *self, uint8_t value)
     cs_update_volume (self);
   else if (reg == CS_FORMAT || reg == CS_CAPTURE_FORMAT || reg == CS_INTERFACE)
     cs_update_voices (self);
-  else if (reg == CS_UPPER || reg == CS_CAPTURE_UPPER)
-    self->left = block_frames (self);
+  if (reg == CS_UPPER || reg == CS_CAPTURE_UPPER || reg == CS_FORMAT || reg == CS_CAPTURE_FORMAT)
+    self->left = block_bytes (self);
   else if (reg == CS_FEATURE || reg == CS_TIMER_HIGH)
     timer_start (self);
   cs_update_irq (self);
@@ -475,12 +534,19 @@ cs_post_load (VmDevice *dev, GError **error)
 {
   Cs4231a *self = (Cs4231a *) dev;
   uint32_t left = self->left;
+  int16_t half = self->half;
+  bool has_half = self->has_half;
+  VmImaAdpcm adpcm[2];
 
-  if (left == 0 || left > 0x10000)
+  if (left == 0 || left > 0x40000 || (is_capture (self) && (half & ~15) && has_half))
     return vm_fail (error, "a block is out of bounds");
-  cs_update_voices (self);
+  memcpy (adpcm, self->adpcm, sizeof adpcm);
+  cs_update_voices (self); /* which begins anew */
   cs_update_volume (self);
+  memcpy (self->adpcm, adpcm, sizeof adpcm);
   self->left = left;
+  self->half = half;
+  self->has_half = has_half;
   return true;
 }
 
@@ -490,9 +556,18 @@ static const VmProp cs_props[] = { VM_AUDIO_CARD_PROPS (Cs4231a, card),
                                    VM_PROP ("dma", Cs4231a, dma, 3, "DMA channel"),
                                    { 0 } };
 
-static const VmField cs_state[]
-    = { VM_FIELD (Cs4231a, index), VM_FIELD_ARRAY (Cs4231a, regs),     VM_FIELD (Cs4231a, interrupt),
-        VM_FIELD (Cs4231a, left),  VM_FIELD_TIMER_OF (Cs4231a, timer), { 0 } };
+static const VmField cs_state[] = { VM_FIELD (Cs4231a, index),
+                                    VM_FIELD_ARRAY (Cs4231a, regs),
+                                    VM_FIELD (Cs4231a, interrupt),
+                                    VM_FIELD (Cs4231a, left),
+                                    VM_FIELD (Cs4231a, adpcm[0].sample),
+                                    VM_FIELD (Cs4231a, adpcm[0].step),
+                                    VM_FIELD (Cs4231a, adpcm[1].sample),
+                                    VM_FIELD (Cs4231a, adpcm[1].step),
+                                    VM_FIELD (Cs4231a, half),
+                                    VM_FIELD (Cs4231a, has_half),
+                                    VM_FIELD_TIMER_OF (Cs4231a, timer),
+                                    { 0 } };
 
 static const VmDeviceClass cs_class = {
   .realize = cs_realize,

@@ -377,7 +377,7 @@ static const VmProp audio_props[]
     = { VM_AUDIO_CARD_PROPS (HdaAudio, card),
         VM_PROP ("mixer", HdaAudio, mixer, true, "amplifiers for volume and mute"),
         VM_PROP ("use-timer", HdaAudio, use_timer, true, "positions move between the bursts of the host"),
-        VM_PROP ("debug", HdaAudio, debug, 0, "has no effect"),
+        VM_PROP ("debug", HdaAudio, debug, 0, "1: log what is played and recorded"),
         { 0 } };
 
 static const VmField audio_state[] = { VM_FIELD_EMBED (HdaAudio, out, hda_converter_state),

@@ -6,6 +6,8 @@
  * timer does part of the work in small steps, ahead of the voice when playing and after it when recording. */
 #include "devices/audio/hda-audio.h"
 
+#include "engine/base/log.h"
+
 #include <math.h>
 
 #define TICK_NS (2 * VM_NS_PER_MS)
@@ -295,6 +297,10 @@ hda_converter_update_running (HdaConverter *c)
   if (running == c->running)
     return;
   c->running = running;
+  if (c->codec->debug)
+    vm_log_print ("%s: %s %s: stream %u, %u Hz, %u channels, %u bytes a frame\n",
+                  c->codec->parent.parent.parent.type->name, c->output ? "playing" : "recording",
+                  running ? "begins" : "ends", c->tag, format_rate (c->format), stream_channels (c), stream_frame (c));
   if (running)
     {
       begin_count (c);

@@ -3,6 +3,8 @@
  * and ICH9 data sheet 316972 for what PCI shows). Streams are in intel-hda-stream.c. */
 #include "devices/audio/intel-hda.h"
 
+#include "engine/base/log.h"
+
 #define MMIO_SIZE 0x4000u
 #define RING_MASK 0xffu /* rings have 256 entries, the only size offered */
 #define RING_SIZE 0x42u
@@ -68,6 +70,19 @@ rirb_put (IntelHda *self, uint32_t response, uint32_t extended)
     }
 }
 
+/* Whether a codec answers. */
+static bool
+hda_command (const IntelHda *self, uint32_t command, uint32_t *response)
+{
+  bool answers = vm_hda_bus_command (&self->bus, command, response);
+
+  if (self->debug >= 2 && answers)
+    vm_log_print ("%s: codec %u node %u command %05x: %08x\n", self->parent.parent.parent.type->name,
+                  (unsigned) (command >> 28), (unsigned) (command >> 20 & 0x7f), (unsigned) (command & 0xfffff),
+                  *response);
+  return answers;
+}
+
 /* At most one turn of the ring: the codecs answer at once. After the last command the link is idle, which is as good
  * as the count of responses for an interrupt. */
 static void
@@ -89,7 +104,7 @@ corb_run (IntelHda *self)
           break;
         }
       self->corbrp = at;
-      if (vm_hda_bus_command (&self->bus, vm_load_le32 (raw), &response))
+      if (hda_command (self, vm_load_le32 (raw), &response))
         rirb_put (self, response, vm_load_le32 (raw) >> 28);
     }
   if (self->responses)
@@ -107,7 +122,7 @@ immediate_command (IntelHda *self, uint16_t value)
   self->icis &= (uint16_t) ~(value & ICIS_IRV);
   if (!(value & ICIS_ICB) || !(self->gctl & GCTL_CRST))
     return;
-  if (vm_hda_bus_command (&self->bus, self->icoi, &response))
+  if (hda_command (self, self->icoi, &response))
     {
       self->icii = response;
       self->icis |= ICIS_IRV;
@@ -205,6 +220,8 @@ hda_enter_reset (IntelHda *self)
 static void
 hda_write_gctl (IntelHda *self, uint32_t value)
 {
+  if (self->debug && (value ^ self->gctl) & GCTL_CRST)
+    vm_log_print ("%s: %s reset\n", self->parent.parent.parent.type->name, value & GCTL_CRST ? "out of" : "in");
   if (!(value & GCTL_CRST))
     hda_enter_reset (self);
   else if (!(self->gctl & GCTL_CRST)) /* out of reset: the codecs speak up */
@@ -401,7 +418,7 @@ hda_post_load (VmDevice *dev, GError **error)
 static const VmProp hda_props[]
     = { VM_PROP ("old_msi_addr", IntelHda, old_msi_addr, false, "the capability of MSI at its former place"),
         VM_PROP_AUTO ("msi", IntelHda, msi, VM_ONOFFAUTO_AUTO, "message-signalled interrupts"),
-        VM_PROP ("debug", IntelHda, debug, 0, "has no effect"),
+        VM_PROP ("debug", IntelHda, debug, 0, "what is logged: 1 resets, 2 commands to codecs too"),
         { 0 } };
 
 static const VmField hda_state[] = { VM_FIELD (IntelHda, gctl),

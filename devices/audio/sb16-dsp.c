@@ -40,15 +40,30 @@ start (Sb16 *self, Sb16Transfer *t, uint32_t samples)
 
 /* Commands of the cards before: bytes, of as many channels as the mixer or a command says. */
 static void
-start_old (Sb16 *self, bool input, bool automatic, uint8_t quiet)
+start_old (Sb16 *self, bool input, bool automatic)
 {
   Sb16Transfer *t = &self->transfer[0];
 
   t->input = input;
   t->automatic = automatic;
-  t->quiet = quiet;
+  t->packed = 0;
   t->sixteen = t->is_signed = false;
-  t->stereo = input ? self->input_stereo : !quiet && (self->mixer[SB_MIXER_OUTPUT] >> 1 & 1);
+  t->stereo = input ? self->input_stereo : self->mixer[SB_MIXER_OUTPUT] >> 1 & 1;
+  start (self, t, (automatic ? self->block : dsp_word (self, 0)) + 1);
+}
+
+/* Compressed ones: PACKED in a byte. Without a reference the sound goes on from the block before. */
+static void
+start_packed (Sb16 *self, bool automatic, uint8_t packed, bool reference)
+{
+  Sb16Transfer *t = &self->transfer[0];
+
+  if (reference || packed != t->packed)
+    t->n_spare = 0;
+  t->input = t->stereo = t->sixteen = t->is_signed = false;
+  t->automatic = automatic;
+  t->packed = packed;
+  t->reference = reference;
   start (self, t, (automatic ? self->block : dsp_word (self, 0)) + 1);
 }
 
@@ -64,7 +79,7 @@ start_new (Sb16 *self)
   t->automatic = self->command >> 2 & 1;
   t->is_signed = self->args[0] >> 4 & 1;
   t->stereo = self->args[0] >> 5 & 1;
-  t->quiet = 0;
+  t->packed = 0;
   start (self, t, dsp_word (self, 1) + 1);
 }
 
@@ -150,40 +165,40 @@ dsp_transfer (Sb16 *self)
     {
     case 0x14:
     case 0x91:
-      start_old (self, false, false, 0);
+      start_old (self, false, false);
       break;
     case 0x1c:
     case 0x90:
-      start_old (self, false, true, 0);
+      start_old (self, false, true);
       break;
     case 0x24:
     case 0x99:
-      start_old (self, true, false, 0);
+      start_old (self, true, false);
       break;
     case 0x2c:
     case 0x98:
-      start_old (self, true, true, 0);
+      start_old (self, true, true);
       break;
     case 0x16:
     case 0x17:
-      start_old (self, false, false, 4);
+      start_packed (self, false, 4, self->command & 1);
       break;
     case 0x74:
     case 0x75:
-      start_old (self, false, false, 2);
+      start_packed (self, false, 2, self->command & 1);
       break;
     case 0x76:
     case 0x77:
-      start_old (self, false, false, 3);
+      start_packed (self, false, 3, self->command & 1);
       break;
     case 0x1f:
-      start_old (self, false, true, 4);
+      start_packed (self, true, 4, true);
       break;
     case 0x7d:
-      start_old (self, false, true, 2);
+      start_packed (self, true, 2, true);
       break;
     default: /* 7Fh */
-      start_old (self, false, true, 3);
+      start_packed (self, true, 3, true);
       break;
     }
 }
@@ -353,6 +368,7 @@ sb16_dsp_reset (Sb16 *self)
   for (unsigned i = 0; i < 2; i++)
     {
       self->transfer[i].running = self->transfer[i].paused = self->transfer[i].ending = false;
+      self->transfer[i].adpcm = (VmCreativeAdpcm){ .sample = 0x80 };
       sb16_transfer_update (&self->transfer[i]);
     }
 }

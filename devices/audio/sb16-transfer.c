@@ -18,7 +18,7 @@ transfer_format (const Sb16Transfer *t)
   if (t->card->time_constant && t->stereo)
     rate /= 2; /* the constant counts both sides */
   return (VmAudioFormat){
-    .rate = t->quiet ? MAX (1, rate / t->quiet) : rate,
+    .rate = rate,
     .channels = t->stereo ? 2 : 1,
     .sample = t->sixteen ? (t->is_signed ? VM_AUDIO_S16 : VM_AUDIO_U16) : (t->is_signed ? VM_AUDIO_S8 : VM_AUDIO_U8),
   };
@@ -62,7 +62,50 @@ transfer_some (Sb16Transfer *t, uint8_t *buf, uint32_t len)
   return n;
 }
 
-/* A voice ends when it is asked again: what it was given last is still to be heard. */
+/* All that there is of LEN bytes, of this block and the next ones. */
+static uint32_t
+transfer_all (Sb16Transfer *t, uint8_t *buf, uint32_t len)
+{
+  uint32_t n = 0, step = 1;
+
+  for (; n < len && step > 0; n += step)
+    step = transfer_some (t, buf + n, len - n);
+  return n;
+}
+
+static void
+play_packed (Sb16Transfer *t, size_t samples)
+{
+  uint8_t codes[CHUNK / 4], out[CHUNK + sizeof t->spare];
+
+  for (bool over = false; samples > 0 && !over;)
+    {
+      size_t n = t->n_spare, most = MIN (samples, CHUNK - CHUNK % t->packed), played;
+      size_t wanted = most > n ? (most - n + t->packed - 1) / t->packed + t->reference : 0;
+      uint32_t got = transfer_all (t, codes, (uint32_t) MIN (wanted, sizeof codes));
+
+      over = wanted > 0 && got == 0;
+      memcpy (out, t->spare, n);
+      for (uint32_t i = 0; i < got; i++)
+        if (t->reference)
+          {
+            t->adpcm = (VmCreativeAdpcm){ .sample = codes[i] };
+            t->reference = false;
+          }
+        else
+          {
+            vm_creative_decode (&t->adpcm, t->packed, codes[i], out + n);
+            n += t->packed;
+          }
+      played = MIN (n, samples);
+      vm_audio_write (t->out, out, played);
+      samples -= played;
+      t->n_spare = (uint8_t) (n - played);
+      memcpy (t->spare, out + played, t->n_spare);
+    }
+}
+
+/* A voice ends when it is asked again: until then the driver may go on with another block. */
 static void
 on_play (void *opaque, size_t bytes)
 {
@@ -70,16 +113,18 @@ on_play (void *opaque, size_t bytes)
   unsigned frame = (t->sixteen ? 2u : 1u) * (t->stereo ? 2u : 1u);
   uint8_t buf[CHUNK];
 
-  if (!t->running)
+  if (!t->running && !(t->packed && t->n_spare))
     sb16_transfer_update (t);
+  else if (t->packed)
+    {
+      play_packed (t, bytes);
+      return;
+    }
   for (bool over = !t->running; bytes > 0 && !over;)
     {
-      uint32_t wanted = (uint32_t) MIN (bytes, sizeof buf), n = 0, step;
+      uint32_t wanted = (uint32_t) MIN (bytes, sizeof buf), n = transfer_all (t, buf, wanted);
 
-      for (; n < wanted && !over; n += step)
-        over = (step = transfer_some (t, buf + n, wanted - n)) == 0;
-      if (t->quiet)
-        memset (buf, 0x80, n);
+      over = n < wanted;
       vm_audio_write (t->out, buf, n - n % frame);
       bytes -= n;
     }
@@ -138,8 +183,20 @@ sb16_transfer_close (Sb16Transfer *t)
   vm_audio_close (g_steal_pointer (&t->in));
 }
 
-const VmField sb16_transfer_state[]
-    = { VM_FIELD (Sb16Transfer, running),   VM_FIELD (Sb16Transfer, paused), VM_FIELD (Sb16Transfer, input),
-        VM_FIELD (Sb16Transfer, automatic), VM_FIELD (Sb16Transfer, ending), VM_FIELD (Sb16Transfer, sixteen),
-        VM_FIELD (Sb16Transfer, is_signed), VM_FIELD (Sb16Transfer, stereo), VM_FIELD (Sb16Transfer, quiet),
-        VM_FIELD (Sb16Transfer, block),     VM_FIELD (Sb16Transfer, left),   { 0 } };
+const VmField sb16_transfer_state[] = { VM_FIELD (Sb16Transfer, running),
+                                        VM_FIELD (Sb16Transfer, paused),
+                                        VM_FIELD (Sb16Transfer, input),
+                                        VM_FIELD (Sb16Transfer, automatic),
+                                        VM_FIELD (Sb16Transfer, ending),
+                                        VM_FIELD (Sb16Transfer, sixteen),
+                                        VM_FIELD (Sb16Transfer, is_signed),
+                                        VM_FIELD (Sb16Transfer, stereo),
+                                        VM_FIELD (Sb16Transfer, packed),
+                                        VM_FIELD (Sb16Transfer, reference),
+                                        VM_FIELD (Sb16Transfer, adpcm.sample),
+                                        VM_FIELD (Sb16Transfer, adpcm.step),
+                                        VM_FIELD_ARRAY (Sb16Transfer, spare),
+                                        VM_FIELD (Sb16Transfer, n_spare),
+                                        VM_FIELD (Sb16Transfer, block),
+                                        VM_FIELD (Sb16Transfer, left),
+                                        { 0 } };

@@ -222,9 +222,14 @@ sb16_post_load (VmDevice *dev, GError **error)
   if (self->reply_at >= sizeof self->reply || self->n_reply > sizeof self->reply || self->wanted > 3)
     return vm_fail (error, "the DSP's queue is out of bounds");
   for (unsigned i = 0; i < 2; i++)
-    if (self->transfer[i].left > self->transfer[i].block || self->transfer[i].block > 0x20000
-        || (self->transfer[i].running && self->transfer[i].left == 0))
-      return vm_fail (error, "a block is out of bounds");
+    {
+      const Sb16Transfer *t = &self->transfer[i];
+
+      if (t->left > t->block || t->block > 0x20000 || (t->running && t->left == 0))
+        return vm_fail (error, "a block is out of bounds");
+      if (t->packed == 1 || t->packed > 4 || t->n_spare > sizeof t->spare || (t->packed && t->stereo))
+        return vm_fail (error, "a compressed format is out of bounds");
+    }
   vm_step_signal_reset (&self->signal, vm_clock_now (dev->env->clocks, VM_CLOCK_VIRTUAL), 0);
   sb16_connect (self);
   sb16_update_volume (self);

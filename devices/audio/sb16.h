@@ -3,6 +3,7 @@
 #pragma once
 
 #include "audio/audio.h"
+#include "devices/audio/compress.h"
 #include "devices/audio/step-signal.h"
 #include "devices/isa/isa.h"
 
@@ -20,8 +21,11 @@ typedef struct Sb16Transfer
   /* guest state */
   bool running, paused, input, automatic, ending; /* ENDING: with this block */
   bool sixteen, is_signed, stereo;
-  uint8_t quiet;        /* samples in a byte of a compressed format, which plays as silence; 0: it is none */
-  uint32_t block, left; /* bytes of a block, and of the present one */
+  uint8_t packed;       /* samples in a byte of a compressed format; 0: it is none */
+  bool reference;       /* the next byte of it is a sample to begin with */
+  VmCreativeAdpcm adpcm;
+  uint8_t spare[3], n_spare; /* samples of it that the voice had no room for */
+  uint32_t block, left;      /* bytes of a block, and of the present one */
 } Sb16Transfer;
 
 struct Sb16

@@ -444,6 +444,59 @@ test_close_within (void)
   bench_clear (&b);
 }
 
+static void
+stopping_func (void *opaque, size_t bytes)
+{
+  Player *p = opaque;
+
+  player_func (p, bytes);
+  if (p->calls == 3)
+    vm_audio_set_active (p->voice, false);
+}
+
+/* What a voice wrote before it stopped itself is heard, mixed or straight. */
+static void
+test_stop_within (void)
+{
+  static const uint32_t rates[] = { 48000, 24000 };
+
+  for (size_t r = 0; r < G_N_ELEMENTS (rates); r++)
+    {
+      g_autofree char *bytes = NULL, *path = NULL;
+      gsize size;
+      size_t last = 0;
+      Bench b;
+      Player p = { .format = format_of (rates[r], 2, VM_AUDIO_S16) };
+      bench_init (&b, true);
+      VmAudiodev *dev = bench_add (&b, "wav,id=a,path=%/x.wav,out.frequency=48000,timer-period=10000");
+      p.voice = vm_audio_open_out (&b.card, "dac", &p.format, stopping_func, &p);
+      vm_audio_set_active (p.voice, true);
+      bench_advance (&b, VM_NS_PER_SEC);
+      g_assert_cmpuint (p.calls, ==, 3);
+      g_assert_cmpuint (p.frames, ==, rates[r] * 3 / 100);
+      g_assert_null (p.voice->stream);
+      g_assert_false (dev->playing);
+      p.calls = p.frames = 0; /* and again */
+      vm_audio_set_active (p.voice, true);
+      bench_advance (&b, VM_NS_PER_SEC);
+      g_assert_cmpuint (p.calls, ==, 3);
+      vm_audio_close (p.voice);
+      path = bench_path (&b, "x.wav");
+      drop_devices (&b);
+      g_assert_true (g_file_get_contents (path, &bytes, &size, NULL));
+      g_assert_cmpuint (size, >=, 44 + 4 * 1440);
+      for (size_t i = 0; i < 1440; i++)
+        if (vm_load_le32 (bytes + 44 + 4 * i))
+          last = i;
+      if (r == 0)
+        for (size_t i = 0; i < 2 * 1440; i++)
+          g_assert_cmpuint (vm_load_le16 (bytes + 44 + 2 * i), ==, i & 0xffff);
+      g_assert_cmpuint (last, >, 1440 - 100); /* a resampler keeps some */
+      g_unlink (path);
+      bench_clear (&b);
+    }
+}
+
 /* --- a host whose clock is another ------------------------------------------------------------------------ */
 
 /* It takes (or gives) CHUNK frames whenever its clock says so. Its time is the virtual one, stretched. */
@@ -708,6 +761,7 @@ main (int argc, char **argv)
   g_test_add_func ("/audio/mix", test_mix);
   g_test_add_func ("/audio/changes", test_changes);
   g_test_add_func ("/audio/close-within", test_close_within);
+  g_test_add_func ("/audio/stop-within", test_stop_within);
   g_test_add_func ("/audio/drift", test_drift);
   g_test_add_func ("/audio/host-gone", test_host_gone);
   g_test_add_func ("/audio/recording", test_recording);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Sound cards on ISA as their programmers' guides describe them, with the DMA controllers of a PC. */
+#include "devices/audio/compress.h"
 #include "devices/audio/gus.h"
 #include "devices/audio/opl2.h"
 #include "devices/audio/pcspk.h"
 #include "devices/timer/i8257.h"
 #include "tests/devices/audio-double.h"
 #include "tests/devices/isa-rig.h"
+
+#include <math.h>
 
 extern const VmType vm_sb16_type, vm_adlib_type, vm_cs4231a_type, vm_gus_type;
 
@@ -251,6 +254,81 @@ test_sb16_direct (void)
   isa_rig_clear (&b->isa);
 }
 
+/* Three formats: what is in the voice is what the bytes say, whatever the voice asks for at a time. */
+static void
+test_sb16_packed (void)
+{
+  static const struct
+  {
+    uint8_t command, codes[8];
+    unsigned n_codes, n;
+    uint8_t samples[12];
+  } formats[] = {
+    /* A reference; steps that grow; down again; the limits. */
+    { 0x75, { 0x80, 0x71, 0x10, 0x0f, 0xf7 }, 5, 8, { 135, 137, 139, 139, 139, 132, 118, 146 } },
+    { 0x77, { 0x10, 0x3d, 0x7f }, 3, 6, { 17, 14, 16, 28, 4, 0 } },
+    { 0x17, { 0x40, 0x5b, 0xf0 }, 3, 8, { 68, 76, 76, 68, 52, 20, 20, 20 } },
+  };
+
+  for (size_t f = 0; f < G_N_ELEMENTS (formats); f++)
+    for (unsigned step = 1; step < 12; step += 3)
+      {
+        Bench bench, *b = &bench;
+        VmAudioVoice *voice;
+        sb16_init (b);
+        voice = audio_double_find ("dac8");
+        for (unsigned i = 0; i < formats[f].n_codes; i++)
+          rig_store (&b->isa.rig, BUFFER + i, formats[f].codes[i], 1);
+        program_dma (b, 1, BUFFER, formats[f].n_codes, false);
+        DSP (0x40, 256 - 1000000 / 11111, formats[f].command, (uint8_t) (formats[f].n_codes - 1), 0);
+        g_assert_cmpuint (voice->format.rate, ==, 11111);
+        g_assert_cmpuint (voice->format.channels, ==, 1);
+        for (unsigned i = 0; i < 12; i += step)
+          audio_double_tick (voice, step);
+        g_assert_true (b->isa.line[5].level);
+        g_assert_cmpmem (voice->bytes->data, voice->bytes->len, formats[f].samples, formats[f].n);
+        /* Without a reference it goes on from there. */
+        IN (0x22e);
+        rig_store (&b->isa.rig, BUFFER, 0, 1);
+        program_dma (b, 1, BUFFER, 1, false);
+        DSP ((uint8_t) (formats[f].command - 1), 0, 0);
+        audio_double_tick (voice, 12);
+        g_assert_cmphex (voice->bytes->data[formats[f].n], ==, formats[f].samples[formats[f].n - 1]);
+        isa_rig_clear (&b->isa);
+      }
+}
+
+static void
+test_codes (void)
+{
+  VmImaAdpcm in = { 0 }, out = { 0 };
+  double error = 0;
+
+  for (unsigned code = 0; code < 256; code++)
+    { /* as near as the code allows; two codes are zero */
+      if (code != 0x7f)
+        g_assert_cmphex (vm_ulaw_encode (vm_ulaw_decode ((uint8_t) code)), ==, code);
+      g_assert_cmphex (vm_alaw_encode (vm_alaw_decode ((uint8_t) code)), ==, code);
+    }
+  g_assert_cmpint (vm_ulaw_decode (vm_ulaw_encode (INT16_MIN)), ==, -32124);
+  g_assert_cmpint (vm_alaw_decode (vm_alaw_encode (INT16_MIN)), ==, -32256);
+  g_assert_cmpint (vm_alaw_decode (vm_alaw_encode (INT16_MAX)), ==, 32256);
+  for (int i = -32768; i < 32768; i += 7)
+    {
+      g_assert_cmpint (ABS (vm_ulaw_decode (vm_ulaw_encode ((int16_t) i)) - i), <=, MAX (ABS (i) / 16, 650));
+      g_assert_cmpint (ABS (vm_alaw_decode (vm_alaw_encode ((int16_t) i)) - i), <=, MAX (ABS (i) / 16, 8));
+    }
+  for (unsigned i = 0; i < 8000; i++)
+    {
+      int16_t sample = (int16_t) lrint (12000 * sin (2 * G_PI * 440 * i / 44100)), got;
+      got = vm_ima_decode (&out, vm_ima_encode (&in, sample));
+      g_assert_cmpint (got, ==, in.sample);
+      if (i > 100)
+        error += (double) (got - sample) * (got - sample) / 7899;
+    }
+  g_assert_cmpfloat (sqrt (error), <, 12000 * 0.02);
+}
+
 /* --- AdLib ------------------------------------------------------------------------------------ */
 
 static void
@@ -390,6 +468,62 @@ cs (Bench *b, uint8_t reg, uint8_t value)
   OUT (0x535, value);
 }
 
+/* Eight samples in a word of four bytes, or of each side four; and back again. */
+static void
+test_cs4231a_adpcm (Bench *b)
+{
+  VmAudioVoice *dac = audio_double_find ("dac"), *adc = audio_double_find ("adc");
+
+  for (unsigned channels = 1; channels <= 2; channels++)
+    {
+      VmImaAdpcm state[2] = { 0 };
+      unsigned n = 0;
+      cs (b, 0x40 | 12, 0x40);
+      cs (b, 0x40 | 8, channels == 2 ? 0xb1 : 0xa1);
+      cs (b, 15, 63);
+      cs (b, 14, 0); /* 64 words */
+      for (unsigned i = 0; i < 256; i++)
+        rig_store (&b->isa.rig, BUFFER + i, i * 7, 1);
+      program_dma (b, 3, BUFFER, 256, false);
+      g_byte_array_set_size (dac->bytes, 0);
+      OUT (0x536, 0);
+      cs (b, 9, 0x05);
+      g_assert_cmpuint (dac->format.channels, ==, channels);
+      for (unsigned step = 1; n < 500 / channels; n += step, step = step % 5 + 1)
+        {
+          g_assert_false (b->isa.line[9].level);
+          audio_double_tick (dac, step);
+        }
+      audio_double_tick (dac, 512 / channels - n);
+      g_assert_true (b->isa.line[9].level);
+      cs (b, 9, 0x04);
+      g_assert_cmpuint (dac->bytes->len, ==, 1024);
+      for (unsigned i = 0; i < 512; i++)
+        g_assert_cmpint (
+            audio_double_sample (dac, i), ==,
+            vm_ima_decode (&state[channels == 2 ? i & 1 : 0], (uint8_t) (i / 2 * 7) >> (i & 1 ? 4 : 0) & 15));
+      /* What is recorded is what was played, but for what the code itself loses. */
+      cs (b, 28, channels == 2 ? 0xb0 : 0xa0);
+      cs (b, 31, 63);
+      cs (b, 30, 0);
+      program_dma (b, 3, BUFFER + 0x1000, 256, true);
+      g_byte_array_set_size (adc->bytes, 0);
+      g_byte_array_append (adc->bytes, dac->bytes->data, 1024);
+      memset (state, 0, sizeof state);
+      OUT (0x536, 0);
+      cs (b, 9, 0x02);
+      g_assert_true (adc->active);
+      for (n = 0; n + 7 < 512 / channels; n += 7)
+        audio_double_tick (adc, 7);
+      audio_double_tick (adc, 512 / channels - n);
+      g_assert_true (b->isa.line[9].level);
+      cs (b, 9, 0);
+      for (unsigned i = 0; i < 512; i++)
+        g_assert_cmphex (rig_load (&b->isa.rig, BUFFER + 0x1000 + i / 2, 1) >> (i & 1 ? 4 : 0) & 15, ==,
+                         vm_ima_encode (&state[channels == 2 ? i & 1 : 0], audio_double_sample (dac, i)));
+    }
+}
+
 static void
 test_cs4231a (void)
 {
@@ -438,6 +572,7 @@ test_cs4231a (void)
   g_assert_cmpint (audio_double_sample (voice, 0x80), ==, 32124);
   g_assert_cmpint (audio_double_sample (voice, 0xff), ==, 0);
   cs (b, 9, 0x04);
+  test_cs4231a_adpcm (b);
   /* The timer. */
   cs (b, 0x40 | 12, 0x40);
   cs (b, 20, 100);
@@ -627,6 +762,8 @@ main (int argc, char **argv)
   g_test_add_func ("/sound/sb16/words", test_sb16_words);
   g_test_add_func ("/sound/sb16/record", test_sb16_record);
   g_test_add_func ("/sound/sb16/direct", test_sb16_direct);
+  g_test_add_func ("/sound/sb16/packed", test_sb16_packed);
+  g_test_add_func ("/sound/codes", test_codes);
   g_test_add_func ("/sound/adlib/timers", test_adlib_timers);
   g_test_add_func ("/sound/adlib/tone", test_adlib_tone);
   g_test_add_func ("/sound/adlib/voices", test_adlib_voices);

@@ -15,7 +15,7 @@ ISA = 'memmap=128K$0x700000 iomem=relaxed'
 def program():
     vm.need('gcc')
     output = vm.scratch() / 'sound'
-    vm.tool('gcc', '-O1', '-static', '-o', output, vm.HERE / 'guest/sound.c')
+    vm.tool('gcc', '-O1', '-static', '-o', output, vm.HERE / 'guest/sound.c', '-lm')
     return output.read_bytes()
 
 

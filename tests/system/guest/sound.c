@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Sound from inside a Linux guest, with nothing but the kernel: a PCM device by its ioctls, or a card's registers.
  *
- *   sound mixer [NAME VALUE]...          all switches on, all volumes up, but those named
- *   sound play RATE CHANNELS FRAMES      samples that count up, 16 bits
- *   sound sb16 | cs4231a | gus           the same by ISA DMA: 32768 frames of two channels (gus: a tone of 441 Hz)
- *   sound adlib | speaker                a tone of 440 Hz for two seconds */
+ *   sound mixer [NAME VALUE]...          all switches on, all volumes up, but those named; for recording only those
+ * named sound play RATE CHANNELS FRAMES      samples that count up, 16 bits sound tone RATE SECONDS HZ           a sine
+ * on the left, a mark at the start of each second on the right sound record RATE SECONDS FILE       two channels of 16
+ * bits sound sb16 | cs4231a | gus           the same by ISA DMA: 32768 frames of two channels (gus: a tone of 441 Hz)
+ *   sound adlib | speaker                a tone of 440 Hz for two seconds
+ *
+ * The card is CARD, its device is DEVICE of the environment, or 0. "tone" and "record" tell port TELL, a line a period,
+ * which frame the card has come to. */
+#include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <sound/asound.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -18,7 +24,8 @@
 #include <unistd.h>
 
 #define DMA_BUFFER 0x700000u /* kept free by memmap= */
-#define DMA_BYTES  0x20000u
+#define DMA_BYTES 0x20000u
+#define PERIOD 1024u
 
 static void
 fail (const char *what)
@@ -35,7 +42,16 @@ wait_ms (int ms)
   nanosleep (&time, NULL);
 }
 
-/* --- mixer ------------------------------------------------------------------------------------------------------------ */
+static const char *
+setting (const char *name)
+{
+  const char *value = getenv (name);
+
+  return value ? value : "0";
+}
+
+/* --- mixer
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static void
 set_control (int fd, const struct snd_ctl_elem_id *id, int argc, char **argv)
@@ -45,17 +61,24 @@ set_control (int fd, const struct snd_ctl_elem_id *id, int argc, char **argv)
   const char *name = (const char *) id->name;
   long wanted;
 
-  if (ioctl (fd, SNDRV_CTL_IOCTL_ELEM_INFO, &info) < 0
-      || (info.type != SNDRV_CTL_ELEM_TYPE_BOOLEAN && info.type != SNDRV_CTL_ELEM_TYPE_INTEGER) || strstr (name, "Capture"))
+  if (ioctl (fd, SNDRV_CTL_IOCTL_ELEM_INFO, &info) < 0)
     return;
-  wanted = info.type == SNDRV_CTL_ELEM_TYPE_BOOLEAN ? 1 : info.value.integer.max;
+  long most = info.type == SNDRV_CTL_ELEM_TYPE_INTEGER   ? info.value.integer.max
+              : info.type == SNDRV_CTL_ELEM_TYPE_BOOLEAN ? 1
+                                                         : -1;
+  wanted = strstr (name, "Capture") ? -1 : most;
   for (int i = 0; i + 1 < argc; i += 2)
     if (!strcmp (argv[i], name))
       wanted = atol (argv[i + 1]);
+  if (wanted < 0)
+    return;
   for (unsigned i = 0; i < info.count; i++)
-    value.value.integer.value[i] = wanted;
+    if (info.type == SNDRV_CTL_ELEM_TYPE_ENUMERATED)
+      value.value.enumerated.item[i] = (unsigned) wanted;
+    else
+      value.value.integer.value[i] = wanted;
   if (ioctl (fd, SNDRV_CTL_IOCTL_ELEM_WRITE, &value) >= 0)
-    printf ("%s %ld of %ld\n", name, wanted, info.value.integer.max);
+    printf ("%s %ld of %ld\n", name, wanted, most);
 }
 
 static void
@@ -63,16 +86,20 @@ set_mixer (int argc, char **argv)
 {
   struct snd_ctl_elem_id ids[256];
   struct snd_ctl_elem_list list = { .space = 256, .pids = ids };
-  int fd = open ("/dev/snd/controlC0", O_RDWR);
+  char path[64];
+  int fd;
 
+  snprintf (path, sizeof path, "/dev/snd/controlC%s", setting ("CARD"));
+  fd = open (path, O_RDWR);
   if (fd < 0 || ioctl (fd, SNDRV_CTL_IOCTL_ELEM_LIST, &list) < 0)
-    fail ("/dev/snd/controlC0");
+    fail (path);
   for (unsigned i = 0; i < list.used; i++)
     set_control (fd, &ids[i], argc, argv);
   close (fd);
 }
 
-/* --- PCM -------------------------------------------------------------------------------------------------------------- */
+/* --- PCM
+ * -------------------------------------------------------------------------------------------------------------- */
 
 static void
 set_interval (struct snd_pcm_hw_params *params, int which, unsigned value)
@@ -92,17 +119,25 @@ set_mask (struct snd_pcm_hw_params *params, int which, unsigned value)
   mask->bits[value / 32] = 1u << value % 32;
 }
 
-static void
-play (unsigned rate, unsigned channels, unsigned frames)
+typedef struct Pcm
+{
+  int fd;
+  unsigned size; /* frames of its buffer */
+} Pcm;
+
+/* KIND: "p" or "c". It starts by itself once there are START frames. */
+static Pcm
+open_pcm (const char *kind, unsigned rate, unsigned channels, unsigned start)
 {
   struct snd_pcm_hw_params hardware;
   struct snd_pcm_sw_params software = { 0 };
-  struct snd_xferi transfer = { 0 };
-  int16_t *samples = malloc (frames * channels * 2);
-  int fd = open ("/dev/snd/pcmC0D0p", O_WRONLY);
+  char path[64];
+  Pcm pcm;
 
-  if (fd < 0)
-    fail ("/dev/snd/pcmC0D0p");
+  snprintf (path, sizeof path, "/dev/snd/pcmC%sD%s%s", setting ("CARD"), setting ("DEVICE"), kind);
+  pcm.fd = open (path, O_RDWR);
+  if (pcm.fd < 0)
+    fail (path);
   memset (&hardware, 0, sizeof hardware);
   memset (hardware.masks, 0xff, sizeof hardware.masks);
   for (unsigned i = 0; i < sizeof hardware.intervals / sizeof hardware.intervals[0]; i++)
@@ -113,29 +148,131 @@ play (unsigned rate, unsigned channels, unsigned frames)
   set_mask (&hardware, SNDRV_PCM_HW_PARAM_FORMAT, SNDRV_PCM_FORMAT_S16_LE);
   set_interval (&hardware, SNDRV_PCM_HW_PARAM_CHANNELS, channels);
   set_interval (&hardware, SNDRV_PCM_HW_PARAM_RATE, rate);
-  set_interval (&hardware, SNDRV_PCM_HW_PARAM_PERIOD_SIZE, 1024);
-  if (ioctl (fd, SNDRV_PCM_IOCTL_HW_PARAMS, &hardware) < 0)
+  set_interval (&hardware, SNDRV_PCM_HW_PARAM_PERIOD_SIZE, PERIOD);
+  if (ioctl (pcm.fd, SNDRV_PCM_IOCTL_HW_PARAMS, &hardware) < 0)
     fail ("HW_PARAMS");
-  unsigned size = hardware.intervals[SNDRV_PCM_HW_PARAM_BUFFER_SIZE - SNDRV_PCM_HW_PARAM_FIRST_INTERVAL].min;
+  pcm.size = hardware.intervals[SNDRV_PCM_HW_PARAM_BUFFER_SIZE - SNDRV_PCM_HW_PARAM_FIRST_INTERVAL].min;
   software.period_step = 1;
   software.avail_min = 1;
-  software.start_threshold = size < frames ? size : frames;
-  software.stop_threshold = size;
-  if (ioctl (fd, SNDRV_PCM_IOCTL_SW_PARAMS, &software) < 0 || ioctl (fd, SNDRV_PCM_IOCTL_PREPARE) < 0)
+  software.start_threshold = pcm.size < start ? pcm.size : start;
+  software.stop_threshold = pcm.size;
+  if (ioctl (pcm.fd, SNDRV_PCM_IOCTL_SW_PARAMS, &software) < 0 || ioctl (pcm.fd, SNDRV_PCM_IOCTL_PREPARE) < 0)
     fail ("PREPARE");
+  return pcm;
+}
+
+static void
+play (unsigned rate, unsigned channels, unsigned frames)
+{
+  struct snd_xferi transfer = { 0 };
+  int16_t *samples = malloc (frames * channels * 2);
+  Pcm pcm = open_pcm ("p", rate, channels, frames);
+
   for (unsigned i = 0; i < frames * channels; i++)
     samples[i] = (int16_t) (i + 1);
   transfer.buf = samples;
   transfer.frames = frames;
-  if (ioctl (fd, SNDRV_PCM_IOCTL_WRITEI_FRAMES, &transfer) < 0)
+  if (ioctl (pcm.fd, SNDRV_PCM_IOCTL_WRITEI_FRAMES, &transfer) < 0)
     fail ("WRITEI_FRAMES");
-  if (ioctl (fd, SNDRV_PCM_IOCTL_DRAIN) < 0)
+  if (ioctl (pcm.fd, SNDRV_PCM_IOCTL_DRAIN) < 0)
     fail ("DRAIN");
-  printf ("played %ld of %u, buffer %u\n", transfer.result, frames, size);
-  close (fd);
+  printf ("played %ld of %u, buffer %u\n", transfer.result, frames, pcm.size);
+  close (pcm.fd);
 }
 
-/* --- ISA ---------------------------------------------------------------------------------------------------------------- */
+/* FRAME of all is where the stream began the last time. */
+static void
+tell (const Pcm *pcm, unsigned long frame)
+{
+  unsigned port = (unsigned) strtoul (setting ("TELL"), NULL, 0);
+  struct snd_pcm_status status = { 0 };
+  char line[32];
+
+  if (!port || ioctl (pcm->fd, SNDRV_PCM_IOCTL_STATUS, &status) < 0)
+    return;
+  snprintf (line, sizeof line, "%lu\n", frame + status.hw_ptr);
+  for (const char *at = line; *at; at++)
+    outb ((unsigned char) *at, port);
+}
+
+/* Moves FRAMES, or up to the end of a second; returns how many, 0 after an overrun or underrun. */
+static unsigned
+move (const Pcm *pcm, unsigned long request, int16_t *samples, unsigned frames)
+{
+  struct snd_xferi transfer = { .buf = samples, .frames = frames };
+
+  if (ioctl (pcm->fd, request, &transfer) >= 0)
+    return (unsigned) transfer.result;
+  if (errno != EPIPE || ioctl (pcm->fd, SNDRV_PCM_IOCTL_PREPARE) < 0)
+    fail ("transfer");
+  return 0;
+}
+
+static void
+tone (unsigned rate, unsigned seconds, unsigned hz)
+{
+  Pcm pcm = open_pcm ("p", rate, 2, ~0u);
+  int16_t *second = malloc (rate * 4);
+  unsigned long written = 0, began = 0, breaks = 0;
+
+  for (unsigned i = 0; i < rate; i++)
+    {
+      second[2 * i] = (int16_t) lrint (8000 * sin (2 * M_PI * hz * i / rate));
+      second[2 * i + 1] = i < rate / 500 ? 16000 : 0;
+    }
+  while (written < (unsigned long) seconds * rate)
+    {
+      unsigned at = written % rate, rest = rate - at;
+      unsigned n = move (&pcm, SNDRV_PCM_IOCTL_WRITEI_FRAMES, second + 2 * at, rest < PERIOD ? rest : PERIOD);
+      if (!n)
+        {
+          breaks++;
+          began = written;
+        }
+      written += n;
+      tell (&pcm, began);
+    }
+  if (ioctl (pcm.fd, SNDRV_PCM_IOCTL_DRAIN) < 0)
+    fail ("DRAIN");
+  printf ("played %lu frames, %lu breaks, buffer %u\n", written, breaks, pcm.size);
+  close (pcm.fd);
+}
+
+static void
+record (unsigned rate, unsigned seconds, const char *path)
+{
+  Pcm pcm = open_pcm ("c", rate, 2, 1);
+  int16_t samples[2 * PERIOD];
+  unsigned long got = 0, began = 0, breaks = 0;
+  int file = open (path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+
+  if (file < 0)
+    fail (path);
+  while (got < (unsigned long) seconds * rate)
+    {
+      unsigned n = move (&pcm, SNDRV_PCM_IOCTL_READI_FRAMES, samples, PERIOD);
+      if (!n)
+        {
+          breaks++;
+          began = got;
+        }
+      for (size_t at = 0; at < n * 4;)
+        {
+          ssize_t wrote = write (file, (char *) samples + at, n * 4 - at);
+          if (wrote <= 0)
+            fail (path);
+          at += (size_t) wrote;
+        }
+      got += n;
+      tell (&pcm, began);
+    }
+  printf ("recorded %lu frames, %lu breaks, buffer %u\n", got, breaks, pcm.size);
+  close (pcm.fd);
+  close (file);
+}
+
+/* --- ISA
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 /* Samples that count, where a DMA controller reaches them. */
 static volatile uint8_t *
@@ -320,8 +457,11 @@ main (int argc, char **argv)
   {
     const char *name;
     void (*play) (void);
-  } cards[] = { { "sb16", play_sb16 },   { "cs4231a", play_cs4231a }, { "gus", play_gus },
-                { "adlib", play_adlib }, { "speaker", play_speaker } };
+  } cards[] = { { "sb16", play_sb16 },
+                { "cs4231a", play_cs4231a },
+                { "gus", play_gus },
+                { "adlib", play_adlib },
+                { "speaker", play_speaker } };
 
   if (argc < 2)
     return 2;
@@ -331,6 +471,10 @@ main (int argc, char **argv)
     play ((unsigned) atoi (argv[2]), (unsigned) atoi (argv[3]), (unsigned) atoi (argv[4]));
   else if (iopl (3) < 0)
     fail ("iopl");
+  else if (!strcmp (argv[1], "tone") && argc == 5)
+    tone ((unsigned) atoi (argv[2]), (unsigned) atoi (argv[3]), (unsigned) atoi (argv[4]));
+  else if (!strcmp (argv[1], "record") && argc == 5)
+    record ((unsigned) atoi (argv[2]), (unsigned) atoi (argv[3]), argv[4]);
   for (unsigned i = 0; i < sizeof cards / sizeof cards[0]; i++)
     if (!strcmp (argv[1], cards[i].name))
       cards[i].play ();
