@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Keys, pixels and pings without a process for each."""
 import ctypes
+import os
 import threading
 import time
 
-__all__ = ['Eye', 'Pulse', 'processor_seconds']
+__all__ = ['Eye', 'Pulse', 'Watch', 'processor_seconds']
 
 
 def processor_seconds(pid):
@@ -61,16 +62,19 @@ class Eye:
 
 class Pulse(threading.Thread):
     """How long a window's program takes to look at what the display server has for it, while the "with" lasts: it is pinged
-    as window managers do (EWMH, _NET_WM_PING) every few milliseconds. "slowest" is in milliseconds, and so is "noise": how late
-    we are ourselves for what takes no time, because the host is busy."""
+    as window managers do (EWMH, _NET_WM_PING) every few milliseconds. "slowest" is in milliseconds, and includes what a busy host
+    makes us, the server and the program wait. A program that does not answer ten seconds after the end is not counted."""
     EVERY = 0.005
 
     def __init__(self, name, window):
         super().__init__(daemon=True)
         self.eye = Eye(name)
         self.window = window
-        self.slowest = self.count = self.noise = 0
-        self.ended = False
+        self.slowest = self.count = 0
+        self.ended = None
+
+    def over(self, patience):
+        return self.ended is not None and time.monotonic() > self.ended + patience
 
     def run(self):
         x11, display, root = self.eye.x11, self.eye.display, self.eye.root
@@ -79,7 +83,7 @@ class Pulse(threading.Thread):
         x11.XSelectInput(display, root, 1 << 19)  # SubstructureNotifyMask
         event = ClientMessage()
         number = 1000
-        while not self.ended:
+        while not self.over(0):
             number += 1
             sent = ClientMessage(type=33, window=self.window, message_type=protocols, format=32)
             sent.data[:3] = ping, number, self.window
@@ -87,24 +91,51 @@ class Pulse(threading.Thread):
             x11.XSendEvent(display, self.window, 0, 0, ctypes.byref(sent))
             x11.XFlush(display)
             answered = False
-            while not answered and not self.ended:
+            while not answered and not self.over(10):
                 while x11.XPending(display):
                     x11.XNextEvent(display, ctypes.byref(event))
                     answered |= event.type == 33 and event.message_type == protocols and event.data[1] == number
                 self.slowest = max(self.slowest, (time.monotonic() - began) * 1000)
                 time.sleep(0.0005)
-            self.count += answered
-            began = time.monotonic()
-            x11.XSync(display, 0)
+            if not answered:
+                self.count = 0
+                return
+            self.count += 1
             time.sleep(self.EVERY)
-            self.noise = max(self.noise, (time.monotonic() - began - self.EVERY) * 1000)
 
     def __enter__(self):
         self.start()
         time.sleep(0.05)
-        self.slowest = self.noise = 0
+        self.slowest = 0
         return self
 
     def __exit__(self, *_):
-        self.ended = True
+        self.ended = time.monotonic()
         self.join()
+
+
+class Watch:
+    """What watchdog.c says of a program while the "with" lasts; MODULE is that, built. The program is started with "env"."""
+
+    def __init__(self, desktop, module):
+        self.path = os.path.join(desktop.home, 'watchdog')
+        self.env = {'GTK_MODULES': module, 'VITRINE_WATCHDOG': self.path, 'VITRINE_WATCHDOG_SERVER': str(desktop.server.pid)}
+
+    def __enter__(self):
+        self.began = time.monotonic()
+        self.slowest = self.waited = 0  # milliseconds: that the window did not listen; that it waited for a processor then
+        return self
+
+    def __exit__(self, *_):
+        time.sleep(0.1)  # what has just been answered may not be at its end
+        with open(self.path) as file:
+            lines = [list(map(float, line.split())) for line in file if line[0].isdigit()]
+        for end, blocked, _ran, _slept, waited in lines:
+            if end > self.began:
+                self.slowest, self.waited = max(self.slowest, blocked), max(self.waited, waited)
+
+    def tail(self):
+        """The last words, for people."""
+        with open(self.path) as file:
+            lines = [line for line in file if not line[0].isdigit() or float(line.split()[1]) > 20]
+        return ''.join(lines[-60:])

@@ -4,6 +4,7 @@
 
 Usage: dbus-run-session -- test-session-bus.py FAKE-MACHINE"""
 import os
+import struct
 import sys
 import time
 
@@ -22,6 +23,13 @@ INTERFACES = '''<node>
 <interface name="org.freedesktop.portal.Settings">
   <method name="Read"><arg type="s" direction="in"/><arg type="s" direction="in"/><arg type="v" direction="out"/></method>
   <signal name="SettingChanged"><arg type="s"/><arg type="s"/><arg type="v"/></signal>
+</interface>
+<interface name="org.freedesktop.portal.FileChooser">
+  <method name="OpenFile"><arg type="s" direction="in"/><arg type="s" direction="in"/><arg type="a{sv}" direction="in"/>
+    <arg type="o" direction="out"/></method>
+  <method name="SaveFile"><arg type="s" direction="in"/><arg type="s" direction="in"/><arg type="a{sv}" direction="in"/>
+    <arg type="o" direction="out"/></method>
+  <property name="version" type="u" access="read"/>
 </interface>
 <interface name="org.freedesktop.portal.Inhibit">
   <method name="Inhibit"><arg type="s" direction="in"/><arg type="u" direction="in"/><arg type="a{sv}" direction="in"/>
@@ -50,16 +58,19 @@ class Services:
     def __init__(self, inhibits, scheme):
         self.bus = Gio.bus_get_sync(Gio.BusType.SESSION)
         self.calls, self.scheme = [], scheme
+        self.file = None  # that is chosen; None: the user cancels
         self.names, self.objects = [], []
         nodes = Gio.DBusNodeInfo.new_for_xml(INTERFACES)
         offers = [('org.freedesktop.portal.Settings', '/org/freedesktop/portal/desktop'),
+                  ('org.freedesktop.portal.FileChooser', '/org/freedesktop/portal/desktop'),
                   ('org.gnome.SessionManager', '/org/gnome/SessionManager'),
                   ('org.freedesktop.Notifications', '/org/freedesktop/Notifications')]
         if inhibits:
             offers += [('org.freedesktop.portal.Inhibit', '/org/freedesktop/portal/desktop'),
                        ('org.freedesktop.portal.Request', REQUEST)]
         for interface, path in offers:
-            self.objects.append(self.bus.register_object(path, nodes.lookup_interface(interface), self.call, None, None))
+            self.objects.append(self.bus.register_object(path, nodes.lookup_interface(interface), self.call,
+                                                         lambda *_: GLib.Variant('u', 3), None))
         for name in 'org.freedesktop.portal.Desktop', 'org.gnome.SessionManager', 'org.freedesktop.Notifications':
             self.names.append(Gio.bus_own_name_on_connection(self.bus, name, 0, None, None))
         self.turn()
@@ -68,8 +79,19 @@ class Services:
         while GLib.MainContext.default().iteration(False):
             pass
 
-    def call(self, _bus, _sender, _path, interface, method, arguments, invocation):
+    def choose(self, sender, path):
+        """The user's answer, after the call's."""
+        results = {} if self.file is None else {'uris': GLib.Variant('as', [GLib.filename_to_uri(self.file)])}
+        self.bus.emit_signal(sender, path, 'org.freedesktop.portal.Request', 'Response',
+                             GLib.Variant('(ua{sv})', (int(self.file is None), results)))
+
+    def call(self, _bus, sender, _path, interface, method, arguments, invocation):
         self.calls.append((interface.rsplit('.', 1)[1], method, arguments.unpack()))
+        if interface.endswith('.FileChooser'):
+            path = f'{REQUEST[:-2]}/{sender[1:].replace(".", "_")}/{arguments.unpack()[2]["handle_token"]}'
+            invocation.return_value(GLib.Variant('(o)', (path,)))
+            GLib.idle_add(self.choose, sender, path)
+            return
         answer = {'Read': lambda: GLib.Variant('(v)', (GLib.Variant('v', GLib.Variant('u', self.scheme)),)),
                   'Close': lambda: None, 'Uninhibit': lambda: None, 'CloseNotification': lambda: None,
                   'Notify': lambda: GLib.Variant('(u)', (NOTE,)),
@@ -177,6 +199,49 @@ def keep_running(desktop):
     services.close()
 
 
+def choose_files(desktop, how):
+    """The portal's file chooser is used, not GTK's own, and what is chosen there is taken."""
+    services = Services(True, 0)
+    machine = start(desktop)
+    machine.command('mode 320 200')
+    services.file = f'{desktop.home}/{how}.png'
+    act(services, machine, 'screenshot')
+    window, title, options = services.heard('FileChooser', 'SaveFile')
+    assert window.startswith('x11:') and title == 'Take Screenshot' and options['modal'], (window, title, options)
+    assert options['current_name'].endswith('.png'), options
+    wait_for('the file', lambda: services.turn() or 'screenshot 1' in machine.said())
+    with open(services.file, 'rb') as file:
+        assert struct.unpack('>II', file.read(24)[16:24]) == (320, 200)
+    services.file = None
+    act(services, machine, 'screenshot')
+    services.heard('FileChooser', 'SaveFile')
+    services.turn()
+    assert not [line for line in machine.said(1) if 'screenshot' in line]
+    services.file = f'{desktop.home}/{how}.png'
+    act(services, machine, 'attach-disk')
+    _window, title, options = services.heard('FileChooser', 'OpenFile')
+    assert title == 'Attach Disk Image' and options['accept_label'] == '_Attach', (title, options)
+    # This machine has no place for a disk, and says so: it was told which.
+    wait_for('what comes of it', lambda: services.turn() or desktop.find('^Problem'))
+    assert not desktop.find('^(Take Screenshot|Attach Disk Image)')
+    machine.close()
+    services.close()
+
+
+def portal_by_variable(desktop):
+    desktop.env['GTK_USE_PORTAL'] = '1'
+    choose_files(desktop, 'variable')
+    del desktop.env['GTK_USE_PORTAL']
+
+
+def portal_in_sandbox(desktop):
+    """Flatpak's mark."""
+    mark = f'{desktop.env["XDG_RUNTIME_DIR"]}/flatpak-info'
+    open(mark, 'w').close()
+    choose_files(desktop, 'sandbox')
+    os.unlink(mark)
+
+
 def without(desktop):
     """Nobody there: the window is as it is."""
     machine = start(desktop)
@@ -185,7 +250,7 @@ def without(desktop):
 
 
 FAKE = sys.argv[1]
-TESTS = [with_portal, with_manager, darkness, keep_running, without]
+TESTS = [with_portal, with_manager, darkness, keep_running, portal_by_variable, portal_in_sandbox, without]
 with Desktop(variables={'DBUS_SESSION_BUS_ADDRESS': os.environ['DBUS_SESSION_BUS_ADDRESS'], 'GTK_THEME': ''}) as desktop:
     del desktop.env['GTK_THEME']  # it would win over what the portal says
     print(f'1..{len(TESTS)}')
