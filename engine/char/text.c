@@ -25,10 +25,23 @@ struct VmText
   GMutex mutex;  /* of all below */
   uint8_t *ring; /* VM_TEXT_KEPT */
   uint64_t said; /* bytes in all */
+  size_t waiting; /* that were typed and have not been passed on; TYPED_MAX at most */
+  bool refused;   /* somebody wants to be told of room */
   GArray *watches;
 };
 
 /* --- the back end's side; engine loop -------------------------------------------------------------------- */
+
+/* The mutex is held. */
+static void
+text_call_watches (VmText *text)
+{
+  for (guint i = 0; i < text->watches->len; i++)
+    {
+      const Watch *watch = &g_array_index (text->watches, Watch, i);
+      watch->func (text, watch->opaque);
+    }
+}
 
 static size_t
 text_said (void *opaque, const uint8_t *bytes, size_t len)
@@ -43,13 +56,23 @@ text_said (void *opaque, const uint8_t *bytes, size_t len)
       text->said += n;
       done += n;
     }
-  for (guint i = 0; i < text->watches->len; i++)
-    {
-      const Watch *watch = &g_array_index (text->watches, Watch, i);
-      watch->func (text, watch->opaque);
-    }
+  text_call_watches (text);
   g_mutex_unlock (&text->mutex);
   return len;
+}
+
+/* N bytes that were typed do not wait any more. */
+static void
+text_typed_gone (VmText *text, size_t n)
+{
+  g_mutex_lock (&text->mutex);
+  text->waiting -= n;
+  if (text->refused && text->waiting <= TYPED_MAX / 2)
+    {
+      text->refused = false;
+      text_call_watches (text);
+    }
+  g_mutex_unlock (&text->mutex);
 }
 
 static void
@@ -65,6 +88,7 @@ text_pass_on (void *opaque)
       g_autofree uint8_t *bytes = g_memdup2 (text->typed->data, n);
       g_byte_array_remove_range (text->typed, 0, n);
       vm_chardev_receive (text->chr, bytes, n);
+      text_typed_gone (text, n);
     }
 }
 
@@ -74,6 +98,7 @@ text_closed (void *opaque)
   VmText *text = opaque;
 
   text->chr = NULL;
+  text_typed_gone (text, text->typed->len);
   g_byte_array_set_size (text->typed, 0);
   if (text->closed)
     text->closed (text, text->opaque);
@@ -190,20 +215,30 @@ take_typed (void *opaque)
   const uint8_t *bytes = g_bytes_get_data (typed->bytes, &len);
 
   if (text->chr)
-    g_byte_array_append (text->typed, bytes, MIN (len, TYPED_MAX - text->typed->len));
+    g_byte_array_append (text->typed, bytes, len);
+  else
+    text_typed_gone (text, len);
   text_pass_on (text);
   g_bytes_unref (typed->bytes);
   vm_text_unref (text);
   g_free (typed);
 }
 
-void
+size_t
 vm_text_write (VmText *text, const uint8_t *bytes, size_t len)
 {
-  Typed *typed = g_new (Typed, 1);
+  g_mutex_lock (&text->mutex);
+  size_t n = MIN (len, TYPED_MAX - text->waiting);
+  text->waiting += n;
+  text->refused |= n < len;
+  g_mutex_unlock (&text->mutex);
+  if (!n)
+    return 0;
 
-  *typed = (Typed){ vm_text_ref (text), g_bytes_new (bytes, MIN (len, TYPED_MAX)) };
+  Typed *typed = g_new (Typed, 1);
+  *typed = (Typed){ vm_text_ref (text), g_bytes_new (bytes, n) };
   vm_loop_post (text->loop, take_typed, typed);
+  return n;
 }
 
 static void

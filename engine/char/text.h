@@ -27,10 +27,12 @@ void    vm_text_size (const VmText *text, unsigned *columns, unsigned *rows);
 /* Copies at most SIZE of the bytes after *POSITION, which starts as 0 and moves on; *LOST (may be NULL) tells that some
  * in between are gone for good. 0: nothing new. */
 size_t vm_text_read (VmText *text, uint64_t *position, uint8_t *bytes, size_t size, bool *lost);
-/* Bytes that were typed; what the front end has no room for waits, to a limit, beyond which it is dropped. */
-void   vm_text_write (VmText *text, const uint8_t *bytes, size_t len);
+/* Bytes that were typed; what the front end has no room for waits, to a limit. How many were taken; when there is room
+ * for more after some were not, those that watch are called. */
+size_t vm_text_write (VmText *text, const uint8_t *bytes, size_t len);
 void   vm_text_send_break (VmText *text);
-/* FUNC is called on the engine loop when there is more to read; it must only post to its own loop. */
+/* FUNC is called on the engine loop when there is more to read or room for what was refused; it must only post to its
+ * own loop. */
 void   vm_text_watch (VmText *text, VmTextFunc func, void *opaque);
 void   vm_text_unwatch (VmText *text, VmTextFunc func, void *opaque);
 /* How many watch. */

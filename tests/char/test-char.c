@@ -3,6 +3,7 @@
 #include "tests/char/rig.h"
 
 #include "engine/char/baum.h"
+#include "engine/char/text.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -726,6 +727,61 @@ test_legacy (Fixture *f, const void *data)
   g_assert_false (vm_chardev_parse_legacy ("mon:stdio", false, &legacy, NULL));
 }
 
+/* --- terminals ----------------------------------------------------------------------------------- */
+
+static void
+count_calls (VmText *text, void *opaque)
+{
+  ++*(unsigned *) opaque;
+}
+
+/* What the front end has no room for is kept, then refused; who was refused is told when there is room again. */
+static void
+test_text (Fixture *f, const void *data)
+{
+  VmChardev *chr = make (f, "vc,id=t");
+  VmText *text = vm_text_new (f->loop, f->vc, 80, 24, NULL, NULL);
+  g_autofree uint8_t *bytes = g_malloc (100000);
+  unsigned calls = 0;
+  Front front;
+
+  memset (bytes, 'x', 100000);
+  front_attach (&front, chr);
+  spin (f);
+  g_string_truncate (front.got, 0);
+  front.room = 0;
+  vm_text_watch (text, count_calls, &calls);
+  g_assert_cmpuint (vm_text_write (text, bytes, 50000), ==, 50000);
+  size_t more = vm_text_write (text, bytes, 50000);
+  g_assert_cmpuint (more, >, 0);
+  g_assert_cmpuint (more, <, 50000);
+  g_assert_cmpuint (vm_text_write (text, bytes, 1), ==, 0);
+  spin (f);
+  g_assert_cmpuint (calls, ==, 0);
+  g_assert_cmpuint (front.got->len, ==, 0);
+  front.room = 1000;
+  vm_char_fe_accept_input (&front.fe);
+  spin (f);
+  g_assert_cmpuint (calls, ==, 1);
+  g_assert_cmpuint (front.got->len, ==, 50000 + more);
+  g_assert_cmpuint (vm_text_write (text, bytes, 1), ==, 1);
+  spin (f);
+  g_assert_cmpuint (calls, ==, 1);
+  /* Bytes on their way when the back end goes are gone, and whoever writes need not wait. */
+  front.room = 0;
+  g_assert_cmpuint (vm_text_write (text, bytes, 100000), <, 100000);
+  front_end (&front);
+  g_assert_true (vm_chardev_remove (chr, NULL));
+  spin (f);
+  g_assert_cmpuint (calls, ==, 2);
+  g_assert_cmpuint (vm_text_write (text, bytes, 60000), ==, 60000);
+  spin (f);
+  g_assert_cmpuint (vm_text_write (text, bytes, 60000), ==, 60000);
+  spin (f);
+  vm_text_unwatch (text, count_calls, &calls);
+  vm_text_unref (text);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -745,6 +801,7 @@ main (int argc, char **argv)
   ADD ("fd-passing", test_fd_passing);
   ADD ("udp", test_udp);
   ADD ("mux", test_mux);
+  ADD ("text", test_text);
   ADD ("testdev", test_testdev);
   ADD ("msmouse", test_msmouse);
   ADD ("wctablet", test_wctablet);

@@ -6,6 +6,7 @@
 #include <gio/gio.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "engine/agent/agent.h"
@@ -44,6 +45,9 @@ typedef struct Fake {
   VmCharEnv       chars;
   VmCharFe        port;  /* what the terminal is on */
   VmText         *text;  /* NULL: none */
+  GChecksum      *sum;   /* of what is typed there; NULL: it is said as it comes */
+  size_t          summed;
+  bool            deaf;  /* the guest does not read */
   VmCharFe        agent, wire; /* the guest's end of the agent's channel, and the test that speaks there */
   Way             to_host, to_test;
   GHashTable     *answers; /* command -> char *: JSON, text, or "!" and an error */
@@ -150,14 +154,23 @@ static const VmConsoleOps console_ops = { .ui_info = fake_ui_info };
 static size_t
 port_can_receive (void *opaque)
 {
-  return 16;
+  const Fake *fake = opaque;
+
+  return fake->deaf ? 0 : fake->sum ? 4096 : 16;
 }
 
 static void
 port_receive (void *opaque, const uint8_t *bytes, size_t len)
 {
-  g_autofree char *plain = g_strndup ((const char *) bytes, len), *text = g_strescape (plain, NULL);
+  Fake *fake = opaque;
 
+  if (fake->sum)
+    {
+      g_checksum_update (fake->sum, bytes, (gssize) len);
+      fake->summed += len;
+      return;
+    }
+  g_autofree char *plain = g_strndup ((const char *) bytes, len), *text = g_strescape (plain, NULL);
   say ("typed %s", text);
 }
 
@@ -379,12 +392,36 @@ turn_round (gpointer user_data)
   return G_SOURCE_REMOVE;
 }
 
-/* "scroll DX DY"; "touch begin|update|end FINGER X Y"; "right-to-left": as where people write so */
+static gboolean
+sleep_in_window (gpointer ms)
+{
+  g_usleep (GPOINTER_TO_UINT (ms) * 1000);
+  return G_SOURCE_REMOVE;
+}
+
+static gboolean
+work_in_window (gpointer ms)
+{
+  struct timespec now, end;
+
+  clock_gettime (CLOCK_THREAD_CPUTIME_ID, &end);
+  gint64 until
+      = end.tv_sec * G_GINT64_CONSTANT (1000000000) + end.tv_nsec + GPOINTER_TO_UINT (ms) * G_GINT64_CONSTANT (1000000);
+  do
+    clock_gettime (CLOCK_THREAD_CPUTIME_ID, &now);
+  while (now.tv_sec * G_GINT64_CONSTANT (1000000000) + now.tv_nsec < until);
+  return G_SOURCE_REMOVE;
+}
+
+/* "scroll DX DY"; "touch begin|update|end FINGER X Y"; "right-to-left": as where people write so; "sleep MS", "work
+ * MS": the window does, and nothing else */
 static void
 fake_gesture (char **w, unsigned n)
 {
   if (g_str_equal (w[0], "right-to-left"))
     g_main_context_invoke (NULL, turn_round, NULL);
+  if ((g_str_equal (w[0], "sleep") || g_str_equal (w[0], "work")) && n == 2)
+    g_main_context_invoke (NULL, w[0][0] == 's' ? sleep_in_window : work_in_window, GUINT_TO_POINTER (atoi (w[1])));
 
   bool scroll = g_str_equal (w[0], "scroll") && n == 3, touch = g_str_equal (w[0], "touch") && n == 5;
   Gesture gesture = { .type = GDK_SCROLL };
@@ -481,6 +518,21 @@ fake_command (Fake *fake, const char *line)
       vm_chardev_remove (vm_chardev_find (fake->chars.root, "serial_0"), NULL);
       g_clear_pointer (&fake->text, vm_text_unref);
       fake_tell (fake, VM_SESSION_TEXTS, NULL);
+    }
+  else if (g_str_equal (w[0], "deaf") && n == 2)
+    {
+      fake->deaf = a[0];
+      vm_char_fe_accept_input (&fake->port);
+    }
+  else if (g_str_equal (w[0], "sum") && fake->sum) /* what was typed since the first time */
+    {
+      say ("sum %zu %s", fake->summed, g_checksum_get_string (fake->sum));
+      g_clear_pointer (&fake->sum, g_checksum_free);
+    }
+  else if (g_str_equal (w[0], "sum"))
+    {
+      fake->sum = g_checksum_new (G_CHECKSUM_MD5);
+      fake->summed = 0;
     }
   else if (g_str_equal (w[0], "agent") && n == 2)
     fake_agent (fake, w[1]);

@@ -4,6 +4,8 @@
 
 Usage: dbus-run-session -- test-accessible.py FAKE-MACHINE"""
 import os
+import shutil
+import subprocess
 import sys
 import time
 
@@ -15,7 +17,8 @@ MENUS = [
     ('Machine', [('check menu item', 'Pause', ''), '-', ('menu item', 'Reset', ''), ('menu item', 'Power Down', ''),
                  ('menu item', 'Force Off…', ''), '-', ('menu', 'Send Keys', ''), ('menu', 'Clipboard', ''),
                  ('menu item', 'Type Clipboard', ''), '-',
-                 ('menu item', 'Take Screenshot…', ''), ('menu item', 'Copy Screenshot', ''), '-', ('menu item', 'Quit', '<Primary><Alt>q')]),
+                 ('menu item', 'Take Screenshot…', ''), ('menu item', 'Copy Screenshot', ''), '-',
+                 ('menu item', 'Save and Close', ''), ('menu item', 'Quit', '<Primary><Alt>q')]),
     ('View', [('menu item', 'Fullscreen', '<Primary><Alt>f'), '-',
               ('menu item', 'Zoom In', '<Primary><Alt>plus'), ('menu item', 'Zoom Out', '<Primary><Alt>minus'),
               ('menu item', 'Best Fit', '<Primary><Alt>0'), ('check menu item', 'Zoom To Fit', ''),
@@ -107,6 +110,32 @@ def main():
             machine.command(r'say spoken\\040words 1')
             terminal = wait_for('terminal', lambda: find(app, lambda node: node.get_role_name() == 'terminal'))
             assert terminal.get_name() == 'serial_0', terminal.get_name()
+
+            # Much that is pasted waits for the guest, until it is stopped.
+            if shutil.which('xclip'):
+                path = desktop.home + '/much'
+                with open(path, 'w') as file:
+                    file.write('lorem ipsum\n' * 100000)
+                xclip = subprocess.Popen(['xclip', '-i', '-selection', 'clipboard', '-quiet', path], env=desktop.env)
+                time.sleep(0.5)
+                machine.command('deaf 1')
+                machine.command('sum')
+                desktop.activate(window)
+                desktop.key('ctrl+alt+3')
+                time.sleep(0.5)
+                desktop.key('ctrl+shift+v')
+                stop = wait_for('bar', lambda: find(app, lambda node: node.get_name() == 'Stop'))
+                assert find(app, lambda node: node.get_name().startswith('Pasting what is'))
+                stop.do_action(0)
+                wait_for('no bar', lambda: not find(app, lambda node: node.get_name() == 'Stop'))
+                machine.command('deaf 0')
+                time.sleep(1)
+                machine.send('sum')
+                count = int(next(line for line in machine.said() if line.startswith('sum')).split()[1])
+                assert 0 < count < 200000, count
+                xclip.kill()
+                xclip.wait()
+                desktop.key('ctrl+alt+1')
 
             # Whatever can have the focus has a name, in dialogs, too.
             def nameless():

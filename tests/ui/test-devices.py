@@ -88,19 +88,20 @@ class Devices(unittest.TestCase):
         if folder:
             self.desktop.save(os.path.join(folder, name + '.png'))
 
-    def start(self, *options, machine='pc'):
+    def start(self, *options, machine='pc', stopped=True, asks=False):
         path = self.desktop.home + '/qmp'
         if os.path.exists(path):
             os.unlink(path)
         # The image that the firmware would boot from does not matter; a machine that stands has no use for the host's time.
-        self.machine = Program(self.desktop, VITRINE, '-S', '-machine', machine, '-accel', 'tcg', '-display', 'gtk,gl=off',
+        self.machine = Program(self.desktop, VITRINE, *['-S'][:stopped], '-machine', machine, '-accel', 'tcg', '-display', 'gtk,gl=off',
                                '-qmp', f'unix:{path},server=on,wait=off', *options, stderr=open(self.path('stderr'), 'w'))
         self.addCleanup(self.machine.close)
         self.addCleanup(self.check_quiet)
         self.desktop.move(1270, 790)
         self.id = self.machine.window()
         self.qmp = Qmp(path)
-        self.desktop.activate(self.id)
+        if not asks:
+            self.desktop.activate(self.id)
         time.sleep(0.7)
 
     def check_quiet(self):
@@ -318,6 +319,83 @@ class Devices(unittest.TestCase):
         self.dialog('Problem')
         self.assertEqual(self.desktop.find('Take Snapshot'), [])
         self.picture('no-snapshots')
+
+    # --- the machine's state, saved when the window closes
+
+    # xor ax, ax; mov ds, ax; mov dword [0x600], 0; sti; again: hlt; inc dword [0x600]; jmp again
+    COUNTER = bytes.fromhex('31c08ed866c706000600000000fbf466ff060006ebf8')
+    TICKS = 18.3  # of the firmware's timer, a second
+
+    def counter_image(self, name):
+        with open(self.path('raw'), 'wb') as file:
+            file.write(self.COUNTER.ljust(510, b'\0') + b'\x55\xaa' + bytes((1 << 20) - 512))
+        image = self.path(name)
+        subprocess.run(['qemu-img', 'convert', '-f', 'raw', '-O', 'qcow2', self.path('raw'), image], check=True)
+        return image
+
+    def count(self):
+        return int(self.qmp.hmp('xp /1wx 0x600').split()[-1], 16)
+
+    def save_and_close(self):
+        """What the guest had counted to when it was stopped."""
+        wait_for('the guest counts', lambda: 60 < self.count() < 100000, 60)
+        before = self.count()
+        self.desktop.activate(self.id)
+        self.desktop.key('alt+F4')
+        time.sleep(0.7)
+        self.picture('close')
+        began = time.monotonic()
+        self.desktop.key('alt+v')
+        self.assertEqual(self.machine.process.wait(30), 0)
+        return before, before + int((time.monotonic() - began + 3) * self.TICKS)
+
+    def snapshots_of(self, image):
+        return subprocess.run(['qemu-img', 'snapshot', '-l', image], capture_output=True, text=True, check=True).stdout
+
+    def test_save_and_close(self):
+        """The guest's counter goes on from where it was; what was saved is used once."""
+        image = self.counter_image('counter.qcow2')
+        drive = ['-drive', f'file={image},if=virtio']
+        self.start(*drive, stopped=False)
+        least, most = self.save_and_close()
+        self.assertIn('vitrine-closed', self.snapshots_of(image))
+        began = time.monotonic()
+        self.start(*drive, stopped=False)
+        wait_for('running', lambda: self.qmp('query-status')['running'])
+        wait_for('dropped', lambda: 'vitrine-closed' not in self.qmp.hmp('info snapshots'))
+        found = self.count()
+        self.assertGreaterEqual(found, least)
+        self.assertLess(found, most + (time.monotonic() - began) * self.TICKS)
+        self.picture('restored')
+        # Saved again, and then used by somebody else: it asks.
+        least, most = self.save_and_close()
+        subprocess.run(['qemu-io', '-f', 'qcow2', '-c', 'write 512k 512', image], check=True, stdout=subprocess.DEVNULL)
+        self.start(*drive, stopped=False, asks=True)
+        time.sleep(1)
+        self.assertFalse(self.qmp('query-status')['running'])
+        self.picture('restore-asks')
+        self.desktop.key('alt+r')
+        wait_for('running', lambda: self.qmp('query-status')['running'])
+        self.assertGreaterEqual(self.count(), least)
+        least, most = self.save_and_close()
+        os.utime(image)
+        self.start(*drive, stopped=False, asks=True)
+        time.sleep(1)
+        self.assertFalse(self.qmp('query-status')['running'])
+        self.desktop.key('alt+s')
+        wait_for('running', lambda: self.qmp('query-status')['running'])
+        wait_for('dropped', lambda: 'vitrine-closed' not in self.qmp.hmp('info snapshots'))
+        self.assertLess(self.count(), least)
+
+    def test_save_and_close_impossible(self):
+        image = self.counter_image('gone.qcow2')
+        self.start('-drive', f'file={image},if=virtio', '-snapshot', stopped=False)
+        self.desktop.key('alt+F4')
+        time.sleep(0.7)
+        self.desktop.key('alt+v')
+        self.dialog('Problem')
+        self.picture('not-saved')
+        self.assertTrue(wait_for('running', lambda: self.qmp('query-status')['running']))
 
     # --- files that are dropped
 

@@ -3,6 +3,7 @@
 """What a person sees and does in the window, on a machine that is not there.
 
 Usage: test-window.py FAKE-MACHINE [TEST...]"""
+import hashlib
 import os
 import random
 import struct
@@ -262,6 +263,17 @@ class Window(WindowCase):
         picture = self.desktop.picture()
         for x, y in ((3, 3), (4, 0), (1279, 799), (640, 400)):
             self.assertEqual(picture.pixel(x, y), pattern(x // 4, y // 4))
+        # The guest changes its mode meanwhile, also to a shape that leaves borders.
+        self.machine.command('mode 640 400')
+        self.wait_pixel(2, 0, pattern(1, 0))
+        self.assertEqual(self.desktop.geometry(self.id), (0, 0, 1280, 800))
+        picture = self.desktop.picture()
+        for x, y in ((1, 1), (2, 0), (1279, 799), (640, 400)):
+            self.assertEqual(picture.pixel(x, y), pattern(x // 2, y // 2))
+        self.machine.command('mode 800 600')
+        wait_for('borders', lambda: len({self.desktop.picture().pixel(x, 400) for x in (2, 50, 100, 1200, 1277)}) == 1)
+        self.machine.command('mode 320 200')
+        self.wait_pixel(0, 0, pattern(0, 0))
         self.desktop.key('ctrl+alt+f')
         wait_for('window again', lambda: self.desktop.geometry(self.id)[2:] == before[2:])
         self.check_picture(320, 200)
@@ -318,6 +330,17 @@ class Window(WindowCase):
         self.desktop.key('alt+s')
         wait_for('power button', lambda: 'powerdown' in self.machine.said())
         self.assertIsNone(self.machine.process.poll())
+        # This machine has no disk that could hold its state: it goes on.
+        self.desktop.key('alt+F4')
+        time.sleep(0.5)
+        self.desktop.key('alt+v')
+        problem = wait_for('why not', lambda: self.desktop.find('^Problem'))[0]
+        self.assertEqual([line for line in self.machine.said() if line.startswith(('state', 'command', 'quit'))],
+                         ['state 4', 'state 9'])
+        self.desktop.activate(problem)
+        self.desktop.key('Escape')
+        wait_for('closed', lambda: not self.desktop.find('^Problem'))
+        self.desktop.activate(self.id)
         self.desktop.key('alt+F4')
         time.sleep(0.5)
         self.desktop.key('alt+d', 'alt+p')
@@ -639,13 +662,23 @@ class Window(WindowCase):
         self.machine.command('state 9')
 
     def test_display_server_goes(self):
-        """The machine runs on, says so once, and ends as it should."""
+        """The machine runs on, says so once, and ends as it should, whatever the window was doing."""
+        for options, chords in (('gl=off', []), ('gl=on', []), ('gl=off,full-screen=on', []), ('gl=off', ['ctrl+alt+g']),
+                                ('gl=off', ['ctrl+alt+2', 'alt+v', 'd']), ('gl=off', ['alt+F4'])):
+            with self.subTest(options=options, chords=chords):
+                self.lose_display(options, chords)
+
+    def lose_display(self, options, chords):
         with Desktop() as desktop:
             errors = open(desktop.home + '/stderr', 'w+')
-            with Program(desktop, FAKE, 'gtk,gl=off', stderr=errors) as machine:
+            with Program(desktop, FAKE, 'gtk,' + options, stderr=errors) as machine:
                 machine.window()
                 machine.command('mode 320 200')
+                machine.command('second')
                 time.sleep(0.5)
+                for chord in chords:
+                    desktop.key(chord)
+                    time.sleep(0.3)
                 desktop.manager.terminate()
                 desktop.manager.wait()
                 desktop.server.kill()
@@ -717,6 +750,32 @@ class Window(WindowCase):
         self.wait_width(320)
         self.check_picture(320, 200)
         self.assertEqual(self.selected('ctrl+shift+a', 'ctrl+shift+c').strip(), 'hello world')
+
+    def test_terminal_paste_much(self):
+        """All of it goes to the guest, when that reads; a window stays a window meanwhile."""
+        self.start_terminal()
+        path = self.desktop.home + '/much'
+        text = ''.join(f'{i:06} lorem ipsum äöü\n' for i in range(150000))  # more than 3 MiB
+        with open(path, 'w') as file:
+            file.write(text)
+        xclip = subprocess.Popen(['xclip', '-i', '-selection', 'clipboard', '-quiet', path], env=self.desktop.env)
+        self.addCleanup(xclip.wait)
+        self.addCleanup(xclip.kill)
+        time.sleep(0.5)
+        self.machine.command('deaf 1')
+        self.machine.command('sum')
+        self.desktop.key('ctrl+shift+v')
+        time.sleep(1)
+        self.save('pasting')
+        self.machine.command('deaf 0')
+        wanted = text.replace('\n', '\r').encode()
+
+        def summed():
+            self.machine.send('sum')
+            found = [line for line in self.machine.said() if line.startswith('sum')]
+            return found and found[0].split()
+        time.sleep(4)
+        self.assertEqual(summed(), ['sum', str(len(wanted)), hashlib.md5(wanted).hexdigest()])
 
     def test_terminal_scrollback(self):
         """Much text: the window stays quick, what was said long ago can be found."""

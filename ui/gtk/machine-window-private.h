@@ -9,6 +9,7 @@
 #include "ui/gtk/preferences.h"
 #include "ui/gtk/shortcuts.h"
 #include "ui/gtk/snapshots.h"
+#include "ui/gtk/terminal-page.h"
 #include "ui/gtk/type-text.h"
 
 struct _VmMachineWindow {
@@ -57,9 +58,12 @@ void vm_window_add_device_actions (VmMachineWindow *self);
 /* Once there is a session; and before it goes. */
 void vm_window_set_up_devices (VmMachineWindow *self);
 void vm_window_drop_devices (VmMachineWindow *self);
+/* A bar says what becomes of what is pasted into PAGE. */
+void vm_window_show_pasting (VmMachineWindow *self, VmTerminalPage *page);
 /* Choices of questions: SELF is the window. */
 void vm_window_force_off (gpointer self);
 void vm_window_power_down (gpointer self);
 void vm_window_keep_running (gpointer self); /* the window goes, the machine does not */
+void vm_window_save_and_close (gpointer self);
 void vm_window_present (VmMachineWindow *self);
 void vm_window_stop_waiting (VmMachineWindow *self); /* for the guest to shut down */

@@ -11,9 +11,9 @@
 #include "ui/gtk/drop.h"
 #include "ui/gtk/fullscreen-bar.h"
 #include "ui/gtk/notice.h"
+#include "ui/gtk/saved-state.h"
 #include "ui/gtk/send-keys.h"
 #include "ui/gtk/status-strip.h"
-#include "ui/gtk/terminal-page.h"
 #include "ui/gtk/tray.h"
 
 G_DEFINE_TYPE (VmMachineWindow, vm_machine_window, GTK_TYPE_WINDOW)
@@ -386,6 +386,7 @@ window_add_text (VmMachineWindow *self, VmText *text)
 
   window_add_page (self, page);
   g_signal_connect_object (page, "selection-changed", G_CALLBACK (window_update), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (page, "pasting", G_CALLBACK (vm_window_show_pasting), self, G_CONNECT_SWAPPED);
 }
 
 static void
@@ -635,22 +636,23 @@ window_delete (GtkWidget *widget, GdkEventAny *event)
   VmMachineWindow *self = VM_MACHINE_WINDOW (widget);
 
   const VmChoice choices[] = { { _ ("Keep _Running"), vm_window_keep_running },
+                               { _ ("Sa_ve and Close"), vm_window_save_and_close },
                                { _ ("_Shut Down"), vm_window_power_down },
                                { _ ("_Power Off"), vm_window_force_off } };
   /* Only where something can bring the window back. */
   unsigned first = self->bus && vm_session_bus_is_connected (self->bus) ? 0 : 1;
 
+  const char *text = _ ("Saved, it goes on from here at its next start. Shutting it down lets the guest save its work. "
+                        "Powering it off does not.");
+  if (first == 0)
+    text = _ ("It can run on without a window: a notification brings that back. Saved, it goes on from here at its next "
+              "start. Shutting it down lets the guest save its work. Powering it off does not.");
+
   if (self->options.window_close && vm_session_state (self->session) == VM_RUN_SHUTDOWN)
     vm_session_quit (self->session);
   else if (self->options.window_close)
-    vm_ask (
-        GTK_WINDOW (self), self->preferences, "close", _ ("The machine is still on."),
-        first
-            ? _ ("Shutting it down lets the guest save its work. Powering it off does not.")
-            : _ (
-                "It can run on without a window: a notification brings that back. Shutting it down lets the guest save "
-                "its work. Powering it off does not."),
-        choices + first, G_N_ELEMENTS (choices) - first, G_OBJECT (self));
+    vm_ask (GTK_WINDOW (self), self->preferences, "close", _ ("The machine is still on."), text, choices + first,
+            G_N_ELEMENTS (choices) - first, G_OBJECT (self));
   return TRUE; /* the window goes when the machine has gone */
 }
 
@@ -765,6 +767,7 @@ vm_machine_window_new (VmSession *session, const VmUiOptions *options)
   gtk_box_pack_end (GTK_BOX (self->strip), vm_ui_clipboard_button (self->clipboard), FALSE, FALSE, 0);
   vm_window_set_up_devices (self);
   self->snapshots = vm_snapshots_new (GTK_WINDOW (self), session, VM_JOBS (self->jobs), self->preferences);
+  vm_saved_state_restore (self->snapshots, self->bars);
   vm_status_strip_add_tray (VM_STATUS_STRIP (self->strip), vm_tray_new (self->devices));
   vm_drop_set_up (GTK_OVERLAY (self->overlay), &self->attach);
   window_set_state (self, "show-status", g_variant_new_boolean (self->show_status));

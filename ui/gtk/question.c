@@ -89,7 +89,7 @@ vm_ask (GtkWindow *parent, GSettings *preferences, const char *action, const cha
   gtk_dialog_set_default_response (GTK_DIALOG (dialog), GTK_RESPONSE_CANCEL);
   question->box = gtk_check_button_new_with_mnemonic (_("_Do not ask again"));
   gtk_container_add (GTK_CONTAINER (gtk_message_dialog_get_message_area (GTK_MESSAGE_DIALOG (dialog))), question->box);
-  gtk_widget_show (question->box);
+  gtk_widget_set_visible (question->box, preferences != NULL);
   g_signal_connect_data (dialog, "response", G_CALLBACK (question_answered), question, question_free, 0);
   g_object_set_data (opaque, key, dialog);
   gtk_window_present (GTK_WINDOW (dialog));

@@ -11,7 +11,7 @@ typedef struct VmChoice {
 
 /* Asks TITLE and TEXT with "Cancel", which Return and Escape mean, and the N choices, of which the last is the one that
  * destroys something. ACTION names the question for "Do not ask again", which then stands for the last choice: when it
- * was said before, that one is carried out at once. One question of an action at a time. OPAQUE is an object that the
- * dialog goes with. */
+ * was said before, that one is carried out at once. PREFERENCES NULL: it cannot be said. One question of an action at a
+ * time. OPAQUE is an object that the dialog goes with. */
 void vm_ask (GtkWindow *parent, GSettings *preferences, const char *action, const char *title, const char *text,
              const VmChoice *choices, unsigned n, GObject *opaque);

@@ -2,7 +2,7 @@
 /* What snapshot-save, -load and -delete do, with the disks that query-block names. */
 #include "config.h"
 
-#include "ui/gtk/snapshots.h"
+#include "ui/gtk/snapshots-private.h"
 
 #include <glib/gi18n-lib.h>
 
@@ -19,28 +19,12 @@ enum
   N_COLUMNS
 };
 
-typedef struct Snapshot
+/* NULL: the window goes. */
+VmSnapshots *
+vm_snapshots_of (gpointer window)
 {
-  char *name;
-  int64_t date, size; /* SIZE of the machine's state; 0: of disks only */
-  guint n;            /* disks that have it */
-} Snapshot;
-
-struct VmSnapshots
-{
-  GtkWindow *parent;
-  VmSession *session;
-  VmJobs *jobs;
-  GSettings *preferences;
-  GPtrArray *nodes; /* char *: of disks that the machine may write */
-  char *reason;     /* why there can be no snapshots; NULL: there can */
-  char *vmstate;
-  GPtrArray *list;                                          /* Snapshot *, the oldest first */
-  char *chosen;                                             /* what a question is about */
-  char *doing;                                              /* what the job does, for the message when it fails */
-  GtkWidget *dialog, *view, *note, *revert, *remove, *take; /* the list; NULL: not shown */
-  void (*then) (VmSnapshots *self);                         /* once the engine has said what there is */
-};
+  return g_object_get_data (window, "vitrine-snapshots");
+}
 
 static void
 snapshot_free (gpointer data)
@@ -84,6 +68,7 @@ add_disk (VmSnapshots *self, json_object *block)
 
   if (!inserted || vm_json_flag (inserted, "ro") || !*vm_json_text (block, "qdev"))
     return;
+  g_ptr_array_add (self->files, g_strdup (vm_json_text (inserted, "file")));
   if (!strcmp (format, "qcow2"))
     {
       if (!self->vmstate)
@@ -111,11 +96,12 @@ compare_dates (gconstpointer a, gconstpointer b)
 static void
 got_disks (gpointer owner, json_object *result, const GError *error, gpointer data)
 {
-  VmSnapshots *self = g_object_get_data (owner, "vitrine-snapshots");
+  VmSnapshots *self = vm_snapshots_of (owner);
 
   if (!self)
     return;
   g_ptr_array_set_size (self->nodes, 0);
+  g_ptr_array_set_size (self->files, 0);
   g_ptr_array_set_size (self->list, 0);
   g_clear_pointer (&self->vmstate, g_free);
   g_clear_pointer (&self->reason, g_free);
@@ -129,8 +115,8 @@ got_disks (gpointer owner, json_object *result, const GError *error, gpointer da
     then (self);
 }
 
-static void
-snapshots_ask (VmSnapshots *self, void (*then) (VmSnapshots *self))
+void
+vm_snapshots_ask (VmSnapshots *self, void (*then) (VmSnapshots *self))
 {
   self->then = then;
   vm_call (self->session, self->parent, "query-block", NULL, got_disks, NULL);
@@ -143,18 +129,18 @@ static void snapshots_fill (VmSnapshots *self);
 static void
 job_ended (gpointer owner, const char *error)
 {
-  VmSnapshots *self = g_object_get_data (owner, "vitrine-snapshots");
+  VmSnapshots *self = vm_snapshots_of (owner);
 
   if (!self)
     return;
   if (error)
     vm_report_failure (self->parent, self->session, self->doing, error, _ ("The machine goes on as it was."));
   if (self->dialog)
-    snapshots_ask (self, snapshots_fill);
+    vm_snapshots_ask (self, snapshots_fill);
 }
 
-static void
-snapshots_do (VmSnapshots *self, const char *command, const char *tag, const char *title, const char *failure)
+void
+vm_snapshots_start (VmSnapshots *self, const char *command, const char *tag, const char *title, VmJobEnded ended)
 {
   g_autofree char *id = vm_jobs_new_id (self->jobs);
   json_object *devices = json_object_new_array ();
@@ -164,16 +150,23 @@ snapshots_do (VmSnapshots *self, const char *command, const char *tag, const cha
     json_object_array_add (devices, json_object_new_string (self->nodes->pdata[i]));
   if (strcmp (command, "snapshot-delete") != 0)
     json_object_object_add (args, "vmstate", json_object_new_string (self->vmstate));
+  vm_jobs_start (self->jobs, command, args, title, self->parent, ended);
+}
+
+static void
+snapshots_do (VmSnapshots *self, const char *command, const char *tag, const char *title, const char *failure)
+{
+  g_autofree char *text = g_strdup_printf (title, tag);
+
   g_free (self->doing);
   self->doing = g_strdup_printf (failure, tag);
-  g_autofree char *text = g_strdup_printf (title, tag);
-  vm_jobs_start (self->jobs, command, args, text, self->parent, job_ended);
+  vm_snapshots_start (self, command, tag, text, job_ended);
 }
 
 static void
 do_revert (gpointer window)
 {
-  VmSnapshots *self = g_object_get_data (window, "vitrine-snapshots");
+  VmSnapshots *self = vm_snapshots_of (window);
 
   snapshots_do (self, "snapshot-load", self->chosen, _ ("Going back to “%s”"), _ ("“%s” was not gone back to."));
 }
@@ -181,7 +174,7 @@ do_revert (gpointer window)
 static void
 do_delete (gpointer window)
 {
-  VmSnapshots *self = g_object_get_data (window, "vitrine-snapshots");
+  VmSnapshots *self = vm_snapshots_of (window);
 
   snapshots_do (self, "snapshot-delete", self->chosen, _ ("Deleting “%s”"), _ ("“%s” was not deleted."));
 }
@@ -295,7 +288,7 @@ show_take (VmSnapshots *self)
 void
 vm_snapshots_take (VmSnapshots *self)
 {
-  snapshots_ask (self, show_take);
+  vm_snapshots_ask (self, show_take);
 }
 
 static void
@@ -315,7 +308,7 @@ show_revert_last (VmSnapshots *self)
 void
 vm_snapshots_revert_last (VmSnapshots *self)
 {
-  snapshots_ask (self, show_revert_last);
+  vm_snapshots_ask (self, show_revert_last);
 }
 
 /* --- the list ----------------------------------------------------------------------------------------------------- */
@@ -447,7 +440,7 @@ show_list (VmSnapshots *self)
 void
 vm_snapshots_manage (VmSnapshots *self)
 {
-  snapshots_ask (self, show_list);
+  vm_snapshots_ask (self, show_list);
 }
 
 /* --- object ------------------------------------------------------------------------------------------------------- */
@@ -462,6 +455,7 @@ vm_snapshots_new (GtkWindow *parent, VmSession *session, VmJobs *jobs, GSettings
   self->jobs = jobs;
   self->preferences = preferences;
   self->nodes = g_ptr_array_new_with_free_func (g_free);
+  self->files = g_ptr_array_new_with_free_func (g_free);
   self->list = g_ptr_array_new_with_free_func (snapshot_free);
   g_object_set_data (G_OBJECT (parent), "vitrine-snapshots", self);
   return self;
@@ -474,6 +468,7 @@ vm_snapshots_free (VmSnapshots *self)
   if (self->dialog)
     gtk_widget_destroy (self->dialog);
   g_ptr_array_unref (self->nodes);
+  g_ptr_array_unref (self->files);
   g_ptr_array_unref (self->list);
   g_free (self->reason);
   g_free (self->vmstate);

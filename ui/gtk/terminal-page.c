@@ -14,8 +14,12 @@
 #include "ui/gtk/waker.h"
 
 #define SCROLLBACK 10000 /* lines */
-#define FEED 16384       /* bytes in one go: the window stays quick while a guest pours out text */
-#define PASTE_MAX (1 << 20) /* bytes; more than a port has room for is dropped anyway */
+/* While a guest pours out text the terminal gets that many bytes each time, and then time to draw them. */
+#define FEED 32768
+#define FEED_US 10000
+#define PASTE_MAX (16 << 20)  /* bytes */
+#define PIECE 32768           /* bytes that are pasted at once */
+#define HELD_MAX (512 * 1024) /* bytes; no piece becomes as many */
 #define COLUMNS 80       /* unless the back end says */
 #define ROWS 24
 
@@ -24,6 +28,10 @@ struct _VmTerminalPage
   VmPage parent_instance;
   VmText *text;
   uint64_t position;
+  gint64 next_feed; /* monotonic microseconds */
+  GByteArray *held; /* typed, and the port had no room yet */
+  char *paste;      /* NULL: nothing is pasted */
+  gsize paste_len, paste_at, left_out;
   GSource *waker;
   VteTerminal *terminal;
   GtkWidget *scrollbar, *search_bar, *search_entry, *not_found;
@@ -34,6 +42,7 @@ G_DEFINE_TYPE (VmTerminalPage, vm_terminal_page, VM_TYPE_PAGE)
 enum
 {
   SIGNAL_SELECTION_CHANGED,
+  SIGNAL_PASTING,
   SIGNAL_N
 };
 static guint signals[SIGNAL_N];
@@ -47,26 +56,73 @@ terminal_said (VmText *text, void *opaque)
   vm_waker_poke (VM_TERMINAL_PAGE (opaque)->waker);
 }
 
-static gboolean
-terminal_feed (gpointer user_data)
+static void
+terminal_feed (VmTerminalPage *self)
 {
-  VmTerminalPage *self = user_data;
+  gint64 now = g_get_monotonic_time ();
   uint8_t bytes[FEED];
   bool lost;
-  size_t n = vm_text_read (self->text, &self->position, bytes, sizeof bytes, &lost);
 
+  if (now < self->next_feed)
+    {
+      g_source_set_ready_time (self->waker, self->next_feed);
+      return;
+    }
+  size_t n = vm_text_read (self->text, &self->position, bytes, sizeof bytes, &lost);
   if (lost) /* perhaps in the middle of a sequence */
     vte_terminal_feed (self->terminal, "\030\033[m\r\n", -1);
   vte_terminal_feed (self->terminal, (const char *) bytes, n);
-  if (n == sizeof bytes)
-    vm_waker_poke (self->waker);
-  return G_SOURCE_CONTINUE;
+  if (n < sizeof bytes)
+    return;
+  self->next_feed = now + FEED_US;
+  g_source_set_ready_time (self->waker, self->next_feed);
 }
 
+/* What a guest makes the terminal answer is dropped when it never reads that. */
 static void
 terminal_commit (VteTerminal *terminal, const char *bytes, guint len, VmTerminalPage *self)
 {
-  vm_text_write (self->text, (const uint8_t *) bytes, len);
+  gsize n = self->held->len ? 0 : vm_text_write (self->text, (const uint8_t *) bytes, len);
+
+  g_byte_array_append (self->held, (const guint8 *) bytes + n, MIN (len - n, HELD_MAX - self->held->len));
+}
+
+static void
+paste_end (VmTerminalPage *self)
+{
+  g_clear_pointer (&self->paste, g_free);
+  g_signal_emit (self, signals[SIGNAL_PASTING], 0);
+}
+
+/* Whole lines, unless they are long. */
+static void
+paste_piece (VmTerminalPage *self)
+{
+  const char *at = self->paste + self->paste_at;
+  gsize rest = self->paste_len - self->paste_at, n = MIN (rest, PIECE);
+  const char *line = n < rest ? g_strrstr_len (at, (gssize) n, "\n") : NULL;
+
+  n = line ? (gsize) (line + 1 - at) : vm_text_whole (at, rest, n);
+  g_autofree char *piece = g_utf8_make_valid (at, (gssize) n);
+  self->paste_at += n;
+  vte_terminal_paste_text (self->terminal, piece);
+  if (self->paste && self->paste_at == self->paste_len)
+    paste_end (self);
+  else
+    vm_waker_poke (self->waker);
+}
+
+static gboolean
+terminal_wake (gpointer user_data)
+{
+  VmTerminalPage *self = user_data;
+
+  terminal_feed (self);
+  if (self->held->len)
+    g_byte_array_remove_range (self->held, 0, (guint) vm_text_write (self->text, self->held->data, self->held->len));
+  if (self->paste && !self->held->len)
+    paste_piece (self);
+  return G_SOURCE_CONTINUE;
 }
 
 /* --- keys -------------------------------------------------------------------------------------------- */
@@ -144,12 +200,20 @@ vm_terminal_page_copy (VmTerminalPage *self)
 }
 
 static void
-terminal_text_came (const char *text, gsize len, gpointer page)
+terminal_text_came (const char *text, gsize len, gsize left_out, gpointer page)
 {
   VmTerminalPage *self = page;
 
-  if (text && self->text)
-    vte_terminal_paste_text (self->terminal, text);
+  if (len && self->text && !self->paste)
+    {
+      self->paste = g_memdup2 (text, len);
+      self->paste_len = len;
+      self->paste_at = 0;
+      self->left_out = left_out;
+      if (len > PIECE)
+        g_signal_emit (self, signals[SIGNAL_PASTING], 0);
+      vm_waker_poke (self->waker);
+    }
   g_object_unref (self);
 }
 
@@ -158,6 +222,27 @@ vm_terminal_page_paste (VmTerminalPage *self)
 {
   vm_request_text (gtk_widget_get_clipboard (GTK_WIDGET (self), GDK_SELECTION_CLIPBOARD), PASTE_MAX, terminal_text_came,
                    g_object_ref (self));
+}
+
+bool
+vm_terminal_page_is_pasting (VmTerminalPage *self)
+{
+  return self->paste != NULL;
+}
+
+void
+vm_terminal_page_stop_pasting (VmTerminalPage *self)
+{
+  self->left_out = 0; /* whoever stops it knows */
+  if (self->paste)
+    paste_end (self);
+}
+
+gsize
+vm_terminal_page_left_out (VmTerminalPage *self, gsize *pasted)
+{
+  *pasted = self->paste_len;
+  return self->left_out;
 }
 
 void
@@ -305,8 +390,16 @@ terminal_dispose (GObject *object)
   if (self->text)
     vm_text_unwatch (self->text, terminal_said, self);
   g_clear_pointer (&self->waker, vm_waker_free);
+  vm_terminal_page_stop_pasting (self);
   g_clear_pointer (&self->text, vm_text_unref);
   G_OBJECT_CLASS (vm_terminal_page_parent_class)->dispose (object);
+}
+
+static void
+terminal_finalize (GObject *object)
+{
+  g_byte_array_unref (VM_TERMINAL_PAGE (object)->held);
+  G_OBJECT_CLASS (vm_terminal_page_parent_class)->finalize (object);
 }
 
 static void
@@ -315,11 +408,14 @@ vm_terminal_page_class_init (VmTerminalPageClass *klass)
   VmPageClass *page = VM_PAGE_CLASS (klass);
 
   G_OBJECT_CLASS (klass)->dispose = terminal_dispose;
+  G_OBJECT_CLASS (klass)->finalize = terminal_finalize;
   page->set_zoom = terminal_set_zoom;
   page->wanted_size = terminal_wanted_size;
   page->focus = terminal_focus;
   signals[SIGNAL_SELECTION_CHANGED] = g_signal_new ("selection-changed", VM_TYPE_TERMINAL_PAGE, G_SIGNAL_RUN_LAST, 0,
                                                     NULL, NULL, NULL, G_TYPE_NONE, 0);
+  signals[SIGNAL_PASTING]
+      = g_signal_new ("pasting", VM_TYPE_TERMINAL_PAGE, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
 }
 
 static void
@@ -327,6 +423,7 @@ vm_terminal_page_init (VmTerminalPage *self)
 {
   GtkWidget *line = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 0), *terminal = vte_terminal_new ();
 
+  self->held = g_byte_array_new ();
   self->terminal = VTE_TERMINAL (terminal);
   vte_terminal_set_scrollback_lines (self->terminal, SCROLLBACK);
   vte_terminal_set_scroll_on_keystroke (self->terminal, TRUE);
@@ -361,7 +458,7 @@ vm_terminal_page_new (VmText *text)
   atk_object_set_name (accessible, vm_text_id (text));
   atk_object_set_description (accessible, _ ("Terminal of the machine"));
   gtk_widget_show_all (GTK_WIDGET (self));
-  self->waker = vm_waker_new (terminal_feed, self);
+  self->waker = vm_waker_new (terminal_wake, self);
   vm_text_watch (text, terminal_said, self);
   vm_waker_poke (self->waker); /* what was said before */
   return GTK_WIDGET (self);

@@ -14,5 +14,9 @@ VmText    *vm_terminal_page_text (VmTerminalPage *self);
 bool       vm_terminal_page_has_selection (VmTerminalPage *self);
 void       vm_terminal_page_copy (VmTerminalPage *self);
 void       vm_terminal_page_paste (VmTerminalPage *self);
+/* Signal "pasting" tells when these change. Much text goes piece by piece, as the guest reads. */
+bool vm_terminal_page_is_pasting (VmTerminalPage *self);
+void vm_terminal_page_stop_pasting (VmTerminalPage *self);
+gsize vm_terminal_page_left_out (VmTerminalPage *self, gsize *pasted); /* of the clipboard's bytes, the last time */
 void       vm_terminal_page_select_all (VmTerminalPage *self);
 void       vm_terminal_page_find (VmTerminalPage *self); /* opens the search bar */

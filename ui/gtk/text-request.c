@@ -11,24 +11,22 @@ typedef struct Request
   gpointer data;
 } Request;
 
+gsize
+vm_text_whole (const char *text, gsize len, gsize n)
+{
+  /* Bytes that go on a character begin with 10; there are three in a row at most. */
+  for (int i = 0; i < 3 && n && n < len && ((guchar) text[n] & 0xc0) == 0x80; i++)
+    n--;
+  return MIN (n, len);
+}
+
 static void
 request_end (Request *request, const char *text, gsize len)
 {
   g_autofree Request *kept = request;
-  const char *end;
+  gsize n = text ? vm_text_whole (text, len, MIN (len, request->max)) : 0;
 
-  if (!text)
-    {
-      request->came (NULL, 0, request->data);
-      return;
-    }
-  len = MIN (len, request->max);
-  /* A character that is cut goes; anything else that is none is replaced. */
-  if (!g_utf8_validate_len (text, len, &end) && text + len - end < 4
-      && g_utf8_get_char_validated (end, text + len - end) == (gunichar) -2)
-    len = (gsize) (end - text);
-  g_autofree char *valid = g_utf8_make_valid (text, (gssize) len);
-  request->came (valid, strlen (valid), request->data);
+  request->came (text, n, len - n, request->data);
 }
 
 static void

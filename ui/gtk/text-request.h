@@ -5,8 +5,11 @@
 
 #include <gtk/gtk.h>
 
-/* TEXT ends with 0 after LEN bytes and is NULL when there is none. */
-typedef void (*VmTextCame) (const char *text, gsize len, gpointer data);
+/* LEN bytes of TEXT, which is NULL when there is none; LEFT_OUT more were too many. Whole characters where it is UTF-8,
+ * which nobody has checked. */
+typedef void (*VmTextCame) (const char *text, gsize len, gsize left_out, gpointer data);
 
-/* At most MAX bytes, whole characters; what is no UTF-8 in them is replaced. */
+/* At most MAX bytes. */
 void vm_request_text (GtkClipboard *clipboard, gsize max, VmTextCame came, gpointer data);
+/* The greatest number of bytes, at most N of the LEN there are, that ends with a character. */
+gsize vm_text_whole (const char *text, gsize len, gsize n);

@@ -6,8 +6,8 @@
 
 #include "ui/gtk/bars.h"
 #include "ui/gtk/machine-window-private.h"
+#include "ui/gtk/saved-state.h"
 #include "ui/gtk/screenshot.h"
-#include "ui/gtk/terminal-page.h"
 
 #define PATIENCE 60 /* seconds for the guest to shut down, unless the settings say */
 
@@ -106,6 +106,21 @@ static void
 action_present (GSimpleAction *action, GVariant *parameter, gpointer user_data)
 {
   vm_window_present (user_data);
+}
+
+void
+vm_window_save_and_close (gpointer user_data)
+{
+  VmMachineWindow *self = user_data;
+
+  vm_window_release_all (self);
+  vm_saved_state_save (self->snapshots);
+}
+
+static void
+action_save_and_close (GSimpleAction *action, GVariant *parameter, gpointer user_data)
+{
+  vm_window_save_and_close (user_data);
 }
 
 static void
@@ -344,6 +359,7 @@ static const GActionEntry action_entries[] = {
   { .name = "power-down", .activate = action_power_down },
   { .name = "force-off", .activate = action_force_off },
   { .name = "send-keys", .parameter_type = "s", .activate = action_send_keys },
+  { .name = "save-and-close", .activate = action_save_and_close },
   { .name = "quit", .activate = action_quit },
   { .name = "present", .activate = action_present },
   { .name = "screenshot", .activate = action_screenshot },

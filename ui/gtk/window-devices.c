@@ -270,9 +270,10 @@ typing_stop (gpointer opaque)
 }
 
 static void
-typing_got_text (const char *text, gsize len, gpointer data)
+typing_got_text (const char *bytes, gsize len, gsize left_out, gpointer data)
 {
   VmMachineWindow *self = data;
+  g_autofree char *text = bytes ? g_utf8_make_valid (bytes, (gssize) len) : NULL;
   const VmChoice stop = { _ ("_Stop"), typing_stop };
   VmPage *page = self->devices ? vm_window_current_page (self) : NULL;
 
@@ -287,6 +288,35 @@ typing_got_text (const char *text, gsize len, gpointer data)
       vm_bars_show (self->bars, "typing", GTK_MESSAGE_INFO, _ ("There is no text in the clipboard."), NULL, 0, NULL);
     }
   g_object_unref (self);
+}
+
+/* --- pasting into terminals ------------------------------------------------------------------------------------------
+ */
+
+static void
+pasting_stop (gpointer page)
+{
+  vm_terminal_page_stop_pasting (page);
+}
+
+void
+vm_window_show_pasting (VmMachineWindow *self, VmTerminalPage *page)
+{
+  const VmChoice stop = { _ ("_Stop"), pasting_stop };
+  gsize pasted, left_out = vm_terminal_page_left_out (page, &pasted);
+
+  if (vm_terminal_page_is_pasting (page))
+    {
+      vm_bars_show (self->bars, "pasting", GTK_MESSAGE_OTHER, _ ("Pasting what is in the clipboard…"), &stop, 1, page);
+      return;
+    }
+  vm_bars_hide (self->bars, "pasting");
+  if (!left_out)
+    return;
+  g_autofree char *first = g_format_size (pasted), *all = g_format_size (pasted + left_out);
+  /* Translators: both are sizes, such as "16.8 MB". */
+  g_autofree char *text = g_strdup_printf (_ ("Only the first %s of the %s in the clipboard were pasted."), first, all);
+  vm_bars_show (self->bars, "pasting", GTK_MESSAGE_WARNING, text, NULL, 0, NULL);
 }
 
 static void
