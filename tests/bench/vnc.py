@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What viewers cost, beside the peer: vnc.py [PROGRAM] [--rounds N] [--seconds S] [--rows TEXT] [--plain]
+"""What viewers cost, beside the peer: vnc.py [PROGRAM] [--rounds N] [--seconds S] [--rows TEXT] [--plain] [--asks N]
 
 Two machines, one in our program and one in qemu-system-x86_64, run the same kernel and the same program in it, which
 draws one sequence pixel by pixel the same for both (guest/screen.c): text that scrolls, a film in a part of a desktop, a
 window that is dragged. For each encoding they take turns, while the other one is stopped: a viewer that asks for that
-encoding and, as all viewers do, for CopyRect (--plain: not) is connected while the sequence is drawn. A row has the
-medians of bytes and of processor time (of all threads but the virtual processors') for a picture that arrived, and of
-pictures and rectangles a second; a ratio above 1 is in our favour. Where the host is busy a server that sends fewer pictures
-spends less a second, which is why it is counted by pictures.
+encoding and, as all viewers do, for CopyRect (--plain: not) is connected while the sequence is drawn, and asks for the next
+picture as soon as it has one, or N times a second (--asks).
+
+A row has the medians of bytes and of processor time (of all threads but the virtual processors') for a picture that
+arrived; how many did in a second; and how many the guest drew. Ratios above 1 are in our favour: for a picture, for a
+second, and for a picture that the guest drew, which is for the whole sequence: a server that sends fewer pictures, or whose
+guest draws more slowly, spends less a second.
 """
 import argparse
 import contextlib
@@ -30,6 +33,8 @@ import watch  # noqa: E402
 SCENES = {'text': 'text that scrolls', 'film': 'a film', 'drag': 'a window dragged'}
 ENCODINGS = ['raw', 'hextile', 'zlib', 'tight', 'tight-jpeg', 'zrle']
 SIZE = (1024, 768)
+BYTES, SPENT, SENT, TOOK, DRAWN = range(5)
+PER = {'picture': SENT, 'second': TOOK, 'sequence': DRAWN}
 
 
 def screen_program():
@@ -41,8 +46,8 @@ def screen_program():
 class Viewer:
     """watch.py as a process of its own."""
 
-    def __init__(self, place, encodings, rate=0):
-        words = ['nice', '-n', '10', sys.executable, watch.__file__, place, encodings] + ([str(rate)] if rate else [])
+    def __init__(self, place, encodings, rate=0, asks=0, before=('nice', '-n', '10')):
+        words = [*before, sys.executable, watch.__file__, place, encodings, str(rate), str(asks)]
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
                                         preexec_fn=vm.die_with_parent)
         self.read()
@@ -80,20 +85,18 @@ class Side:
         return sum(int((task / 'schedstat').read_text().split()[0]) for task in base.iterdir()
                    if int(task.name) not in self.processors) / 1e9
 
-    def run(self, scene, encodings, rate, seconds):
-        """Bytes and processor seconds for a picture, pictures and rectangles a second."""
+    def run(self, scene, encodings, rate, seconds, asks):
+        """Bytes, processor seconds, pictures, seconds, pictures drawn."""
         self.m.send(f'screen {scene} {SIZE[0]} {SIZE[1]} {rate} {int(rate * seconds)}\n')
         self.m.wait('@ready', 60)
-        with contextlib.closing(Viewer(self.place, encodings)) as viewer:
+        with contextlib.closing(Viewer(self.place, encodings, asks=asks)) as viewer:
             time.sleep(1)
             before, spent = viewer.counts(), self.spent()
             self.m.send('\n')
-            self.m.wait(r'@done \d+ (\d+)', 4 * seconds + 60)
+            drawn = int(self.m.wait(r'@done (\d+) \d+', 4 * seconds + 60).group(1))
             after, spent = viewer.counts(), self.spent() - spent
-        took = after['time'] - before['time']
-        pictures = max(1, after['frames'] - before['frames'])
-        return [(after['bytes'] - before['bytes']) / pictures, spent / pictures, pictures / took,
-                (after['rectangles'] - before['rectangles']) / took]
+        return [after['bytes'] - before['bytes'], spent, max(1, after['frames'] - before['frames']),
+                after['time'] - before['time'], drawn]
 
 
 def geometric(values):
@@ -106,7 +109,7 @@ def measure(sides, scene, encoding, options):
     for number in range(options.rounds):
         for side in sides if number % 2 else reversed(sides):
             side.m.qmp('cont')
-            found[side.name].append(side.run(scene, words, options.rate, options.seconds))
+            found[side.name].append(side.run(scene, words, options.rate, options.seconds, options.asks))
             side.m.qmp('stop')
     return [[statistics.median(values) for values in zip(*found[side.name])] for side in sides]
 
@@ -119,15 +122,17 @@ def main():
     parser.add_argument('--seconds', type=float, default=4)
     parser.add_argument('--rate', type=int, default=25, help='pictures a second that the guest draws (25)')
     parser.add_argument('--rows', default='', help='only those whose scene and encoding contain one of these, with commas')
+    parser.add_argument('--asks', type=int, default=0, help='pictures a second that the viewer asks for (as fast as it can)')
     parser.add_argument('--plain', action='store_true', help='viewers that do not know CopyRect')
     parser.add_argument('--accel', default='tcg')
     options = parser.parse_args()
     program = screen_program()
-    ratios = {'bytes': [], 'processor': []}
-    worse = []
-    print(f'{"":17} {"":10} {"kB a picture":^25} {"ms of processor a picture":^25} {"pictures":^11} {"rectangles":^13}')
-    print(f'{"scene":17} {"encoding":10} {"ours":>9} {"peer":>9} {"ratio":>5} {"ours":>9} {"peer":>9} {"ratio":>5} '
-          f'{"ours":>5} {"peer":>5} {"ours":>6} {"peer":>6}')
+    ratios = {(what, per): [] for per in PER for what in ('bytes', 'processor')}
+    worse = {per: [] for per in PER}
+    print(f'{"":17} {"":10} {"kB a picture":^19} {"ms a picture":^15} {"pictures/s":^11} {"drawn/s":^11} '
+          + ' '.join(f'{"by " + per:^11}' for per in PER))
+    print(f'{"scene":17} {"encoding":10} {"ours":>9} {"peer":>9} {"ours":>7} {"peer":>7} {"ours":>5} {"peer":>5} '
+          f'{"ours":>5} {"peer":>5} ' + ' '.join(f'{"bytes":>5} {"proc":>5}' for _ in PER))
     with contextlib.ExitStack() as stack:
         sides = [Side('ours', os.path.abspath(options.program), options.accel, program, stack),
                  Side('peer', options.peer, options.accel, program, stack)]
@@ -138,17 +143,24 @@ def main():
                 if not any(part in f'{scene} {encoding}' for part in options.rows.split(',')):
                     continue
                 ours, peer = measure(sides, scene, encoding, options)
-                ratio = peer[0] / ours[0], peer[1] / ours[1]
-                ratios['bytes'].append(ratio[0])
-                ratios['processor'].append(ratio[1])
-                if min(ratio) < 1:
-                    worse.append(f'{words}, {encoding}')
-                print(f'{words:17} {encoding:10} {ours[0] / 1e3:9.2f} {peer[0] / 1e3:9.2f} {ratio[0]:5.2f} '
-                      f'{ours[1] * 1e3:9.2f} {peer[1] * 1e3:9.2f} {ratio[1]:5.2f} {ours[2]:5.1f} {peer[2]:5.1f} '
-                      f'{ours[3]:6.0f} {peer[3]:6.0f}', flush=True)
-    for name, values in ratios.items():
-        print(f'geometric mean, {name}: {geometric(values):.2f}')
-    print('no row is worse' if not worse else 'worse: ' + '; '.join(worse))
+                shares = []
+                for per, by in PER.items():
+                    ratio = [peer[i] / peer[by] / (ours[i] / ours[by]) for i in (BYTES, SPENT)]
+                    shares += ratio
+                    ratios['bytes', per].append(ratio[0])
+                    ratios['processor', per].append(ratio[1])
+                    if min(ratio) < 1:
+                        worse[per].append(f'{scene} {encoding}')
+                print(f'{words:17} {encoding:10} '
+                      f'{ours[BYTES] / ours[SENT] / 1e3:9.2f} {peer[BYTES] / peer[SENT] / 1e3:9.2f} '
+                      f'{ours[SPENT] / ours[SENT] * 1e3:7.2f} {peer[SPENT] / peer[SENT] * 1e3:7.2f} '
+                      f'{ours[SENT] / ours[TOOK]:5.1f} {peer[SENT] / peer[TOOK]:5.1f} '
+                      f'{ours[DRAWN] / ours[TOOK]:5.1f} {peer[DRAWN] / peer[TOOK]:5.1f} '
+                      + ' '.join(f'{share:5.2f}' for share in shares), flush=True)
+    for (what, per), values in ratios.items():
+        print(f'geometric mean, {what} by {per}: {geometric(values):.2f}')
+    for per, rows in worse.items():
+        print(f'by {per} ' + ('no row is worse' if not rows else 'worse: ' + '; '.join(rows)))
 
 
 if __name__ == '__main__':

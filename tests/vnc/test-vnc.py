@@ -672,6 +672,28 @@ def many_viewers():
     m.quit()
 
 
+def viewers_of_one_kind():
+    """Those that wait for the same pictures are sent the same bytes; who leaves meanwhile takes nothing away."""
+    m = Screen(size=(640, 480))
+    clients = [Client(m.path) for _ in range(8)]
+    for i, c in enumerate(clients):
+        c.set_encodings([rfb.HEXTILE, rfb.RAW, rfb.ZRLE][i % 3], *EVERYTHING)
+        if i == 4:
+            c.set_format(FORMATS['rgb565'])
+        c.request(False)
+        c.update()
+    for i in range(4):
+        for c in clients:
+            c.request(True)
+        m.draw(m.noise(40) if i % 2 else m.desk())
+        if i == 2:
+            clients.pop(0).close()
+            clients.pop(0).close()
+        for c in clients:
+            until(c, c.format.expected(m.dump()))
+    m.quit()
+
+
 def relay(ours, theirs, limit, abrupt):
     """Both ways, until LIMIT bytes have gone in all; then the connection is cut."""
     ways = {ours: theirs, theirs: ours}
@@ -898,7 +920,7 @@ def logging_in_by_name():
 TESTS = [encodings_are_exact, formats_are_exact, sizes_that_are_no_multiples, small_changes_are_small, scrolling_is_copied,
          lossy_becomes_exact, versions_and_names, passwords, events_and_queries, handed_over, reverse, free_displays,
          websockets, exclusive, sizes_follow, hands, text_consoles, sound, layouts, nonsense_is_the_end, silent_strangers_go,
-         strangers_cost_little, many_viewers, dies_at_random, certificates, keys_shared_before,
+         strangers_cost_little, many_viewers, viewers_of_one_kind, dies_at_random, certificates, keys_shared_before,
          logging_in_by_name]
 SLOW = [dies_a_thousand_times, those_who_dawdle_go]
 

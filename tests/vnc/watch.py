@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A viewer that looks at nothing: it reads updates as far as is needed to know where they end, and counts.
 
-watch.py PLACE ENCODINGS [RATE]: to a Unix socket or to host:port, with encodings as numbers or names, reading at most
-RATE bytes a second. For each line on its standard input it prints what it has had so far, as JSON.
+watch.py PLACE ENCODINGS [RATE [ASKS]]: to a Unix socket or to host:port, with encodings as numbers or names, reading at
+most RATE bytes a second and asking for at most ASKS pictures a second (0: no limit). For each line on its standard input it
+prints what it has had so far, as JSON.
 """
 import json
 import socket
@@ -193,13 +194,18 @@ def answer(watcher):
 
 
 def main():
-    watcher = Watcher(sys.argv[1], codes_of(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 0)
+    rate, asks = (int(word) for word in (sys.argv[3:] + ['0', '0'])[:2])
+    watcher = Watcher(sys.argv[1], codes_of(sys.argv[2]), rate)
+    asked = time.monotonic()
     watcher.request(False)
     watcher.update()
     threading.Thread(target=answer, args=(watcher,), daemon=True).start()
     print(json.dumps(watcher.counts()), flush=True)
     try:
         while True:
+            if asks:
+                asked = max(asked + 1 / asks, time.monotonic())
+                time.sleep(asked - time.monotonic() if asked > time.monotonic() else 0)
             watcher.request()
             watcher.update()
     except (Closed, ConnectionError):

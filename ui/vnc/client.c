@@ -84,6 +84,7 @@ vnc_client_show (VncClient *c, VmConsole *console)
 
   c->screen = NULL;
   c->cursor_serial = 0;
+  c->pixels_serial = 0;
   c->screen = vnc_screen_join (c->server->vnc, console, c);
   if (before)
     vnc_screen_leave (before, c);
@@ -558,6 +559,7 @@ client_free (VncClient *c)
   g_array_unref (c->size_answers);
   g_array_unref (c->pieces);
   g_byte_array_unref (c->update);
+  g_ptr_array_unref (c->followers);
   g_free (c->pixels);
   g_free (c->cells);
   g_free (c->boxes);
@@ -648,9 +650,11 @@ vnc_client_new (VncServer *s, int fd, bool websocket)
   c->size_answers = g_array_new (FALSE, FALSE, sizeof (VncSizeAnswer));
   c->pieces = g_array_new (FALSE, FALSE, sizeof (VncPiece));
   c->update = g_byte_array_new ();
+  c->followers = g_ptr_array_new ();
   c->level = -1;
   c->cursor_moves = UINT64_MAX;
   vnc_encoder_init (&c->encoder);
+  vnc_client_init_update (c);
   vnc_format_init (&c->format);
   vnc_name_end (fd, true, &c->host, &c->service, &c->family);
   vnc_name_end (fd, false, &c->server_host, &c->server_service, &c->server_family);

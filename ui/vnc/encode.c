@@ -3,6 +3,7 @@
 #include "ui/vnc/encode.h"
 
 #define ZLIB_ROWS_MAX (1 << 22) /* bytes before compression of one rectangle */
+#define HARD_LEVEL 6            /* who asks for so much may have it */
 
 void
 vnc_put_u8 (GByteArray *out, uint8_t value)
@@ -65,33 +66,39 @@ void
 vnc_encoder_clear (VncEncoder *e)
 {
   for (unsigned i = 0; i < VNC_STREAM_N; i++)
-    if (e->open[i])
-      deflateEnd (&e->streams[i]);
+    {
+      g_clear_pointer (&e->streams[i].own, vnc_deflate_free);
+      if (e->streams[i].open)
+        deflateEnd (&e->streams[i].z);
+    }
   g_byte_array_unref (e->scratch);
   g_array_unref (e->inexact);
 }
 
-void
-vnc_deflate (VncEncoder *e, VncStream which, int level, const uint8_t *bytes, size_t len, GByteArray *out)
+/* By zlib, which is slow and finds more. */
+static void
+deflate_hard (VncDeflater *d, int level, const uint8_t *bytes, size_t len, GByteArray *out)
 {
-  z_stream *z = &e->streams[which];
+  z_stream *z = &d->z;
 
-  if (!e->open[which])
+  if (!d->open)
     {
-      int status = deflateInit2 (z, level, Z_DEFLATED, MAX_WBITS, MAX_MEM_LEVEL, Z_DEFAULT_STRATEGY);
+      int status = deflateInit2 (z, level, Z_DEFLATED, -MAX_WBITS, MAX_MEM_LEVEL, Z_DEFAULT_STRATEGY);
       g_assert (status == Z_OK); /* only memory can be what it lacks, and that ends the program elsewhere too */
-      e->open[which] = true;
-      e->levels[which] = level;
+      d->open = true;
+      d->level = level;
     }
+  else if (d->quick)
+    deflateReset (z); /* it does not know what the client has read meanwhile */
   z->next_in = (Bytef *) bytes;
   z->avail_in = 0;
-  if (e->levels[which] != level)
+  if (d->level != level)
     { /* nothing is pending since the last flush, so this writes at most a few bits */
       z->next_out = vnc_grow (out, 64);
       z->avail_out = 64;
       deflateParams (z, level, Z_DEFAULT_STRATEGY);
       g_byte_array_set_size (out, out->len - z->avail_out);
-      e->levels[which] = level;
+      d->level = level;
     }
   z->avail_in = (uInt) len;
   size_t room = deflateBound (z, len) + 16;
@@ -103,6 +110,27 @@ vnc_deflate (VncEncoder *e, VncStream which, int level, const uint8_t *bytes, si
       z->avail_out = (uInt) room;
     }
   g_byte_array_set_size (out, out->len - z->avail_out);
+}
+
+void
+vnc_deflate (VncEncoder *e, VncStream which, int level, const uint8_t *bytes, size_t len, GByteArray *out)
+{
+  static const uint8_t zlib_head[2] = { 0x78, 0x01 }; /* RFC 1950: a window of 32 KiB */
+  VncDeflater *d = &e->streams[which];
+  bool quick = level > 0 && level < HARD_LEVEL;
+
+  if (!d->begun)
+    g_byte_array_append (out, zlib_head, sizeof zlib_head);
+  if (quick && !d->quick)
+    g_clear_pointer (&d->own, vnc_deflate_free);
+  if (quick && !d->own)
+    d->own = vnc_deflate_new ();
+  if (quick)
+    vnc_deflate_put (d->own, bytes, len, out);
+  else
+    deflate_hard (d, level, bytes, len, out);
+  d->begun = true;
+  d->quick = quick;
 }
 
 /* --- palettes -------------------------------------------------------------------------------------------- */

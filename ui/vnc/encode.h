@@ -2,6 +2,7 @@
 /* Pixels to bytes of a FramebufferUpdate: one encoder for each client, used by one thread at a time. */
 #pragma once
 
+#include "ui/vnc/deflate.h"
 #include "ui/vnc/format.h"
 
 #include <zlib.h>
@@ -28,6 +29,15 @@ typedef enum VncStream
   VNC_STREAM_N
 } VncStream;
 
+typedef struct VncDeflater
+{
+  bool begun, quick; /* QUICK: the last was by OWN */
+  VncDeflate *own;   /* NULL: not made yet */
+  bool open;
+  int level;
+  z_stream z;
+} VncDeflater;
+
 typedef struct VncEncoder
 {
   VncFormat format;
@@ -35,9 +45,7 @@ typedef struct VncEncoder
   int level;       /* of compression, 0 to 9; -1: the client did not say */
   int quality;     /* of JPEG, 1 to 100; 0: the client did not say */
   int subsampling; /* of JPEG: 1, 2, 4; 0: as the quality asks */
-  z_stream streams[VNC_STREAM_N];
-  bool open[VNC_STREAM_N];
-  int levels[VNC_STREAM_N];
+  VncDeflater streams[VNC_STREAM_N];
   GByteArray *scratch; /* before it is compressed */
   GArray *inexact;     /* VncPicture: what was sent as JPEG since somebody emptied this */
 } VncEncoder;

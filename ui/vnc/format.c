@@ -136,18 +136,37 @@ vnc_format_put (const VncFormat *f, const uint32_t *pixels, size_t n, uint8_t *o
   return out + n * f->bytes;
 }
 
+/* The three bytes of each pixel, blue first or red first. */
+static inline uint8_t *
+put_threes (const uint32_t *pixels, size_t n, bool red_first, uint8_t *out)
+{
+  for (; n >= 4; n -= 4, pixels += 4, out += 12)
+    {
+      uint32_t four[4], words[3];
+      for (unsigned i = 0; i < 4; i++)
+        four[i] = red_first ? GUINT32_SWAP_LE_BE (pixels[i]) >> 8 : pixels[i];
+      words[0] = GUINT32_TO_LE (four[0] | four[1] << 24);
+      words[1] = GUINT32_TO_LE (four[1] >> 8 | four[2] << 16);
+      words[2] = GUINT32_TO_LE (four[2] >> 16 | four[3] << 8);
+      memcpy (out, words, sizeof words);
+    }
+  for (; n; n--, pixels++, out += 3)
+    {
+      out[red_first ? 2 : 0] = *pixels & 0xff;
+      out[1] = *pixels >> 8 & 0xff;
+      out[red_first ? 0 : 2] = *pixels >> 16 & 0xff;
+    }
+  return out;
+}
+
 uint8_t *
 vnc_format_put_compact (const VncFormat *f, const uint32_t *pixels, size_t n, uint8_t *out)
 {
   if (f->compact_bytes == f->bytes)
     return vnc_format_put (f, pixels, n, out);
-  for (size_t i = 0; i < n && f->native; i++)
-    {
-      out[3 * i] = pixels[i] & 0xff;
-      out[3 * i + 1] = pixels[i] >> 8 & 0xff;
-      out[3 * i + 2] = pixels[i] >> 16 & 0xff;
-    }
-  for (size_t i = 0; i < n && !f->native; i++)
+  if (f->native)
+    return put_threes (pixels, n, false, out);
+  for (size_t i = 0; i < n; i++)
     {
       uint32_t v = convert (f, pixels[i]);
       uint8_t bytes[4];
@@ -162,13 +181,7 @@ vnc_format_put_tight (const VncFormat *f, const uint32_t *pixels, size_t n, uint
 {
   if (!f->rgb)
     return vnc_format_put (f, pixels, n, out);
-  for (size_t i = 0; i < n; i++)
-    {
-      out[3 * i] = pixels[i] >> 16 & 0xff;
-      out[3 * i + 1] = pixels[i] >> 8 & 0xff;
-      out[3 * i + 2] = pixels[i] & 0xff;
-    }
-  return out + 3 * n;
+  return put_threes (pixels, n, true, out);
 }
 
 void

@@ -2,6 +2,10 @@
 /* Hextile (RFC 6143, 7.7.4): tiles of 16 x 16, each a background and rectangles on it, or as it is. */
 #include "ui/vnc/encode.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #define TILE 16
 
 enum
@@ -13,10 +17,16 @@ enum
   COLOURED = 16
 };
 
+/* A bit for each pixel of a row, the first one lowest. */
+typedef uint16_t Row;
+
 typedef struct Tile
 {
   unsigned width, height;
-  uint32_t pixels[TILE * TILE];
+  uint32_t pixels[4 + TILE * TILE]; /* rows of 16, after four that are nothing; a narrow tile ends in more of its last
+                                       column */
+  Row left[TILE], above[TILE];      /* equal to that neighbour, of the tile */
+  Row first[TILE], second[TILE];    /* of that colour */
 } Tile;
 
 /* What the client remembers from one tile to the next. */
@@ -26,93 +36,188 @@ typedef struct Carried
   uint32_t background, foreground;
 } Carried;
 
+static const uint32_t *
+row_of (const Tile *t, unsigned y)
+{
+  return t->pixels + 4 + y * TILE;
+}
+
 static void
 load_tile (Tile *t, const VncPicture *part)
 {
   t->width = part->width;
   t->height = part->height;
-  for (unsigned row = 0; row < t->height; row++)
-    memcpy (t->pixels + row * t->width, part->pixels + row * part->stride, t->width * 4);
-}
-
-/* The commonest of the first colours; *OTHER another one; how many there are: 1, 2, or 3 for more. */
-static unsigned
-choose_colours (const Tile *t, uint32_t *background, uint32_t *other)
-{
-  unsigned n = t->width * t->height, counts[2] = { 0, 0 }, kinds = 1;
-  uint32_t colours[2] = { t->pixels[0], t->pixels[0] };
-
-  for (unsigned i = 0; i < n; i++)
-    if (t->pixels[i] == colours[0])
-      counts[0]++;
-    else if (kinds == 1)
-      {
-        kinds = 2;
-        colours[1] = t->pixels[i];
-        counts[1]++;
-      }
-    else if (t->pixels[i] == colours[1])
-      counts[1]++;
-    else
-      kinds = 3;
-  bool swap = counts[1] > counts[0];
-  *background = colours[swap];
-  *other = colours[!swap];
-  return kinds;
-}
-
-/* At least so many rectangles are needed: each pixel unlike those left of it and above begins one. */
-static unsigned
-count_corners (const Tile *t)
-{
-  unsigned n = 0, width = t->width;
-
-  for (unsigned y = 1; y < t->height; y++)
+  for (unsigned y = 0; y < t->height; y++)
     {
-      const uint32_t *above = t->pixels + (y - 1) * width, *row = above + width;
-      for (unsigned x = 1; x < width; x++)
-        n += row[x] != row[x - 1] && row[x] != above[x];
+      uint32_t *row = t->pixels + 4 + y * TILE;
+      const uint32_t *from = part->pixels + y * part->stride;
+      if (t->width == TILE) /* which compilers know how to do at once */
+        memcpy (row, from, TILE * sizeof *row);
+      else
+        memcpy (row, from, t->width * sizeof *row);
+      for (unsigned x = t->width; x < TILE; x++)
+        row[x] = row[t->width - 1];
     }
-  return n;
 }
 
-/* Rectangles of what is not BACKGROUND, to OUT; NULL when they would go beyond END. The tile is used up. */
-static uint8_t *
-put_subrects (const VncFormat *f, Tile *t, uint32_t background, bool coloured, uint8_t *out, const uint8_t *end)
+/* --- which pixels are alike ------------------------------------------------------------------------------------ */
+
+#ifdef __SSE2__
+static inline __m128i
+same_eight (const uint32_t *a, const uint32_t *b)
 {
-  uint8_t *count = out++;
-  unsigned n = 0, width = t->width;
+  const __m128i *x = (const __m128i *) a, *y = (const __m128i *) b;
+
+  return _mm_packs_epi32 (_mm_cmpeq_epi32 (_mm_loadu_si128 (x), _mm_loadu_si128 (y)),
+                          _mm_cmpeq_epi32 (_mm_loadu_si128 (x + 1), _mm_loadu_si128 (y + 1)));
+}
+
+static inline Row
+same (const uint32_t *a, const uint32_t *b)
+{
+  return (Row) _mm_movemask_epi8 (_mm_packs_epi16 (same_eight (a, b), same_eight (a + 8, b + 8)));
+}
+#else
+static inline Row
+same (const uint32_t *a, const uint32_t *b)
+{
+  unsigned bits = 0;
+
+  for (unsigned i = 0; i < TILE; i++)
+    bits |= (unsigned) (a[i] == b[i]) << i;
+  return (Row) bits;
+}
+#endif
+
+static void
+find_neighbours (Tile *t)
+{
+  for (unsigned y = 0; y < t->height; y++)
+    {
+      t->left[y] = same (row_of (t, y), row_of (t, y) - 1) & 0xfffe;
+      t->above[y] = y ? same (row_of (t, y), row_of (t, y - 1)) : 0;
+    }
+}
+
+/* Whether some pixels have another colour; ROWS: those that have this one. */
+static bool
+find_colour (const Tile *t, uint32_t colour, Row *rows)
+{
+  uint32_t plain[TILE];
+  Row every = 0xffff;
+
+  for (unsigned i = 0; i < TILE; i++)
+    plain[i] = colour;
+  for (unsigned y = 0; y < t->height; y++)
+    {
+      rows[y] = same (row_of (t, y), plain);
+      every &= rows[y];
+    }
+  return every != 0xffff;
+}
+
+static unsigned
+count (const Row *rows, unsigned n)
+{
+  unsigned sum = 0;
+
+  for (unsigned y = 0; y < n; y++)
+    { /* without an instruction for it, which not every processor has */
+      unsigned bits = rows[y] - (rows[y] >> 1 & 0x5555u);
+      bits = (bits & 0x3333) + (bits >> 2 & 0x3333);
+      bits = (bits + (bits >> 4)) & 0x0f0f;
+      sum += (bits + (bits >> 8)) & 31;
+    }
+  return sum;
+}
+
+/* The commoner of the first two colours; *OTHER the other one; *ROWS where the background is; how many there are: 1, 2,
+ * or 3 for more. */
+static unsigned
+choose_colours (Tile *t, uint32_t *background, uint32_t *other, const Row **rows)
+{
+  unsigned y = 0, more = 0;
+  uint32_t first = row_of (t, 0)[0];
+
+  *background = *other = first;
+  *rows = t->first;
+  if (!find_colour (t, first, t->first))
+    return 1;
+  while (t->first[y] == 0xffff)
+    y++;
+  uint32_t second = row_of (t, y)[__builtin_ctz (~(unsigned) t->first[y])];
+  find_colour (t, second, t->second);
+  for (y = 0; y < t->height; y++)
+    more |= (t->first[y] | t->second[y]) ^ 0xffffu;
+  if (count (t->second, t->height) > count (t->first, t->height))
+    {
+      *background = second;
+      *rows = t->second;
+    }
+  else
+    *other = second;
+  return more ? 3 : 2;
+}
+
+/* --- tiles ----------------------------------------------------------------------------------------------------- */
+
+/* So many rectangles are needed at least: each pixel unlike those left of it and above begins one. */
+static unsigned
+count_corners (const Tile *t, const Row *background)
+{
+  Row corners[TILE];
 
   for (unsigned y = 0; y < t->height; y++)
-    for (unsigned x = 0; x < width; x++)
-      {
-        uint32_t *from = t->pixels + y * width + x, colour = *from;
-        unsigned w = 1, h = 1;
+    corners[y] = (Row) ~(t->left[y] | t->above[y] | background[y]);
+  return count (corners, t->height);
+}
 
-        if (colour == background)
-          continue;
-        while (x + w < width && from[w] == colour)
-          w++;
-        for (bool same = true; y + h < t->height; h++)
-          {
-            for (unsigned i = 0; i < w && same; i++)
-              same = from[h * width + i] == colour;
-            if (!same)
-              break;
-          }
-        for (unsigned row = 1; row < h; row++)
-          for (unsigned i = 0; i < w; i++)
-            from[row * width + i] = background;
-        if (n == 255 || end - out < f->bytes + 2)
+static inline uint8_t *
+put_pixel (const VncFormat *f, uint32_t pixel, uint8_t *out)
+{
+  if (!f->native)
+    return vnc_format_put (f, &pixel, 1, out);
+  memcpy (out, &pixel, 4);
+  return out + 4;
+}
+
+/* Rectangles of what is not background, to OUT; NULL when they would go beyond END. */
+static uint8_t *
+put_subrects (const VncFormat *f, const Tile *t, const Row *background, bool coloured, uint8_t *out, const uint8_t *end)
+{
+  Row rest[TILE];
+  uint8_t *number = out++;
+  unsigned n = 0, size = coloured ? f->bytes + 2u : 2;
+
+  for (unsigned y = 0; y < t->height; y++)
+    rest[y] = (Row) (~background[y] & ((1u << t->width) - 1));
+  for (unsigned y = 0; y < t->height; y++)
+    while (rest[y])
+      {
+        unsigned x = (unsigned) __builtin_ctz (rest[y]), h = 1;
+        unsigned w = 1 + (unsigned) __builtin_ctz (~((unsigned) (rest[y] & t->left[y]) >> (x + 1)));
+        Row run = (Row) (((1u << w) - 1) << x);
+
+        while (y + h < t->height && (rest[y + h] & t->above[y + h] & run) == run)
+          rest[y + h++] ^= run;
+        rest[y] ^= run;
+        if (n == 255 || (size_t) (end - out) < size)
           return NULL;
         if (coloured)
-          out = vnc_format_put (f, &colour, 1, out);
+          out = put_pixel (f, row_of (t, y)[x], out);
         *out++ = (uint8_t) (x << 4 | y);
         *out++ = (uint8_t) ((w - 1) << 4 | (h - 1));
-        x += w - 1;
         n++;
       }
-  *count = (uint8_t) n;
+  *number = (uint8_t) n;
+  return out;
+}
+
+static uint8_t *
+put_raw (const VncFormat *f, const VncPicture *part, uint8_t *out)
+{
+  for (unsigned y = 0; y < part->height; y++)
+    out = vnc_format_put (f, part->pixels + y * part->stride, part->width, out);
   return out;
 }
 
@@ -121,35 +226,34 @@ static uint8_t *
 put_tile (const VncFormat *f, Tile *t, const VncPicture *part, Carried *c, uint8_t *out)
 {
   uint32_t background, other;
-  unsigned kinds = choose_colours (t, &background, &other);
+  const Row *rows;
+  unsigned kinds = choose_colours (t, &background, &other, &rows);
   uint8_t *mask = out, *at = out + 1, *end = at + (size_t) t->width * t->height * f->bytes;
 
   *mask = 0;
   if (!c->has_background || c->background != background)
     {
       *mask |= BACKGROUND;
-      at = vnc_format_put (f, &background, 1, at);
+      at = put_pixel (f, background, at);
     }
-  if (kinds == 2 && (!c->has_foreground || c->foreground != other) && at < end)
+  if (kinds == 2 && (!c->has_foreground || c->foreground != other))
     {
       *mask |= FOREGROUND;
-      at = vnc_format_put (f, &other, 1, at);
+      at = put_pixel (f, other, at);
     }
   if (kinds > 1)
     {
-      *mask |= ANY_SUBRECTS | (kinds > 2 ? COLOURED : 0);
-      /* Noise is seen at a glance; corners of the background are not rectangles, but hardly half of them. */
-      bool hopeless = kinds > 2 && count_corners (t) / 2 * (f->bytes + 2u) > (size_t) (end - at);
-      at = at < end && !hopeless ? put_subrects (f, t, background, kinds > 2, at, end) : NULL;
+      bool coloured = kinds > 2;
+      *mask |= ANY_SUBRECTS | (coloured ? COLOURED : 0);
+      find_neighbours (t);
+      size_t least = 1 + (size_t) count_corners (t, rows) * (coloured ? f->bytes + 2u : 2); /* of noise: too many */
+      at = least <= (size_t) (end - at) ? put_subrects (f, t, rows, coloured, at, end) : NULL;
     }
   if (!at)
     {
       *mask = RAW;
-      at = mask + 1;
-      for (unsigned y = 0; y < part->height; y++)
-        at = vnc_format_put (f, part->pixels + y * part->stride, part->width, at);
       c->has_background = c->has_foreground = false;
-      return at;
+      return put_raw (f, part, mask + 1);
     }
   c->has_background = true;
   c->background = background;
@@ -167,7 +271,7 @@ unsigned
 vnc_encode_hextile (VncEncoder *e, const VncPicture *pic, GByteArray *out)
 {
   Carried carried = { 0 };
-  Tile tile;
+  Tile tile = { 0 };
 
   vnc_put_rect (out, pic->x, pic->y, pic->width, pic->height, VNC_HEXTILE);
   for (unsigned y = 0; y < pic->height; y += TILE)

@@ -78,6 +78,7 @@ screen_free (VncScreen *s)
   g_free (s->down);
   g_free (s->heat);
   g_free (s->moved);
+  g_free (s->stale);
   g_free (s);
 }
 
@@ -232,6 +233,7 @@ resize (VncScreen *s, int width, int height)
   g_free (s->boxes);
   g_free (s->heat);
   g_free (s->moved);
+  g_free (s->stale);
   s->serials = g_new (uint64_t, cells);
   s->before = g_new (uint64_t, cells);
   s->boxes = g_new (VncBox, cells);
@@ -241,12 +243,14 @@ resize (VncScreen *s, int width, int height)
   s->down = g_new (uint32_t, s->columns * VNC_CELL);
   s->heat = g_new0 (uint8_t, cells);
   s->moved = g_new0 (uint8_t, cells);
+  s->stale = g_new (uint8_t, cells);
   g_array_set_size (s->moves, 0);
   s->serial++;
   for (unsigned i = 0; i < cells; i++)
     {
       s->serials[i] = s->before[i] = s->serial;
       s->boxes[i] = VNC_BOX_ALL;
+      s->stale[i] = true;
     }
 }
 
@@ -346,20 +350,29 @@ copy_all (VncScreen *s, const VmSurface *surface)
     }
 }
 
-/* NEXT has of the cells that changed last what they were before: if they have not changed again, what they are. */
+static void
+freshen (VncScreen *s, unsigned cell)
+{
+  VmRect r = vnc_screen_cell (s, cell);
+
+  for (int y = r.y; y < r.y + r.height; y++)
+    {
+      size_t at = (size_t) y * s->width + r.x;
+      memcpy (s->next + at, s->now + at, (size_t) r.width * 4);
+    }
+}
+
+/* Cells that have not changed are to be the same in NEXT; those that have will be stale when it is the old one. */
 static void
 settle (VncScreen *s)
 {
   for (unsigned cell = 0; cell < s->columns * s->rows; cell++)
     {
-      if (s->serials[cell] != s->serial)
-        continue;
-      VmRect r = vnc_screen_cell (s, cell);
-      for (int y = r.y; y < r.y + r.height; y++)
-        {
-          size_t at = (size_t) y * s->width + r.x;
-          memcpy (s->next + at, s->now + at, (size_t) r.width * 4);
-        }
+      bool changed = s->serials[cell] > s->serial;
+
+      if (!changed && s->stale[cell])
+        freshen (s, cell);
+      s->stale[cell] = changed;
     }
 }
 
@@ -388,9 +401,23 @@ join (VmRect a, VmRect b)
   return u;
 }
 
-/* Gives cells of a row of them that differ the next serial, and takes them into NEXT. */
+/* Of a cell just the box: around it the guest may have drawn since we looked. */
+static void
+take_box (VncScreen *s, const VmSurface *surface, unsigned cell, VncBox box, uint32_t *to)
+{
+  VmRect r = vnc_screen_cell (s, cell);
+  bool whole = box.right - box.left == r.width && box.bottom - box.top == r.height;
+
+  if (to == s->next && s->stale[cell] && !whole)
+    freshen (s, cell);
+  s->stale[cell] = true;
+  r = (VmRect){ r.x + box.left, r.y + box.top, box.right - box.left, box.bottom - box.top };
+  copy (to, surface, r, (size_t) s->width);
+}
+
+/* Gives cells of a row of them that differ the next serial, and takes them to where they belong. */
 static VmRect
-take_row (VncScreen *s, const VmSurface *surface, VmRect cells)
+take_row (VncScreen *s, const VmSurface *surface, VmRect cells, uint32_t *to)
 {
   VmRect changed = { 0 };
   uint64_t serial = s->serial + 1;
@@ -405,7 +432,7 @@ take_row (VncScreen *s, const VmSurface *surface, VmRect cells)
       if (s->serials[first + i] == serial || !extent (s->down + i * VNC_CELL, r.height, &box.top, &box.bottom))
         continue;
       extent (s->across + i * VNC_CELL, r.width, &box.left, &box.right);
-      copy (s->next, surface, r, (size_t) s->width);
+      take_box (s, surface, first + i, box, to);
       s->before[first + i] = s->serials[first + i];
       s->serials[first + i] = serial;
       s->boxes[first + i] = box;
@@ -416,7 +443,7 @@ take_row (VncScreen *s, const VmSurface *surface, VmRect cells)
 }
 
 static VmRect
-mark_changed (VncScreen *s, const VmSurface *surface, VmRect rect)
+mark_changed (VncScreen *s, const VmSurface *surface, VmRect rect, uint32_t *to)
 {
   VmRect changed = { 0 };
   int left = rect.x / VNC_CELL * VNC_CELL, top = rect.y / VNC_CELL * VNC_CELL;
@@ -425,7 +452,7 @@ mark_changed (VncScreen *s, const VmSurface *surface, VmRect rect)
   for (int y = top; y < rect.y + rect.height; y += VNC_CELL)
     {
       vm_console_lock (s->console);
-      VmRect row = take_row (s, surface, (VmRect){ left, y, right - left, MIN (VNC_CELL, s->height - y) });
+      VmRect row = take_row (s, surface, (VmRect){ left, y, right - left, MIN (VNC_CELL, s->height - y) }, to);
       vm_console_unlock (s->console);
       if (row.width)
         changed = join (changed, row);
@@ -449,28 +476,35 @@ static void
 take_changes (VncScreen *s, const VmSurface *surface, const VmRect *rects, unsigned n)
 {
   VmRect box = { 0 };
-  uint32_t *old = s->now;
+  bool copies = somebody_copies (s);
+  /* What was there before is needed by those who look where it went; else one picture does. */
+  bool twice = copies && !s->move_pause;
 
   for (unsigned i = 0; i < n; i++)
     {
-      VmRect changed = mark_changed (s, surface, rects[i]);
+      VmRect changed = mark_changed (s, surface, rects[i], twice ? s->next : s->now);
       if (changed.width)
         box = join (box, changed);
     }
   if (!box.width)
     return;
-  settle (s);
+  if (twice)
+    settle (s);
   if (s->moves->len)
     memset (s->moved, 0, (size_t) s->columns * s->rows);
   g_array_set_size (s->moves, 0);
   s->serial++;
-  if (box.width * box.height >= MOVE_PIXELS_MIN && somebody_copies (s))
+  if (box.width * box.height >= MOVE_PIXELS_MIN && copies)
     vnc_screen_find_moves (s, box);
   for (unsigned cell = 0; s->moves->len && cell < s->columns * s->rows; cell++)
     if (s->moved[cell] && s->serials[cell] == s->serial) /* what moves is no film */
       s->heat[cell] = (uint8_t) MAX (0, s->heat[cell] - WARMER);
-  s->now = s->next;
-  s->next = old;
+  if (twice)
+    {
+      uint32_t *old = s->now;
+      s->now = s->next;
+      s->next = old;
+    }
   vnc_screen_hurry (s);
 }
 

@@ -105,11 +105,17 @@ put_mono (Job *j, const VncPicture *pic, const VncPalette *p)
   put_palette_head (j, VNC_STREAM_TIGHT_MONO, p);
   g_byte_array_set_size (j->e->scratch, row_bytes * pic->height);
   to = j->e->scratch->data;
-  memset (to, 0, j->e->scratch->len);
-  for (unsigned y = 0; y < pic->height; y++, to += row_bytes)
-    for (unsigned x = 0; x < pic->width; x++)
-      if (pic->pixels[y * pic->stride + x] == p->colours[1])
-        to[x / 8] |= (uint8_t) (0x80 >> x % 8);
+  for (unsigned y = 0; y < pic->height; y++)
+    {
+      const uint32_t *row = pic->pixels + y * pic->stride;
+      for (unsigned x = 0; x < pic->width; x += 8)
+        {
+          unsigned n = MIN (8, pic->width - x), bits = 0;
+          for (unsigned i = 0; i < n; i++)
+            bits = bits << 1 | (row[x + i] == p->colours[1]);
+          *to++ = (uint8_t) (bits << (8 - n));
+        }
+    }
   put_compressed (j, VNC_STREAM_TIGHT_MONO, j->e->scratch->data, j->e->scratch->len);
 }
 

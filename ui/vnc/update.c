@@ -6,6 +6,9 @@
 #include "engine/display/damage.h"
 
 #define PIXELS_MAX (1u << 22) /* of one update; the rest comes with the next */
+#define PIECE_MAX (1 << 17)   /* pixels of one rectangle: others have their turn after a few */
+#define FEW_PIXELS 8192       /* done sooner than told another thread */
+#define TURN_US 8000
 #define HOT 128
 #define REFRESH_MS 400
 #define CURSOR (-239)
@@ -381,7 +384,8 @@ add_piece (VncClient *c, VncPiece piece, guint above)
     {
       VncPiece *other = &g_array_index (c->pieces, VncPiece, i);
       if (other->cells.x == piece.cells.x && other->cells.width == piece.cells.width && other->lossy == piece.lossy
-          && other->cells.y + other->cells.height == piece.cells.y)
+          && other->cells.y + other->cells.height == piece.cells.y
+          && other->rect.width * (other->rect.height + VNC_CELL) <= PIECE_MAX)
         {
           other->cells.height += piece.cells.height;
           other->rect = vm_rect_union (other->rect, piece.rect);
@@ -460,7 +464,8 @@ collect (VncClient *c)
     }
 }
 
-static void
+/* Returns how many. */
+static size_t
 copy_pixels (VncClient *c)
 {
   const VncScreen *s = c->screen;
@@ -486,6 +491,8 @@ copy_pixels (VncClient *c)
         memcpy (to, s->now + (size_t) y * s->width + p->rect.x, (size_t) p->rect.width * 4);
       draw_cursor (c, p);
     }
+  c->pixels_serial = s->serial;
+  return n;
 }
 
 /* --- exact again ---------------------------------------------------------------------------------------------------
@@ -557,25 +564,26 @@ note_inexact (VncClient *c)
  */
 
 /* On an encoder thread: the client's encoder, pieces, pixels and update are ours meanwhile. */
-static void
+static bool
 encode (void *opaque)
 {
   VncClient *c = opaque;
+  int64_t end = g_get_monotonic_time () + TURN_US;
 
-  for (guint i = 0; i < c->pieces->len; i++)
+  do
     {
-      const VncPiece *p = &g_array_index (c->pieces, VncPiece, i);
+      const VncPiece *p = &g_array_index (c->pieces, VncPiece, c->next_piece++);
       VncPicture picture = { (unsigned) p->rect.x,      (unsigned) p->rect.y, (unsigned) p->rect.width,
                              (unsigned) p->rect.height, c->pixels + p->at,    (size_t) p->rect.width };
       c->n_rects += vnc_encode (&c->encoder, &picture, p->lossy, c->update);
     }
+  while (c->next_piece < c->pieces->len && g_get_monotonic_time () < end);
+  return c->next_piece == c->pieces->len;
 }
 
 static void
-encoded (void *opaque)
+finish (VncClient *c)
 {
-  VncClient *c = opaque;
-
   c->busy = false;
   if (!c->wire.over && !c->closing)
     {
@@ -585,6 +593,102 @@ encoded (void *opaque)
     }
   else /* it waits for us */
     vnc_wire_poke (&c->wire);
+}
+
+static void
+encoded (void *opaque)
+{
+  VncClient *c = opaque;
+  g_autoptr (GPtrArray) followers = g_steal_pointer (&c->followers);
+
+  c->followers = g_ptr_array_new ();
+  for (guint i = 0; i < followers->len; i++)
+    {
+      VncClient *f = g_ptr_array_index (followers, i);
+      g_byte_array_append (f->update, c->update->data + c->own_bytes, c->update->len - c->own_bytes);
+      f->n_rects += c->n_rects - c->own_rects;
+    }
+  finish (c);
+  for (guint i = 0; i < followers->len; i++)
+    finish (g_ptr_array_index (followers, i));
+}
+
+void
+vnc_client_init_update (VncClient *c)
+{
+  c->job = (VncJob){ .turn = encode, .done = encoded, .opaque = c };
+}
+
+static bool
+same_format (const VncFormat *a, const VncFormat *b)
+{
+  uint8_t as_sent[2][VNC_FORMAT_SIZE];
+
+  vnc_format_write (a, as_sent[0]);
+  vnc_format_write (b, as_sent[1]);
+  return memcmp (as_sent[0], as_sent[1], VNC_FORMAT_SIZE) == 0;
+}
+
+static bool
+same_pieces (const GArray *a, const GArray *b)
+{
+  if (a->len != b->len)
+    return false;
+  for (guint i = 0; i < a->len; i++)
+    {
+      VmRect x = g_array_index (a, VncPiece, i).rect, y = g_array_index (b, VncPiece, i).rect;
+      if (x.x != y.x || x.y != y.y || x.width != y.width || x.height != y.height)
+        return false;
+    }
+  return true;
+}
+
+/* Whoever is being sent just the same, where no dictionary is kept that belongs to one connection. */
+static VncClient *
+find_leader (const VncClient *c)
+{
+  const VncEncoder *e = &c->encoder;
+
+  if ((e->encoding != VNC_RAW && e->encoding != VNC_HEXTILE) || c->drawn_cursor.width)
+    return NULL;
+  for (guint i = 0; i < c->screen->clients->len; i++)
+    {
+      VncClient *other = g_ptr_array_index (c->screen->clients, i);
+      if (other->busy && other->pixels_serial == c->screen->serial && other->encoder.encoding == e->encoding
+          && !other->drawn_cursor.width && same_format (&other->encoder.format, &e->format)
+          && same_pieces (other->pieces, c->pieces))
+        return other;
+    }
+  return NULL;
+}
+
+static void
+send_pictures (VncClient *c)
+{
+  VncJobs *jobs = c->server->vnc->jobs;
+  VncClient *leader = find_leader (c);
+
+  c->next_piece = 0;
+  c->own_bytes = c->update->len;
+  c->own_rects = c->n_rects;
+  c->pixels_serial = 0;
+  if (leader)
+    {
+      c->busy = true;
+      g_ptr_array_add (leader->followers, c);
+    }
+  else if (copy_pixels (c) > FEW_PIXELS || !vnc_jobs_are_idle (jobs))
+    {
+      c->busy = true;
+      vnc_jobs_push (jobs, &c->job);
+    }
+  else
+    {
+      while (!encode (c))
+        ;
+      note_inexact (c);
+      end_update (c);
+    }
 }
 
 /* That is no more work than copying pixels for a thread would be. */
@@ -648,15 +752,13 @@ make_update (VncClient *c)
       end_update (c);
       return;
     }
-  if (c->encoder.encoding == VNC_RAW && !c->drawn_cursor.width)
+  if (c->encoder.encoding == VNC_RAW && !c->drawn_cursor.width && vnc_jobs_are_idle (c->server->vnc->jobs))
     {
       put_raw (c);
       end_update (c);
-      return;
     }
-  copy_pixels (c);
-  c->busy = true;
-  vnc_encode_later (c->server->vnc, encode, encoded, c);
+  else
+    send_pictures (c);
 }
 
 void

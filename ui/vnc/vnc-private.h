@@ -6,8 +6,9 @@
 #include "engine/display/display.h"
 #include "engine/input/input.h"
 #include "engine/io/address.h"
-#include "ui/vnc/encode.h"
 #include "engine/input/layout.h"
+#include "ui/vnc/encode.h"
+#include "ui/vnc/jobs.h"
 #include "ui/vnc/vnc.h"
 #include "ui/vnc/wire.h"
 
@@ -28,13 +29,9 @@ struct VmVnc
   bool stopping;
   VmFiberMutex sasl_mutex;
   const VncSaslModule *sasl; /* NULL: no server wants it */
-  /* The threads that compress: fewer than processors, so that the guest keeps some. */
-  GAsyncQueue *jobs;
-  GPtrArray *encoders; /* GThread * */
+  /* Compressing: fewer threads than processors, so that the guest keeps some. */
+  VncJobs *jobs;
 };
-
-/* FUNC (OPAQUE) on an encoder thread, then DONE (OPAQUE) on ours. */
-void vnc_encode_later (VmVnc *vnc, VmPostFunc func, VmPostFunc done, void *opaque);
 
 /* --- screens: a console as its viewers have last seen it --------------------------------------------------- */
 
@@ -66,13 +63,14 @@ struct VncScreen
   int width, height;
   unsigned columns, rows; /* of cells */
   uint32_t *now;          /* what the cells' serials speak of; rows are WIDTH apart */
-  uint32_t *next;         /* during an update what the console has, then NOW but for cells that have changed last */
+  uint32_t *next;         /* while moves are looked for what the console has; else NOW, but for stale cells */
   uint64_t serial;
   uint64_t *serials, *before;     /* of cells: when they changed, and when before that */
   VncBox *boxes;                  /* of cells: what of them changed last */
   uint32_t *across, *down;        /* while differences are looked for, a cell's worth for each column */
   uint8_t *heat;                  /* of cells: how often lately */
   uint8_t *moved;                 /* of cells: in the last update, the move explains them */
+  uint8_t *stale;                 /* of cells: NEXT has something older */
   GArray *moves;                  /* VncMove of the last update */
   unsigned move_pause, move_wait; /* updates to come in which nobody looks for moves */
   int move_dx, move_dy;           /* the last that was found */
@@ -273,11 +271,17 @@ struct VncClient
   GSource *refresh;    /* of lossy cells */
   /* the update under way */
   bool busy, updating;
+  VncJob job;
   GArray *pieces; /* VncPiece */
+  guint next_piece;
   uint32_t *pixels;
   size_t pixels_room;
+  uint64_t pixels_serial; /* of the screen; 0: of another one */
   GByteArray *update;
   unsigned n_rects;
+  guint own_bytes; /* of UPDATE: before pictures */
+  unsigned own_rects;
+  GPtrArray *followers; /* VncClient *: they wait for the same pictures */
   /* its hands */
   bool down[256]; /* by XT number: keys it holds */
   unsigned modifiers;
@@ -305,6 +309,8 @@ void vnc_client_show (VncClient *client, VmConsole *console);
 /* The screen has another size, or is another. */
 void vnc_client_resized (VncClient *client);
 void vnc_client_dirty (VncClient *client, VmRect area);
+/* To be done once: what it compresses with. */
+void vnc_client_init_update (VncClient *client);
 void vnc_client_event (VncClient *client, const char *name); /* QMP */
 void vnc_client_take_encodings (VncClient *client, const uint8_t *list, unsigned n);
 void vnc_client_power (VncClient *client, unsigned code);

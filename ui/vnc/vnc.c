@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* All VNC servers of a machine: their thread, those that compress, making and ending servers. */
+/* All VNC servers of a machine: their thread, making and ending servers. */
 #include "ui/vnc/vnc-private.h"
 
 #include "engine/base/log.h"
@@ -10,52 +10,16 @@
 #include <unistd.h>
 
 #define ENCODERS_MAX 8
-#define NICE 5 /* the guest comes first */
+#define NICE 5 /* the guest comes first; comparing and sending pictures is work, too */
 
 /* --- threads --------------------------------------------------------------------------------------------------- */
-
-typedef struct Job
-{
-  VmPostFunc func, done; /* FUNC NULL: the end */
-  void *opaque;
-} Job;
-
-static gpointer
-encoder_thread (gpointer data)
-{
-  VmVnc *vnc = data;
-
-  setpriority (PRIO_PROCESS, (id_t) gettid (), NICE);
-  for (;;)
-    {
-      g_autofree Job *job = g_async_queue_pop (vnc->jobs);
-      if (!job->func)
-        return NULL;
-      job->func (job->opaque);
-      vm_loop_post (vnc->loop, job->done, job->opaque);
-    }
-}
-
-static void
-push_job (VmVnc *vnc, VmPostFunc func, VmPostFunc done, void *opaque)
-{
-  Job *job = g_new (Job, 1);
-
-  *job = (Job){ func, done, opaque };
-  g_async_queue_push (vnc->jobs, job);
-}
-
-void
-vnc_encode_later (VmVnc *vnc, VmPostFunc func, VmPostFunc done, void *opaque)
-{
-  push_job (vnc, func, done, opaque);
-}
 
 static gpointer
 main_thread (gpointer data)
 {
   VmVnc *vnc = data;
 
+  setpriority (PRIO_PROCESS, (id_t) gettid (), NICE);
   vm_loop_run (vnc->loop);
   return NULL;
 }
@@ -100,10 +64,8 @@ start_threads (VmVnc *vnc)
   if (vnc->loop)
     return;
   vnc->loop = vm_loop_new ("vnc", NULL);
-  vnc->jobs = g_async_queue_new ();
+  vnc->jobs = vnc_jobs_new (vnc->loop, n, named);
   vnc->thread = g_thread_new (named ? "vnc" : NULL, main_thread, vnc);
-  for (unsigned i = 0; i < n; i++)
-    g_ptr_array_add (vnc->encoders, g_thread_new (named ? "vnc encoder" : NULL, encoder_thread, vnc));
   vm_input_watch (vnc->machine->env.input, on_input_changed, vnc);
 }
 
@@ -117,7 +79,6 @@ vm_vnc_new (VmMachine *machine)
   vnc->machine = machine;
   vnc->servers = g_ptr_array_new ();
   vnc->screens = g_ptr_array_new ();
-  vnc->encoders = g_ptr_array_new ();
   machine->vnc_of = vnc;
   return vnc;
 }
@@ -176,13 +137,9 @@ vm_vnc_free (VmVnc *vnc)
       vm_input_unwatch (vnc->machine->env.input, on_input_changed, vnc);
       vm_loop_post (vnc->loop, stop, vnc);
       g_thread_join (vnc->thread);
-      for (guint i = 0; i < vnc->encoders->len; i++)
-        push_job (vnc, NULL, NULL, NULL);
-      for (guint i = 0; i < vnc->encoders->len; i++)
-        g_thread_join (g_ptr_array_index (vnc->encoders, i));
+      vnc_jobs_free (vnc->jobs);
       for (guint i = 0; i < vnc->servers->len; i++)
         server_free (g_ptr_array_index (vnc->servers, i));
-      g_async_queue_unref (vnc->jobs);
       /* What clients said last, that they leave the clipboard for instance. */
       VmLock *lock = vm_loop_lock (vnc->machine->env.loop);
       bool taken = lock && vm_lock_enter (lock);
@@ -194,7 +151,6 @@ vm_vnc_free (VmVnc *vnc)
   vnc->machine->vnc_of = NULL;
   g_ptr_array_unref (vnc->servers);
   g_ptr_array_unref (vnc->screens);
-  g_ptr_array_unref (vnc->encoders);
   g_free (vnc);
 }
 
