@@ -330,6 +330,8 @@ uint64_t qcow2_refcount_max (const Qcow2 *s);
 uint64_t qcow2_block_get (const Qcow2 *s, const uint8_t *block, uint64_t index);
 void qcow2_block_set (const Qcow2 *s, uint8_t *block, uint64_t index, uint64_t value);
 int qcow2_refcount (Qcow2 *s, uint64_t cluster, uint64_t *count);
+/* Whether CLUSTER is counted at all; without a block for it, it is free. */
+bool qcow2_has_refcounts (const Qcow2 *s, uint64_t cluster);
 /* Adds DELTA (1 or -1) to those of N clusters. */
 int qcow2_refcount_add (Qcow2 *s, uint64_t cluster, uint64_t n, int delta);
 /* From 1 to N clusters that follow each other, N when EXACT, referenced once; the offset into *OFFSET, how many into

@@ -80,6 +80,14 @@ block_get (Qcow2 *s, uint64_t cluster, Qcow2Cached **e)
   return qcow2_cache_get (&s->blocks, offset, false, e);
 }
 
+bool
+qcow2_has_refcounts (const Qcow2 *s, uint64_t cluster)
+{
+  uint64_t index = cluster >> block_bits (s);
+
+  return index < s->refcount_n && s->refcounts[index] & ~UINT64_C (0x1ff);
+}
+
 int
 qcow2_refcount (Qcow2 *s, uint64_t cluster, uint64_t *count)
 {

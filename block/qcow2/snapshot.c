@@ -217,6 +217,20 @@ qcow2_snapshots_mend (Qcow2 *s)
 
 /* --- references --------------------------------------------------------------------------------------------------- */
 
+/* What is counted once more is in the file, or was going to be its last cluster: else the refcounts, and the file with
+ * them, would grow to wherever an entry that somebody has damaged points. */
+static int
+inside_file (Qcow2 *s, uint64_t offset, uint64_t len)
+{
+  uint64_t end = MAX (s->high, qcow2_file (s)->size) + s->cluster_size;
+
+  if (offset < end && len <= end - offset)
+    return 0;
+  qcow2_corrupt (s, true, (int64_t) offset, (int64_t) len, "Cluster %#" PRIx64 " is referred to behind the file's end",
+                 offset);
+  return -EIO;
+}
+
 /* What DELTA means for the clusters of one L2 entry; whether its COPIED flag must be set into *COPIED. */
 static int
 update_entry (Qcow2 *s, Qcow2Entry e, int delta, bool *copied)
@@ -236,7 +250,8 @@ update_entry (Qcow2 *s, Qcow2Entry e, int delta, bool *copied)
     return 0;
   first = offset >> s->cluster_bits;
   n = ((offset + len - 1) >> s->cluster_bits) - first + 1;
-  if (delta > 0 && (status = qcow2_refcount_add (s, first, n, 1)) < 0)
+  if (delta > 0
+      && ((status = inside_file (s, offset, len)) < 0 || (status = qcow2_refcount_add (s, first, n, 1)) < 0))
     return status;
   if (delta < 0)
     qcow2_free (s, first << s->cluster_bits, n, e.entry & ENTRY_COMPRESSED ? FREE_ALWAYS : FREE_SNAPSHOT);
@@ -313,7 +328,9 @@ qcow2_update_references (Qcow2 *s, uint64_t *l1, uint32_t n, int delta)
         }
       if ((status = update_table (s, table, 0, delta)) < 0)
         return status;
-      if (delta > 0 && (status = qcow2_refcount_add (s, table >> s->cluster_bits, 1, 1)) < 0)
+      if (delta > 0
+          && ((status = inside_file (s, table, s->cluster_size)) < 0
+              || (status = qcow2_refcount_add (s, table >> s->cluster_bits, 1, 1)) < 0))
         return status;
       if (delta < 0)
         {

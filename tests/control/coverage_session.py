@@ -44,6 +44,7 @@ class Session:
         self.socket, theirs = socket.socketpair()
         self.guest = None
         self.viewers = []
+        self.typed_to = False
         args = args.replace('{wire}', coverage_net.WIRE)
         self.wires = coverage_links.Link(args, self.files)
         self.server = None
@@ -490,9 +491,15 @@ class Session:
         return coverage_servers.Desktops.one.geometry(self.window())
 
     def type_keys(self, chord):
+        """To its window, or to a dialog that it has opened since."""
+        desktop = coverage_servers.Desktops.one
         window = self.until(self.window) and self.window()
-        coverage_servers.Desktops.one.activate(window)
-        coverage_servers.Desktops.one.key(chord)
+        if self.typed_to:
+            self.until(lambda: desktop.active() not in (None, window), 20)
+        else:
+            desktop.activate(window)
+        self.typed_to = True
+        desktop.key(chord)
         return True
 
     def terminal_says(self, want):

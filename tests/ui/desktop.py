@@ -115,14 +115,18 @@ class Desktop:
         return subprocess.run(['xdotool', *map(str, args)], env=self.env, check=True, capture_output=True,
                               text=True, timeout=60).stdout.strip()
 
+    def active(self):
+        """The window in front; None: there is none."""
+        run = subprocess.run(['xdotool', 'getactivewindow'], env=self.env, capture_output=True, text=True, timeout=60)
+        return int(run.stdout) if run.returncode == 0 and run.stdout.strip() else None
+
     def activate(self, window):
         """Brings a window to the front. xdotool's own waiting ("--sync") never ends when a manager is asked too early."""
-        def active():
+        def in_front():
             self.xdotool('windowactivate', window)
             time.sleep(0.05)
-            run = subprocess.run(['xdotool', 'getactivewindow'], env=self.env, capture_output=True, text=True, timeout=60)
-            return run.stdout.strip() == str(window)
-        wait_for(f'window {window} in front', active)
+            return self.active() == window
+        wait_for(f'window {window} in front', in_front)
 
     def key(self, *chords):
         self.xdotool('key', '--delay', 20, *chords)
