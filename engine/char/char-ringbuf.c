@@ -220,7 +220,11 @@ static const VmChardevClass sink_class = {
   .open = sink_open, .write = sink_write, .accept_input = sink_accept_input,
 };
 static const VmChardevClass vc_class = {
-  .backend = "vc", .open = vc_open, .write = sink_write, .accept_input = sink_accept_input,
+  .backend = "vc",
+  .open = vc_open,
+  .write = sink_write,
+  .accept_input = sink_accept_input,
+  .listen = sink_listen,
 };
 
 static const VmChardevClass dbus_class = {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Consoles and their listeners. The display's mutex guards the lists and the damage record; the console's
  * pixel mutex is what vm_console_lock() takes. Order: machine lock, pixel mutex, display mutex. */
+#include "engine/display/address.h"
 #include "engine/display/cells.h"
 #include "engine/display/clipboard.h"
 #include "engine/display/damage.h"
@@ -14,6 +15,7 @@ struct VmConsole {
   VmDevice           *device;
   unsigned            head, index;
   char               *name;
+  char *address; /* vm_console_address() */
   const VmConsoleOps *ops;
   void               *opaque;
   GMutex              pixels;
@@ -347,6 +349,31 @@ console_publish (VmConsole *console)
   g_mutex_unlock (&display->mutex);
 }
 
+/* Slots and functions on the way from the root, as the buses name them for firmware: "pci@i0cf8/display@2", "x@1,3". */
+static char *
+address_of (VmDevice *device)
+{
+  g_autofree char *below = g_strdup ("");
+
+  for (VmDevice *dev = device; dev && dev->bus && dev->bus->device_path && !strcmp (dev->bus->type_name, "PCI");
+       dev = dev->bus->owner)
+    {
+      g_autofree char *name = dev->bus->device_path (dev->bus, dev);
+      const char *at = name ? strrchr (name, '@') : NULL;
+      char *rest;
+      if (!at)
+        break;
+      guint64 slot = g_ascii_strtoull (at + 1, &rest, 16),
+              function = *rest == ',' ? g_ascii_strtoull (rest + 1, NULL, 16) : 0;
+      g_autofree char *all = g_strdup_printf ("/%02x.%x%s", (unsigned) slot, (unsigned) function, below);
+      if (g_str_has_prefix (name, "pci@"))
+        return g_strconcat ("pci/0000", all, NULL);
+      g_free (below);
+      below = g_steal_pointer (&all);
+    }
+  return g_strdup ("");
+}
+
 VmConsole *
 vm_console_new (VmDisplay *display, VmDevice *device, unsigned head, const VmConsoleOps *ops, void *opaque)
 {
@@ -358,6 +385,7 @@ vm_console_new (VmDisplay *display, VmDevice *device, unsigned head, const VmCon
   char *name = head ? g_strdup_printf ("%s.%u", id ? id : "vc", head) : g_strdup (id ? id : "vc");
   VmConsole *console = console_new (display, name, ops, opaque);
   console->device = device;
+  console->address = address_of (device);
   console->head = head;
   console_publish (console);
   return console;
@@ -414,7 +442,14 @@ vm_console_unref (VmConsole *console)
     return;
   g_mutex_clear (&console->pixels);
   g_free (console->name);
+  g_free (console->address);
   g_free (console);
+}
+
+const char *
+vm_console_address (VmConsole *console)
+{
+  return console->address ? console->address : "";
 }
 
 const char *

@@ -53,10 +53,37 @@ cells (const VmCharOptions *options, const char *key, const char *wider, unsigne
   return (unsigned) n;
 }
 
+/* As viewers of SPICE look for them to show a terminal. */
+static char *
+port_name (const char *id)
+{
+  if (g_str_has_prefix (id, "compat_monitor"))
+    return g_strconcat ("org.qemu.monitor.hmp.", id + strlen ("compat_monitor"), NULL);
+  if (g_str_has_prefix (id, "serial") && g_ascii_isdigit (id[strlen ("serial")]))
+    return g_strconcat ("org.qemu.console.serial.", id + strlen ("serial"), NULL);
+  return g_strconcat ("org.qemu.console.", id, NULL);
+}
+
+/* -display spice-app: the viewer has the text consoles. */
+static bool
+give_to_viewer (VmMachine *m, VmChardev *chr)
+{
+  g_autofree char *name = port_name (vm_chardev_id (chr));
+
+  if (!m->spice_added || g_strcmp0 (m->settings->display, "spice-app") != 0
+      || !m->spice_added (m, chr, true, name, NULL))
+    return false;
+  vm_chardev_set_connected (chr, false); /* nobody is there yet */
+  return true;
+}
+
 static void
 on_vc_added (void *opaque, VmChardev *chr, const VmCharOptions *options)
 {
   VmMachine *m = opaque;
+
+  if (give_to_viewer (m, chr))
+    return;
   VmText *text = vm_text_new (m->env.loop, chr, cells (options, "cols", "width", GLYPH_WIDTH),
                               cells (options, "rows", "height", GLYPH_HEIGHT), on_text_closed, m);
 

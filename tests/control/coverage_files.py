@@ -237,6 +237,7 @@ COPIED = {  # name -> how it is made, when first wanted
     # 320 x 200 with 256 colours: a picture with all of them; one that goes on changing.
     'still': sector('b81300 cd10 b800a0 8ec0 31ff 6bc735 aa 85ff 75f8 f4 ebfd'),
     'film': sector('b81300 cd10 b800a0 8ec0 31ff 31db 6bc735 00d8 aa 85ff 75f6 43 ebf3'),
+    'wave': sector('b81300 cd10 bac803 31c0 ee 42 31db 88d8 c0e802 ee ee ee fec3 75f4 b800a0 8ec0 31db 31ff 89f8 00d8 aa 85ff 75f7 fb f4 43 ebf0'),
     'sasl': users, 'trim': trim, 'pki': certificates, 'locked': locked, 'mixed': expired,
     'plugin.so': lambda n: shutil.copy(os.path.join(os.path.dirname(IMG), '../../tests/control/plugin-count.so'),
                                        path(n)),

@@ -17,13 +17,15 @@ import tempfile
 import threading
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../vnc'))
+for folder in 'spice', 'vnc':
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', folder))
 # pylint: disable=wrong-import-position
 import coverage_files
 import coverage_links
 import coverage_net
 import coverage_servers
 import rfb
+import wire
 from program import PROGRAM, Lines
 
 TIMEOUT = 60
@@ -421,6 +423,38 @@ class Session:
             return None
         self.viewers.append(viewer)
         return viewer
+
+    def spice(self, port=None):
+        """A SPICE client at the socket "s", or at a port."""
+        self.viewers.append(wire.Client(('127.0.0.1', port) if port else os.path.join(self.files, 's')))
+        return self.viewers[-1]
+
+    def sent(self, port, *wanted, seconds=20):
+        """Kinds of pictures that a SPICE client is sent while the guest runs, until one of those that are wanted came. It is at a
+        port, because at a socket of this host nothing is worth being made small."""
+        display, kinds = self.spice(port).display(), set()
+        self.q('cont')
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not kinds & set(wanted):
+            try:
+                kind, data = display.next(end - time.monotonic())
+            except TimeoutError:
+                break
+            kinds.add('stream' if kind == wire.STREAM_CREATE else wire.image_kind(data) if kind == wire.DRAW_COPY else 'other')
+        return kinds
+
+    def reaches_agent(self, kind):
+        """Whether a SPICE client's message for the agent comes to the serial port at 0x3f8, before another that always does."""
+        client = self.spice()
+        client.tell_agent(kind, bytes(16))
+        client.tell_agent(wire.CAPABILITIES, bytes(8), start=False)
+        heard, kinds = b'', []
+        end = time.monotonic() + 20
+        while wire.CAPABILITIES not in kinds and time.monotonic() < end:
+            if self.inb(0x3fd, 1)[0] & 1:
+                heard += self.inb(0x3f8, 1)
+            kinds = wire.agent_kinds(heard)
+        return kind in kinds
 
     def film(self, pictures=40):
         """Whether a viewer that asks for JPEG is sent any, of so many pictures of a guest that shows 320 x 200."""

@@ -60,13 +60,50 @@ draw (QxlBench *b, Input *in)
     case QXL_DRAW_COMPOSITE:
       d->u.composite.src = source;
       d->u.composite.mask = take (in, 1) & 1 ? place (in) : 0;
-      d->u.composite.flags &= 0xf;
-      d->u.composite.src_transform = d->u.composite.mask_transform = 0;
+      d->u.composite.flags &= 0x7ffff;
+      d->u.composite.src_transform = take (in, 1) & 1 ? place (in) : 0;
+      d->u.composite.mask_transform = take (in, 1) & 1 ? place (in) : 0;
+      break;
+    case QXL_DRAW_TEXT:
+      d->u.text.str = source;
+      d->u.text.fore_brush.type = take (in, 1) & 1;
+      d->u.text.back_brush.type = take (in, 1) & 3;
+      d->u.text.back_brush.u.pattern.pat = place (in);
+      break;
+    case QXL_DRAW_STROKE:
+      d->u.stroke.path = source;
+      d->u.stroke.attr.style = place (in);
+      d->u.stroke.brush.type = SPICE_BRUSH_TYPE_SOLID;
       break;
     default:
       break;
     }
   qxl_bench_push (b, QXL_CMD_DRAW, at);
+}
+
+/* Letters, or a line from place to place. */
+static void
+scribble (QxlBench *b, Input *in)
+{
+  uint8_t *at = b->ram + VM_MIB + (take (in, 1) & 7) * 0x400;
+  unsigned n = take (in, 1) & 31;
+
+  if (n & 1)
+    {
+      QXLString *s = (QXLString *) (void *) at;
+      *s = (QXLString){ .data_size = take (in, 2), .length = take (in, 1), .flags = take (in, 1) & 15 };
+      s->chunk.data_size = s->data_size;
+      at += sizeof *s;
+    }
+  else
+    {
+      QXLPath *p = (QXLPath *) (void *) at;
+      *p = (QXLPath){ .data_size = take (in, 2) };
+      p->chunk.data_size = p->data_size;
+      at += sizeof *p;
+    }
+  for (unsigned i = 0; i < n; i++, at += 4)
+    vm_store_le32 (at, take (in, 1) & 3 ? take (in, 1) : take (in, 4));
 }
 
 /* A picture, a chain of chunks, rectangles, a palette: by turns at one of few places. */
@@ -145,7 +182,7 @@ step (QxlBench *b, Input *in)
       break;
     case 2:
     case 3:
-      scatter (b, in);
+      (op & 0xc0 ? scatter : scribble) (b, in);
       break;
     case 4:
       surface (b, in);

@@ -259,6 +259,213 @@ test_blends (void)
   qxl_bench_clear (&b);
 }
 
+/* A picture of four pixels turned, mirrored, repeated and enlarged; colours with masks of their own. */
+static void
+test_transforms (void)
+{
+  static const uint32_t four[4] = { 0xff000010, 0xff000020, 0xff000030, 0xff000040 };
+  static const uint32_t one = 0xff204080, mask = 0xffff0080;
+  static const struct
+  {
+    unsigned flags;
+    int32_t matrix[6];
+    uint32_t want[4];
+  } cases[] = {
+    { 0, { 0x10000, 0, 0, 0, 0x10000, 0 }, { 0x10, 0x20, 0x30, 0x40 } },
+    { 0, { -0x10000, 0, 0x20000, 0, 0x10000, 0 }, { 0x20, 0x10, 0x40, 0x30 } }, /* mirrored */
+    { 0, { 0, 0x10000, 0, 0x10000, 0, 0 }, { 0x10, 0x30, 0x20, 0x40 } },        /* turned */
+    { 0, { 0x10000, 0, 0x10000, 0, 0x10000, 0 }, { 0x20, 0, 0x40, 0 } },        /* past its edge there is nothing */
+    { 1 << 14, { 0x10000, 0, 0x10000, 0, 0x10000, 0 }, { 0x20, 0x10, 0x40, 0x30 } },
+    { 2 << 14, { 0x10000, 0, 0x10000, 0, 0x10000, 0 }, { 0x20, 0x20, 0x40, 0x40 } },
+    { 3 << 14, { 0x10000, 0, 0x20000, 0, 0x10000, 0x10000 }, { 0x40, 0x30, 0x40, 0x30 } },
+    { 0, { 0x8000, 0, 0, 0, 0x8000, 0 }, { 0x10, 0x10, 0x10, 0x10 } },                       /* twice as large */
+    { 1 << 8 | 1 << 14, { 0x10000, 0, 0x8000, 0, 0x10000, 0 }, { 0x18, 0x18, 0x38, 0x38 } }, /* smooth: half way */
+  };
+  QxlBench b;
+  QXLPHYSICAL at, image, transform;
+
+  qxl_bench_init (&b);
+  image = new_bitmap (&b, SPICE_BITMAP_FMT_RGBA, 2, 2, 8, four, sizeof four, NULL);
+  for (unsigned i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      int x = 4 * (int) i;
+      memcpy (qxl_bench_alloc (&b, sizeof (QXLTransform), &transform), cases[i].matrix, sizeof (QXLTransform));
+      QXLDrawable *d = new_drawable (&b, QXL_DRAW_COMPOSITE, x, 5, x + 2, 7, &at);
+      d->u.composite.flags = QXL_OP_OVER | cases[i].flags;
+      d->u.composite.src = image;
+      d->u.composite.src_transform = transform;
+      qxl_bench_push (&b, QXL_CMD_DRAW, at);
+      b.header->release_ring.cons = b.header->release_ring.prod;
+      for (int k = 0; k < 4; k++)
+        g_assert_cmphex (qxl_bench_pixel (&b, x + (k & 1), 5 + k / 2), ==, cases[i].want[k]);
+    }
+  fill (&b, 0x404040, SPICE_ROPD_OP_PUT, 0, 20, 8, 21);
+  QXLDrawable *d = new_drawable (&b, QXL_DRAW_COMPOSITE, 0, 20, 8, 21, &at);
+  d->u.composite.flags = QXL_OP_OVER | 1 << 14 | 1 << 16 | 1 << 18;
+  d->u.composite.src = new_bitmap (&b, SPICE_BITMAP_FMT_RGBA, 1, 1, 4, &one, sizeof one, NULL);
+  d->u.composite.mask = new_bitmap (&b, SPICE_BITMAP_FMT_RGBA, 1, 1, 4, &mask, sizeof mask, NULL);
+  qxl_bench_push (&b, QXL_CMD_DRAW, at);
+  for (int x = 0; x < 8; x++)
+    g_assert_cmphex (qxl_bench_pixel (&b, x, 20), ==, 0x204060);
+  qxl_bench_clear (&b);
+}
+
+static QXLPHYSICAL
+new_string (QxlBench *b, unsigned flags, unsigned width, unsigned height, const void *bits, size_t size, int x, int y)
+{
+  QXLPHYSICAL at;
+  struct
+  {
+    QXLString head;
+    QXLRasterGlyph glyph;
+    uint8_t data[];
+  } __attribute__ ((packed)) *s = qxl_bench_alloc (b, sizeof *s + size, &at);
+
+  s->head.data_size = s->head.chunk.data_size = (uint32_t) (sizeof s->glyph + size);
+  s->head.length = 1;
+  s->head.flags = (uint16_t) flags;
+  s->glyph.render_pos = (QXLPoint){ x + 10, y + 10 };
+  s->glyph.glyph_origin = (QXLPoint){ -10, -10 };
+  s->glyph.width = (uint16_t) width;
+  s->glyph.height = (uint16_t) height;
+  memcpy (s->data, bits, size);
+  return at;
+}
+
+static void
+write_text (QxlBench *b, QXLPHYSICAL string, bool background)
+{
+  QXLPHYSICAL at;
+  QXLDrawable *d = new_drawable (b, QXL_DRAW_TEXT, 10, 10, 20, 20, &at);
+
+  d->u.text.str = string;
+  d->u.text.fore_brush.type = SPICE_BRUSH_TYPE_SOLID;
+  d->u.text.fore_brush.u.color = 0xff0000;
+  d->u.text.fore_mode = d->u.text.back_mode = SPICE_ROPD_OP_PUT;
+  if (background)
+    {
+      d->u.text.back_brush.type = SPICE_BRUSH_TYPE_SOLID;
+      d->u.text.back_brush.u.color = 0x0000ff;
+      d->u.text.back_area = (QXLRect){ .left = 0, .top = 10, .right = 15, .bottom = 20 };
+    }
+  qxl_bench_push (b, QXL_CMD_DRAW, at);
+}
+
+static void
+test_text (void)
+{
+  static const uint8_t bits[] = { 0x80, 0x40 }, nibbles[] = { 0xf0, 0x08 }, bytes[] = { 0xff, 0x80, 0, 0x40 };
+  QxlBench b;
+
+  qxl_bench_init (&b);
+  write_text (&b,
+              new_string (&b, SPICE_STRING_FLAGS_RASTER_A1 | SPICE_STRING_FLAGS_RASTER_TOP_DOWN, 2, 2, bits, 2, 12, 12),
+              true);
+  g_assert_cmphex (qxl_bench_pixel (&b, 12, 12), ==, 0xff0000);
+  g_assert_cmphex (qxl_bench_pixel (&b, 13, 12), ==, 0x0000ff);
+  g_assert_cmphex (qxl_bench_pixel (&b, 13, 13), ==, 0xff0000);
+  g_assert_cmphex (qxl_bench_pixel (&b, 15, 12), ==, 0);
+  g_assert_cmphex (qxl_bench_pixel (&b, 9, 12), ==, 0); /* outside the command's box */
+  write_text (&b, new_string (&b, SPICE_STRING_FLAGS_RASTER_A1, 2, 2, bits, 2, 16, 12), false);
+  g_assert_cmphex (qxl_bench_pixel (&b, 16, 13), ==, 0xff0000); /* from the bottom */
+  g_assert_cmphex (qxl_bench_pixel (&b, 16, 12), ==, 0);
+  write_text (
+      &b, new_string (&b, SPICE_STRING_FLAGS_RASTER_A4 | SPICE_STRING_FLAGS_RASTER_TOP_DOWN, 2, 2, nibbles, 2, 12, 16),
+      false);
+  g_assert_cmphex (qxl_bench_pixel (&b, 12, 16), ==, 0xff0000);
+  g_assert_cmphex (qxl_bench_pixel (&b, 13, 17), ==, 0x880077);
+  write_text (
+      &b, new_string (&b, SPICE_STRING_FLAGS_RASTER_A8 | SPICE_STRING_FLAGS_RASTER_TOP_DOWN, 2, 2, bytes, 4, 16, 16),
+      false);
+  g_assert_cmphex (qxl_bench_pixel (&b, 17, 16), ==, 0x800000);
+  g_assert_cmphex (qxl_bench_pixel (&b, 17, 17), ==, 0x400000);
+  /* half outside */
+  write_text (&b,
+              new_string (&b, SPICE_STRING_FLAGS_RASTER_A1 | SPICE_STRING_FLAGS_RASTER_TOP_DOWN, 2, 2, bits, 2, 9, 9),
+              false);
+  g_assert_cmphex (qxl_bench_pixel (&b, 10, 10), ==, 0xff0000);
+  g_assert_cmphex (qxl_bench_pixel (&b, 9, 9), ==, 0);
+  qxl_bench_clear (&b);
+}
+
+/* POINTS in pixels; DASHES of those as pixels, N of them. */
+static void
+stroke (QxlBench *b, unsigned flags, const int *points, unsigned n, unsigned n_dashes, unsigned line_flags,
+        uint32_t color)
+{
+  QXLPHYSICAL at, path, style;
+  struct
+  {
+    QXLPath head;
+    QXLPathSeg segment;
+    QXLPointFix points[];
+  } __attribute__ ((packed)) *p = qxl_bench_alloc (b, sizeof *p + n * sizeof (QXLPointFix), &path);
+  QXLFIXED *dashes = qxl_bench_alloc (b, sizeof *dashes * 4, &style);
+  QXLDrawable *d = new_drawable (b, QXL_DRAW_STROKE, 0, 0, 64, 48, &at);
+
+  p->head.data_size = p->head.chunk.data_size = (uint32_t) (sizeof p->segment + n * sizeof (QXLPointFix));
+  p->segment.flags = flags;
+  p->segment.count = n;
+  for (unsigned i = 0; i < n; i++)
+    p->points[i] = (QXLPointFix){ points[2 * i] * 16, points[2 * i + 1] * 16 };
+  for (unsigned i = 0; i < n_dashes; i++)
+    dashes[i] = (QXLFIXED) (i + 1) * 16;
+  d->u.stroke.path = path;
+  d->u.stroke.attr = (QXLLineAttr){ .flags = (uint8_t) line_flags, .style_nseg = (uint8_t) n_dashes, .style = style };
+  d->u.stroke.brush.type = SPICE_BRUSH_TYPE_SOLID;
+  d->u.stroke.brush.u.color = color;
+  d->u.stroke.fore_mode = SPICE_ROPD_OP_PUT;
+  qxl_bench_push (b, QXL_CMD_DRAW, at);
+  b->header->release_ring.cons = b->header->release_ring.prod;
+}
+
+static void
+test_strokes (void)
+{
+  static const int square[] = { 2, 2, 10, 2, 10, 10, 2, 10 }, slope[] = { 20, 0, 24, 2 }, back[] = { 34, 2, 30, 0 },
+                   far[] = { -100000, 20, 100000, 20 }, steep[] = { 40, -50, 40, 1000 }, dashed[] = { 0, 30, 12, 30 },
+                   curve[] = { 50, 40, 50, 30, 60, 30, 60, 40 };
+  QxlBench b;
+
+  qxl_bench_init (&b);
+  stroke (&b, QXL_PATH_BEGIN | QXL_PATH_END | QXL_PATH_CLOSE, square, 4, 0, 0, 0x111111);
+  for (int i = 2; i <= 10; i++)
+    {
+      g_assert_cmphex (qxl_bench_pixel (&b, i, 2), ==, 0x111111);
+      g_assert_cmphex (qxl_bench_pixel (&b, i, 10), ==, 0x111111);
+      g_assert_cmphex (qxl_bench_pixel (&b, 2, i), ==, 0x111111);
+      g_assert_cmphex (qxl_bench_pixel (&b, 10, i), ==, 0x111111);
+    }
+  g_assert_cmphex (qxl_bench_pixel (&b, 5, 5), ==, 0);
+  stroke (&b, QXL_PATH_BEGIN | QXL_PATH_END, slope, 2, 0, 0, 0x222222);
+  g_assert_cmphex (qxl_bench_pixel (&b, 20, 0), ==, 0x222222);
+  g_assert_cmphex (qxl_bench_pixel (&b, 22, 1), ==, 0x222222);
+  g_assert_cmphex (qxl_bench_pixel (&b, 24, 2), ==, 0); /* the last belongs to the next */
+  stroke (&b, QXL_PATH_BEGIN | QXL_PATH_END, back, 2, 0, 0, 0x222222);
+  g_assert_cmphex (qxl_bench_pixel (&b, 34, 2), ==, 0x222222);
+  g_assert_cmphex (qxl_bench_pixel (&b, 32, 1), ==, 0x222222);
+  g_assert_cmphex (qxl_bench_pixel (&b, 30, 0), ==, 0);
+  stroke (&b, QXL_PATH_BEGIN | QXL_PATH_END, far, 2, 0, 0, 0x333333);
+  g_assert_cmphex (qxl_bench_pixel (&b, 0, 20), ==, 0x333333);
+  g_assert_cmphex (qxl_bench_pixel (&b, 63, 20), ==, 0x333333);
+  stroke (&b, QXL_PATH_BEGIN | QXL_PATH_END, steep, 2, 0, 0, 0x444444);
+  g_assert_cmphex (qxl_bench_pixel (&b, 40, 0), ==, 0x444444);
+  g_assert_cmphex (qxl_bench_pixel (&b, 40, 47), ==, 0x444444);
+  stroke (&b, QXL_PATH_BEGIN | QXL_PATH_END, dashed, 2, 2, SPICE_LINE_FLAGS_STYLED, 0x555555); /* one, then two not */
+  for (int x = 0; x < 12; x++)
+    g_assert_cmphex (qxl_bench_pixel (&b, x, 30), ==, x % 3 ? 0 : 0x555555);
+  stroke (&b, QXL_PATH_BEGIN | QXL_PATH_END, dashed, 2, 2, SPICE_LINE_FLAGS_STYLED | SPICE_LINE_FLAGS_START_WITH_GAP,
+          0x666666);
+  for (int x = 0; x < 12; x++)
+    g_assert_cmphex (qxl_bench_pixel (&b, x, 30), ==, x % 3 ? 0x666666 : 0x555555);
+  stroke (&b, QXL_PATH_BEGIN | QXL_PATH_END | QXL_PATH_BEZIER, curve, 4, 0, 0, 0x777777);
+  g_assert_cmphex (qxl_bench_pixel (&b, 50, 40), ==, 0x777777);
+  g_assert_cmphex (qxl_bench_pixel (&b, 55, 33) | qxl_bench_pixel (&b, 55, 32), ==,
+                   0x777777); /* its top: 40 - 10 * 3/4 */
+  g_assert_cmphex (qxl_bench_pixel (&b, 55, 36), ==, 0);
+  qxl_bench_clear (&b);
+}
+
 static void
 test_surfaces (void)
 {
@@ -451,6 +658,9 @@ main (int argc, char **argv)
   g_test_add_func ("/qxl/bitmaps", test_bitmaps);
   g_test_add_func ("/qxl/moves", test_moves);
   g_test_add_func ("/qxl/blends", test_blends);
+  g_test_add_func ("/qxl/transforms", test_transforms);
+  g_test_add_func ("/qxl/text", test_text);
+  g_test_add_func ("/qxl/strokes", test_strokes);
   g_test_add_func ("/qxl/surfaces", test_surfaces);
   g_test_add_func ("/qxl/giving-back", test_giving_back);
   g_test_add_func ("/qxl/pointer", test_pointer);

@@ -11,6 +11,7 @@ import queue
 import random
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -18,10 +19,10 @@ import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, '../control'))
-sys.path.insert(0, os.path.join(HERE, '../vnc'))
+sys.path[:0] = [HERE, os.path.join(HERE, '../vnc'), os.path.join(HERE, '../control')]
 # pylint: disable=wrong-import-position
 import screen
+import wire
 from program import main, run
 from screen import free_port, make_certificates
 
@@ -46,6 +47,15 @@ class Screen(screen.Screen):
     def quit(self):
         super().quit()
         self.home.cleanup()
+
+    def serial(self, n, seconds=20):
+        """N bytes that came to the serial port."""
+        out = b''
+        end = time.monotonic() + seconds
+        while len(out) < n and time.monotonic() < end:
+            if int(self.test('inb 0x3fd').split()[1], 16) & 1:
+                out += bytes([int(self.test('inb 0x3f8').split()[1], 16)])
+        return out
 
     def scan_codes(self, n):
         """What the keyboard controller has for the guest; set 1, translated."""
@@ -247,10 +257,10 @@ def hands():
     m.quit()
 
 
-def mouse_packets(m, n):
-    """Packets of three bytes from the PS/2 mouse."""
-    data = m.scan_codes(3 * n)
-    return [data[i:i + 3] for i in range(0, 3 * n, 3)]
+def mouse_packets(m, n, size=3):
+    """Packets from the PS/2 mouse."""
+    data = m.scan_codes(size * n)
+    return [data[i:i + size] for i in range(0, size * n, size)]
 
 
 def pointing():
@@ -269,6 +279,48 @@ def pointing():
         assert mouse_packets(m, 1)[0][0] & 7 == bit, number
         v.do(f'release {number} 0')
         assert mouse_packets(m, 1)[0][0] & 7 == 0
+    v.close()
+    m.quit()
+
+
+def the_wheel():
+    m = Screen()
+    m.command('cont')
+    for port, value in ((0x64, 0xa8), (0x64, 0x60), (0x60, 0x47)):
+        m.test(f'outb {port:#x} {value:#x}')
+    for value in (0xf3, 200, 0xf3, 100, 0xf3, 80, 0xf4):  # this way a driver asks for a wheel
+        m.test('outb 0x64 0xd4')
+        m.test(f'outb 0x60 {value:#x}')
+        assert m.scan_codes(1) == [0xfa]
+    v = m.viewer()
+    for number, step in ((4, 0xff), (5, 1)):
+        v.do(f'press {number} 0')
+        v.do(f'release {number} 0')
+        assert mouse_packets(m, 1, 4)[0][3] == step, number
+    v.close()
+    m.quit()
+
+
+def a_tablet():
+    """One that takes positions: those of the viewer, and its buttons."""
+    m = Screen(OPEN, '-chardev', 'wctablet,id=t', '-device', 'isa-serial,chardev=t')
+    m.command('cont')
+    v = m.viewer()
+    v.wait('primary')
+    while v.wait('mouse') != 'mouse client':
+        pass
+
+    def packet():
+        data = m.serial(7)
+        return ((data[0] & 3) << 14 | data[1] << 7 | data[2], (data[3] & 3) << 14 | data[4] << 7 | data[5], data[3] >> 3 & 7)
+    for x, y in ((639, 479), (0, 0), (320, 240)):
+        v.do(f'position {x} {y} 0 0')
+        seen = packet()
+        assert abs(seen[0] - x * 5040 // 639) < 3 and abs(seen[1] - y * 3779 // 479) < 3 and not seen[2], (x, y, seen)
+    v.do('press 1 1')
+    assert packet()[2] == 1
+    v.do('release 1 0')
+    assert packet()[2] == 0
     v.close()
     m.quit()
 
@@ -462,14 +514,7 @@ def ports():
     assert v.wait('port org.example.door') == 'port org.example.door 1'
     v.do('write org.example.door hello')
 
-    def received(n):
-        out = b''
-        end = time.monotonic() + 10
-        while len(out) < n and time.monotonic() < end:
-            if int(m.test('inb 0x3fd').split()[1], 16) & 1:
-                out += bytes([int(m.test('inb 0x3f8').split()[1], 16)])
-        return out
-    assert received(5) == b'hello'
+    assert m.serial(5) == b'hello'
     for byte in b'back':
         m.test(f'outb 0x3f8 {byte:#x}')
         m.test('clock_step 10000000')
@@ -521,6 +566,86 @@ def sound():
     m.quit()
 
 
+def recording():
+    """What a viewer says comes to a sound card that records."""
+    m = Screen(OPEN, '-audiodev', 'spice,id=a', '-device', 'AC97,audiodev=a')
+    slot = next(s for s in range(1, 32) if m.config_read(s, 0) == 0x24158086)
+    for register, value in ((0x10, 0xc000), (0x14, 0xc400), (4, 5)):
+        m.config_write(slot, register, value)
+    m.test('memset 0x200000 0x10000 0')
+    for i in range(32):  # buffers of 1024 samples, all the same one
+        m.test(f'writel {0x100000 + 8 * i:#x} 0x200000')
+        m.test(f'writel {0x100004 + 8 * i:#x} 1024')
+    m.test('outw 0xc01c 0')  # the gain that records
+    m.test('outl 0xc400 0x100000')
+    m.test('outb 0xc405 31')
+    m.command('cont')
+    m.test('outb 0xc40b 1')
+    client = wire.Client(m.path)
+    channel = client.channel(wire.RECORD)
+    channels, kind, rate = struct.unpack_from('<IHI', channel.wait(wire.RECORD_START))
+    assert channels == 2 and kind == 1 and rate in (44100, 48000)
+    channel.send(103, bytes(4))
+    channel.send(102, struct.pack('<IH', 0, 1))
+    end = time.monotonic() + 20
+    heard = set()
+    while not {8000, 0x10000 - 8000} <= heard:
+        assert time.monotonic() < end, sorted(heard)[:10]
+        channel.send(101, bytes(4) + (struct.pack('<hh', 8000, 8000) * 240 + struct.pack('<hh', -8000, -8000) * 240))
+        m.test('clock_step 10000000')
+        time.sleep(0.01)
+        data = bytes.fromhex(m.test('read 0x200000 0x800').split()[1][2:])
+        heard |= {n for n in struct.unpack('<1024H', data) if n in (8000, 0x10000 - 8000)}
+    client.close()
+    m.quit()
+
+
+# --- the agent ---
+
+def the_agent_is_asked():
+    """What the options leave out of what viewers say to the agent in the guest, here a serial port."""
+    for options, through in (('', [wire.GRAB, wire.FILE_START]), (',disable-copy-paste=on', [wire.FILE_START]),
+                             (',disable-agent-file-xfer=on', [wire.GRAB]), (',agent-mouse=off', [wire.GRAB, wire.FILE_START])):
+        m = Screen(OPEN + options, '-chardev', 'spicevmc,id=a,name=vdagent', '-device', 'isa-serial,chardev=a')
+        m.command('cont')
+        client = wire.Client(m.path)
+        assert bool(client.mouse_modes & 2) == ('agent-mouse' not in options), (options, client.mouse_modes)
+        for n, kind in enumerate((wire.GRAB, wire.FILE_START, wire.CAPABILITIES)):
+            client.tell_agent(kind, bytes(16), start=n == 0)
+        heard = b''
+        while wire.CAPABILITIES not in wire.agent_kinds(heard):
+            more = m.serial(1)
+            assert more, (options, heard)
+            heard += more
+        assert [k for k in wire.agent_kinds(heard) if k in (wire.GRAB, wire.FILE_START)] == through, options
+        client.close()
+        m.quit()
+
+
+def which_head():
+    """With an agent the pointer says which head it is over."""
+    m = Screen(OPEN, '-device', 'VGA,id=second', '-chardev', 'spicevmc,id=a,name=vdagent', '-device', 'isa-serial,chardev=a')
+    m.command('cont')
+    client = wire.Client(m.path)
+    client.main.send(106, struct.pack('<I', 10))
+    client.display()
+    inputs = client.channel(wire.INPUTS)
+    if client.mouse_mode != 2:
+        client.main.send(105, struct.pack('<H', 2))
+        while struct.unpack_from('<HH', client.main.wait(wire.MAIN_MOUSE_MODE))[1] != 2:
+            pass
+    for head in (1, 0):
+        inputs.send(112, struct.pack('<IIHB', 30, 40, 0, head))
+        heard = b''
+        while b'\x1e\0\0\0\x28\0\0\0' not in heard or len(heard) < heard.index(b'\x1e\0\0\0\x28\0\0\0') + 13:
+            more = m.serial(1)
+            assert more, heard
+            heard += more
+        assert heard[heard.index(b'\x1e\0\0\0\x28\0\0\0') + 12] == head, heard
+    client.close()
+    m.quit()
+
+
 # --- the rest ---
 
 def dies_at_random():
@@ -544,6 +669,82 @@ def dies_at_random():
     v.close()
     m.process.poll()
     m.quit()
+
+
+def descriptors(m):
+    return len(os.listdir(f'/proc/{m.process.pid}/fd'))
+
+
+def half_hellos():
+    whole = wire.hello()
+    lies = [whole[:12] + struct.pack('<I', n) + whole[16:] for n in (0xffffffff, 0x7fffffff, 1 << 20, 4096)]
+    return [b'', b'R', whole[:4], whole[:16], whole[:-1], whole, *lies]
+
+
+def the_silent_make_room():
+    """A thousand who connect and say nothing, or half a word: no more than some are kept, and others come in."""
+    m = Screen()
+    m.draw(m.desk())
+    m.viewer().close()
+    m.wait_event('SPICE_DISCONNECTED')
+    before = descriptors(m)
+    r = random.Random(1)
+    silent = []
+    for n in range(1000):
+        s = wire.connect(m.path)
+        s.send(r.choice(half_hellos()))
+        silent.append(s)
+        if n % 100 == 99:
+            assert descriptors(m) < before + 100, descriptors(m)
+    v = m.viewer()
+    v.until(m.dump())
+    over = 0
+    for s in silent:
+        s.setblocking(False)
+        try:
+            while s.recv(4096):
+                pass
+            over += 1
+        except ConnectionResetError:
+            over += 1
+        except BlockingIOError:
+            pass
+    assert over >= 1000 - 64, over
+    assert m.command('query-spice')['return']['channels']
+    v.until(m.dump())  # it is not one of those that had to go
+    v.close()
+    for s in silent:
+        s.close()
+    end = time.monotonic() + 20
+    while descriptors(m) > before:
+        assert time.monotonic() < end, (descriptors(m), before)
+        time.sleep(0.05)
+    m.quit()
+
+
+def those_who_dawdle_go():
+    """In time; whoever has logged in may be silent for as long as it likes."""
+    with tempfile.TemporaryDirectory() as folder:
+        make_certificates(folder)
+        plain, tls = free_port(), free_port()
+        m = Screen(f'{OPEN},port={plain},tls-port={tls},addr=127.0.0.1,x509-dir={folder}')
+        client = wire.Client(('127.0.0.1', plain))
+        began = time.monotonic()
+        dawdlers = [wire.connect(('127.0.0.1', port)) for port in (plain, tls) for _ in half_hellos()]
+        for s, word in zip(dawdlers, half_hellos() * 2):
+            s.send(word)
+        for s in dawdlers:
+            s.settimeout(max(1, began + 60 - time.monotonic()))
+            try:
+                while s.recv(4096):
+                    pass
+            except ConnectionResetError:
+                pass
+            s.close()
+        assert time.monotonic() - began < 45
+        assert [c['channel-type'] for c in m.command('query-spice')['return']['channels']] == [1]
+        client.close()
+        m.quit()
 
 
 def real_viewers():
@@ -604,7 +805,7 @@ def the_app():
         saved = dict(os.environ)
         os.environ.update({'HOME': folder, 'XDG_DATA_HOME': f'{folder}/share', 'XDG_RUNTIME_DIR': folder, 'XDG_DATA_DIRS': f'{folder}/none'})
         try:
-            m = screen.Screen('-display', 'spice-app', where='nowhere')
+            m = screen.Screen('-display', 'spice-app', '-monitor', 'vc', '-serial', 'vc', where='nowhere')
         finally:
             os.environ.clear()
             os.environ.update(saved)
@@ -616,6 +817,9 @@ def the_app():
             uri = f.read().strip()
         v = Viewer(uri=uri)
         v.until(m.dump())
+        assert {v.wait('port org')[5:], v.wait('port org')[5:]} == {'org.qemu.monitor.hmp.0 1', 'org.qemu.console.serial.0 1'}
+        v.do('write org.qemu.monitor.hmp.0 help\r')
+        v.wait('data org.qemu.monitor.hmp.0')
         v.close()
         m.quit()
         assert not os.path.exists(uri.split('://')[1])
@@ -623,7 +827,9 @@ def the_app():
 
 if __name__ == '__main__':
     ALONE = [queries_and_events, words] if not VIEWER else [
-        pictures_are_exact, sizes_follow, small_changes, several_heads, clients_say_the_size, hands, pointing, lights, tickets,
-        certificates, logging_in_by_name, handed_over, queries_and_events, words, ports, sound, dies_at_random, real_viewers, windows, the_app]
-    chosen = [t for t in ALONE if len(sys.argv) < 2 or t.__name__ in sys.argv[1:]]
+        pictures_are_exact, sizes_follow, small_changes, several_heads, clients_say_the_size, hands, pointing, the_wheel, a_tablet, lights, tickets,
+        certificates, logging_in_by_name, handed_over, queries_and_events, words, ports, sound, recording, the_agent_is_asked, which_head,
+        the_silent_make_room, dies_at_random, real_viewers, windows, the_app]
+    SLOW = [those_who_dawdle_go]
+    chosen = [t for t in ALONE + SLOW if t.__name__ in sys.argv[1:]] if len(sys.argv) > 1 else ALONE
     sys.exit(main(chosen))

@@ -3,6 +3,7 @@
  * "uri", "host", "port", "tls-port", "unix-path", "password", "ca-file" ... kind) and connects. It says what happens, a
  * line an event, and does what lines of its input say; each of these is answered by "ok ..." or "no ...". */
 #include <spice-client.h>
+#include <spice/vd_agent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@ typedef struct Viewer
   SpiceInputsChannel *inputs;
   SpiceChannel *displays[DISPLAYS];
   GHashTable *ports; /* by name */
+  char *copied;      /* text that the guest may have; NULL: none */
   GString *line;
 } Viewer;
 
@@ -80,6 +82,43 @@ on_agent (SpiceMainChannel *channel, gpointer opaque)
 
   g_object_get (channel, "agent-connected", &connected, NULL);
   say ("event agent %d", connected);
+}
+
+/* The guest has something: text is asked for. */
+static gboolean
+on_clip_grab (SpiceMainChannel *channel, guint selection, guint32 *types, guint n, gpointer opaque)
+{
+  for (guint i = 0; i < n; i++)
+    if (selection == VD_AGENT_CLIPBOARD_SELECTION_CLIPBOARD && types[i] == VD_AGENT_CLIPBOARD_UTF8_TEXT)
+      spice_main_channel_clipboard_selection_request (channel, selection, types[i]);
+  return TRUE;
+}
+
+static void
+on_clip_data (SpiceMainChannel *channel, guint selection, guint type, gpointer data, guint size, gpointer opaque)
+{
+  g_autofree char *text = g_base64_encode (data, size);
+
+  say ("event clipboard %s", text);
+}
+
+static gboolean
+on_clip_request (SpiceMainChannel *channel, guint selection, guint type, Viewer *v)
+{
+  if (v->copied)
+    spice_main_channel_clipboard_selection_notify (channel, selection, type, (const guchar *) v->copied,
+                                                   strlen (v->copied));
+  return TRUE;
+}
+
+static void
+on_sent (GObject *source, GAsyncResult *result, gpointer opaque)
+{
+  g_autoptr (GError) error = NULL;
+
+  say (spice_main_channel_file_copy_finish (SPICE_MAIN_CHANNEL (source), result, &error) ? "event sent"
+                                                                                         : "event not-sent %s",
+       error ? error->message : "");
 }
 
 static void
@@ -159,6 +198,9 @@ on_channel (SpiceSession *session, SpiceChannel *channel, Viewer *v)
       v->main = SPICE_MAIN_CHANNEL (channel);
       g_signal_connect (channel, "main-mouse-update", G_CALLBACK (on_mouse), v);
       g_signal_connect (channel, "main-agent-update", G_CALLBACK (on_agent), v);
+      g_signal_connect (channel, "main-clipboard-selection-grab", G_CALLBACK (on_clip_grab), v);
+      g_signal_connect (channel, "main-clipboard-selection-request", G_CALLBACK (on_clip_request), v);
+      g_signal_connect (channel, "main-clipboard-selection", G_CALLBACK (on_clip_data), v);
     }
   else if (SPICE_IS_INPUTS_CHANNEL (channel))
     {
@@ -263,6 +305,21 @@ obey (Viewer *v, const char *line)
           spice_main_channel_update_display (v->main, (int) (i / 2), 0, 0, N (i), N (i + 1), FALSE);
         }
       spice_main_channel_send_monitor_config (v->main);
+    }
+  else if (!strcmp (words[0], "copy") && n == 2 && v->main)
+    { /* base64 */
+      guint32 type = VD_AGENT_CLIPBOARD_UTF8_TEXT;
+      gsize size;
+      g_free (v->copied);
+      g_autofree guchar *text = g_base64_decode (words[1], &size);
+      v->copied = g_strndup ((const char *) text, size);
+      spice_main_channel_clipboard_selection_grab (v->main, VD_AGENT_CLIPBOARD_SELECTION_CLIPBOARD, &type, 1);
+    }
+  else if (!strcmp (words[0], "send") && n == 2 && v->main)
+    {
+      GFile *files[] = { g_file_new_for_path (words[1]), NULL };
+      spice_main_channel_file_copy_async (v->main, files, G_FILE_COPY_NONE, NULL, NULL, NULL, on_sent, NULL);
+      g_object_unref (files[0]);
     }
   else if (!strcmp (words[0], "mode") && v->main)
     spice_main_channel_request_mouse_mode (v->main, N (1));

@@ -176,4 +176,5 @@ def desktop():
             m.quit()
 
 
-vm.run()
+if __name__ == '__main__':
+    vm.run()

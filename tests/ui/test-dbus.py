@@ -255,6 +255,8 @@ class Display(unittest.TestCase):
         self.assertEqual(self.get('VM', 'VM', 'ConsoleIDs'), [0, 1, 2, 3])
         self.assertEqual(self.get('Console_0', 'Console', 'Label'), 'VGA')
         self.assertEqual(self.get('Console_0', 'Console', 'Type'), 'Graphic')
+        self.assertEqual(self.get('Console_0', 'Console', 'DeviceAddress'), 'pci/0000/02.0')
+        self.assertEqual(self.get('Console_1', 'Console', 'DeviceAddress'), '')
         self.assertEqual(self.get('Console_1', 'Console', 'Type'), 'Text')
         self.assertEqual(self.get('Console_1', 'Console', 'Label'), 'compat_monitor0')
         wait_for('a size', lambda: self.get('Console_0', 'Console', 'Width') == machine.screendump()[0][0])
@@ -335,6 +337,17 @@ class Display(unittest.TestCase):
         self.assertEqual(read(3), [0x0a, 0, 0])
         self.call('Console_0', 'Mouse', 'Release', '(u)', 2)
         self.assertEqual(read(3), [0x08, 0, 0])
+        machine.quit()
+
+    def test_touch(self):
+        machine = self.start('-nodefaults', '-device', 'VGA', '-device', 'virtio-multitouch-pci', '-S')
+        self.assertEqual(self.get('Console_0', 'MultiTouch', 'MaxSlots'), 10)
+        self.assertIn(NAME + 'MultiTouch', self.get('Console_0', 'Console', 'Interfaces'))
+        for kind in range(4):
+            for x, y in ((5.5, 3.25), (-1e300, float('inf')), (float('nan'), 1e9)):
+                self.call('Console_0', 'MultiTouch', 'SendEvent', '(utdd)', kind, 9, x, y)
+        self.refused('Invalid', 'Console_0', 'MultiTouch', 'SendEvent', '(utdd)', 0, 10, 1.0, 1.0)
+        self.refused('Invalid', 'Console_0', 'MultiTouch', 'SendEvent', '(utdd)', 4, 0, 1.0, 1.0)
         machine.quit()
 
     def test_mouse(self):
@@ -512,6 +525,25 @@ class Display(unittest.TestCase):
                 listener.connection.close_sync()
         good = Listener(self.bus, ROOT + '/Console_0')
         wait_for('a picture', lambda: good.size)
+        silent = []
+        with self.assertRaises(GLib.Error):  # who says nothing costs something, but not without end
+            for _ in range(40):
+                ours, theirs = socket.socketpair()
+                fds = Gio.UnixFDList()
+                handle = fds.append(theirs.fileno())
+                theirs.close()
+                silent.append(ours)
+                self.bus.call_with_unix_fd_list_sync('org.qemu', ROOT + '/Console_0', NAME + 'Console', 'RegisterListener',
+                                                     GLib.Variant('(h)', (handle,)), None, 0, -1, fds, None)
+        for ours in silent:
+            ours.close()
+
+        def room():
+            try:
+                return Listener(self.bus, ROOT + '/Console_0')
+            except GLib.Error:
+                return None
+        wait_for('room', room)
         self.assertLessEqual(len(deaf.calls), 70)  # what was under way when it stopped
         machine.quit()
 

@@ -14,6 +14,7 @@
 #define ANSWER_MS 10000
 #define NEWS_MAX 100            /* pieces of sound on their way to the main thread */
 #define CALLS_MAX 50            /* that a client has not answered; then it misses some */
+#define CLIENTS_MAX 32
 #define RECORDED_MAX (1u << 20) /* bytes */
 
 /* What is played or recorded by one stream of the host. */
@@ -406,8 +407,12 @@ static bool
 register_client (DbusAudio *audio, GDBusMethodInvocation *invocation, GUnixFDList *fds, GVariant *handle,
                  bool recording)
 {
+  if (audio->clients->len == CLIENTS_MAX)
+    {
+      dbus_refuse (invocation, DBUS_FAILED, "There are too many listeners");
+      return false;
+    }
   int fd = dbus_take_fd (invocation, fds, handle);
-
   if (fd < 0)
     return false;
   g_autoptr (GSocket) socket = g_socket_new_from_fd (fd, NULL);

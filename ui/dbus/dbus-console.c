@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A console as an object: its facts, a keyboard and a mouse for it, and the clients that see it. */
+/* A console as an object: its facts, a keyboard, a mouse and a touch screen for it, and the clients that see it. */
 #include "config.h"
 
 #include "ui/dbus/dbus-private.h"
@@ -7,6 +7,10 @@
 #include <unistd.h>
 
 #include <gio/gunixfdlist.h>
+
+#include "engine/display/address.h"
+
+#define LISTENERS_MAX 32
 
 struct DbusConsole
 {
@@ -16,6 +20,7 @@ struct DbusConsole
   VmdConsole *interface;
   VmdKeyboard *keyboard;
   VmdMouse *mouse;
+  VmdMultiTouch *touch;
   VmListener size; /* hears of another size */
   int woken;       /* atomic */
   GPtrArray *listeners;
@@ -91,8 +96,13 @@ on_register_listener (VmdConsole *interface, GDBusMethodInvocation *invocation, 
                       gpointer data)
 {
   DbusConsole *self = data;
-  int fd = dbus_take_fd (invocation, fds, handle);
 
+  if (self->listeners->len == LISTENERS_MAX)
+    {
+      dbus_refuse (invocation, DBUS_FAILED, "There are too many listeners");
+      return TRUE;
+    }
+  int fd = dbus_take_fd (invocation, fds, handle);
   if (fd < 0)
     return TRUE;
   DbusListener *listener
@@ -219,12 +229,52 @@ on_motion (VmdMouse *mouse, GDBusMethodInvocation *invocation, gint dx, gint dy,
   return TRUE;
 }
 
+/* --- touch -------------------------------------------------------------------------------------------------------- */
+
+enum
+{
+  TOUCH_BEGIN,
+  TOUCH_UPDATE,
+  TOUCH_END,
+  TOUCH_CANCEL,
+  TOUCH_KINDS
+};
+
+/* Of a place that a client gave, which may be any number or none. */
+static int
+pixel (double at, int size)
+{
+  return at > 0 ? (int) MIN (at, size - 1) : 0;
+}
+
+static gboolean
+on_touch (VmdMultiTouch *touch, GDBusMethodInvocation *invocation, guint kind, guint64 slot, gdouble x, gdouble y,
+          gpointer data)
+{
+  DbusConsole *self = data;
+  int width, height;
+
+  vm_console_size (self->console, &width, &height);
+  if (kind >= TOUCH_KINDS)
+    dbus_refuse (invocation, DBUS_INVALID, "Invalid touch event kind");
+  else if (slot >= VM_TOUCH_SLOTS)
+    dbus_refuse (invocation, DBUS_INVALID, "Unexpected touch slot number");
+  else
+    {
+      vm_input_touch (vm_session_input (self->ui->session), self->console, (unsigned) slot, kind == TOUCH_BEGIN,
+                      kind >= TOUCH_END, pixel (x, MAX (width, 1)), pixel (y, MAX (height, 1)), width, height);
+      vmd_multi_touch_complete_send_event (touch, invocation);
+    }
+  return TRUE;
+}
+
 /* --- coming and going --------------------------------------------------------------------------------------------- */
 
 DbusConsole *
 dbus_console_new (DbusUi *ui, VmConsole *console)
 {
-  static const char *const interfaces[] = { "org.qemu.Display1.Keyboard", "org.qemu.Display1.Mouse", NULL };
+  static const char *const interfaces[]
+      = { "org.qemu.Display1.Keyboard", "org.qemu.Display1.Mouse", "org.qemu.Display1.MultiTouch", NULL };
   g_autofree char *path = g_strdup_printf (DBUS_ROOT "/Console_%u", vm_console_index (console));
   DbusConsole *self = g_new0 (DbusConsole, 1);
 
@@ -235,11 +285,12 @@ dbus_console_new (DbusUi *ui, VmConsole *console)
   self->interface = vmd_console_skeleton_new ();
   self->keyboard = vmd_keyboard_skeleton_new ();
   self->mouse = vmd_mouse_skeleton_new ();
+  self->touch = vmd_multi_touch_skeleton_new ();
 
   vmd_console_set_label (self->interface, vm_console_name (console));
   vmd_console_set_head (self->interface, vm_console_head (console));
   vmd_console_set_type_ (self->interface, vm_console_is_text (console) ? "Text" : "Graphic");
-  vmd_console_set_device_address (self->interface, "");
+  vmd_console_set_device_address (self->interface, vm_console_address (console));
   vmd_console_set_interfaces (self->interface, interfaces);
   g_signal_connect (self->interface, "handle-register-listener", G_CALLBACK (on_register_listener), self);
   g_signal_connect (self->interface, "handle-set-uiinfo", G_CALLBACK (on_set_ui_info), self);
@@ -249,9 +300,12 @@ dbus_console_new (DbusUi *ui, VmConsole *console)
   g_signal_connect (self->mouse, "handle-release", G_CALLBACK (on_button_release), self);
   g_signal_connect (self->mouse, "handle-set-abs-position", G_CALLBACK (on_position), self);
   g_signal_connect (self->mouse, "handle-rel-motion", G_CALLBACK (on_motion), self);
+  g_signal_connect (self->touch, "handle-send-event", G_CALLBACK (on_touch), self);
+  vmd_multi_touch_set_max_slots (self->touch, VM_TOUCH_SLOTS);
   g_dbus_object_skeleton_add_interface (self->object, G_DBUS_INTERFACE_SKELETON (self->interface));
   g_dbus_object_skeleton_add_interface (self->object, G_DBUS_INTERFACE_SKELETON (self->keyboard));
   g_dbus_object_skeleton_add_interface (self->object, G_DBUS_INTERFACE_SKELETON (self->mouse));
+  g_dbus_object_skeleton_add_interface (self->object, G_DBUS_INTERFACE_SKELETON (self->touch));
   dbus_console_input_changed (self);
 
   self->size.ops = &size_ops;
@@ -271,9 +325,10 @@ dbus_console_free (DbusConsole *self)
   vm_listener_remove (vm_session_display (self->ui->session), &self->size);
   while (g_idle_remove_by_data (self))
     ;
-  for (guint i = 0; i < 3; i++)
+  GObject *const interfaces[]
+      = { G_OBJECT (self->interface), G_OBJECT (self->keyboard), G_OBJECT (self->mouse), G_OBJECT (self->touch) };
+  for (guint i = 0; i < G_N_ELEMENTS (interfaces); i++)
     {
-      GObject *const interfaces[] = { G_OBJECT (self->interface), G_OBJECT (self->keyboard), G_OBJECT (self->mouse) };
       g_signal_handlers_disconnect_by_data (interfaces[i], self);
       g_object_unref (interfaces[i]);
     }

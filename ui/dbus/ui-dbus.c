@@ -129,6 +129,14 @@ ui_export_vm (DbusUi *ui)
 
 /* --- connections -------------------------------------------------------------------------------------------------- */
 
+/* The one client has gone: what it held comes up. */
+static void
+ui_client_gone (DbusUi *ui)
+{
+  dbus_clipboard_client_gone (ui->clipboard);
+  vm_input_release_all (vm_session_input (ui->session));
+}
+
 static void
 ui_use_connection (DbusUi *ui, GDBusConnection *connection)
 {
@@ -143,7 +151,7 @@ on_client_closed (GDBusConnection *connection, gboolean vanished, GError *error,
 
   if (connection != ui->connection)
     return;
-  dbus_clipboard_client_gone (ui->clipboard);
+  ui_client_gone (ui);
   ui_use_connection (ui, NULL);
 }
 
@@ -164,7 +172,7 @@ on_client_ready (GObject *source, GAsyncResult *result, gpointer data)
   if (ui->connection)
     {
       g_signal_handlers_disconnect_by_data (ui->connection, ui);
-      dbus_clipboard_client_gone (ui->clipboard);
+      ui_client_gone (ui);
       g_dbus_connection_close (ui->connection, NULL, NULL, NULL);
     }
   g_signal_connect (connection, "closed", G_CALLBACK (on_client_closed), ui);

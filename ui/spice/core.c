@@ -155,6 +155,8 @@ watch_add (int fd, int mask, SpiceWatchFunc func, void *opaque)
 {
   SpiceWatch *w = g_new0 (SpiceWatch, 1);
 
+  if (spice_here ())
+    spice_login_waits (spice_here (), fd);
   w->fd = fd;
   w->func = func;
   w->opaque = opaque;

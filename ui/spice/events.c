@@ -123,8 +123,10 @@ spice_channel_event (int event, SpiceChannelEventInfo *info)
   SpiceHere *here = spice_here ();
   End server, client;
 
-  if (!here || event < SPICE_CHANNEL_EVENT_CONNECTED || event > SPICE_CHANNEL_EVENT_DISCONNECTED
-      || !(info->flags & SPICE_CHANNEL_EVENT_FLAG_ADDR_EXT))
+  if (!here || event < SPICE_CHANNEL_EVENT_CONNECTED || event > SPICE_CHANNEL_EVENT_DISCONNECTED)
+    return;
+  (event == SPICE_CHANNEL_EVENT_CONNECTED ? spice_login_began : spice_login_ended) (here, info);
+  if (!(info->flags & SPICE_CHANNEL_EVENT_FLAG_ADDR_EXT))
     return;
   read_end (&server, &info->laddr_ext, info->llen_ext);
   read_end (&client, &info->paddr_ext, info->plen_ext);

@@ -29,6 +29,7 @@ struct SpiceHere
   char version[16];    /* of the library */
   GHashTable *sources; /* GSource *: of the library's timers and descriptors */
   unsigned streams;    /* connections, whether or not they have logged in */
+  GPtrArray *logins;   /* login.c: those that have not, the oldest first */
   SpiceSound *sound; /* NULL: no audiodev is ours */
   /* input.c */
   SpiceKbdInstance keyboard;
@@ -51,6 +52,13 @@ const SpiceCoreInterface *spice_core (void);
 /* events.c */
 void spice_channel_event (int event, SpiceChannelEventInfo *info);
 void spice_forget_channels (VmSpice *spice);
+
+/* login.c: a connection was made; the library waits for FD; it has logged in, or is gone */
+void spice_logins_start (SpiceHere *here);
+void spice_logins_stop (SpiceHere *here);
+void spice_login_began (SpiceHere *here, const SpiceChannelEventInfo *info);
+void spice_login_waits (SpiceHere *here, int fd);
+void spice_login_ended (SpiceHere *here, const SpiceChannelEventInfo *info);
 
 /* screen.c: a console as a card of the library's */
 SpiceScreen *spice_screen_new (SpiceHere *here, VmConsole *console, int id);

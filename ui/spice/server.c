@@ -295,6 +295,7 @@ stop (VmSpice *spice)
     spice_screen_free (g_ptr_array_steal_index (here->screens, here->screens->len - 1));
   spice_server_destroy (here->server);
   spice_core_leave ();
+  spice_logins_stop (here);
   spice_forget_channels (spice);
   spice->server = NULL;
   here_free (here);
@@ -324,6 +325,7 @@ start (VmSpice *spice, GError **error)
     }
   here->spice = spice;
   here->screens = g_ptr_array_new ();
+  spice_logins_start (here);
   here->starting = true;
   g_snprintf (here->version, sizeof here->version, "%d.%d.%d", SPICE_SERVER_VERSION >> 16,
               SPICE_SERVER_VERSION >> 8 & 0xff, SPICE_SERVER_VERSION & 0xff);
@@ -337,6 +339,7 @@ start (VmSpice *spice, GError **error)
     {
       spice_server_destroy (here->server);
       spice_core_leave ();
+      spice_logins_stop (here);
       here_free (here);
       return false;
     }

@@ -111,6 +111,9 @@ void spice_pipe_set_connected (SpicePipe *pipe, bool connected);
 void spice_pipe_break (SpicePipe *pipe);
 bool spice_pipe_listening (SpicePipe *pipe);
 
+/* Starts a server of this module, with the options that have been read. */
+bool spice_serve (VmSpice *spice, const SpiceServerModule *module, GError **error);
+
 /* The program's. */
 bool spice_pipe_new (VmMachine *machine, VmChardev *chr, bool port, const char *name, GError **error);
 void spice_pipes_open (VmSpice *spice);  /* a server is there; its thread */

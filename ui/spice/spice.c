@@ -206,24 +206,12 @@ end_thread (VmSpice *spice)
 }
 
 bool
-vm_spice_open (VmSpice *spice, GError **error)
+spice_serve (VmSpice *spice, const SpiceServerModule *module, GError **error)
 {
   VmMachine *m = spice->machine;
   Start start = { .spice = spice };
 
-  bool app = !g_strcmp0 (m->settings->display, "spice-app");
-
-  spice->list = vm_keyvals_copy (m->settings->spice);
-  if ((app && !make_app_socket (spice, error)) || !spice_options_read (&spice->options, m, spice->list, error))
-    return false;
-  if (spice->options.secret)
-    spice->password = g_strdup (spice->options.secret);
-  spice->module = vm_module_symbol ("ui/spice", SPICE_MODULE, SPICE_MODULE_SYMBOL, error);
-  if (!spice->module)
-    {
-      g_prefix_error (error, "-spice: ");
-      return false;
-    }
+  spice->module = module;
   spice->loop = vm_loop_new ("spice", NULL);
   spice->thread = g_thread_new (m->env.name_threads ? "spice" : NULL, spice_thread, spice);
   vm_loop_call (spice->loop, do_start, &start);
@@ -236,7 +224,27 @@ vm_spice_open (VmSpice *spice, GError **error)
   vm_audio_provide (&m->env, spice->module->sound (), spice);
   vm_input_watch (m->env.input, on_input_changed, spice);
   vm_machine_watch (m, VM_MACHINE_STATE, on_state, spice);
-  return !app || start_viewer (spice, error);
+  return true;
+}
+
+bool
+vm_spice_open (VmSpice *spice, GError **error)
+{
+  VmMachine *m = spice->machine;
+  bool app = !g_strcmp0 (m->settings->display, "spice-app");
+
+  spice->list = vm_keyvals_copy (m->settings->spice);
+  if ((app && !make_app_socket (spice, error)) || !spice_options_read (&spice->options, m, spice->list, error))
+    return false;
+  if (spice->options.secret)
+    spice->password = g_strdup (spice->options.secret);
+  const SpiceServerModule *module = vm_module_symbol ("ui/spice", SPICE_MODULE, SPICE_MODULE_SYMBOL, error);
+  if (!module)
+    {
+      g_prefix_error (error, "-spice: ");
+      return false;
+    }
+  return spice_serve (spice, module, error) && (!app || start_viewer (spice, error));
 }
 
 void

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""SPICE as bytes: a client that logs in by itself, sends any message and sees what the server really sends. The protocol is that of
+spice/protocol.h and spice/enums.h; see "Spice protocol" of spice-space.org."""
+import hashlib
+import os
+import socket
+import struct
+import time
+
+MAIN, DISPLAY, INPUTS, CURSOR, PLAYBACK, RECORD, PORT = 1, 2, 3, 4, 5, 6, 10
+COMMON = 0b1011  # authentication is chosen, by ticket; short headers
+SEAMLESS = 3  # capability of the main channel
+OPUS = 3  # of the playback channel
+# of messages
+SET_ACK, PING = 3, 4
+MAIN_INIT, MAIN_MOUSE_MODE, MAIN_AGENT_DATA = 103, 105, 109
+STREAM_CREATE, DRAW_COPY = 122, 304
+PLAYBACK_DATA, PLAYBACK_MODE, PLAYBACK_START = 101, 102, 103
+RECORD_START = 101
+# of an image
+BITMAP, QUIC, LZ_PALETTE, LZ, GLZ, JPEG, ZLIB_GLZ, LZ4 = 0, 1, 100, 101, 102, 105, 107, 109
+VISIBLE = (BITMAP, QUIC, LZ_PALETTE, LZ, GLZ, JPEG, ZLIB_GLZ, LZ4)
+# of the agent
+MONITORS, CLIPBOARD, CAPABILITIES, GRAB, FILE_START = 2, 4, 6, 7, 10
+
+
+def seal(password, key):
+    """RSA-OAEP with SHA-1 (PKCS #1); KEY is a SubjectPublicKeyInfo of 1024 bits."""
+    modulus = int.from_bytes(key[29:157], 'big')
+
+    def mask(seed, data):
+        stream = b''.join(hashlib.sha1(seed + struct.pack('>I', i)).digest() for i in range(len(data) // 20 + 1))
+        return bytes(a ^ b for a, b in zip(data, stream))
+    block = hashlib.sha1().digest() + bytes(128 - len(password) - 42) + b'\1' + password
+    seed = os.urandom(20)
+    block = mask(seed, block)
+    sealed = pow(int.from_bytes(mask(block, seed) + block, 'big'), 65537, modulus)
+    return sealed.to_bytes(128, 'big')
+
+
+def connect(place):
+    """PLACE: a path, or (host, port)."""
+    s = socket.socket(socket.AF_UNIX if isinstance(place, str) else socket.AF_INET)
+    s.settimeout(20)
+    s.connect(place)
+    return s
+
+
+def hello(kind=MAIN, number=0, session=0, caps=()):
+    words = [0] * (max(caps) // 32 + 1 if caps else 0)
+    for cap in caps:
+        words[cap // 32] |= 1 << cap % 32
+    link = struct.pack('<IBBIII', session, kind, number, 1, len(words), 18) + struct.pack(f'<{1 + len(words)}I', COMMON, *words)
+    return b'REDQ' + struct.pack('<III', 2, 2, len(link)) + link
+
+
+class Channel:
+    """Logged in."""
+
+    def __init__(self, place, kind=MAIN, number=0, session=0, password='', caps=()):
+        self.socket = connect(place) if not isinstance(place, socket.socket) else place
+        self.socket.sendall(hello(kind, number, session, caps))
+        magic, _, _, size = struct.unpack('<4sIII', self.take(16))
+        reply = self.take(size)
+        assert magic == b'REDQ'
+        (error,) = struct.unpack_from('<I', reply)
+        assert not error, f'the server refuses: {error}'
+        common, own, at = struct.unpack_from('<III', reply, 166)
+        words = struct.unpack_from(f'<{common + own}I', reply, at)
+        self.common, self.own = words[:common], words[common:]
+        self.socket.sendall(struct.pack('<I', 1) + seal(password.encode() + b'\0', reply[4:166]))
+        (error,) = struct.unpack('<I', self.take(4))
+        assert not error, f'the server lets nobody in: {error}'
+        self.window = self.count = 0
+
+    def take(self, n):
+        out = b''
+        while len(out) < n:
+            part = self.socket.recv(n - len(out))
+            if not part:
+                raise EOFError
+            out += part
+        return out
+
+    def can(self, capability):
+        return bool(self.own and self.own[capability // 32] >> capability % 32 & 1)
+
+    def send(self, kind, data=b''):
+        self.socket.sendall(struct.pack('<HI', kind, len(data)) + data)
+
+    def next(self, seconds=20):
+        """A message: number and bytes. What keeps the connection going is done meanwhile."""
+        end = time.monotonic() + seconds
+        while True:
+            self.socket.settimeout(max(0.001, end - time.monotonic()))
+            kind, size = struct.unpack('<HI', self.take(6))
+            self.socket.settimeout(20)
+            data = self.take(size)
+            if kind == SET_ACK:
+                self.window, self.count = struct.unpack_from('<I', data, 4)[0], 0
+                self.send(1, data[:4])
+                continue
+            self.count += 1
+            if self.window and self.count >= self.window:
+                self.send(2)
+                self.count = 0
+            if kind == PING:
+                self.send(3, data[:12])
+            else:
+                return kind, data
+
+    def wait(self, *kinds, seconds=20):
+        end = time.monotonic() + seconds
+        while True:
+            kind, data = self.next(max(0.001, end - time.monotonic()))
+            if kind in kinds:
+                return data
+
+    def all(self, seconds):
+        """What comes in that time."""
+        out = []
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                out.append(self.next(end - time.monotonic()))
+            except TimeoutError:
+                break
+        return out
+
+    def close(self):
+        self.socket.close()
+
+
+class Client:
+    """A main channel, and others of the same session."""
+
+    def __init__(self, place, password='', caps=()):
+        self.place, self.password = place, password
+        self.main = Channel(place, password=password, caps=caps)
+        words = struct.unpack_from('<8I', self.main.wait(MAIN_INIT))
+        self.session, _, self.mouse_modes, self.mouse_mode, self.agent, self.tokens = words[:6]
+        self.channels = [self.main]
+        self.main.send(104)  # attach channels
+
+    def channel(self, kind, number=0, caps=()):
+        self.channels.append(Channel(self.place, kind, number, self.session, self.password, caps))
+        return self.channels[-1]
+
+    def display(self, number=0, caps=()):
+        """Its cache and dictionary are small."""
+        channel = self.channel(DISPLAY, number, caps)
+        channel.send(101, struct.pack('<BqBi', 1, 1 << 20, 1, 1 << 20))
+        return channel
+
+    def tell_agent(self, kind, data=b'', start=True):
+        """A message for the agent in the guest."""
+        if start:
+            self.main.send(106, struct.pack('<I', 10))
+        message = struct.pack('<IIQI', 1, kind, 0, len(data)) + data
+        for at in range(0, len(message), 2048):
+            self.main.send(107, message[at:at + 2048])
+
+    def close(self):
+        for channel in self.channels:
+            channel.close()
+
+
+def agent_kinds(data):
+    """Of what clients sent: chunks of a port and a size, and whole messages in those."""
+    kinds, stream = [], b''
+    while len(data) >= 8:
+        port, size = struct.unpack_from('<II', data)
+        if len(data) < 8 + size:
+            break
+        if port == 1:
+            stream += data[8:8 + size]
+        data = data[8 + size:]
+    while len(stream) >= 20:
+        _, kind, _, size = struct.unpack_from('<IIQI', stream)
+        if len(stream) < 20 + size:
+            break
+        kinds.append(kind)
+        stream = stream[20 + size:]
+    return kinds
+
+
+def image_kind(data):
+    """That of a DRAW_COPY message: surface, box, clip, then where the image is."""
+    clip, at = data[20], 21
+    if clip:
+        at += 4 + 16 * struct.unpack_from('<I', data, at)[0]
+    (image,) = struct.unpack_from('<I', data, at)
+    return data[image + 8]
