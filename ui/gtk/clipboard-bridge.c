@@ -122,7 +122,7 @@ bridge_wake (gpointer user_data)
         if (wanted & VM_CLIP_BIT (t))
           ops->request (bridge->opaque, s, t);
     }
-  if (agent_changed)
+  if (agent_changed && ops->agent_changed)
     ops->agent_changed (bridge->opaque);
   return G_SOURCE_CONTINUE;
 }

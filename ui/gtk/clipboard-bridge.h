@@ -14,7 +14,7 @@ typedef struct VmClipBridgeOps
   void (*offered) (void *opaque, VmClipSelection selection, unsigned types); /* anew, by the guest; 0: nothing */
   void (*request) (void *opaque, VmClipSelection selection, VmClipType type);
   void (*received) (void *opaque, VmClipSelection selection, VmClipType type, GBytes *data);
-  void (*agent_changed) (void *opaque);
+  void (*agent_changed) (void *opaque); /* NULL: it does not matter */
 } VmClipBridgeOps;
 
 VmClipBridge *vm_clip_bridge_new (VmDisplay *display, const VmClipBridgeOps *ops, void *opaque);
