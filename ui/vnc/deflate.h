@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* DEFLATE for pictures that cannot wait: several times as fast as zlib's quick levels, for hardly more bytes. */
+/* DEFLATE for pictures that cannot wait: several times as fast as zlib's quick levels, for a tenth more bytes. */
 #pragma once
 
 #include "engine/base/base.h"

@@ -67,7 +67,7 @@ vnc_encoder_clear (VncEncoder *e)
 {
   for (unsigned i = 0; i < VNC_STREAM_N; i++)
     {
-      g_clear_pointer (&e->streams[i].own, vnc_deflate_free);
+      g_clear_pointer (&e->streams[i].fast, vnc_deflate_free);
       if (e->streams[i].open)
         deflateEnd (&e->streams[i].z);
     }
@@ -122,11 +122,11 @@ vnc_deflate (VncEncoder *e, VncStream which, int level, const uint8_t *bytes, si
   if (!d->begun)
     g_byte_array_append (out, zlib_head, sizeof zlib_head);
   if (quick && !d->quick)
-    g_clear_pointer (&d->own, vnc_deflate_free);
-  if (quick && !d->own)
-    d->own = vnc_deflate_new ();
+    g_clear_pointer (&d->fast, vnc_deflate_free);
+  if (quick && !d->fast)
+    d->fast = vnc_deflate_new ();
   if (quick)
-    vnc_deflate_put (d->own, bytes, len, out);
+    vnc_deflate_put (d->fast, bytes, len, out);
   else
     deflate_hard (d, level, bytes, len, out);
   d->begun = true;

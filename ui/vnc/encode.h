@@ -32,7 +32,7 @@ typedef enum VncStream
 typedef struct VncDeflater
 {
   bool begun, quick; /* QUICK: the last was by OWN */
-  VncDeflate *own;   /* NULL: not made yet */
+  VncDeflate *fast;   /* NULL: not made yet */
   bool open;
   int level;
   z_stream z;
