@@ -134,8 +134,10 @@ class Watch:
             if end > self.began:
                 self.slowest, self.waited = max(self.slowest, blocked), max(self.waited, waited)
 
-    def tail(self):
-        """The last words, for people."""
+    def words(self):
+        """For people: the longest of these times, and who was called in the last of them."""
         with open(self.path) as file:
-            lines = [line for line in file if not line[0].isdigit() or float(line.split()[1]) > 20]
-        return ''.join(lines[-60:])
+            lines = file.readlines()
+        numbers = sorted((line for line in lines if line[0].isdigit()), key=lambda line: -float(line.split()[1]))
+        callers = ''.join(line for line in lines if not line[0].isdigit()).split('# callers\n')
+        return 'end blocked ran slept waited\n' + ''.join(numbers[:12]) + '# callers\n'.join(callers[-4:])

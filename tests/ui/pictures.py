@@ -16,8 +16,8 @@ from desktop import Desktop, Program, wait_for
 from window_case import MENUS
 
 FILES = '/usr/lib/debian-installer/images/12/amd64/gtk/debian-installer/amd64'
-WIDTH, HEIGHT = 800, 600  # of the guest's picture: vga=788
-BOOT = 300  # seconds for all of it on a busy machine without hardware help
+WIDTH, HEIGHT = 800, 600  # of the guest's picture
+BOOT = 600  # seconds for all of it on a busy machine without hardware help
 
 
 class Machine:
@@ -28,12 +28,13 @@ class Machine:
         self.desktop = desktop
         self.program = Program(
             desktop, vitrine, '-name', 'Debian 12', '-accel', 'tcg', '-m', '1G', '-cpu', 'max', '-kernel', f'{FILES}/linux', '-initrd',
-            f'{FILES}/initrd.gz', '-append', 'vga=788 mitigations=off --- quiet', '-drive', f'file={folder}/debian.qcow2,if=virtio',
+            f'{FILES}/initrd.gz', '-append', 'vga=788 mitigations=off --- quiet', '-global', f'VGA.xres={WIDTH}', '-global',
+            f'VGA.yres={HEIGHT}', '-drive', f'file={folder}/debian.qcow2,if=virtio',
             '-drive', f'file={folder}/debian-12.iso,media=cdrom,id=cd,if=none', '-device', 'ide-cd,drive=cd,id=cdrom',
             '-nic', 'user,hostfwd=tcp:127.0.0.1:2222-:22', '-display', 'gtk,' + display, '-qmp', f'unix:{path},server=on,wait=off',
             *options)
         try:
-            self.id = self.program.window('Debian')
+            self.id = self.program.window('Debian', BOOT)
             self.socket = socket.socket(socket.AF_UNIX)
             wait_for('monitor', lambda: not self.socket.connect_ex(path))
             self.file = self.socket.makefile('rw')

@@ -44,7 +44,7 @@ class Responsive(WindowCase):
                   f'{self.watch.waited:.0f}', flush=True)
             if found[-1] <= limit:
                 return
-        self.fail(f'{what}: {found} ms; {self.watch.tail()}')
+        self.fail(f'{what}: {found} ms; {self.watch.words()}')
 
     # --- the window alone
 
