@@ -79,7 +79,7 @@ class Guest:
     def shell(self, command, seconds=60):
         return self.m.shell(command, seconds)
 
-    def until(self, what, command, want, seconds=30):
+    def until(self, what, command, want, seconds=120):
         try:
             return vm.wait_for(what, lambda: want in self.shell(f'{command} 2>&1 || true'), seconds, 0.3)
         except AssertionError as error:
@@ -103,11 +103,11 @@ def clipboard_works(g):
     g.until('a picture from the host', 'timeout 5 xclip -selection clipboard -t image/png -o | md5sum',
             subprocess.run('md5sum', input=PICTURE, stdout=subprocess.PIPE).stdout.decode()[:32])
     g.shell("printf 'Gr\\303\\274\\303\\237e vom Gast\\n' > /root/text; xclip -selection clipboard -i /root/text > /dev/null 2>&1")
-    vm.wait_for('text from the guest', lambda: g.host_paste() == 'Grüße vom Gast\n'.encode(), 20, 0.3)
+    vm.wait_for('text from the guest', lambda: g.host_paste() == 'Grüße vom Gast\n'.encode(), 120, 0.3)
     # A mebibyte, so that it comes and goes in parts on each of the ways.
     g.shell('seq 1 150000 > /root/text; xclip -selection clipboard -i /root/text > /dev/null 2>&1')
     large = ''.join(f'{i}\n' for i in range(1, 150001)).encode()
-    vm.wait_for('much text from the guest', lambda: g.host_paste() == large, 30, 0.3)
+    vm.wait_for('much text from the guest', lambda: g.host_paste() == large, 120, 0.3)
     g.host_copy(large[::-1])
     g.until('much text from the host', 'timeout 5 xclip -selection clipboard -o | md5sum',
             subprocess.run('md5sum', input=large[::-1], stdout=subprocess.PIPE).stdout.decode()[:32])
@@ -165,10 +165,10 @@ def desktop():
                         '-kernel', vm.scratch() / 'vmlinuz', '-initrd', vm.scratch() / 'initrd.img',
                         '-append', 'root=/dev/vda rw console=ttyS0 quiet mitigations=off no_timer_check', '-device', 'virtio-serial-pci',
                         '-chardev', 'qemu-vdagent,id=agent,clipboard=on', '-device',
-                        'virtserialport,chardev=agent,name=com.redhat.spice.0', timeout=900) as m:
-            m.wait('shell in the guest', 400)
+                        'virtserialport,chardev=agent,name=com.redhat.spice.0', timeout=1800) as m:
+            m.wait('shell in the guest', 800)
             g = Guest(m, host)
-            g.until('the agent', 'cat /root/vdagentd.log', 'connected')
+            g.until('the agent', 'cat /root/vdagentd.log', 'connected', 300)
             clipboard_works(g)
             size_works(g)
             pointer_works(g)
