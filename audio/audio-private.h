@@ -56,7 +56,7 @@ typedef struct VmAudioRing
   size_t chunk;                /* atomic: what the host moves at once, on the average */
   unsigned fresh;              /* atomic: next calls of a host that fills its buffers first */
   uint64_t missing;            /* atomic: frames that the host got as silence, or that found no room */
-  int64_t host_delay;          /* atomic, ns; 0: nobody knows */
+  int64_t host_delay;          /* atomic, ns; 0: nobody knows. See vm_audio_stream_set_host_delay() */
   int64_t moved_ns;            /* atomic: when the host last moved some, real time */
   VmAudioFormat format;
 } VmAudioRing;
@@ -139,6 +139,7 @@ typedef struct VmStream
   double pull;              /* pace - 1: what the host's clock asks for */
   uint64_t last_taken;      /* ring position of the host at the last tick */
   int64_t last_moved_ns;    /* when it last changed, real time */
+  int64_t there_ns;         /* how long the host has been there */
   uint64_t last_missing;
   bool primed;              /* recording: the level was reached */
   int64_t idle_ns;          /* how long it has had no voice */

@@ -184,7 +184,8 @@ size_t vm_audio_stream_filled (const VmAudioStream *stream);
 void   vm_audio_stream_give (VmAudioStream *stream, const void *bytes, size_t size);
 /* Room for recorded frames until the level is as wanted, for pump(). */
 size_t vm_audio_stream_wanted (const VmAudioStream *stream);
-/* What the host holds, for vm_audio_latency_ns(); any thread. */
+/* Time until what was just taken is heard to its end, or since the last frame of what was just given was said; a source
+ * that knows its sound before it is heard has less than zero. Any thread. */
 void   vm_audio_stream_set_host_delay (VmAudioStream *stream, int64_t ns);
 /* On the engine loop, while no thread uses the ring: the host has another format. */
 void   vm_audio_stream_reformat (VmAudioStream *stream, const VmAudioFormat *format);

@@ -89,8 +89,9 @@ move_once (VmHostThread *t, uint8_t *bytes, size_t frames)
     vm_audio_stream_give (t->stream, bytes, size);
   else if (going)
     vm_audio_stream_take (t->stream, bytes, size);
-  if (going && delay >= 0)
-    vm_audio_stream_set_host_delay (t->stream, delay);
+  if (going && delay >= 0) /* and of what is to be played, what is in our hands */
+    vm_audio_stream_set_host_delay (t->stream,
+                                    delay + (t->recording ? 0 : vm_muldiv64 (frames, VM_NS_PER_SEC, t->format.rate)));
   g_mutex_unlock (&t->mutex);
   return going && (t->recording || t->ops->move (t->device, bytes, frames));
 }

@@ -85,7 +85,7 @@ note_latency (PaStream *s)
   int negative;
 
   if (pa_stream_get_latency (s->stream, &us, &negative) >= 0)
-    vm_audio_stream_set_host_delay (s->host, negative ? 0 : (int64_t) us * VM_NS_PER_US);
+    vm_audio_stream_set_host_delay (s->host, (negative ? -1 : 1) * (int64_t) us * VM_NS_PER_US);
 }
 
 static void

@@ -68,13 +68,32 @@ map_channels (uint32_t *map, unsigned channels)
     }
 }
 
+/* FRAMES have just been queued, or were just taken. What plays in this cycle of the graph is queued no longer, but has
+ * yet to be heard. */
+static void
+note_delay (PwStream *s, uint64_t frames)
+{
+  uint32_t rate = s->host->format.rate;
+  struct pw_time time;
+  int64_t ns;
+
+  if (pw_stream_get_time_n (s->stream, &time, sizeof time) < 0 || !time.rate.denom)
+    return;
+  ns = MAX (time.delay, 0) * VM_NS_PER_SEC * time.rate.num / time.rate.denom;
+  if (s->host->recording)
+    ns -= vm_muldiv64 (frames, VM_NS_PER_SEC, rate);
+  else
+    ns += vm_muldiv64 (frames * (time.queued_buffers + 1) + time.buffered, VM_NS_PER_SEC, rate);
+  vm_audio_stream_set_host_delay (s->host, ns);
+}
+
 /* On a thread for real time. */
 static void
 process (void *opaque)
 {
   PwStream *s = opaque;
   struct pw_buffer *buffer = pw_stream_dequeue_buffer (s->stream);
-  struct pw_time time;
+  uint64_t frames = 0;
 
   if (!buffer)
     return;
@@ -83,11 +102,12 @@ process (void *opaque)
     {
       uint32_t offset = MIN (data->chunk->offset, data->maxsize),
                size = MIN (data->chunk->size, data->maxsize - offset);
-      vm_audio_stream_give (s->host, (uint8_t *) data->data + offset, size - size % s->frame);
+      frames = size / s->frame;
+      vm_audio_stream_give (s->host, (uint8_t *) data->data + offset, frames * s->frame);
     }
   else if (data->data)
     {
-      uint64_t frames = data->maxsize / s->frame;
+      frames = data->maxsize / s->frame;
       if (buffer->requested)
         frames = MIN (frames, buffer->requested);
       vm_audio_stream_take (s->host, data->data, frames * s->frame);
@@ -96,8 +116,7 @@ process (void *opaque)
       data->chunk->size = frames * s->frame;
     }
   pw_stream_queue_buffer (s->stream, buffer);
-  if (pw_stream_get_time_n (s->stream, &time, sizeof time) >= 0 && time.rate.denom)
-    vm_audio_stream_set_host_delay (s->host, MAX (time.delay, 0) * VM_NS_PER_SEC * time.rate.num / time.rate.denom);
+  note_delay (s, frames);
 }
 
 static void

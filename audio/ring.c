@@ -168,5 +168,5 @@ vm_audio_stream_wanted (const VmAudioStream *stream)
 void
 vm_audio_stream_set_host_delay (VmAudioStream *stream, int64_t ns)
 {
-  __atomic_store_n (&stream->ring->host_delay, ns, __ATOMIC_RELAXED);
+  __atomic_store_n (&stream->ring->host_delay, ns ? ns : 1, __ATOMIC_RELAXED);
 }

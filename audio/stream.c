@@ -12,6 +12,8 @@
 
 #define PULL_GAIN 0.1 /* a second: part of the distance that is made up for */
 #define PULL_MAX 0.005
+#define SETTLE_GAIN 0.5 /* the same in the first time with a host */
+#define SETTLE_NS (10 * VM_NS_PER_SEC)
 #define AVERAGE_NS (1.0 * VM_NS_PER_SEC)
 #define TICK_MAX_NS (200 * VM_NS_PER_MS) /* what is later than that is lost */
 #define ABSENT_NS (250 * VM_NS_PER_MS)   /* a host that moves nothing for so long is not there */
@@ -36,7 +38,7 @@ new_ring (VmStream *stream)
   stream->serial++;
   stream->average = stream->pull = stream->due = stream->host_delay = 0;
   stream->last_taken = stream->last_missing = 0;
-  stream->last_moved_ns = 0;
+  stream->last_moved_ns = stream->there_ns = 0;
   stream->primed = false;
   for (guint i = 0; i < stream->voices->len; i++)
     vm_voice_connect (g_ptr_array_index (stream->voices, i));
@@ -230,17 +232,18 @@ has_clock (const VmStream *stream)
 
 /* --- keeping level ------------------------------------------------------------------------------------- */
 
-/* Frames that should be in the ring when the host has just been served, or is about to be heard: what is left of the
- * latency that was asked for, but enough for what the host moves at once and until the next tick, be it late. */
+/* Frames that should be in the ring after a tick's sound came, or before it is taken: what is left of the latency that
+ * was asked for, but enough for what the host moves at once and until the next tick, be it late. */
 static size_t
 level_of (const VmStream *stream)
 {
   const VmAudioRing *ring = stream->host.ring;
   int64_t tick = stream->host.dev->period_ns, latency = side_of (stream)->latency_ns;
-  int64_t host = (int64_t) (stream->host_delay > 0 ? stream->host_delay : stream->host.buffer_ns);
+  int64_t host = stream->host_delay != 0 ? (int64_t) stream->host_delay : stream->host.buffer_ns;
   int64_t chunk = vm_muldiv64 (__atomic_load_n (&ring->chunk, __ATOMIC_RELAXED), VM_NS_PER_SEC, ring->format.rate);
-  int64_t least = tick + tick / 2 + VM_NS_PER_MS + chunk + stream->reserve_ns,
-          ns = latency - host + tick / 2 + chunk / 2;
+  int64_t least = tick + tick / 2 + VM_NS_PER_MS + chunk + stream->reserve_ns;
+  /* The average is of the moment when the host has half of a chunk. */
+  int64_t ns = latency - host + (stream->host.recording ? tick - chunk / 2 : chunk / 2);
 
   return MIN (vm_muldiv64 (MAX (ns, least), ring->format.rate, VM_NS_PER_SEC), ring->size / 2);
 }
@@ -268,32 +271,43 @@ went_short (VmStream *stream)
   stream->reserve_ns = MIN (stream->reserve_ns + RESERVE_NS, RESERVE_MAX);
 }
 
-/* FILLED: what is in the ring at a like moment of each tick. The host moves frames in chunks, but hears them one by
- * one: what it has heard of the last one is reckoned from the time. */
-static void
-follow (VmStream *stream, size_t filled, size_t level, int64_t elapsed, bool there)
+/* What should be in the ring on the average, of FILLED that is at a like moment of each tick. The host moves frames in
+ * chunks, but hears (or says) them one by one: what it has of the last one is reckoned from the time. */
+static double
+smooth (const VmStream *stream, size_t filled)
 {
   const VmAudioRing *ring = stream->host.ring;
-  double weight = MIN (1.0, elapsed / AVERAGE_NS), rate = ring->format.rate;
   double chunk = (double) __atomic_load_n (&ring->chunk, __ATOMIC_RELAXED);
   int64_t since = vm_clock_now (stream->host.dev->audio->env->clocks, VM_CLOCK_REALTIME)
                   - __atomic_load_n (&ring->moved_ns, __ATOMIC_RELAXED);
-  double heard = CLAMP (since * rate / VM_NS_PER_SEC, 0, chunk) - chunk / 2;
-  double now = stream->host.recording ? filled + heard : filled - heard, away;
+  double heard = CLAMP (since * (double) ring->format.rate / VM_NS_PER_SEC, 0, chunk) - chunk / 2;
+
+  return stream->host.recording ? filled + heard : filled - heard;
+}
+
+static void
+follow (VmStream *stream, size_t filled, size_t level, int64_t elapsed, bool there)
+{
+  VmAudioRing *ring = stream->host.ring;
+  double weight = MIN (1.0, elapsed / AVERAGE_NS),
+         delay = (double) __atomic_load_n (&ring->host_delay, __ATOMIC_RELAXED);
+  double away;
 
   if (!there)
     {
-      __atomic_store_n (&stream->host.ring->fresh, VM_RING_FRESH, __ATOMIC_RELAXED);
+      __atomic_store_n (&ring->fresh, stream->host.recording ? 0 : VM_RING_FRESH, __ATOMIC_RELAXED);
       stream->average = level;
-      stream->pull = stream->host_delay = 0;
+      stream->pull = 0;
+      stream->host_delay = stream->host.recording ? delay : 0; /* what was said of playing is old */
+      stream->there_ns = 0;
       return;
     }
   stream->reserve_ns = MAX (stream->reserve_ns - elapsed / RESERVE_DECAY, 0);
-  stream->host_delay
-      += ((double) __atomic_load_n (&ring->host_delay, __ATOMIC_RELAXED) - stream->host_delay) * weight / 2;
-  stream->average += (now - stream->average) * weight;
-  away = (stream->host.recording ? stream->average - level : level - stream->average) / rate;
-  stream->pull = CLAMP (away * PULL_GAIN, -PULL_MAX, PULL_MAX);
+  stream->host_delay += (delay - stream->host_delay) * (stream->host_delay == 0 ? 1 : weight / 2);
+  stream->average += (smooth (stream, filled) - stream->average) * weight;
+  away = (stream->host.recording ? stream->average - level : level - stream->average) / ring->format.rate;
+  stream->pull = CLAMP (away * (stream->there_ns < SETTLE_NS ? SETTLE_GAIN : PULL_GAIN), -PULL_MAX, PULL_MAX);
+  stream->there_ns += elapsed;
 }
 
 /* --- playing ------------------------------------------------------------------------------------------- */
@@ -562,7 +576,13 @@ tick_in (VmStream *stream, int64_t elapsed)
   reserve_tick (stream, frames);
   if (stream->primed && filled < frames && clocked)
     went_short (stream);
-  stream->primed = stream->primed ? filled >= frames : !clocked || filled >= level;
+  if (stream->primed || !clocked)
+    stream->primed = !clocked || filled >= frames;
+  else if (filled && smooth (stream, filled) >= level)
+    { /* the first chunk may have been too much */
+      vm_audio_ring_read (ring, NULL, MIN (filled, (size_t) (smooth (stream, filled) - level)));
+      stream->primed = true;
+    }
   if (stream->started && (stream->primed || !clocked))
     n = vm_audio_ring_read (ring, stream->bytes, frames);
   vm_audio_to_float (&stream->host.format, stream->bytes, stream->mix, n * stream->host.format.channels);

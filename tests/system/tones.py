@@ -231,6 +231,19 @@ def sound_server(kind, sinks):
             server.end()
 
 
+def hurry(*pids):
+    """Threads that move sound go before all else, as a session's rtkit has it: then other work on the host is not measured.
+    Where that is not allowed, a busy host is heard."""
+    for pid in pids:
+        for thread in os.listdir(f'/proc/{pid}/task'):
+            with contextlib.suppress(OSError):
+                name = pathlib.Path(f'/proc/{pid}/task/{thread}/comm').read_text()
+                if name.startswith('CPU'):
+                    os.setpriority(os.PRIO_PROCESS, int(thread), -10)
+                else:
+                    os.sched_setscheduler(int(thread), os.SCHED_RR, os.sched_param(5))
+
+
 # --- the guest -------------------------------------------------------------------------------------------------------
 
 def boot(audiodevs, cards, *options, seconds=60):
@@ -309,6 +322,7 @@ def exchange(kind, cards, seconds, playing=True, recording=False, latency_ms=LAT
             start_tone(server, kind, seconds + 60)
             ears['from'] = Ear(server, kind, 'from', source=kind != 'pa')
             time.sleep(1)
+        hurry(os.getpid(), m.process.pid, *(child.pid for child in server.running))
         commands = []
         for n, (i, side) in enumerate(ports):
             rate, environment = CARDS[cards[i]][2], f'CARD={i} TELL={0xe9 + n:#x}'
