@@ -31,6 +31,7 @@ typedef struct PaStream
   Pa *pa;
   pa_stream *stream; /* NULL: not now */
   int64_t opened_us, buffer_us;
+  GByteArray *pieces; /* of what has come at once */
 } PaStream;
 
 static void retry_later (Pa *pa);
@@ -117,12 +118,14 @@ have_sound (pa_stream *stream, size_t bytes, void *opaque)
   const void *data;
   size_t n;
 
+  g_byte_array_set_size (s->pieces, 0);
   while (pa_stream_peek (stream, &data, &n) >= 0 && n)
     {
       if (data) /* else a hole: the ring's level makes up for it */
-        vm_audio_stream_give (s->host, data, n);
+        g_byte_array_append (s->pieces, data, n);
       pa_stream_drop (stream);
     }
+  vm_audio_stream_give (s->host, s->pieces->data, s->pieces->len);
   note_latency (s);
 }
 
@@ -353,6 +356,7 @@ pa_start (VmAudioStream *stream)
 
   s->host = stream;
   s->pa = pa;
+  s->pieces = g_byte_array_new ();
   pa_threaded_mainloop_lock (pa->loop);
   g_ptr_array_add (pa->streams, s);
   if (pa->context && pa_context_get_state (pa->context) == PA_CONTEXT_READY)
@@ -370,6 +374,7 @@ pa_stop (VmAudioStream *stream)
   close_stream (s);
   g_ptr_array_remove (pa->streams, s);
   pa_threaded_mainloop_unlock (pa->loop);
+  g_byte_array_unref (s->pieces);
 }
 
 G_MODULE_EXPORT const VmAudioClass vm_audio_class = {

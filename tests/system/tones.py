@@ -287,12 +287,14 @@ def latencies(heard, marks, card, starts, recording):
 
 
 def judge(what, found, times, latency_ms, problems):
+    # What HDA records it hands over in the course of the tick that follows.
+    most_late = 25 if what == 'hda records' else 10
     latency = statistics.median(times) if times else math.inf
     text = f'{what}: {found}, latency {latency:.1f} ms ({min(times, default=0):.1f} to {max(times, default=0):.1f}) of {latency_ms}'
     problems += [f'{what}: {fault}' for fault, there in (
         (f'{found.hz:.3f} Hz', abs(found.hz - HZ) > 0.1), (f'{len(found.breaks)} breaks', found.breaks),
         (f'drift of {found.drift:.2f} ms a minute', abs(found.drift) > 1),
-        (f'latency {latency:.1f} ms where {latency_ms} were asked for', abs(latency - latency_ms) > 10)) if there]
+        (f'latency {latency:.1f} ms where {latency_ms} were asked for', not -10 < latency - latency_ms < most_late)) if there]
     vm.explain(text)
     return text
 
@@ -344,7 +346,7 @@ def exchange(kind, cards, seconds, playing=True, recording=False, latency_ms=LAT
             times = latencies(clock, found.marks, clocks[n], range(0, seconds * rate, rate), False)
         else:
             samples = array.array('h', (vm.scratch() / f'recorded{n}').read_bytes()[:seconds * rate * 4])
-            found, what = Found(samples, rate, skip), f'{cards[i]} records'
+            found, what = Found(samples, rate, 40), f'{cards[i]} records'  # when the pace has made up for the start
             times = latencies(heard['from'][1], source.marks, clocks[n], found.marks, True)
         told.append(judge(what, found, times, latency_ms, problems))
     assert not problems, '; '.join(problems)
@@ -368,7 +370,7 @@ def pulse_es1370():
 
 @vm.case
 def pulse_records():
-    return exchange('pa', ['hda', 'ac97', 'es1370'], SECONDS, playing=False, recording=True)
+    return exchange('pa', ['hda', 'ac97', 'es1370'], max(SECONDS, 60), playing=False, recording=True)
 
 
 @vm.case
@@ -394,7 +396,7 @@ def pipewire_es1370():
 
 @vm.case
 def pipewire_records():
-    return exchange('pipewire', ['hda', 'ac97', 'es1370'], SECONDS, playing=False, recording=True)
+    return exchange('pipewire', ['hda', 'ac97', 'es1370'], max(SECONDS, 60), playing=False, recording=True)
 
 
 @vm.case
