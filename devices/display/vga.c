@@ -263,10 +263,12 @@ vbe_fix (VgaCore *vga)
       r[VBE_YRES] = MIN (r[VBE_YRES], lines);
     }
   r[VBE_VIRT_HEIGHT] = MIN (lines, 0xffff);
-  if (r[VBE_X_OFFSET] + r[VBE_XRES] > r[VBE_VIRT_WIDTH])
-    r[VBE_X_OFFSET] = r[VBE_VIRT_WIDTH] - r[VBE_XRES];
   if (r[VBE_Y_OFFSET] + r[VBE_YRES] > lines)
     r[VBE_Y_OFFSET] = lines - r[VBE_YRES];
+  /* A line that begins in the middle of one ends in the next, if there is one: Linux's driver puts pictures at any page. */
+  if (r[VBE_X_OFFSET] + r[VBE_XRES] > r[VBE_VIRT_WIDTH]
+      && (r[VBE_X_OFFSET] >= r[VBE_VIRT_WIDTH] || r[VBE_Y_OFFSET] + r[VBE_YRES] + 1u > lines))
+    r[VBE_X_OFFSET] = r[VBE_VIRT_WIDTH] - r[VBE_XRES];
 }
 
 /* The legacy registers follow, so that the VGA BIOS and old programs find a matching mode. */
