@@ -52,7 +52,7 @@ def ten_viewers():
         side = bench.Side('ours', vm.program(), 'tcg', bench.screen_program(), stack)
         m, before = side.m, alone(side.m)
         drawing = Drawing(m)
-        viewers = [stack.enter_context(contextlib.closing(bench.Viewer(side.place, *viewer, before=('chrt', '-i', '0')))) for viewer in VIEWERS]
+        viewers = [stack.enter_context(contextlib.closing(bench.Viewer(side.place, *viewer, before=('nice', '-n', '19')))) for viewer in VIEWERS]
         start = [viewer.counts() for viewer in viewers]
         drawing.begin()
         sizes = []

@@ -21,6 +21,14 @@ struct VncJobs
   bool ending;
 };
 
+void
+vnc_step_back (int steps)
+{
+  id_t self = (id_t) gettid ();
+
+  setpriority (PRIO_PROCESS, self, MIN (19, getpriority (PRIO_PROCESS, self) + steps));
+}
+
 static int64_t
 processor_time (void)
 {
@@ -58,7 +66,7 @@ work (gpointer data)
   struct sched_param none = { 0 };
   VncJob *job;
 
-  setpriority (PRIO_PROCESS, (id_t) gettid (), NICE);
+  vnc_step_back (NICE);
   sched_setscheduler (0, SCHED_BATCH, &none); /* waking up interrupts nobody */
   g_mutex_lock (&jobs->mutex);
   while ((job = wait_for_turn (jobs)))

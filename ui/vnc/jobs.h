@@ -20,5 +20,7 @@ VncJobs *vnc_jobs_new (VmLoop *loop, unsigned threads, bool named);
 void vnc_jobs_free (VncJobs *jobs);
 /* A job is pushed again when it is done, not before. */
 void vnc_jobs_push (VncJobs *jobs, VncJob *job);
+/* The calling thread is to stand so far behind those of the guest. */
+void vnc_step_back (int steps);
 /* Nobody has a turn or waits for one. */
 bool vnc_jobs_are_idle (VncJobs *jobs);

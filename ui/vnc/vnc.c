@@ -6,7 +6,6 @@
 #include "engine/base/module.h"
 
 #include <errno.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #define ENCODERS_MAX 8
@@ -19,7 +18,7 @@ main_thread (gpointer data)
 {
   VmVnc *vnc = data;
 
-  setpriority (PRIO_PROCESS, (id_t) gettid (), NICE);
+  vnc_step_back (NICE);
   vm_loop_run (vnc->loop);
   return NULL;
 }
