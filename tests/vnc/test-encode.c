@@ -114,7 +114,8 @@ draw (GRand *rand, uint32_t *pixels)
   for (unsigned i = 0; i < 12 * (kind != 2); i++)
     {
       unsigned x = (unsigned) g_rand_int_range (rand, 0, WIDTH), y = (unsigned) g_rand_int_range (rand, 0, HEIGHT);
-      fill (pixels, x, y, MIN (WIDTH - x, 1 + g_rand_int (rand) % 20), MIN (HEIGHT - y, 1 + g_rand_int (rand) % 20),
+      unsigned width = 1 + g_rand_int (rand) % 20, height = 1 + g_rand_int (rand) % 20;
+      fill (pixels, x, y, MIN (WIDTH - x, width), MIN (HEIGHT - y, height),
             palette[(unsigned) g_rand_int_range (rand, 0, (int) colours)]);
     }
 }
