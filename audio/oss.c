@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The back end "oss": /dev/dsp as the Open Sound System 4.0 has it (its Programmer's Guide), a thread for each stream.
- * Frames go by read() and write(), or through the device's buffer where that was asked for and can be had. */
+ * Frames go by read() and write(); recorded ones from the device's buffer where that was asked for and can be had. */
 #include "audio/audio-private.h"
 #include "audio/host-thread.h"
 #include "engine/schema/types.h"
@@ -85,20 +85,18 @@ set_fragments (const Oss *o, const VmAudioFormat *format)
 
 /* It may not be possible; then the calls do as well. */
 static void
-map_buffer (Oss *o, const VmAudioFormat *format, const audio_buf_info *info)
+map_buffer (Oss *o, const audio_buf_info *info)
 {
-  int caps, off = 0, on = o->recording ? PCM_ENABLE_INPUT : PCM_ENABLE_OUTPUT;
+  int caps, off = 0, on = PCM_ENABLE_INPUT;
   size_t size = (size_t) MAX (info->fragstotal, 0) * MAX (info->fragsize, 0);
   void *map;
 
   if (size < 2 * o->frame || info->fragstotal < 2 || ioctl (o->fd, SNDCTL_DSP_GETCAPS, &caps) < 0
       || (caps & (DSP_CAP_MMAP | DSP_CAP_TRIGGER)) != (DSP_CAP_MMAP | DSP_CAP_TRIGGER))
     return;
-  map = mmap (NULL, size, o->recording ? PROT_READ : PROT_READ | PROT_WRITE, MAP_SHARED, o->fd, 0);
+  map = mmap (NULL, size, PROT_READ, MAP_SHARED, o->fd, 0);
   if (map == MAP_FAILED)
     return;
-  if (!o->recording)
-    vm_audio_silence (format, map, size - size % o->frame);
   if (ioctl (o->fd, SNDCTL_DSP_SETTRIGGER, &off) < 0 || ioctl (o->fd, SNDCTL_DSP_SETTRIGGER, &on) < 0)
     {
       munmap (map, size);
@@ -116,7 +114,7 @@ look_where (Oss *o)
 {
   count_info info;
 
-  if (ioctl (o->fd, o->recording ? SNDCTL_DSP_GETIPTR : SNDCTL_DSP_GETOPTR, &info) < 0)
+  if (ioctl (o->fd, SNDCTL_DSP_GETIPTR, &info) < 0)
     return false;
   o->device += (uint32_t) info.bytes - o->counter;
   o->counter = (uint32_t) info.bytes;
@@ -129,22 +127,13 @@ whole_frames (const Oss *o, uint64_t bytes)
   return bytes - bytes % o->frame;
 }
 
-/* Bytes that can be moved now: not those of the fragment under way. Who was too late begins anew. */
+/* Bytes that have come. Who was too late begins anew. */
 static size_t
-room (Oss *o)
+available (Oss *o)
 {
-  uint64_t ahead, most = o->map_size - o->fragment;
-
-  if (o->recording)
-    {
-      if (o->device - o->ours > most)
-        o->ours = whole_frames (o, o->device - o->fragment);
-      return o->device - o->ours;
-    }
-  if (o->ours < o->device)
-    o->ours = whole_frames (o, o->device + o->fragment);
-  ahead = o->ours - o->device;
-  return ahead < most ? most - ahead : 0;
+  if (o->device - o->ours > o->map_size - o->fragment)
+    o->ours = whole_frames (o, o->device - o->fragment);
+  return o->device - o->ours;
 }
 
 static bool
@@ -155,7 +144,7 @@ move_mapped (Oss *o, uint8_t *bytes, size_t size)
       size_t n, at;
       if (!look_where (o))
         return false;
-      n = MIN (room (o), size);
+      n = MIN (available (o), size);
       at = o->ours % o->map_size;
       n = MIN (n, o->map_size - at);
       if (!n)
@@ -168,10 +157,7 @@ move_mapped (Oss *o, uint8_t *bytes, size_t size)
           waited += us;
           continue;
         }
-      if (o->recording)
-        memcpy (bytes, o->map + at, n);
-      else
-        memcpy (o->map + at, bytes, n);
+      memcpy (bytes, o->map + at, n);
       bytes += n;
       size -= n;
       o->ours += n;
@@ -183,24 +169,15 @@ move_mapped (Oss *o, uint8_t *bytes, size_t size)
 /* --- the thread's part --------------------------------------------------------------------------------- */
 
 static bool
-open_device (Oss *o, bool mapped)
-{
-  /* To map what is to be written, it has to be open for reading too. */
-  int flags = (o->recording ? O_RDONLY : mapped ? O_RDWR : O_WRONLY) | O_CLOEXEC | (o->exclusive ? O_EXCL : 0);
-
-  o->fd = open (o->path, flags | O_NONBLOCK);
-  return o->fd >= 0;
-}
-
-static bool
 oss_thread_open (void *device, VmAudioFormat *format, size_t *chunk, GError **error)
 {
   Oss *o = device;
-  bool mapped = o->try_mmap && open_device (o, true);
+  int flags = (o->recording ? O_RDONLY : O_WRONLY) | O_CLOEXEC | (o->exclusive ? O_EXCL : 0) | O_NONBLOCK;
   int channels = format->channels, rate = format->rate;
   audio_buf_info info;
 
-  if (!mapped && !open_device (o, false))
+  o->fd = open (o->path, flags);
+  if (o->fd < 0)
     return vm_fail (error, "OSS device '%s': cannot open: %s", o->path, g_strerror (errno));
   if (!o->poll)
     fcntl (o->fd, F_SETFL, fcntl (o->fd, F_GETFL) & ~O_NONBLOCK);
@@ -219,8 +196,8 @@ oss_thread_open (void *device, VmAudioFormat *format, size_t *chunk, GError **er
   if (ioctl (o->fd, o->recording ? SNDCTL_DSP_GETISPACE : SNDCTL_DSP_GETOSPACE, &info) >= 0 && info.fragsize > 0)
     {
       *chunk = info.fragsize / o->frame;
-      if (mapped)
-        map_buffer (o, format, &info);
+      if (o->try_mmap && o->recording)
+        map_buffer (o, &info);
     }
   return true;
 }
@@ -260,8 +237,7 @@ oss_thread_delay (void *device)
   int bytes;
 
   if (o->map && look_where (o))
-    return vm_muldiv64 (o->recording ? o->device - o->ours : o->ours - MIN (o->ours, o->device), VM_NS_PER_SEC,
-                        (uint64_t) o->rate * o->frame);
+    return vm_muldiv64 (o->device - o->ours, VM_NS_PER_SEC, (uint64_t) o->rate * o->frame);
   if (o->recording || ioctl (o->fd, SNDCTL_DSP_GETODELAY, &bytes) < 0 || bytes < 0)
     return -1;
   return vm_muldiv64 (bytes / o->frame, VM_NS_PER_SEC, o->rate);

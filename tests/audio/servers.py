@@ -30,13 +30,11 @@ def need(*programs):
 
 
 def pitch(samples, rate):
-    """By the distance between upward zero crossings, the median of pieces."""
-    found = []
-    for start in range(0, len(samples) - rate // 10, rate // 10):
-        crossings = [i + samples[i] / (samples[i] - samples[i + 1]) for i in range(start, start + rate // 10 - 1)
-                     if samples[i] < 0 <= samples[i + 1]]
-        found.append((len(crossings) - 1) * rate / (crossings[-1] - crossings[0]) if len(crossings) > 2 else 0)
-    return sorted(found)[len(found) // 2] if found else 0
+    """By the distance between upward zero crossings, the usual one: gaps do not change it."""
+    crossings = [i + samples[i] / (samples[i] - samples[i + 1]) for i in range(len(samples) - 1) if samples[i] < 0 <= samples[i + 1]]
+    found = sorted(b - a for a, b in zip(crossings, crossings[1:]))
+    middle = found[len(found) // 4:-(len(found) // 4) or None]
+    return rate * len(middle) / sum(middle) if middle else 0
 
 
 def breaks(samples, rate, hz, amplitude):
@@ -179,9 +177,9 @@ def stop(player):
 
 
 def check_pace(frames):
-    """The card went on."""
+    """The card went on; a busy host is late in saying so."""
     steps = [b - a for a, b in zip(frames, frames[1:])]
-    assert steps and all(46000 < step < 50000 for step in steps), f'the card did not go on: {steps}'
+    assert steps and all(40000 < step < 60000 for step in steps), f'the card did not go on: {steps}'
 
 
 def finish(player, lines, timeout=60):

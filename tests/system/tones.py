@@ -12,7 +12,6 @@ import math
 import operator
 import os
 import pathlib
-import re
 import shlex
 import signal
 import socket
@@ -423,49 +422,6 @@ def mix():
         best = max(best, sorted(2 * abs(total) / rate for total in sums), key=lambda found: found[:1])
     assert all(abs(amplitude - 8000) < 80 for amplitude in best), best
     return ', '.join(f'{amplitude:.0f}' for amplitude in best)
-
-
-# --- OSS, which only guests have ---------------------------------------------------------------------------------------
-
-def player_files():
-    """The player of tests/audio and its libraries, for a guest."""
-    player = pathlib.Path(vm.program()).resolve().parents[1] / 'tests/audio/sound-player'
-    vm.need(str(player), 'strip', 'ldd')
-    small = vm.scratch() / 'sound-player'
-    vm.tool('strip', '-o', small, player)
-    libraries = re.findall(r'(/\S+) \(0x', vm.tool('ldd', player).decode())
-    return [('bin/sound-player', small.read_bytes())] + [(path[1:], pathlib.Path(path).read_bytes()) for path in libraries]
-
-
-@vm.case
-def oss():
-    """Our back end in a guest, whose /dev/dsp is one end of a loop and whose /dev/adsp is the other."""
-    told, files = [], {}
-    names = [f'{way}-{side}' for way in ('calls', 'mapped') for side in ('out', 'in')]
-    options = ['-device', 'virtio-serial-pci']
-    for name in names:
-        files[name] = vm.scratch() / f'oss-{name}'
-        options += ['-chardev', f'file,id={name},path={files[name]}', '-device', f'virtserialport,chardev={name},name={name}']
-    m = storage.boot(['snd-aloop', 'snd-pcm-oss', 'virtio-pci', 'virtio-console'], '-nodefaults', *options,
-                     extra=[('bin/sound', sound.program()), *player_files()])
-    with m:
-        m.shell('for i in $(seq 40); do [ -e /dev/dsp -a -e /dev/adsp ] && break; sleep 0.5; done; [ -e /dev/adsp ]', 40)
-        ports = m.shell('for n in /sys/class/virtio-ports/vport*; do echo $(cat $n/name) ${n##*/}; done').split()
-        port = dict(zip(ports[::2], ports[1::2]))
-        for way, option in (('calls', 'off'), ('mapped', 'on')):
-            back_end = f'oss,id=a,try-mmap={option},out.buffer-length=200000,in.buffer-length=200000'
-            told.append(run_all(m, [f'sound-player {back_end} 8 {HZ} 44100 & sleep 1; grep -c dsp.*rw-s /proc/$!/maps; wait',
-                                    f'sleep 1; DEVICE=1 sound record 44100 6 /dev/{port[way + "-out"]}'], 120, busy=False))
-            told.append(run_all(m, [f'sound-player {back_end},in.dev=/dev/adsp 6 /dev/{port[way + "-in"]} 44100 & sleep 2; '
-                                    'grep -c dsp.*r--s /proc/$!/maps; wait', f'sound tone 44100 8 {HZ}'], 120, busy=False))
-        m.quit()
-    vm.explain('\n'.join(told))
-    found = {name: Found(array.array('h', path.read_bytes()[:path.stat().st_size // 4 * 4]), 44100, 1) for name, path in files.items()}
-    vm.explain('\n'.join(f'{name}: {one}' for name, one in found.items()))
-    mapped = [int(re.search(r'^[01]\r?$', text, re.M)[0]) for text in told]
-    assert mapped == [0, 0, 1, 1], mapped
-    assert all(abs(one.hz - HZ) < 0.5 and not one.breaks for one in found.values())
-    return ', '.join(f'{name}: {one.hz:.2f} Hz' for name, one in found.items())
 
 
 if __name__ == '__main__':
