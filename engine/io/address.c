@@ -203,10 +203,12 @@ lookup_main (void *opaque)
   pthread_mutex_lock (&l->mutex);
   VmLoop *loop = l->loop;
   if (loop)
-    vm_loop_post (loop, lookup_answered, l); /* hands over the reference */
+    {
+      g_atomic_int_inc (&l->refs); /* this thread's own lasts until the mutex is unlocked */
+      vm_loop_post (loop, lookup_answered, l);
+    }
   pthread_mutex_unlock (&l->mutex);
-  if (!loop)
-    lookup_unref (l);
+  lookup_unref (l);
   return NULL;
 }
 
