@@ -31,7 +31,7 @@ typedef enum VncStream
 
 typedef struct VncDeflater
 {
-  bool begun, quick; /* QUICK: the last was by OWN */
+  bool begun, quick;  /* QUICK: the last was by FAST */
   VncDeflate *fast;   /* NULL: not made yet */
   bool open;
   int level;
