@@ -306,7 +306,7 @@ def connections():
                 answered = inwards(inside, 500, round_)
                 assert answered > 150, answered
                 assert m.qmp('query-status')['running'] and time.monotonic() - started < 200
-                m.shell('for i in $(seq 60); do pgrep nc > /dev/null || break; sleep 0.5; done; ! pgrep nc', 60)
+                m.shell('for i in $(seq 60); do pidof nc > /dev/null || break; sleep 0.5; done; ! pidof nc', 60)
                 # What nobody talks on any more is let go.
                 assert 'small' in m.shell('wget -q -O - http://127.0.0.1/small')
                 if counts:
