@@ -123,8 +123,11 @@ def start(desktop):
 
 
 def act(services, machine, action):
-    """As any program of the session may."""
-    services.bus.call_sync(f'org.vitrine.Vitrine.p{machine.process.pid}', '/org/vitrine/Vitrine/window/1', 'org.gtk.Actions',
+    """As any program of the session may, once the machine has its name there."""
+    name = f'org.vitrine.Vitrine.p{machine.process.pid}'
+    wait_for(name, lambda: services.bus.call_sync('org.freedesktop.DBus', '/org/freedesktop/DBus', 'org.freedesktop.DBus',
+                                                  'NameHasOwner', GLib.Variant('(s)', (name,)), None, 0, 5000, None)[0])
+    services.bus.call_sync(name, '/org/vitrine/Vitrine/window/1', 'org.gtk.Actions',
                            'Activate', GLib.Variant('(sava{sv})', (action, [], {})), None, 0, 5000, None)
 
 

@@ -124,6 +124,11 @@ class Desktop:
         with os.fdopen(end) as numbers:
             self.env = dict(os.environ, DISPLAY=':' + numbers.readline().strip(), HOME=self.place.name)
         self.children = [self.start('openbox')]
+        # A window that comes while the manager starts is never shown.
+        end = time.monotonic() + 20
+        while b'window id' not in subprocess.run(['xprop', '-root', '_NET_SUPPORTING_WM_CHECK'], env=self.env, timeout=20,
+                                                 capture_output=True, check=False).stdout and time.monotonic() < end:
+            time.sleep(0.05)
 
     def start(self, *words):
         return subprocess.Popen(words, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
