@@ -329,7 +329,8 @@ class Session:
                               head.group(5), 'resident': int(re.search(r'^Rss: +(\d+)', part, re.M).group(1)) << 10, 'flags':
                               re.search(r'^VmFlags: (.*)', part, re.M).group(1).split()})
         # The program, or a sanitizer, may have others of that size: a file that was named goes first.
-        named = [m for m in found if m['file'] == self.files or m['file'].startswith(self.files + '/')]
+        names = [self.files] + [PROGRAM] * any(PROGRAM in word for word in self.args)
+        named = [m for m in found if m['file'] in names or m['file'].startswith(self.files + '/')]
         others = [m for m in found if m['file'] != PROGRAM]
         return (named or others or [{'at': 1, 'mode': '', 'offset': None, 'file': '', 'resident': 0, 'flags': []}])[0]
 
