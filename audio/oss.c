@@ -3,6 +3,7 @@
  * Frames go by read() and write(); recorded ones from the device's buffer where that was asked for and can be had. */
 #include "audio/audio-private.h"
 #include "audio/host-thread.h"
+#include "engine/base/log.h"
 #include "engine/schema/types.h"
 
 #include <errno.h>
@@ -281,6 +282,8 @@ oss_open (VmAudiodev *dev, const void *options, GError **error)
 
   if (o->has_dsp_policy && (o->dsp_policy < -1 || o->dsp_policy > 10))
     return vm_fail (error, "Parameter 'dsp-policy' expects a number from -1 to 10");
+  if (o->has_try_mmap && o->try_mmap)
+    vm_report_warning ("audiodev '%s': try-mmap is for recording only: what is played is written", dev->parent.id);
   vm_audiodev_set_latency (dev, false, LATENCY_NS);
   vm_audiodev_set_latency (dev, true, LATENCY_NS);
   return true;
