@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* X11: Xlib since 1.7 asks before it exits. Wayland: GDK exits when it reads; the hangup is seen first. */
+/* X11: Xlib since 1.7 asks before it exits. Wayland: GDK exits wherever it reads or flushes, but says so first. */
 #include "config.h"
 
 #include "ui/gtk/lost-display.h"
 
 #include <gtk/gtk.h>
+#include <poll.h>
 #ifdef VM_HAVE_X11
 #include <gdk/gdkx.h>
 #endif
@@ -15,10 +16,9 @@
 
 typedef struct Watch
 {
-  GSource source;
   void (*lost) (void *opaque);
   void *opaque;
-  gpointer tag; /* of the connection */
+  GThread *thread; /* GDK's */
 } Watch;
 
 #ifdef VM_HAVE_X11
@@ -38,24 +38,20 @@ x11_lost (Display *display, void *data)
 #endif
 
 #ifdef VM_HAVE_WAYLAND
-static gboolean
-watch_check (GSource *source)
+/* A message of GDK's over a connection that is no more is its last word. */
+static GLogWriterOutput
+wayland_said (GLogLevelFlags level, const GLogField *fields, gsize n_fields, gpointer data)
 {
-  Watch *watch = (Watch *) source;
+  struct wl_display *display = gdk_wayland_display_get_wl_display (gdk_display_get_default ());
+  struct pollfd fd = { .fd = wl_display_get_fd (display) };
+  Watch *watch = data;
 
-  return (g_source_query_unix_fd (source, watch->tag) & (G_IO_HUP | G_IO_ERR)) != 0;
+  /* POLLHUP and POLLERR: for nothing else is asked. */
+  if (level == G_LOG_LEVEL_MESSAGE && g_thread_self () == watch->thread
+      && (wl_display_get_error (display) || poll (&fd, 1, 0) > 0))
+    watch->lost (watch->opaque);
+  return g_log_writer_default (level, fields, n_fields, NULL);
 }
-
-static gboolean
-watch_dispatch (GSource *source, GSourceFunc callback, gpointer data)
-{
-  Watch *watch = (Watch *) source;
-
-  watch->lost (watch->opaque);
-  return G_SOURCE_REMOVE;
-}
-
-static const GSourceFuncs watch_funcs = { .check = watch_check, .dispatch = watch_dispatch };
 #endif
 
 bool
@@ -63,12 +59,13 @@ vm_lost_display_watch (void (*lost) (void *opaque), void *opaque)
 {
   GdkDisplay *display = gdk_display_get_default ();
 
+  Watch *watch = g_new0 (Watch, 1); /* as long as the connection */
+
+  watch->lost = lost;
+  watch->opaque = opaque;
 #ifdef VM_HAVE_X11
   if (GDK_IS_X11_DISPLAY (display))
     {
-      Watch *watch = g_new0 (Watch, 1); /* as long as the connection */
-      watch->lost = lost;
-      watch->opaque = opaque;
       XSetIOErrorHandler (x11_failed);
       XSetIOErrorExitHandler (GDK_DISPLAY_XDISPLAY (display), x11_lost, watch);
       return true;
@@ -77,15 +74,11 @@ vm_lost_display_watch (void (*lost) (void *opaque), void *opaque)
 #ifdef VM_HAVE_WAYLAND
   if (GDK_IS_WAYLAND_DISPLAY (display))
     {
-      Watch *watch = (Watch *) g_source_new ((GSourceFuncs *) &watch_funcs, sizeof (Watch));
-      watch->lost = lost;
-      watch->opaque = opaque;
-      watch->tag = g_source_add_unix_fd (
-          &watch->source, wl_display_get_fd (gdk_wayland_display_get_wl_display (display)), G_IO_HUP | G_IO_ERR);
-      g_source_set_priority (&watch->source, G_PRIORITY_HIGH); /* before GDK */
-      g_source_attach (&watch->source, NULL);
+      watch->thread = g_thread_self ();
+      g_log_set_writer_func (wayland_said, watch, NULL); /* GDK's messages are structured */
       return true;
     }
 #endif
+  g_free (watch);
   return display == NULL;
 }
