@@ -129,9 +129,13 @@ class Input(WindowCase):
         self.start('gl=off,grab-on-hover=on')
         with Program(self.desktop, FAKE, 'gtk,gl=off', 'other') as other:
             id_ = other.window('other')
-            self.desktop.xdotool('windowmove', id_, 800, 500)
-            x, y = self.guest_place(320, 200)
             self.desktop.activate(id_)
+
+            def out_of_the_way():  # the window manager puts it over the other one first
+                self.desktop.xdotool('windowmove', id_, 800, 500)
+                return self.desktop.geometry(id_)[:2] >= (800, 500)
+            wait_for('other window moved', out_of_the_way)
+            x, y = self.guest_place(320, 200)
             self.machine.said()
             self.desktop.key('a')
             self.assertEqual(self.machine.said(), [])
