@@ -12,11 +12,28 @@ except (ImportError, ValueError):
     print('skipped: no Atspi for Python')
     sys.exit(SKIP)
 
-__all__ = ['Atspi', 'children', 'find']
+__all__ = ['Atspi', 'below', 'children', 'doubled_mnemonics', 'find']
 
 
 def children(node):
     return [node.get_child_at_index(i) for i in range(node.get_child_count())]
+
+
+def below(node):
+    """NODE and all that is in it."""
+    if node:
+        yield node
+        for child in children(node):
+            yield from below(child)
+
+
+def doubled_mnemonics(bar):
+    """Those that several items of a menu have."""
+    found = []
+    for menu in below(bar):
+        letters = [(item.get_key_binding(0) or '').split(';')[0].lower() for item in children(menu) if item]
+        found += [f'{menu.get_name()}: {letter}' for letter in sorted(set(letters) - {''}) if letters.count(letter) > 1]
+    return found
 
 
 def find(node, test):

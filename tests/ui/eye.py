@@ -123,16 +123,19 @@ class Watch:
 
     def __enter__(self):
         self.began = time.monotonic()
-        self.slowest = self.waited = 0  # milliseconds: that the window did not listen; that it waited for a processor then
+        self.slowest = self.waited = 0  # milliseconds: that the window did not listen; that it waited for a processor
+        self.parts = []  # of the slowest: that it ran, slept, waited for a processor
         return self
 
     def __exit__(self, *_):
         time.sleep(0.1)  # what has just been answered may not be at its end
         with open(self.path) as file:
             lines = [list(map(float, line.split())) for line in file if line[0].isdigit()]
-        for end, blocked, _ran, _slept, waited in lines:
+        for end, blocked, *parts in lines:
             if end > self.began:
-                self.slowest, self.waited = max(self.slowest, blocked), max(self.waited, waited)
+                self.waited = max(self.waited, parts[-1])
+                if blocked > self.slowest:
+                    self.slowest, self.parts = blocked, parts
 
     def words(self):
         """For people: the longest of these times, and who was called in the last of them."""

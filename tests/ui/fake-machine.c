@@ -2,7 +2,7 @@
 /* The real window on a machine that is not there: an engine thread with a display and an input that a test commands
  * through standard input, and that says on standard output what reached it. Stands in for engine/machine/session.h.
  *
- * Usage: fake-machine "gtk,OPTION=..." [NAME [LAYOUT]]; fake-machine-sdl "sdl,OPTION=..." [NAME] */
+ * Usage: fake-machine "gtk,OPTION=..." [NAME [LAYOUT [-snapshot]]]; fake-machine-sdl "sdl,OPTION=..." [NAME] */
 #include <gio/gio.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -824,7 +824,13 @@ main (int argc, char **argv)
   vm_log_set_program (argv[0]);
   fake.settings = vm_settings_new ();
   fake.settings->name = g_strdup (argc > 2 && *argv[2] ? argv[2] : NULL);
-  fake.settings->keyboard_layout = g_strdup (argc > 3 ? argv[3] : NULL);
+  fake.settings->keyboard_layout = g_strdup (argc > 3 && *argv[3] ? argv[3] : NULL);
+  if (argc > 4)
+    {
+      VmDriveSpec *drive = g_new0 (VmDriveSpec, 1);
+      drive->snapshot = true;
+      g_ptr_array_add (fake.settings->drives, drive);
+    }
   if (!vm_keyvals_parse (fake.settings->display_opts, argv[1] ? argv[1] : "gtk", "type", 0, &error)
       || !FAKE_UI.probe (fake.settings, &error))
     {

@@ -10,7 +10,7 @@ import sys
 import time
 
 sys.dont_write_bytecode = True  # the source tree stays clean
-from accessible import Atspi, children, find
+from accessible import Atspi, below, children, doubled_mnemonics, find
 from desktop import SKIP, Desktop, Program, wait_for
 
 MENUS = [
@@ -45,6 +45,8 @@ BLOCK = '''[{"device":"cd_0","qdev":"cd","removable":true,"tray_open":false,"loc
   "inserted":{"file":"/a/debian.iso","drv":"raw","ro":true,"node-name":"n"}},
  {"device":"fd0","qdev":"fd","removable":true,"locked":false}]'''
 STATS = '[{"qdev":"cd","stats":{"rd_bytes":%d,"wr_bytes":0}}]'
+DRIVE = 'CD drive cd_0'
+JOB = '[{"id":"copy","type":"mirror","status":"running","current-progress":1000000,"total-progress":4000000}]'
 NETWORK = 'e1000.0: index=0,type=nic,model=e1000,macaddr=52:54:00:12:34:56\n \\ net0: index=0,type=user,net=10.0.2.0\n'
 
 
@@ -63,7 +65,8 @@ def main():
         sys.exit(SKIP)
     with Desktop(variables={'DBUS_SESSION_BUS_ADDRESS': bus, 'NO_AT_BRIDGE': '0'}) as desktop:
         os.environ.update(desktop.env)
-        with Program(desktop, sys.argv[1], 'gtk,gl=off', 'box') as machine:
+        desktop.settings(show_status='true')
+        with Program(desktop, sys.argv[1], 'gtk,gl=off', 'box', '', '-snapshot') as machine:
             window = machine.window()
             machine.command('mode 320 200')
             machine.command('second')
@@ -82,6 +85,72 @@ def main():
             found = [(menu.get_name(), [item(child) for child in children(menu)]) for menu in children(bar)]
             assert found == MENUS, found
 
+            # Every chord there is a need for.
+            keys = {node.get_name() for node in below(find(bar, lambda node: node.get_name() == 'Send Keys'))}
+            assert keys >= {f'Ctrl+Alt+{key}' for key in ('Del', 'Backspace', *(f'F{i}' for i in range(1, 13)))}, keys
+            assert keys >= {'Print', 'Super', *(f'Alt+SysRq+{key}' for key in 'REISUB')}, keys
+
+            def greyed():
+                """What is off, all of which says why."""
+                app.clear_cache()
+                names = [node.get_name() for node in below(bar) if node.get_role_name() != 'separator'
+                         and not node.get_state_set().contains(Atspi.StateType.SENSITIVE)]
+                assert all(name.endswith(')') and '(' in name for name in names), names
+                return [name for name in names if 'this tab' in name or 'does not run' in name or 'no display' in name]
+            assert greyed() == [], greyed()
+
+            def strip():
+                """The line below."""
+                app.clear_cache()
+                state = find(app, lambda node: node.get_role_name() == 'label' and node.get_name() in ('Running', 'Paused'))
+                return [node.get_name() for node in children(state.get_parent()) if node.get_role_name() == 'label']
+            wait_for('strip', lambda: strip() == ['Running', 'Emulated', 'Changes are not kept', '320×200 @ 100 %', ''])
+            desktop.activate(window)
+            desktop.key('ctrl+alt+g')
+            wait_for('hint', lambda: strip()[-1] == 'Ctrl+Alt+G releases keyboard and pointer')
+            desktop.key('ctrl+alt+g')
+            wait_for('no hint', lambda: strip()[-1] == '')
+
+            # What a drive does.
+            drive = find(app, lambda node: node.get_name() == DRIVE)
+            read = 0
+
+            def reads():
+                nonlocal read
+                read += 4096
+                answer('query-blockstats', STATS % read)
+                drive.clear_cache()
+                return drive.get_description() == 'debian.iso (read-only), reading'
+            wait_for('reading', reads)
+            wait_for('idle', lambda: drive.clear_cache() or drive.get_description() == 'debian.iso (read-only), idle')
+
+            # Its tray is locked: that is asked about first.
+            x, y, _, _ = desktop.geometry(window)
+            answer('eject', "!Device 'cd' is locked")
+            desktop.click(x + 150, y + 12)
+            for key in 'Down', '1', 'e':
+                time.sleep(0.3)
+                desktop.key(key)
+            force = wait_for('question', lambda: find(app, lambda node: node.get_name() == 'Eject by Force'))
+            answer('eject', '{}')
+            machine.said()
+            force.do_action(0)
+            said = wait_for('forced', lambda: [line for line in machine.said() if line.startswith('command eject')])
+            assert len(said) == 1 and '"force": true' in said[0], said
+
+            # A job that takes long, whoever began it.
+            answer('query-jobs', JOB)
+            machine.command('event JOB_STATUS_CHANGE {"id":"copy","status":"running"}')
+            stop = wait_for('job', lambda: find(app, lambda node: node.get_name() == 'Cancel'))
+            wait_for('how far it is', lambda: find(app, lambda node: ' '.join(node.get_name().split()).startswith(
+                'Job mirror “copy”: 1.0 MB of 4.0 MB')))
+            machine.said()
+            stop.do_action(0)
+            said = wait_for('cancelled', lambda: [line for line in machine.said() if line.startswith('command job-cancel')])
+            assert '"copy"' in said[0], said
+            answer('query-jobs', '[]')
+            wait_for('no job', lambda: not find(app, lambda node: node.get_name() == 'Cancel'))
+
             display = find(app, lambda node: node.get_role_name() == 'canvas')
             assert display.get_name() == 'Screen of vc', display.get_name()
 
@@ -90,6 +159,7 @@ def main():
             described('320 by 200, running')
             machine.command('state 4')
             described('320 by 200, paused')
+            assert greyed() == ['Type Clipboard (the machine does not run)'], greyed()
             machine.command('mode 640 480')
             described('640 by 480, paused')
             # A full disk: the machine waits, and goes on when told to.
@@ -107,9 +177,16 @@ def main():
             wait_for('offer', lambda: find(app, lambda node: node.get_name().startswith('The guest has not shut down')))
             # What a terminal shows can be read.
             machine.command('serial')
-            machine.command(r'say spoken\\040words 1')
+            machine.command(r'say spoken\040words 1')
             terminal = wait_for('terminal', lambda: find(app, lambda node: node.get_role_name() == 'terminal'))
             assert terminal.get_name() == 'serial_0', terminal.get_name()
+            desktop.activate(window)
+            desktop.key('ctrl+alt+3')
+            wait_for('words', lambda: 'spoken words' in Atspi.Text.get_text(terminal, 0, -1))
+            assert greyed() == [f'{item} (this tab has no picture)' for item in
+                                ('Type Clipboard', 'Take Screenshot', 'Copy Screenshot', 'Grab Input')], greyed()
+            assert not doubled_mnemonics(bar), doubled_mnemonics(bar)
+            desktop.key('ctrl+alt+1')
 
             # Much that is pasted waits for the guest, until it is stopped.
             if shutil.which('xclip'):
@@ -163,11 +240,7 @@ def main():
                 desktop.key('Escape')
                 time.sleep(0.3)
 
-            # No two items of a menu share a mnemonic.
-            for menu in children(bar):
-                letters = [(child.get_key_binding(0) or ';').split(';')[0] for child in children(menu)]
-                letters = [letter for letter in letters if letter]
-                assert len(letters) == len(set(letters)), letters
+            assert not doubled_mnemonics(bar), doubled_mnemonics(bar)
     print('ok')
 
 

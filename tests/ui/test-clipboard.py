@@ -13,7 +13,7 @@ import unittest
 
 sys.dont_write_bytecode = True  # the source tree stays clean
 from agent_double import FILE_DATA, FILE_START, FILE_STATUS, MONITORS, PNG, RELEASE, TEXT, AgentDouble
-from desktop import SKIP, Desktop, Program, wait_for
+from desktop import SKIP, SYSTEM_PYTHON, Desktop, Program, wait_for
 
 FAKE = sys.argv.pop(1)
 if not shutil.which('xclip'):
@@ -208,6 +208,22 @@ class Clipboard(unittest.TestCase):
         self.assertEqual(self.agent.expect(FILE_DATA), start[:4] + struct.pack('<Q', 7) + b'content')
         self.agent.say(FILE_STATUS, start[:4] + struct.pack('<I', 3))
         wait_for('the end', lambda: 'files fine' in self.machine.said())
+
+    def test_files_dropped(self):
+        """What is dropped on the field for it goes to the agent."""
+        if subprocess.run([SYSTEM_PYTHON, '-c', 'import gi; gi.require_version("Gtk", "3.0"); from gi.repository import Gtk'],
+                          env=self.desktop.env, capture_output=True).returncode:
+            self.skipTest('no Gtk for Python')
+        self.start()
+        path = os.path.join(self.desktop.home, 'c_file')
+        with open(path, 'wb') as file:
+            file.write(b'dropped')
+        self.desktop.drag(self.id, [path], (0.25, 0.75))
+        start = self.agent.expect(FILE_START)
+        self.assertIn(b'name=c_file\nsize=7\n', start)
+        self.agent.say(FILE_STATUS, start[:4] + struct.pack('<I', 0))
+        self.assertEqual(self.agent.expect(FILE_DATA), start[:4] + struct.pack('<Q', 7) + b'dropped')
+        self.agent.say(FILE_STATUS, start[:4] + struct.pack('<I', 3))
 
     def test_files_from_the_menu(self):
         self.start()

@@ -126,6 +126,17 @@ class Devices(unittest.TestCase):
         time.sleep(0.4)
         return window
 
+    def problem(self):
+        """What the dialog says, as its button copies it; it is closed."""
+        self.dialog('Problem')
+        self.desktop.key('alt+o')  # "Copy"
+        time.sleep(0.3)
+        text = subprocess.run(['xclip', '-o', '-selection', 'clipboard'], env=self.desktop.env, capture_output=True, text=True,
+                              timeout=10).stdout
+        self.desktop.key('Escape')
+        wait_for('closed', lambda: not self.desktop.find('^Problem'))
+        return text
+
     def choose_file(self, title, path, folder=False):
         """Ctrl+L first: a path that is typed into the list itself makes GTK 3.24 complain of itself."""
         self.dialog(title)
@@ -177,14 +188,10 @@ class Devices(unittest.TestCase):
         self.choose_file('Attach Disk Image', self.path('bad.qcow2'))
         self.dialog('Problem')
         self.picture('failure')
-        self.desktop.key('alt+o')  # "Copy"
-        time.sleep(0.3)
-        text = subprocess.run(['xclip', '-o', '-selection', 'clipboard'], env=self.desktop.env, capture_output=True, text=True,
-                              timeout=10).stdout
+        text = self.problem()
         self.assertIn('bad.qcow2', text)
-        self.assertIn('Command line:', text)
-        self.assertIn('-machine pc', text)
-        self.desktop.key('Escape')
+        self.assertIn('version', text.split('Command line:')[0])  # the cause
+        self.assertIn('-machine pc', text.split('Command line:')[1])
         self.assertIsNone(self.machine.process.poll())
 
     # --- disks
@@ -319,6 +326,7 @@ class Devices(unittest.TestCase):
         self.dialog('Problem')
         self.assertEqual(self.desktop.find('Take Snapshot'), [])
         self.picture('no-snapshots')
+        self.assertIn('is a raw image: only qcow2 images hold snapshots', self.problem())
 
     # --- the machine's state, saved when the window closes
 
@@ -395,6 +403,7 @@ class Devices(unittest.TestCase):
         self.desktop.key('alt+v')
         self.dialog('Problem')
         self.picture('not-saved')
+        self.assertIn('is not kept (-snapshot)', self.problem())
         self.assertTrue(wait_for('running', lambda: self.qmp('query-status')['running']))
 
     # --- files that are dropped
@@ -433,6 +442,16 @@ class Devices(unittest.TestCase):
         wait_for('other disc', lambda: self.qmp.file_of('ide1-cd0') == self.path('other.iso'))
         self.assertEqual(digest(self.path('disc.txt')), before)
 
+    def test_drop_disc_without_a_drive(self):
+        """It comes with a drive of its own, where a bus takes one."""
+        self.need_drag()
+        make_iso(self.path('alone.iso'))
+        self.start('-nodefaults', '-device', 'VGA', '-device', 'virtio-scsi-pci')
+        self.drag(self.path('alone.iso'), to=self.CD)
+        drive = wait_for('a drive', lambda: self.disks(self.path('alone.iso')))[0]
+        self.assertTrue(drive['inserted']['ro'])
+        self.assertIn('scsi-cd', self.qmp.hmp('info qtree'))
+
     def disks(self, path):
         """But not the one it is looked at by."""
         return [drive for drive in self.qmp('query-block') if drive.get('inserted', {}).get('file') == path and 'qdev' in drive]
@@ -450,6 +469,18 @@ class Devices(unittest.TestCase):
         self.drag(self.path('as-disk.iso'), to=self.CD, key='shift')
         disk = wait_for('disc as disk', lambda: self.disks(self.path('as-disk.iso')))[0]
         self.assertEqual(disk['inserted']['drv'], 'raw')
+
+    def test_drop_unknown(self):
+        """What nobody can tell is asked about before it becomes a disk."""
+        self.need_drag()
+        with open(self.path('unknown'), 'wb') as file:
+            file.write(bytes(i * i * 7 % 251 for i in range(1 << 20)))
+        self.start()
+        self.drag(self.path('unknown'), to=self.DISK)
+        self.dialog('Dropped Files')
+        self.desktop.key('Escape')
+        time.sleep(0.5)
+        self.assertEqual(self.disks(self.path('unknown')), [])
 
     def test_drop_folder(self):
         self.need_drag()
@@ -513,6 +544,10 @@ class Devices(unittest.TestCase):
         self.start(machine='isapc')
         self.drag(self.path('r.iso'), to=self.DISK, name='zones-greyed')
         time.sleep(0.5)
+        self.assertEqual((self.disks(self.path('r.iso')), self.desktop.find('^Problem')), ([], []))
+        # Shift says what is meant wherever it falls, and is told why not.
+        self.drag(self.path('r.iso'), to=self.CD, key='shift')
+        self.assertIn('No bus of this machine takes disks while it is on', self.problem())
         self.assertEqual(self.disks(self.path('r.iso')), [])
 
 

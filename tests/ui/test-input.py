@@ -69,6 +69,46 @@ class Input(WindowCase):
         self.machine.command('state 4')
         self.wait_title('Vitrine [Paused]')
 
+    def tap(self, seconds=0.05):
+        """Ctrl+Alt alone."""
+        self.desktop.xdotool('keydown', 'ctrl', 'keydown', 'alt')
+        time.sleep(seconds)
+        self.desktop.xdotool('keyup', 'alt', 'keyup', 'ctrl')
+        time.sleep(0.2)
+
+    def test_tap(self):
+        """Lets go of a grab; without one the desktop's keys work, until one goes back to the guest."""
+        self.desktop.settings(show_status='true')
+        self.addCleanup(self.desktop.settings)
+        self.start()
+        self.desktop.key('ctrl+alt+g')
+        self.wait_title('Vitrine - Press Ctrl+Alt+G to release grab')
+        self.tap()
+        self.wait_title('Vitrine')
+        self.assertEqual(self.balance(self.machine.said()), {})
+        self.desktop.key('a')
+        wait_for('still the guest', lambda: f'key {KEY_A} 0' in self.machine.said())
+        # What is held for long, or with a button or another key, is no tap.
+        self.tap(1)
+        self.desktop.xdotool('keydown', 'ctrl', 'keydown', 'alt', 'key', 'equal', 'keyup', 'alt', 'keyup', 'ctrl')
+        self.wait_width(400)
+        x, y = self.guest_place(400, 250)
+        self.machine.command('absolute 1')
+        self.desktop.move(x + 50, y + 50)
+        self.desktop.xdotool('keydown', 'ctrl', 'keydown', 'alt', 'click', 1, 'keyup', 'alt', 'keyup', 'ctrl')
+        self.desktop.key('a')
+        wait_for('still the guest', lambda: f'key {KEY_A} 0' in self.machine.said())
+        self.tap()
+        self.assertEqual(self.balance(self.machine.said()), {})
+        self.desktop.key('F10')
+        time.sleep(0.3)
+        self.desktop.key('Down', 'd')
+        said = []
+        wait_for('power button', lambda: said.extend(self.machine.said()) or 'powerdown' in said)
+        self.assertEqual([line for line in said if line.startswith('key')], [])
+        self.desktop.key('ctrl+alt+1', 'a')
+        wait_for('the guest again', lambda: f'key {KEY_A} 0' in self.machine.said())
+
     def layout(self, *words):
         subprocess.run(['setxkbmap', *words], env=self.desktop.env, check=True, capture_output=True)
         time.sleep(0.3)

@@ -41,7 +41,7 @@ class Responsive(WindowCase):
             self.assertGreater(pulse.count, 3, f'{what}: it does not answer')
             found.append(round(self.watch.slowest))
             print(f'{what}: {found[-1]} ms; seen from outside {pulse.slowest:.0f}, of which it waited for a processor '
-                  f'{self.watch.waited:.0f}', flush=True)
+                  f'{self.watch.waited:.0f}; ran, slept, waited then: {self.watch.parts}', flush=True)
             if found[-1] <= limit:
                 return
         self.fail(f'{what}: {found} ms; {self.watch.words()}')
@@ -105,6 +105,22 @@ class Responsive(WindowCase):
             for i in range(120):
                 self.machine.command(f'fill 0 0 1240 740 {i * 0x10203}')
         self.check('frames', draw)
+
+    def test_copied_screenshot(self):
+        """Of a big screen; and pasted."""
+        self.start(mode=None)
+        self.machine.command('mode 3840 2160')
+        time.sleep(1)
+
+        def copy():
+            self.menu('Machine', 'c')
+            wait_for('screenshot', lambda: 'screenshot 1' in self.machine.said(), 60)
+            time.sleep(1)
+            png = subprocess.run(['xclip', '-o', '-selection', 'clipboard', '-t', 'image/png'], env=self.desktop.env,
+                                 capture_output=True, timeout=20).stdout
+            self.assertGreater(len(png), 1000000)
+        copy()  # GTK makes the menu once
+        self.check('a copied screenshot', copy)
 
     def test_flood_of_text(self):
         self.start()

@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 sys.dont_write_bytecode = True  # the source tree stays clean
-from accessible import Atspi, children, find
+from accessible import Atspi, children, doubled_mnemonics, find
 from desktop import SKIP, Desktop, Program, wait_for
 
 FAKE, SOURCE = sys.argv[1:]
@@ -27,16 +27,55 @@ def template(folder):
     return path
 
 
+def names_of_languages():
+    with open(os.path.join(PO, 'LINGUAS')) as file:
+        return [line.strip() for line in file if line.strip() and not line.startswith('#')]
+
+
 def languages(pot):
     """Nothing missing, nothing doubtful; formats and mnemonics as in the original."""
-    with open(os.path.join(PO, 'LINGUAS')) as file:
-        names = [line.strip() for line in file if line.strip() and not line.startswith('#')]
+    names = names_of_languages()
     assert {'de', 'es', 'fr', 'zh_CN'} <= set(names), names
     for name in names:
         path = os.path.join(PO, name + '.po')
         done = subprocess.run(['msgcmp', path, pot], capture_output=True, text=True)
         assert done.returncode == 0, f'{name}: {done.stderr}'
         subprocess.run(['msgfmt', '--check', '--check-accelerators=_', '-o', os.devnull, path], check=True)
+
+
+def shown(machine):
+    """The program on the accessibility bus; its menu bar."""
+    machine.window()
+    root = Atspi.get_desktop(0)
+
+    def bar():
+        root.clear_cache()
+        app = find(root, lambda node: node.get_name() == 'fake-machine')
+        return app and find(app, lambda node: node.get_role_name() == 'menu bar')
+    return wait_for('menus', bar)
+
+
+def mnemonics(desktop):
+    """No letter twice in a menu of any language, in front of a picture and of a terminal."""
+    for name in names_of_languages():
+        place = os.path.join(desktop.home, 'po', name, 'LC_MESSAGES')
+        os.makedirs(place)
+        subprocess.run(['msgfmt', '-o', os.path.join(place, 'vitrine.mo'), os.path.join(PO, name + '.po')], check=True)
+        desktop.env.update(LANGUAGE=name, TEXTDOMAINDIR=os.path.join(desktop.home, 'po'))
+        with Program(desktop, FAKE, 'gtk,gl=off', 'box') as machine:
+            bar = shown(machine)
+            desktop.activate(machine.window())
+            assert 'Devices' not in [menu.get_name() for menu in children(bar)], name
+            found = doubled_mnemonics(bar)
+            machine.command('serial')
+            desktop.key('ctrl+alt+2')
+            # An item that only terminals have: there are more of them now.
+            wait_for('terminal', lambda: bar.clear_cache() or find(bar, lambda node: node.get_role_name() == 'menu item'
+                                                                   and '<Shift>v' in (node.get_key_binding(0) or '')))
+            found += doubled_mnemonics(bar)
+            assert not found, (name, found)
+        wait_for('gone', lambda: Atspi.get_desktop(0).clear_cache()
+                 or not find(Atspi.get_desktop(0), lambda node: node.get_name() == 'fake-machine'))
 
 
 def pseudo(desktop, pot):
@@ -103,11 +142,13 @@ def main():
         os.environ.update(desktop.env)
         Atspi.init()
         pot = template(desktop.home)
-        print('1..2')
+        print('1..3')
         languages(pot)
         print('ok 1 - languages')
+        mnemonics(desktop)
+        print('ok 2 - mnemonics')
         untranslated(desktop, pot)
-        print('ok 2 - untranslated')
+        print('ok 3 - untranslated')
 
 
 main()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The window on Wayland, under sway without a screen: pixels, the host's shortcuts while the keyboard is grabbed, the clipboard, and
-a compositor that goes away.
+"""The window on Wayland, under sway without a screen: pixels, the host's shortcuts while the keyboard is grabbed, the clipboard, a
+full screen on two monitors, and a compositor that goes away.
 
 Usage: dbus-run-session -- test-wayland.py FAKE-MACHINE"""
 import json
@@ -171,6 +171,32 @@ def clipboard(sway):
         wait_for('pasted', lambda: 'typed hello' in machine.said())
 
 
+def monitors(sway):
+    """A full screen takes all of them: a picture each; and leaves them again."""
+    sway.run('swaymsg', 'create_output')
+
+    def screens():
+        """Monitor -> whether each window there fills it."""
+        def leaves(node):
+            below = node['nodes'] + node['floating_nodes']
+            return [found for one in below for found in leaves(one)] if below else [node] if node.get('pid') else []
+        tree = json.loads(sway.run('swaymsg', '-t', 'get_tree', '-r'))
+        return {output['name']: [leaf['fullscreen_mode'] == 1 and leaf['rect'] == output['rect'] for leaf in leaves(output)]
+                for output in tree['nodes'] if output['name'].startswith('HEADLESS')}
+    with start(sway) as machine:
+        machine.command('second')
+        assert sorted(screens().values()) == [[], [False]], screens()
+        for _ in range(2):
+            act(machine, 'fullscreen')
+            wait_for('both filled', lambda: list(screens().values()) == [[True], [True]])
+            act(machine, 'fullscreen')
+            wait_for('one window', lambda: sorted(screens().values()) == [[], [False]])
+        machine.command('mode 320 200')
+        row = pattern_row(100, 320)
+        wait_for('the picture', lambda: row in sway.picture().data)
+    sway.run('swaymsg', 'output', 'HEADLESS-2', 'disable')
+
+
 def compositor_goes(sway):
     """As a display server does: the machine runs on."""
     errors = open(sway.home + '/stderr', 'w+')
@@ -186,7 +212,7 @@ def compositor_goes(sway):
 
 
 def main():
-    tests = [pixels, shortcuts, keys, clipboard, compositor_goes]
+    tests = [pixels, shortcuts, keys, clipboard, monitors, compositor_goes]
     with Sway() as sway:
         print(f'1..{len(tests)}')
         for i, test in enumerate(tests):

@@ -325,6 +325,7 @@ class Window(WindowCase):
         self.assertEqual(self.machine.process.wait(10), 0)
 
     def test_close_asks(self):
+        self.addCleanup(self.desktop.settings)
         self.start()
         self.desktop.key('alt+F4')
         time.sleep(0.5)
@@ -355,7 +356,24 @@ class Window(WindowCase):
         self.start()
         self.desktop.key('alt+F4')
         self.assertEqual(self.machine.process.wait(10), 0)
-        self.desktop.settings()
+
+    def test_close_remembers_which_choice(self):
+        """Of that machine, and only of that."""
+        self.addCleanup(self.desktop.settings)
+        self.start(name='one')
+        self.desktop.key('alt+F4')
+        time.sleep(0.5)
+        self.desktop.key('alt+d', 'alt+s')
+        wait_for('power button', lambda: 'powerdown' in self.machine.said())
+        self.desktop.key('alt+F4')
+        wait_for('power button', lambda: 'powerdown' in self.machine.said())
+        self.assertIsNone(self.machine.process.poll())
+        self.machine.close()
+        self.start(name='other')
+        self.desktop.key('alt+F4')
+        time.sleep(0.5)
+        self.assertNotIn('powerdown', self.machine.said())
+        self.desktop.key('Escape')
 
     def test_force_off(self):
         self.start()
@@ -498,6 +516,35 @@ class Window(WindowCase):
         self.machine.command('no-second')
         self.wait_width(320)
         self.check_picture(320, 200)
+
+    def test_tab_dragged_out(self):
+        """Dropped on the desktop it is a window; on the row of tabs it stays a tab."""
+        self.start('gl=off,show-tabs=on')
+        self.machine.command('second')
+        self.desktop.key('ctrl+alt+2')
+        self.wait_width(400)
+        time.sleep(0.5)
+        x, y, _, height = self.desktop.geometry(self.id)
+        tab = x + 80, y + height - 300 - 16
+
+        def drag(*to):
+            self.desktop.move(*tab)
+            self.desktop.xdotool('mousedown', 1)
+            for step in range(1, 13):
+                self.desktop.move(*(a + (b - a) * step // 12 for a, b in zip(tab, to)))
+                time.sleep(0.03)
+            time.sleep(0.3)
+            self.desktop.xdotool('mouseup', 1)
+        drag(tab[0] + 40, tab[1])
+        time.sleep(1.2)
+        self.assertEqual(self.desktop.find(r'vc\.1'), [])
+        drag(1200, 700)
+        own = wait_for('a window', lambda: self.desktop.find(r'vc\.1'))[0]
+        self.assertEqual(self.desktop.geometry(own)[2:], (400, 300))
+        self.desktop.activate(own)
+        self.desktop.key('alt+F4')
+        wait_for('attached', lambda: not self.desktop.find(r'vc\.1'))
+        self.wait_width(400)
 
     def test_integer_scaling(self):
         """The greatest whole multiple that fits, in the middle."""

@@ -105,6 +105,16 @@ bar_button (GtkWidget *widget, GdkEventButton *event, Bar *bar)
   return TRUE;
 }
 
+/* In the menu only while HIDDEN_WHEN is not so. */
+static void
+append_at_times (GMenu *menu, const char *label, const char *action, const char *hidden_when)
+{
+  g_autoptr (GMenuItem) item = g_menu_item_new (label, action);
+
+  g_menu_item_set_attribute (item, "hidden-when", "s", hidden_when);
+  g_menu_append_item (menu, item);
+}
+
 /* All that the bar's buttons do, in words. */
 static GtkWidget *
 bar_menu (GtkWidget *over, GMenuModel *send_keys, GMenuModel *power)
@@ -114,7 +124,8 @@ bar_menu (GtkWidget *over, GMenuModel *send_keys, GMenuModel *power)
   g_menu_append (leave, _ ("_Leave Full Screen"), "win.fullscreen");
   g_menu_append (leave, _ ("_Minimise"), "win.minimise");
   g_menu_append_submenu (rest, _ ("Send _Keys"), send_keys);
-  g_menu_append (rest, _ ("_Copy Screenshot"), "win.copy-screenshot");
+  append_at_times (rest, _ ("_Copy Screenshot"), "win.copy-screenshot", "action-disabled");
+  append_at_times (rest, _ ("_Copy Screenshot (this tab has no picture)"), "win.no-picture", "action-missing");
   g_menu_append_section (all, NULL, G_MENU_MODEL (leave));
   g_menu_append_section (all, NULL, G_MENU_MODEL (rest));
   g_menu_append_section (all, NULL, power);

@@ -17,6 +17,7 @@
 #define EVDEV_OF(keycode) ((keycode) - 8)
 #define MAX_STALE 8  /* events from before the pointer was put back, at most */
 #define LOCK_US 300000 /* the guest may take as long to show a lock */
+#define TAP_US 500000 /* Ctrl and Alt held longer are not tapped */
 #define MIN_WARP  40 /* logical pixels from the centre at which a captured pointer is put back */
 
 struct _VmInputController {
@@ -40,6 +41,7 @@ struct _VmInputController {
   double   rest_x, rest_y;
   unsigned warp_wait; /* events until the pointer should have arrived at the centre; 0: it has */
   double   wheel_x, wheel_y;
+  gint64 tap; /* since when Ctrl and Alt are down, and nothing else was; 0: that is not so */
 
   uint32_t leds;    /* what the guest's keyboard shows */
   gint64 locked_at; /* when a lock was set to the desktop's */
@@ -50,7 +52,7 @@ struct _VmInputController {
 
 G_DEFINE_TYPE (VmInputController, vm_input_controller, G_TYPE_OBJECT)
 
-enum { CHANGED, N_SIGNALS };
+enum { CHANGED, TAPPED, N_SIGNALS };
 static guint signals[N_SIGNALS];
 
 static bool
@@ -144,6 +146,7 @@ controller_apply_grab (VmInputController *self)
 void
 vm_input_controller_release_keys (VmInputController *self)
 {
+  self->tap = 0;
   for (unsigned key = 0; key < KEYS; key++)
     if (self->keys[key])
       {
@@ -237,6 +240,26 @@ controller_input_changed (void *opaque)
 
 /* --- keyboard -------------------------------------------------------------------------------------- */
 
+void
+vm_input_controller_spoil_tap (VmInputController *self)
+{
+  self->tap = 0;
+}
+
+/* Ctrl and Alt alone mean nothing to guests, which get them nevertheless. */
+static void
+controller_look_for_tap (VmInputController *self, unsigned key, bool down)
+{
+  bool tapped = !down && g_get_monotonic_time () - self->tap < TAP_US && (key == KEY_LEFTCTRL || key == KEY_LEFTALT);
+  unsigned n = 0;
+
+  for (unsigned i = 0; i < KEYS; i++)
+    n += self->keys[i];
+  self->tap = down && n == 2 && self->keys[KEY_LEFTCTRL] && self->keys[KEY_LEFTALT] ? g_get_monotonic_time () : 0;
+  if (tapped)
+    g_signal_emit (self, signals[TAPPED], 0);
+}
+
 static gboolean
 controller_key (GtkWidget *widget, GdkEventKey *event, VmInputController *self)
 {
@@ -247,6 +270,7 @@ controller_key (GtkWidget *widget, GdkEventKey *event, VmInputController *self)
     return TRUE;
   self->keys[key] = down;
   vm_input_key (self->input, self->console, key, down);
+  controller_look_for_tap (self, key, down);
   return TRUE;
 }
 
@@ -343,6 +367,7 @@ controller_button (GtkWidget *widget, GdkEventButton *event, VmInputController *
 
   if (event->type != GDK_BUTTON_PRESS && event->type != GDK_BUTTON_RELEASE)
     return TRUE; /* double clicks are the guest's to find */
+  self->tap = 0;
   if (down)
     gtk_widget_grab_focus (widget);
   if (button < 0 || (!down && !(self->buttons & 1u << button)))
@@ -390,6 +415,7 @@ controller_scroll (GtkWidget *widget, GdkEventScroll *event, VmInputController *
 {
   double dx = 0, dy = 0;
 
+  self->tap = 0;
   if (!controller_is_absolute (self) && !self->pointer_grabbed)
     return FALSE; /* scrolls the window when the picture is bigger */
   switch (event->direction)
@@ -558,6 +584,8 @@ vm_input_controller_class_init (VmInputControllerClass *klass)
   G_OBJECT_CLASS (klass)->dispose = controller_dispose;
   signals[CHANGED] = g_signal_new ("changed", VM_TYPE_INPUT_CONTROLLER, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
                                    G_TYPE_NONE, 0);
+  signals[TAPPED] = g_signal_new ("tapped", VM_TYPE_INPUT_CONTROLLER, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                                  G_TYPE_NONE, 0);
 }
 
 static void

@@ -18,3 +18,5 @@ bool vm_input_controller_has_pointer (VmInputController *self); /* the pointer i
 void vm_input_controller_set_grab_on_hover (VmInputController *self, bool grab);
 /* Lifts what is held down: nothing may stick when the guest stops listening. */
 void vm_input_controller_release_keys (VmInputController *self);
+/* Signal "tapped": Ctrl and Alt were pressed and let go, and nothing else meanwhile. This says that something was. */
+void vm_input_controller_spoil_tap (VmInputController *self);

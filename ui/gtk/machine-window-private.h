@@ -48,7 +48,7 @@ VmInputController *vm_page_input (VmPage *page);
 VmPage            *vm_window_current_page (VmMachineWindow *self);
 VmInputController *vm_window_current_input (VmMachineWindow *self);
 bool vm_window_is_detached (VmMachineWindow *self, VmPage *page);
-void vm_window_detach (VmMachineWindow *self, VmPage *page);
+GtkWidget *vm_window_detach (VmMachineWindow *self, VmPage *page); /* into a window of its own, which is returned */
 void vm_window_release_all (VmMachineWindow *self); /* keys and grabs */
 void vm_window_apply_zoom (VmMachineWindow *self);
 void vm_window_show_chrome (VmMachineWindow *self); /* what is around the picture, as it should be now */

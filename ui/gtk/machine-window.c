@@ -151,6 +151,24 @@ window_set_enabled (VmMachineWindow *self, const char *action, bool enabled)
   g_simple_action_set_enabled (G_SIMPLE_ACTION (found), enabled);
 }
 
+/* Items that say why they are off have an action of their own, which is there, and off, while that is so. */
+static void
+window_set_reason (VmMachineWindow *self, const char *reason, bool so)
+{
+  GActionMap *map = G_ACTION_MAP (self->actions);
+
+  if (!so)
+    {
+      g_action_map_remove_action (map, reason);
+      return;
+    }
+  if (g_action_map_lookup_action (map, reason))
+    return;
+  g_autoptr (GSimpleAction) action = g_simple_action_new (reason, NULL);
+  g_simple_action_set_enabled (action, FALSE);
+  g_action_map_add_action (map, G_ACTION (action));
+}
+
 /* Those of terminals, besides "copy". */
 static const char *const text_actions[] = { "paste", "select-all", "find" };
 
@@ -188,7 +206,11 @@ window_update (VmMachineWindow *self)
   window_set_enabled (self, "screenshot", input != NULL);
   window_set_enabled (self, "copy-screenshot", input != NULL);
   window_set_enabled (self, "type-clipboard", input && running);
-  window_set_enabled (self, "detach-tab", current && (vm_page_console (current) || page_text (current)));
+  bool console = current && (vm_page_console (current) || page_text (current));
+  window_set_enabled (self, "detach-tab", console);
+  window_set_reason (self, "no-picture", !input);
+  window_set_reason (self, "not-running", input && !running);
+  window_set_reason (self, "no-console", !console);
   window_set_enabled (self, "copy", current && page_text (current)
                                       && vm_terminal_page_has_selection (VM_TERMINAL_PAGE (current)));
   for (unsigned i = 0; i < G_N_ELEMENTS (text_actions); i++)
@@ -322,20 +344,6 @@ vm_window_show_chrome (VmMachineWindow *self)
     window_follow_guest (self);
 }
 
-static gboolean
-window_state_changed (GtkWidget *widget, GdkEventWindowState *event)
-{
-  VmMachineWindow *self = VM_MACHINE_WINDOW (widget);
-
-  if (event->changed_mask & GDK_WINDOW_STATE_FULLSCREEN)
-    {
-      self->fullscreen = event->new_window_state & GDK_WINDOW_STATE_FULLSCREEN;
-      vm_window_show_chrome (self);
-      vm_window_apply_zoom (self);
-    }
-  return GTK_WIDGET_CLASS (vm_machine_window_parent_class)->window_state_event (widget, event);
-}
-
 /* --- adding and taking away pages ------------------------------------------------------------------ */
 
 static gboolean
@@ -345,7 +353,11 @@ window_key_press (GtkWidget *window, GdkEventKey *event, gpointer user_data)
   GtkWidget *focus = gtk_window_get_focus (GTK_WINDOW (window));
 
   if (vm_shortcuts_activate (window, event, &self->grab_keys))
-    return TRUE;
+    {
+      if (vm_window_current_input (self))
+        vm_input_controller_spoil_tap (vm_window_current_input (self));
+      return TRUE;
+    }
   /* Mnemonics and F10 belong to the guest while it has the keyboard. */
   return VM_IS_DISPLAY_WIDGET (focus) && gtk_window_propagate_key_event (GTK_WINDOW (window), event);
 }
@@ -361,9 +373,28 @@ window_add_page (VmMachineWindow *self, GtkWidget *page)
   g_ptr_array_insert (self->pages, at, page);
   gtk_notebook_insert_page (GTK_NOTEBOOK (self->notebook), page, gtk_label_new (vm_page_title (VM_PAGE (page))),
                             window_tab_place (self, VM_PAGE (page)));
+  gtk_notebook_set_tab_detachable (GTK_NOTEBOOK (self->notebook), page, TRUE);
   const VmZoom zoom = window_zoom_now (self);
   vm_page_set_zoom (VM_PAGE (page), &zoom);
   vm_page_set_notice (VM_PAGE (page), self->notice, vm_notice_remedy (vm_session_state (self->session)));
+}
+
+/* Ctrl+Alt alone lets go of a grab; without one the focus goes to what is around the guest, where all keys of the
+ * desktop work: F10 and Alt open menus, Tab goes on. */
+static void
+window_tapped (VmMachineWindow *self)
+{
+  VmInputController *input = vm_window_current_input (self);
+  GtkWidget *const places[] = { self->bars, self->jobs, self->strip };
+
+  if (input && vm_input_controller_has_grab (input))
+    {
+      vm_input_controller_set_grab (input, false);
+      return;
+    }
+  for (unsigned i = 0; i < G_N_ELEMENTS (places); i++)
+    if (gtk_widget_get_visible (places[i]) && gtk_widget_child_focus (places[i], GTK_DIR_TAB_FORWARD))
+      return;
 }
 
 static void
@@ -376,7 +407,9 @@ window_add_console (VmMachineWindow *self, VmConsole *console)
     return;
   g_signal_connect_object (page_display (VM_PAGE (page)), "resized", G_CALLBACK (window_display_resized), self,
                            G_CONNECT_SWAPPED);
-  g_signal_connect_object (vm_page_input (VM_PAGE (page)), "changed", G_CALLBACK (window_update), self, G_CONNECT_SWAPPED);
+  VmInputController *input = vm_page_input (VM_PAGE (page));
+  g_signal_connect_object (input, "changed", G_CALLBACK (window_update), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (input, "tapped", G_CALLBACK (window_tapped), self, G_CONNECT_SWAPPED);
 }
 
 static void
@@ -497,6 +530,7 @@ window_attach (GtkWidget *window, GdkEvent *event, VmMachineWindow *self)
 
   window_move_page (page, window, self->notebook);
   gtk_notebook_set_tab_label_text (GTK_NOTEBOOK (self->notebook), GTK_WIDGET (page), vm_page_title (page));
+  gtk_notebook_set_tab_detachable (GTK_NOTEBOOK (self->notebook), GTK_WIDGET (page), TRUE);
   gtk_notebook_reorder_child (GTK_NOTEBOOK (self->notebook), GTK_WIDGET (page), place);
   gtk_notebook_set_current_page (GTK_NOTEBOOK (self->notebook), place);
   gtk_widget_destroy (window);
@@ -505,7 +539,7 @@ window_attach (GtkWidget *window, GdkEvent *event, VmMachineWindow *self)
   return TRUE;
 }
 
-void
+GtkWidget *
 vm_window_detach (VmMachineWindow *self, VmPage *page)
 {
   GtkWidget *window = gtk_window_new (GTK_WINDOW_TOPLEVEL);
@@ -521,6 +555,92 @@ vm_window_detach (VmMachineWindow *self, VmPage *page)
   gtk_widget_show (window);
   vm_page_focus (page);
   window_update (self);
+  return window;
+}
+
+/* --- a full screen on several monitors --------------------------------------------------------------- */
+
+#define ON_MONITOR "vitrine-on-monitor" /* marks windows that go with the full screen */
+
+/* The tab in front fills the monitor it is on; the other pictures get one each while there are any. */
+static void
+window_fill_monitors (VmMachineWindow *self)
+{
+  GdkDisplay *display = gtk_widget_get_display (GTK_WIDGET (self));
+  GdkMonitor *own = gdk_display_get_monitor_at_window (display, gtk_widget_get_window (GTK_WIDGET (self)));
+  int current = gtk_notebook_get_current_page (GTK_NOTEBOOK (self->notebook)), next = 0;
+  GtkWidget *front = gtk_notebook_get_nth_page (GTK_NOTEBOOK (self->notebook), current);
+
+  own = own ? own : gdk_display_get_monitor (display, 0);
+  for (unsigned i = 0; i < self->pages->len; i++)
+    {
+      VmPage *page = self->pages->pdata[i];
+
+      if (GTK_WIDGET (page) == front || !vm_page_console (page) || vm_window_is_detached (self, page))
+        continue;
+      if (gdk_display_get_monitor (display, next) == own)
+        next++;
+      if (next >= gdk_display_get_n_monitors (display))
+        return;
+      GtkWidget *top = vm_window_detach (self, page);
+      g_object_set_data (G_OBJECT (top), ON_MONITOR, self);
+      gtk_window_fullscreen_on_monitor (GTK_WINDOW (top), gtk_widget_get_screen (top), next++);
+    }
+}
+
+static void
+window_leave_monitors (VmMachineWindow *self)
+{
+  int current = gtk_notebook_get_current_page (GTK_NOTEBOOK (self->notebook));
+  GtkWidget *front = gtk_notebook_get_nth_page (GTK_NOTEBOOK (self->notebook), current);
+
+  for (unsigned i = 0; i < self->pages->len; i++)
+    {
+      GtkWidget *top = gtk_widget_get_toplevel (self->pages->pdata[i]);
+
+      if (g_object_get_data (G_OBJECT (top), ON_MONITOR))
+        window_attach (top, NULL, self);
+    }
+  if (front)
+    gtk_notebook_set_current_page (GTK_NOTEBOOK (self->notebook),
+                                   gtk_notebook_page_num (GTK_NOTEBOOK (self->notebook), front));
+}
+
+static gboolean
+window_state_changed (GtkWidget *widget, GdkEventWindowState *event)
+{
+  VmMachineWindow *self = VM_MACHINE_WINDOW (widget);
+
+  if (event->changed_mask & GDK_WINDOW_STATE_FULLSCREEN)
+    {
+      self->fullscreen = event->new_window_state & GDK_WINDOW_STATE_FULLSCREEN;
+      vm_window_show_chrome (self);
+      vm_window_apply_zoom (self);
+      if (self->fullscreen)
+        window_fill_monitors (self);
+      else
+        window_leave_monitors (self);
+    }
+  return GTK_WIDGET_CLASS (vm_machine_window_parent_class)->window_state_event (widget, event);
+}
+
+static gboolean
+window_detach_dragged (gpointer page)
+{
+  GtkWidget *window = gtk_widget_get_toplevel (page);
+
+  if (VM_IS_MACHINE_WINDOW (window))
+    vm_window_detach (VM_MACHINE_WINDOW (window), page);
+  g_object_unref (page);
+  return G_SOURCE_REMOVE;
+}
+
+/* A tab was dropped where nothing takes it. GTK is not done with it before this returns. */
+static GtkNotebook *
+window_tab_dragged_out (GtkNotebook *notebook, GtkWidget *page, int x, int y, VmMachineWindow *self)
+{
+  g_idle_add (window_detach_dragged, g_object_ref (page));
+  return NULL;
 }
 
 /* --- the machine ----------------------------------------------------------------------------------- */
@@ -635,10 +755,10 @@ window_delete (GtkWidget *widget, GdkEventAny *event)
 {
   VmMachineWindow *self = VM_MACHINE_WINDOW (widget);
 
-  const VmChoice choices[] = { { _ ("Keep _Running"), vm_window_keep_running },
-                               { _ ("Sa_ve and Close"), vm_window_save_and_close },
-                               { _ ("_Shut Down"), vm_window_power_down },
-                               { _ ("_Power Off"), vm_window_force_off } };
+  const VmChoice choices[] = { { _ ("Keep _Running"), vm_window_keep_running, "keep" },
+                               { _ ("Sa_ve and Close"), vm_window_save_and_close, "save" },
+                               { _ ("_Shut Down"), vm_window_power_down, "shut-down" },
+                               { _ ("_Power Off"), vm_window_force_off, "power-off" } };
   /* Only where something can bring the window back. */
   unsigned first = self->bus && vm_session_bus_is_connected (self->bus) ? 0 : 1;
 
@@ -648,10 +768,14 @@ window_delete (GtkWidget *widget, GdkEventAny *event)
     text = _ ("It can run on without a window: a notification brings that back. Saved, it goes on from here at its next "
               "start. Shutting it down lets the guest save its work. Powering it off does not.");
 
+  /* What is right for one machine is not for another. */
+  const char *name = vm_session_name (self->session);
+  g_autofree char *question = name ? g_strconcat ("close:", name, NULL) : g_strdup ("close");
+
   if (self->options.window_close && vm_session_state (self->session) == VM_RUN_SHUTDOWN)
     vm_session_quit (self->session);
   else if (self->options.window_close)
-    vm_ask (GTK_WINDOW (self), self->preferences, "close", _ ("The machine is still on."), text, choices + first,
+    vm_ask (GTK_WINDOW (self), self->preferences, question, _ ("The machine is still on."), text, choices + first,
             G_N_ELEMENTS (choices) - first, G_OBJECT (self));
   return TRUE; /* the window goes when the machine has gone */
 }
@@ -746,6 +870,7 @@ vm_machine_window_init (VmMachineWindow *self)
   g_signal_connect (self, "notify::is-active", G_CALLBACK (window_update), NULL);
   g_signal_connect_object (self->notebook, "switch-page", G_CALLBACK (window_switch_page), self,
                            G_CONNECT_SWAPPED | G_CONNECT_AFTER);
+  g_signal_connect (self->notebook, "create-window", G_CALLBACK (window_tab_dragged_out), self);
 }
 
 GtkWidget *

@@ -33,6 +33,13 @@ question_free (gpointer data, GClosure *closure)
   g_free (question);
 }
 
+/* What the settings have of CHOICE. */
+static char *
+unasked_name (const char *action, const VmChoice *choice)
+{
+  return choice->id ? g_strconcat (action, "/", choice->id, NULL) : g_strdup (action);
+}
+
 static void
 question_answered (GtkDialog *dialog, int response, Question *question)
 {
@@ -41,10 +48,10 @@ question_answered (GtkDialog *dialog, int response, Question *question)
 
   if (response >= 0 && (unsigned) response < question->n)
     {
+      g_autofree char *name = unasked_name (question->action, &question->choices[response]);
       chosen = question->choices[response].chosen;
-      if ((unsigned) response == question->n - 1
-          && gtk_toggle_button_get_active (GTK_TOGGLE_BUTTON (question->box)))
-        vm_preferences_set_unasked (question->preferences, question->action);
+      if (gtk_toggle_button_get_active (GTK_TOGGLE_BUTTON (question->box)))
+        vm_preferences_set_unasked (question->preferences, name);
     }
   gtk_widget_destroy (GTK_WIDGET (dialog));
   if (chosen)
@@ -59,9 +66,12 @@ vm_ask (GtkWindow *parent, GSettings *preferences, const char *action, const cha
   GtkWidget *dialog = g_object_get_data (opaque, key);
 
   g_return_if_fail (n > 0 && n <= CHOICES_MAX);
-  if (vm_preferences_unasked (preferences, action))
+  for (unsigned i = 0; i < n; i++)
     {
-      choices[n - 1].chosen (opaque);
+      g_autofree char *name = unasked_name (action, &choices[i]);
+      if (!vm_preferences_unasked (preferences, name))
+        continue;
+      choices[i].chosen (opaque);
       return;
     }
   if (dialog)

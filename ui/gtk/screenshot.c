@@ -62,18 +62,60 @@ typedef struct Copy {
 } Copy;
 
 static void
+copy_end (Copy *copy, const GError *error)
+{
+  unlink (copy->path);
+  screenshot_done (copy->shot->session, NULL, error, copy->shot);
+  g_free (copy->path);
+  g_free (copy);
+}
+
+static void
+copy_give (GtkClipboard *clipboard, GtkSelectionData *data, guint info, gpointer png)
+{
+  gsize size;
+  const guchar *bytes = g_bytes_get_data (png, &size);
+
+  gtk_selection_data_set (data, gtk_selection_data_get_target (data), 8, bytes, (gint) size);
+}
+
+static void
+copy_clear (GtkClipboard *clipboard, gpointer png)
+{
+  g_bytes_unref (png);
+}
+
+/* The file's bytes are what is pasted: a picture that GTK has to read and write again would hold the window up. */
+static void
+copy_read (GObject *file, GAsyncResult *result, gpointer user_data)
+{
+  static const GtkTargetEntry target = { (char *) "image/png", 0, 0 };
+  Copy *copy = user_data;
+  g_autoptr (GError) error = NULL;
+  char *bytes;
+  gsize size;
+
+  if (g_file_load_contents_finish (G_FILE (file), result, &bytes, &size, NULL, &error))
+    {
+      GBytes *png = g_bytes_new_take (bytes, size);
+      GtkWidget *parent = (GtkWidget *) copy->shot->parent;
+      GtkClipboard *clipboard = parent ? gtk_widget_get_clipboard (parent, GDK_SELECTION_CLIPBOARD) : NULL;
+      if (!parent || !gtk_clipboard_set_with_data (clipboard, &target, 1, copy_give, copy_clear, png))
+        g_bytes_unref (png);
+    }
+  copy_end (copy, error);
+}
+
+static void
 copy_done (VmSession *session, const char *result, const GError *error, void *opaque)
 {
   Copy *copy = opaque;
-  g_autoptr (GError) unread = NULL;
-  g_autoptr (GdkPixbuf) picture = error ? NULL : gdk_pixbuf_new_from_file (copy->path, &unread);
+  g_autoptr (GFile) file = g_file_new_for_path (copy->path);
 
-  if (picture && copy->shot->parent)
-    gtk_clipboard_set_image (gtk_widget_get_clipboard (GTK_WIDGET (copy->shot->parent), GDK_SELECTION_CLIPBOARD), picture);
-  unlink (copy->path);
-  screenshot_done (session, result, error ? error : unread, copy->shot);
-  g_free (copy->path);
-  g_free (copy);
+  if (error)
+    copy_end (copy, error);
+  else
+    g_file_load_contents_async (file, NULL, copy_read, copy);
 }
 
 void

@@ -169,7 +169,8 @@ terminal_button_press (GtkWidget *widget, GdkEventButton *event, VmTerminalPage 
   if (!gdk_event_triggers_context_menu ((GdkEvent *) event))
     return FALSE;
   g_autoptr (GMenu) model = g_menu_new ();
-  g_menu_append (model, _ ("_Copy"), "win.copy");
+  if (vm_terminal_page_has_selection (self))
+    g_menu_append (model, _ ("_Copy"), "win.copy");
   g_menu_append (model, _ ("_Paste"), "win.paste");
   g_menu_append (model, _ ("Select _All"), "win.select-all");
   g_menu_append (model, _ ("_Find…"), "win.find");

@@ -293,8 +293,11 @@ action_console (GSimpleAction *action, GVariant *state, gpointer user_data)
   if (vm_window_is_detached (self, page))
     gtk_window_present (GTK_WINDOW (gtk_widget_get_toplevel (GTK_WIDGET (page))));
   else
-    gtk_notebook_set_current_page (GTK_NOTEBOOK (self->notebook),
-                                   gtk_notebook_page_num (GTK_NOTEBOOK (self->notebook), GTK_WIDGET (page)));
+    {
+      gtk_notebook_set_current_page (GTK_NOTEBOOK (self->notebook),
+                                     gtk_notebook_page_num (GTK_NOTEBOOK (self->notebook), GTK_WIDGET (page)));
+      vm_page_focus (page); /* it may be in front already */
+    }
 }
 
 static void
