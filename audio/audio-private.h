@@ -110,6 +110,7 @@ struct VmAudio
   GPtrArray *providers;   /* VmAudioProvider * */
   GPtrArray *captures;    /* VmAudioCapture *, of the human monitor; see hmp-audio.c */
   VmAudiodev *standard;   /* for cards that name none; NULL: not yet */
+  int64_t (*now_ns) (void); /* real time, on any thread; a test's own */
 };
 
 VmAudio *vm_audio_get (VmEnv *env);
@@ -168,6 +169,7 @@ struct VmAudioVoice
   char *name;
   bool recording, active, valid, closed; /* valid: the format is OK; closed: by its own function */
   bool own_pace;            /* it is not pulled by the host's clock */
+  bool even;                /* its card hands on what it recorded until the next tick */
   bool told;                /* that no host stream is left for it */
   VmAudioFormat format;
   unsigned frame;           /* bytes */

@@ -107,6 +107,8 @@ size_t vm_audio_free (const VmAudioVoice *voice); /* within FUNC: what is left o
 /* Takes what was recorded; returns how many bytes, whole frames. */
 size_t vm_audio_read (VmAudioVoice *voice, void *bytes, size_t size);
 size_t vm_audio_available (const VmAudioVoice *voice);
+/* The card hands on what this voice records evenly, until the next tick: which is a part of the latency. */
+void vm_audio_set_even (VmAudioVoice *voice, bool even);
 /* Time until what is written now is heard, or since what is read now was said, as far as is known. */
 int64_t vm_audio_latency_ns (const VmAudioVoice *voice);
 

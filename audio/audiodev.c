@@ -209,6 +209,12 @@ machine_exit (VmMachine *machine, void *opaque)
     }
 }
 
+static int64_t
+real_time (void)
+{
+  return g_get_monotonic_time () * VM_NS_PER_US;
+}
+
 VmAudio *
 vm_audio_get (VmEnv *env)
 {
@@ -220,6 +226,7 @@ vm_audio_get (VmEnv *env)
       VmAudio *audio = (VmAudio *) obj;
       audio->env = env;
       audio->machine = env->machine;
+      audio->now_ns = real_time;
       vm_object_add_child (env->root, "audiodevs", obj);
       vm_object_unref (obj);
       if (audio->machine)

@@ -99,12 +99,13 @@ vm_audio_ring_read (VmAudioRing *ring, void *bytes, size_t frames)
 
 /* What the host moves at once, on the average: the engine leaves room for it. */
 static void
-note_chunk (VmAudioRing *ring, size_t frames)
+note_chunk (const VmAudioStream *stream, size_t frames)
 {
+  VmAudioRing *ring = stream->ring;
   size_t chunk = __atomic_load_n (&ring->chunk, __ATOMIC_RELAXED);
   unsigned fresh = __atomic_load_n (&ring->fresh, __ATOMIC_RELAXED);
 
-  __atomic_store_n (&ring->moved_ns, g_get_monotonic_time () * VM_NS_PER_US, __ATOMIC_RELAXED);
+  __atomic_store_n (&ring->moved_ns, stream->dev->audio->now_ns (), __ATOMIC_RELAXED);
   if (fresh)
     {
       __atomic_store_n (&ring->fresh, fresh - 1, __ATOMIC_RELAXED);
@@ -124,7 +125,7 @@ vm_audio_stream_take (VmAudioStream *stream, void *bytes, size_t size)
   /* Much too old: nobody took anything for a while. */
   if (filled > 2 * level + 2 * frames)
     vm_audio_ring_read (ring, NULL, filled - level - frames);
-  note_chunk (ring, frames);
+  note_chunk (stream, frames);
   size_t n = vm_audio_ring_read (ring, bytes, frames);
   if (n < frames)
     {
@@ -152,7 +153,7 @@ vm_audio_stream_give (VmAudioStream *stream, const void *bytes, size_t size)
   VmAudioRing *ring = stream->ring;
   size_t frames = size / ring->frame;
 
-  note_chunk (ring, frames);
+  note_chunk (stream, frames);
   if (write_frames (ring, bytes, frames) < frames)
     __atomic_fetch_add (&ring->missing, 1, __ATOMIC_RELAXED);
 }

@@ -232,6 +232,16 @@ has_clock (const VmStream *stream)
 
 /* --- keeping level ------------------------------------------------------------------------------------- */
 
+/* Whether a card has what the tick brought for as long as until the next one. */
+static bool
+hands_on_evenly (const VmStream *stream)
+{
+  for (guint i = 0; i < stream->voices->len; i++)
+    if (((const VmAudioVoice *) g_ptr_array_index (stream->voices, i))->even)
+      return true;
+  return false;
+}
+
 /* Frames that should be in the ring after a tick's sound came, or before it is taken: what is left of the latency that
  * was asked for, but enough for what the host moves at once and until the next tick, be it late. */
 static size_t
@@ -243,7 +253,10 @@ level_of (const VmStream *stream)
   int64_t chunk = vm_muldiv64 (__atomic_load_n (&ring->chunk, __ATOMIC_RELAXED), VM_NS_PER_SEC, ring->format.rate);
   int64_t least = tick + tick / 2 + VM_NS_PER_MS + chunk + stream->reserve_ns;
   /* The average is of the moment when the host has half of a chunk. */
-  int64_t ns = latency - host + (stream->host.recording ? tick - chunk / 2 : chunk / 2);
+  int64_t ns = latency - host + (stream->host.recording ? -chunk / 2 : chunk / 2);
+
+  if (stream->host.recording && !hands_on_evenly (stream))
+    ns += tick; /* which goes to the card at once */
 
   return MIN (vm_muldiv64 (MAX (ns, least), ring->format.rate, VM_NS_PER_SEC), ring->size / 2);
 }
@@ -251,7 +264,7 @@ level_of (const VmStream *stream)
 static bool
 host_is_there (VmStream *stream, uint64_t moved)
 {
-  int64_t now = vm_clock_now (stream->host.dev->audio->env->clocks, VM_CLOCK_REALTIME);
+  int64_t now = stream->host.dev->audio->now_ns ();
 
   if (moved != stream->last_taken)
     {
@@ -278,8 +291,7 @@ smooth (const VmStream *stream, size_t filled)
 {
   const VmAudioRing *ring = stream->host.ring;
   double chunk = (double) __atomic_load_n (&ring->chunk, __ATOMIC_RELAXED);
-  int64_t since = vm_clock_now (stream->host.dev->audio->env->clocks, VM_CLOCK_REALTIME)
-                  - __atomic_load_n (&ring->moved_ns, __ATOMIC_RELAXED);
+  int64_t since = stream->host.dev->audio->now_ns () - __atomic_load_n (&ring->moved_ns, __ATOMIC_RELAXED);
   double heard = CLAMP (since * (double) ring->format.rate / VM_NS_PER_SEC, 0, chunk) - chunk / 2;
 
   return stream->host.recording ? filled + heard : filled - heard;
@@ -635,7 +647,7 @@ vm_audiodev_tick (void *opaque)
   VmAudiodev *dev = opaque;
   int64_t now = vm_clock_now (dev->audio->env->clocks, VM_CLOCK_VIRTUAL);
   int64_t elapsed = CLAMP (now - dev->last_ns, 0, TICK_MAX_NS);
-  int64_t real = vm_clock_now (dev->audio->env->clocks, VM_CLOCK_REALTIME);
+  int64_t real = dev->audio->now_ns ();
   bool busy;
 
   dev->stood = real - dev->last_real_ns > now - dev->last_ns + dev->period_ns;
@@ -663,6 +675,6 @@ vm_audiodev_arm (VmAudiodev *dev)
   if (vm_timer_pending (&dev->timer) || dev->ticking)
     return;
   dev->last_ns = vm_clock_now (dev->audio->env->clocks, VM_CLOCK_VIRTUAL);
-  dev->last_real_ns = vm_clock_now (dev->audio->env->clocks, VM_CLOCK_REALTIME);
+  dev->last_real_ns = dev->audio->now_ns ();
   vm_timer_set (&dev->timer, dev->last_ns + dev->period_ns);
 }

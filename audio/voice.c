@@ -159,6 +159,12 @@ vm_audio_set_active (VmAudioVoice *voice, bool active)
   vm_audio_listeners_playing (voice->dev);
 }
 
+void
+vm_audio_set_even (VmAudioVoice *voice, bool even)
+{
+  voice->even = even;
+}
+
 bool
 vm_audio_is_active (const VmAudioVoice *voice)
 {

@@ -16,7 +16,7 @@ typedef struct HdaConverter
   bool output;
   VmAudioVoice *voice;
   VmTimer timer;
-  uint32_t burst; /* bytes of the stream that the voice takes at a time */
+  uint32_t burst; /* bytes of the stream that the voice takes to play at a time */
   /* guest state */
   uint16_t format;      /* 3.7.1 */
   uint8_t tag, channel; /* stream, and the first of its channels */

@@ -153,6 +153,23 @@ on_play (void *opaque, size_t bytes)
     }
 }
 
+/* The oldest FRAMES of those that are there go to the guest. */
+static void
+hand_on (HdaConverter *c, uint64_t frames)
+{
+  unsigned whole = stream_frame (c);
+  uint8_t buf[CHUNK_BYTES];
+
+  for (frames = MIN (frames, c->filled / whole); frames > 0;)
+    {
+      uint32_t step = (uint32_t) MIN (frames, CHUNK_FRAMES);
+
+      if (link_transfer (c, buf, fifo_take (c, buf, step * whole)) < step * whole)
+        break;
+      frames -= step;
+    }
+}
+
 static void
 give_frames (HdaConverter *c, uint8_t *buf, uint32_t len)
 {
@@ -169,6 +186,8 @@ give_frames (HdaConverter *c, uint8_t *buf, uint32_t len)
   fifo_put (c, buf, len);
 }
 
+/* What the timer has not handed on by now goes first: the voice may be faster, and the guest is not to hear it later
+ * and later. */
 static void
 on_record (void *opaque, size_t bytes)
 {
@@ -177,7 +196,7 @@ on_record (void *opaque, size_t bytes)
   uint8_t buf[CHUNK_BYTES], spread[CHUNK_BYTES];
   size_t frames = bytes / part;
 
-  c->burst = (uint32_t) MIN (frames * whole, HDA_FIFO / 2);
+  hand_on (c, c->filled / whole);
   while (frames > 0)
     {
       size_t n = vm_audio_read (c->voice, buf, MIN (frames, CHUNK_FRAMES) * part) / part;
@@ -201,12 +220,12 @@ converter_now (const HdaConverter *c)
   return vm_clock_now (c->codec->parent.parent.env->clocks, VM_CLOCK_VIRTUAL);
 }
 
-/* Not further ahead of the voice than two bursts. */
+/* Not further ahead of the voice than what it takes next. */
 static void
 play_ahead (HdaConverter *c, uint64_t frames)
 {
   unsigned whole = stream_frame (c);
-  uint32_t limit = MIN (HDA_FIFO, 2 * c->burst), room = limit > c->filled ? limit - c->filled : 0;
+  uint32_t room = c->burst > c->filled ? c->burst - c->filled : 0;
   uint8_t buf[CHUNK_BYTES];
 
   for (frames = MIN (frames, room / whole); frames > 0;)
@@ -217,22 +236,6 @@ play_ahead (HdaConverter *c, uint64_t frames)
       if (n < step)
         break;
       frames -= n;
-    }
-}
-
-static void
-record_after (HdaConverter *c, uint64_t frames)
-{
-  unsigned whole = stream_frame (c);
-  uint8_t buf[CHUNK_BYTES];
-
-  for (frames = MIN (frames, c->filled / whole); frames > 0;)
-    {
-      uint32_t step = (uint32_t) MIN (frames, CHUNK_FRAMES);
-
-      if (link_transfer (c, buf, fifo_take (c, buf, step * whole)) < step * whole)
-        break;
-      frames -= step;
     }
 }
 
@@ -248,7 +251,7 @@ on_tick (void *opaque)
   if (c->output)
     play_ahead (c, frames);
   else
-    record_after (c, frames);
+    hand_on (c, frames);
   if (c->running)
     vm_timer_set (&c->timer, now + TICK_NS);
 }
@@ -333,6 +336,7 @@ hda_converter_init (HdaConverter *c, HdaAudio *codec, bool output)
   VmAudioFormat format = voice_format (c);
   c->voice = output ? vm_audio_open_out (&codec->card, "dac", &format, on_play, c)
                     : vm_audio_open_in (&codec->card, "adc", &format, on_record, c);
+  vm_audio_set_even (c->voice, codec->use_timer);
 }
 
 void

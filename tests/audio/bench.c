@@ -7,6 +7,14 @@
 
 #include <glib/gstdio.h>
 
+static const Bench *by_hand; /* for a function that has nothing else */
+
+static int64_t
+now_by_hand (void)
+{
+  return vm_clock_now (by_hand->machine->env.clocks, VM_CLOCK_VIRTUAL);
+}
+
 VmEnv *
 bench_env (Bench *bench)
 {
@@ -29,6 +37,9 @@ bench_init (Bench *bench, bool manual)
     vm_clocks_set_manual (env->clocks, true);
   vm_clocks_set_running (env->clocks, true);
   env->root = vm_object_new (&vm_container_type);
+  by_hand = bench;
+  if (manual)
+    vm_audio_get (env)->now_ns = now_by_hand;
 }
 
 void

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Sound on the bench: a machine that is no more than an environment, whose virtual time moves by hand or by itself,
- * and a back end whose host is the test. */
+/* Sound on the bench: a machine that is no more than an environment, whose time moves by hand (the host's too, as far as
+ * sound goes) or by itself. */
 #pragma once
 
 #include "audio/audio-private.h"
@@ -22,5 +22,5 @@ VmAudiodev *bench_try (Bench *bench, const char *text, GError **error);
 VmAudiodev *bench_add (Bench *bench, const char *text);  /* and the card is its */
 void bench_refuse (Bench *bench, const char *text, const char *why);
 char *bench_path (Bench *bench, const char *name);
-void bench_advance (Bench *bench, int64_t ns); /* manual: virtual time */
+void bench_advance (Bench *bench, int64_t ns); /* manual: both times */
 void bench_run (Bench *bench, int64_t ns);     /* real time; the loop goes round */

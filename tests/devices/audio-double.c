@@ -100,6 +100,11 @@ vm_audio_set_active (VmAudioVoice *voice, bool active)
   voice->active = active;
 }
 
+void
+vm_audio_set_even (VmAudioVoice *voice, bool even)
+{
+}
+
 bool
 vm_audio_is_active (const VmAudioVoice *voice)
 {

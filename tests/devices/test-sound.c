@@ -246,6 +246,43 @@ test_hda_record (void)
   disk_rig_clear (r);
 }
 
+/* The voice is a little faster or slower than the timer, all the time: when it takes some, nothing is left that was
+ * fetched for it, and when it brings some, the guest has all that came before. */
+static void
+test_hda_pace (void)
+{
+  static const unsigned paces[] = { 478, 480, 482 }; /* frames in ten milliseconds */
+
+  for (unsigned p = 0; p < G_N_ELEMENTS (paces); p++)
+    for (unsigned output = 0; output < 2; output++)
+      {
+        DiskRig rig, *r = &rig;
+        const unsigned n = output ? HDA_STREAMS_IN : 0;
+        const uint32_t lpib = HDA_SD + n * HDA_SD_STEP + HDA_SD_LPIB;
+        VmAudioVoice *voice;
+
+        hda_init (r, &vm_hda_duplex_type, NULL);
+        voice = audio_double_find (output ? "dac" : "adc");
+        hda_start (r, n, output ? 2 : 4, 0x0011);
+        g_byte_array_set_size (voice->bytes, output ? 0 : 300 * 4 * paces[p]);
+        for (unsigned i = 0; i < 300; i++)
+          {
+            uint32_t before = disk_rig_read (r, lpib), moved;
+
+            rig_advance (&r->rig, 5 * VM_NS_PER_MS);
+            moved = (disk_rig_read (r, lpib) - before) % 0x2000; /* between two bursts half of one, or at first none */
+            g_assert_cmpuint (moved, <=, 4 * 288);
+            if (output || i > 0)
+              g_assert_cmpuint (moved, >=, 4 * 192);
+            rig_advance (&r->rig, 5 * VM_NS_PER_MS);
+            audio_double_tick (voice, paces[p]);
+            if (i > 0) /* the timer only knows now how much it is */
+              g_assert_cmpuint (disk_rig_read (r, lpib), ==, 4 * paces[p] * (i + output) % 0x2000);
+          }
+        disk_rig_clear (r);
+      }
+}
+
 /* Codecs have the addresses they ask for, or the next free one; two of one address are refused. */
 static void
 test_hda_addresses (void)
@@ -413,6 +450,7 @@ main (int argc, char **argv)
   g_test_add_func ("/sound/hda/burst", test_hda_burst);
   g_test_add_func ("/sound/hda/stops", test_hda_stops);
   g_test_add_func ("/sound/hda/record", test_hda_record);
+  g_test_add_func ("/sound/hda/pace", test_hda_pace);
   g_test_add_func ("/sound/hda/addresses", test_hda_addresses);
   g_test_add_func ("/sound/ac97/play", test_ac97_play);
   g_test_add_func ("/sound/ac97/record", test_ac97_record);
