@@ -149,7 +149,7 @@ channels_of (const Cs4231a *self)
   return format_register (self) & FORMAT_STEREO ? 2 : 1;
 }
 
-/* Bytes of a frame of the guest; ADPCM, of which one sample is half a byte, counts words of four. */
+/* Bytes of a frame of the guest; ADPCM counts words of four, "8 ADPCM samples". */
 static unsigned
 guest_frame (const Cs4231a *self)
 {
@@ -209,7 +209,8 @@ move_all (Cs4231a *self, uint8_t *buf, uint32_t len)
 
 /* --- playing ---------------------------------------------------------------------------------- */
 
-/* The lower half of a byte is the first sample, or the left one. Returns how many of the N wanted there are. */
+/* The lower half of a byte is the first sample, or the left one: in the order of the other formats, but not verified
+ * against the data sheet's figures 16 and 17. Returns how many of the N wanted there are. */
 static uint32_t
 decode_adpcm (Cs4231a *self, uint8_t *out, uint32_t n)
 {

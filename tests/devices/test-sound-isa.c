@@ -5,6 +5,7 @@
 #include "devices/audio/opl2.h"
 #include "devices/audio/pcspk.h"
 #include "devices/timer/i8257.h"
+#include "engine/state/state.h"
 #include "tests/devices/audio-double.h"
 #include "tests/devices/isa-rig.h"
 
@@ -75,6 +76,48 @@ check_bytes (const VmAudioVoice *voice, unsigned n, unsigned modulo)
   g_assert_cmpuint (voice->bytes->len, ==, n);
   for (unsigned i = 0; i < n; i++)
     g_assert_cmphex (voice->bytes->data[i], ==, (uint8_t) (i % modulo * 5 + 1));
+}
+
+/* What VOICE plays in 39 frames, or makes the guest have at BUFFER. */
+static GByteArray *
+go_on (Bench *b, VmAudioVoice *voice)
+{
+  GByteArray *got = g_byte_array_new ();
+
+  g_byte_array_set_size (voice->bytes, 0);
+  for (unsigned i = 0; voice->input && i < 256; i++)
+    {
+      rig_store (&b->isa.rig, BUFFER + i, 0, 1);
+      g_byte_array_append (voice->bytes, (const uint8_t[]){ (uint8_t) (i * 37) }, 1);
+    }
+  for (unsigned i = 0; i < 13; i++)
+    audio_double_tick (voice, 3);
+  if (!voice->input)
+    g_byte_array_append (got, voice->bytes->data, voice->bytes->len);
+  for (unsigned i = 0; voice->input && i < 256; i++)
+    g_byte_array_append (got, (const uint8_t[]){ (uint8_t) rig_load (&b->isa.rig, BUFFER + i, 1) }, 1);
+  return got;
+}
+
+/* Saved here, and loaded after it has gone on: it goes on from here once more. */
+static void
+check_state (Bench *b, VmAudioVoice *voice)
+{
+  g_autoptr (GByteArray) saved = g_byte_array_new (), first = NULL, again = NULL;
+  g_autoptr (GError) error = NULL;
+  VmStateWriter writer = { vm_state_write_array, saved };
+
+  g_assert_true (vm_state_write_header (&writer, &error) && vm_state_write_objects (&writer, &b->isa.rig.env, &error)
+                 && vm_state_write_end (&writer, &error));
+  VmStateCursor cursor = { saved->data, saved->len };
+  first = go_on (b, voice);
+  vm_device_reset (b->card, VM_RESET_COLD);
+  vm_state_load (vm_state_read_cursor, &cursor, &b->isa.rig.env, NULL, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_true (voice->active);
+  again = go_on (b, voice);
+  g_assert_cmpuint (first->len, >, 0);
+  g_assert_cmpmem (first->data, first->len, again->data, again->len);
 }
 
 /* --- Sound Blaster 16 ------------------------------------------------------------------------- */
@@ -753,6 +796,65 @@ test_speaker (void)
   isa_rig_clear (&b->isa);
 }
 
+/* --- in the middle of a byte ------------------------------------------------------------------ */
+
+/* Of compressed samples several are in one. */
+static void
+test_state_sb16 (void)
+{
+  static const uint8_t commands[] = { 0x75, 0x77, 0x17 };
+
+  for (size_t c = 0; c < G_N_ELEMENTS (commands); c++)
+    for (unsigned at = 0; at < 8; at++)
+      {
+        Bench bench, *b = &bench;
+
+        sb16_init (b);
+        for (unsigned i = 0; i < 64; i++)
+          rig_store (&b->isa.rig, BUFFER + i, i * 41 + 128, 1);
+        program_dma (b, 1, BUFFER, 64, false);
+        DSP (0x40, 256 - 1000000 / 11111, commands[c], 63, 0);
+        for (unsigned i = 0; i < at; i++)
+          audio_double_tick (audio_double_find ("dac8"), 1);
+        check_state (b, audio_double_find ("dac8"));
+        isa_rig_clear (&b->isa);
+      }
+}
+
+static void
+test_state_cs4231a (void)
+{
+  for (unsigned input = 0; input < 2; input++)
+    for (unsigned channels = 1; channels <= 2; channels++)
+      for (unsigned at = 0; at < 8; at++)
+        {
+          Bench bench, *b = &bench;
+          VmAudioVoice *voice;
+
+          bench_init (b, &vm_cs4231a_type);
+          voice = audio_double_find (input ? "adc" : "dac");
+          cs (b, 0x40 | 12, 0x40);
+          cs (b, 0x40 | 8, channels == 2 ? 0xb1 : 0xa1);
+          cs (b, 0x40 | 28, channels == 2 ? 0xb0 : 0xa0);
+          for (unsigned reg = 14; reg < 32; reg += 16) /* 64 words */
+            {
+              cs (b, (uint8_t) (reg + 1), 63);
+              cs (b, (uint8_t) reg, 0);
+            }
+          for (unsigned i = 0; i < 256; i++)
+            rig_store (&b->isa.rig, BUFFER + i, i * 7, 1);
+          program_dma (b, 3, BUFFER, 256, input);
+          cs (b, 9, input ? 2 : 1);
+          for (unsigned i = 0; i < at; i++)
+            {
+              g_byte_array_append (voice->bytes, (const uint8_t[]){ 99, 77, (uint8_t) i, 55 }, input ? 4 : 0);
+              audio_double_tick (voice, 1);
+            }
+          check_state (b, voice);
+          isa_rig_clear (&b->isa);
+        }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -768,6 +870,8 @@ main (int argc, char **argv)
   g_test_add_func ("/sound/adlib/tone", test_adlib_tone);
   g_test_add_func ("/sound/adlib/voices", test_adlib_voices);
   g_test_add_func ("/sound/cs4231a", test_cs4231a);
+  g_test_add_func ("/sound/state/sb16", test_state_sb16);
+  g_test_add_func ("/sound/state/cs4231a", test_state_cs4231a);
   g_test_add_func ("/sound/gus/memory", test_gus_memory);
   g_test_add_func ("/sound/gus/voice", test_gus_voice);
   g_test_add_func ("/sound/speaker", test_speaker);
