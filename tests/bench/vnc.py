@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What viewers cost, beside the peer: vnc.py [PROGRAM] [--rounds N] [--seconds S] [--rows TEXT] [--plain] [--asks N]
+"""What viewers cost, beside the peer: vnc.py [PROGRAM] [--rounds N] [--seconds S] [--rows TEXT] [--plain] [--fast]
 
 Two machines, one in our program and one in qemu-system-x86_64, run the same kernel and the same program in it, which
 draws one sequence pixel by pixel the same for both (guest/screen.c): text that scrolls, a film in a part of a desktop, a
 window that is dragged. For each encoding they take turns, while the other one is stopped: a viewer that asks for that
-encoding and, as all viewers do, for CopyRect (--plain: not) is connected while the sequence is drawn, and asks for the next
-picture as soon as it has one, or N times a second (--asks).
+encoding and, as all viewers do, for CopyRect (--plain: not) is connected while the sequence is drawn. It is drawn as slowly
+as both can draw it and send all of it, and the viewer asks as often, so that both send the same pictures in a second. With
+--fast the guest draws 25 pictures a second if it can, and the viewer asks for the next as soon as it has one (--rate, --asks).
 
 A row has the medians of bytes and of processor time (of all threads but the virtual processors') for a picture that
 arrived; how many did in a second; and how many the guest drew. Ratios above 1 are in our favour: for a picture, for a
 second, and for a picture that the guest drew, which is for the whole sequence: a server that sends fewer pictures, or whose
-guest draws more slowly, spends less a second.
+guest draws more slowly, spends less a second. Rows in which the numbers of pictures in a second are more than 3 % apart have
+a mark: there a second is not the same work for both.
 """
 import argparse
 import contextlib
@@ -35,6 +37,8 @@ ENCODINGS = ['raw', 'hextile', 'zlib', 'tight', 'tight-jpeg', 'zrle']
 SIZE = (1024, 768)
 BYTES, SPENT, SENT, TOOK, DRAWN = range(5)
 PER = {'picture': SENT, 'second': TOOK, 'sequence': DRAWN}
+SLOW, FAST = (8, 8), (25, 0)  # pictures a second that are drawn, and that are asked for
+APART = 1.03
 
 
 def screen_program():
@@ -119,16 +123,21 @@ def main():
     parser.add_argument('program', nargs='?', default='build/app/vitrine')
     parser.add_argument('--peer', default='qemu-system-x86_64')
     parser.add_argument('--rounds', type=int, default=3)
-    parser.add_argument('--seconds', type=float, default=4)
-    parser.add_argument('--rate', type=int, default=25, help='pictures a second that the guest draws (25)')
+    parser.add_argument('--seconds', type=float, default=6)
+    parser.add_argument('--fast', action='store_true', help='as many pictures as the guest draws and the server sends')
+    parser.add_argument('--rate', type=int, help='pictures a second that the guest draws (8; 25 with --fast)')
     parser.add_argument('--rows', default='', help='only those whose scene and encoding contain one of these, with commas')
-    parser.add_argument('--asks', type=int, default=0, help='pictures a second that the viewer asks for (as fast as it can)')
+    parser.add_argument('--asks', type=int, help='pictures a second that the viewer asks for (8; 0, which is all, with --fast)')
     parser.add_argument('--plain', action='store_true', help='viewers that do not know CopyRect')
     parser.add_argument('--accel', default='tcg')
     options = parser.parse_args()
+    rate, asks = FAST if options.fast else SLOW
+    options.rate = rate if options.rate is None else options.rate
+    options.asks = asks if options.asks is None else options.asks
     program = screen_program()
     ratios = {(what, per): [] for per in PER for what in ('bytes', 'processor')}
     worse = {per: [] for per in PER}
+    apart = []
     print(f'{"":17} {"":10} {"kB a picture":^19} {"ms a picture":^15} {"pictures/s":^11} {"drawn/s":^11} '
           + ' '.join(f'{"by " + per:^11}' for per in PER))
     print(f'{"scene":17} {"encoding":10} {"ours":>9} {"peer":>9} {"ours":>7} {"peer":>7} {"ours":>5} {"peer":>5} '
@@ -151,16 +160,22 @@ def main():
                     ratios['processor', per].append(ratio[1])
                     if min(ratio) < 1:
                         worse[per].append(f'{scene} {encoding}')
+                pictures = ours[SENT] / ours[TOOK] / (peer[SENT] / peer[TOOK])
+                if max(pictures, 1 / pictures) > APART:
+                    apart.append(f'{scene} {encoding}')
                 print(f'{words:17} {encoding:10} '
                       f'{ours[BYTES] / ours[SENT] / 1e3:9.2f} {peer[BYTES] / peer[SENT] / 1e3:9.2f} '
                       f'{ours[SPENT] / ours[SENT] * 1e3:7.2f} {peer[SPENT] / peer[SENT] * 1e3:7.2f} '
-                      f'{ours[SENT] / ours[TOOK]:5.1f} {peer[SENT] / peer[TOOK]:5.1f} '
+                      f'{ours[SENT] / ours[TOOK]:5.1f} {peer[SENT] / peer[TOOK]:5.1f}'
+                      f'{"*" if max(pictures, 1 / pictures) > APART else " "}'
                       f'{ours[DRAWN] / ours[TOOK]:5.1f} {peer[DRAWN] / peer[TOOK]:5.1f} '
                       + ' '.join(f'{share:5.2f}' for share in shares), flush=True)
     for (what, per), values in ratios.items():
         print(f'geometric mean, {what} by {per}: {geometric(values):.2f}')
     for per, rows in worse.items():
         print(f'by {per} ' + ('no row is worse' if not rows else 'worse: ' + '; '.join(rows)))
+    if apart:
+        print('* not the same number of pictures in a second: ' + '; '.join(apart))
 
 
 if __name__ == '__main__':
