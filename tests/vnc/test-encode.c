@@ -205,6 +205,145 @@ test_streams (void)
   vnc_encoder_clear (&e);
 }
 
+/* --- photographs -------------------------------------------------------------------------------------------------- */
+
+/* Soft shapes with a camera's noise. */
+static void
+draw_photo (GRand *rand, uint32_t *pixels, unsigned width, unsigned height)
+{
+  for (unsigned y = 0; y < height; y++)
+    for (unsigned x = 0; x < width; x++)
+      {
+        uint32_t noise = g_rand_int (rand) & 0x030303;
+        uint32_t red = 20 + (x * (width - x) >> 9), green = 20 + (y * (height - y) >> 9), blue = 40 + (x + y) % 200 / 2;
+        pixels[y * width + x] = (red << 16 | green << 8 | blue) + noise;
+      }
+}
+
+/* No more bytes than zlib makes of the rows, which takes several times as long. */
+static void
+test_photo (void)
+{
+  static const int encodings[] = { VNC_ZLIB, VNC_TIGHT, VNC_ZRLE };
+  g_autoptr (GRand) rand = g_rand_new_with_seed (3);
+  unsigned width = 500, height = 190, n = width * height;
+  g_autofree uint32_t *pixels = g_new (uint32_t, n);
+  g_autofree uint8_t *packed = g_malloc (n * 4 + n);
+  VncPicture pic = { 7, 9, width, height, pixels, width };
+
+  draw_photo (rand, pixels, width, height);
+  for (unsigned i = 0; i < G_N_ELEMENTS (encodings); i++)
+    {
+      g_autoptr (GByteArray) out = g_byte_array_new (), plain = g_byte_array_new ();
+      VncEncoder e;
+      uLongf len = n * 5;
+
+      vnc_encoder_init (&e);
+      e.encoding = encodings[i];
+      size_t bytes = i ? n * 3 : n * 4;
+      uint8_t *rows = vnc_grow (plain, bytes);
+      if (i)
+        vnc_format_put_tight (&e.format, pixels, n, rows);
+      else
+        vnc_format_put (&e.format, pixels, n, rows);
+      g_assert_cmpint (compress2 (packed, &len, rows, bytes, 5), ==, Z_OK);
+      vnc_encode (&e, &pic, false, out);
+      g_test_message ("encoding %d: %u bytes, by zlib %lu", encodings[i], out->len, len);
+      g_assert_cmpuint (out->len, <, len);
+      vnc_encoder_clear (&e);
+    }
+}
+
+/* --- JPEG files that several want ----------------------------------------------------------------------------------
+ */
+
+#define JPEGS 40
+
+typedef struct Album
+{
+  VncJpegs *jpegs;
+  uint32_t pixels[65536];
+} Album;
+
+static GByteArray *
+want_jpeg (const Album *a, unsigned i, int quality)
+{
+  VncPicture pic = { 0, 0, 250, 128, a->pixels + i, 256 };
+
+  return vnc_jpegs_get (a->jpegs, &pic, quality, 0);
+}
+
+static gpointer
+want_jpegs (gpointer album)
+{
+  GByteArray **got = g_new (GByteArray *, JPEGS);
+
+  for (unsigned i = 0; i < JPEGS; i++)
+    got[i] = want_jpeg (album, i, 50);
+  return got;
+}
+
+/* That it is, or is not, FIRST; and right. */
+static void
+check_jpeg (const Album *a, const GByteArray *first, unsigned i, int quality, bool same)
+{
+  Album alone = { .jpegs = NULL };
+  g_autoptr (GByteArray) file = want_jpeg (a, i, quality);
+
+  memcpy (alone.pixels, a->pixels, sizeof a->pixels);
+  g_autoptr (GByteArray) fresh = want_jpeg (&alone, i, quality);
+  g_assert_cmpmem (file->data, file->len, fresh->data, fresh->len);
+  g_assert_true ((file == first) == same);
+}
+
+/* Threads that want the same at the same time get the same. */
+static void
+test_jpegs (void)
+{
+  Album a = { .jpegs = vnc_jpegs_new () };
+  GThread *threads[4];
+  GByteArray **got[4];
+  VncPicture wide = { 0, 0, 65535, 1, a.pixels, 65535 }; /* more than JPEG can have */
+
+  for (unsigned i = 0; i < G_N_ELEMENTS (a.pixels); i++)
+    a.pixels[i] = i * 0x010305u;
+  for (unsigned t = 0; t < G_N_ELEMENTS (threads); t++)
+    threads[t] = g_thread_new (NULL, want_jpegs, &a);
+  for (unsigned t = 0; t < G_N_ELEMENTS (threads); t++)
+    got[t] = g_thread_join (threads[t]);
+  for (unsigned i = 0; i < JPEGS; i++)
+    for (unsigned t = 1; t < G_N_ELEMENTS (threads); t++)
+      g_assert_true (got[t][i] == got[0][i]);
+  check_jpeg (&a, got[0][3], 3, 50, true);
+  check_jpeg (&a, got[0][3], 4, 50, false);
+  check_jpeg (&a, got[0][3], 3, 51, false);
+  for (unsigned i = 0; i < 2; i++)
+    {
+      g_autoptr (GByteArray) none = vnc_jpegs_get (a.jpegs, &wide, 50, 0);
+      g_assert_cmpuint (none->len, ==, 0);
+    }
+  for (int quality = 1; quality < 65; quality++) /* so many are kept, and one was made after it */
+    {
+      check_jpeg (&a, got[0][JPEGS - 1], JPEGS - 1, 50, quality < 64);
+      g_byte_array_unref (want_jpeg (&a, JPEGS, quality));
+    }
+  g_autoptr (GByteArray) last = want_jpeg (&a, 0, 50);
+  check_jpeg (&a, last, 0, 50, true);
+  a.pixels[127 * 256 + 249] ^= 1; /* its last pixel */
+  check_jpeg (&a, last, 0, 50, false);
+  a.pixels[127 * 256 + 249] ^= 1;
+  check_jpeg (&a, last, 0, 50, true);
+  vnc_jpegs_clear (a.jpegs);
+  check_jpeg (&a, last, 0, 50, false);
+  for (unsigned t = 0; t < G_N_ELEMENTS (threads); t++)
+    {
+      for (unsigned i = 0; i < JPEGS; i++)
+        g_byte_array_unref (got[t][i]);
+      g_free (got[t]);
+    }
+  vnc_jpegs_free (a.jpegs);
+}
+
 /* --- turns -------------------------------------------------------------------------------------------------------- */
 
 typedef struct Viewer
@@ -292,6 +431,8 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/vnc/hextile", test_hextile);
   g_test_add_func ("/vnc/streams", test_streams);
+  g_test_add_func ("/vnc/photo", test_photo);
+  g_test_add_func ("/vnc/jpegs", test_jpegs);
   g_test_add_func ("/vnc/turns", test_turns);
   return g_test_run ();
 }

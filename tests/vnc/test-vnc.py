@@ -674,10 +674,10 @@ def many_viewers():
 
 def viewers_of_one_kind():
     """Those that wait for the same pictures are sent the same bytes; who leaves meanwhile takes nothing away."""
-    m = Screen(size=(640, 480))
-    clients = [Client(m.path) for _ in range(8)]
+    m = Screen('-vnc', 'unix:@,lossy=on', size=(640, 480))
+    clients = [Client(m.path) for _ in range(10)]
     for i, c in enumerate(clients):
-        c.set_encodings([rfb.HEXTILE, rfb.RAW, rfb.ZRLE][i % 3], *EVERYTHING)
+        c.set_encodings(*[[rfb.HEXTILE], [rfb.RAW], [rfb.ZRLE], [rfb.TIGHT, rfb.quality(3)]][i % 4], *EVERYTHING)
         if i == 4:
             c.set_format(FORMATS['rgb565'])
         c.request(False)
@@ -685,12 +685,13 @@ def viewers_of_one_kind():
     for i in range(4):
         for c in clients:
             c.request(True)
-        m.draw(m.noise(40) if i % 2 else m.desk())
+        m.draw(m.noise(200) if i % 2 else m.desk())
         if i == 2:
             clients.pop(0).close()
             clients.pop(0).close()
         for c in clients:
             until(c, c.format.expected(m.dump()))
+    assert [bool(c.seen.get('jpeg')) for c in clients] == [i % 4 == 3 for i in range(2, 10)], [c.seen for c in clients]
     m.quit()
 
 

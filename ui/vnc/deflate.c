@@ -4,10 +4,14 @@
 
 #include <isa-l/igzip_lib.h>
 
+/* Words of a block, each of two literals or a match: shorter ones, with codes of their own, are shorter where pictures
+ * change from place to place. */
+#define BLOCK 4096
+
 struct VncDeflate
 {
   struct isal_zstream stream; /* its window is in it */
-  uint8_t level[ISAL_DEF_LVL1_DEFAULT];
+  uint8_t level[ISAL_DEF_LVL1_REQ + BLOCK * ISAL_DEF_LVL1_TOKEN_SIZE];
 };
 
 VncDeflate *

@@ -42,6 +42,29 @@ vnc_put_rect (GByteArray *out, unsigned x, unsigned y, unsigned width, unsigned 
   g_byte_array_append (out, head, sizeof head);
 }
 
+VncPicture
+vnc_part (const VncPicture *pic, unsigned x, unsigned y, unsigned width, unsigned height)
+{
+  return (VncPicture){ pic->x + x, pic->y + y, width, height, pic->pixels + y * pic->stride + x, pic->stride };
+}
+
+bool
+vnc_is_photo (const VncEncoder *e, const VncPicture *pic)
+{
+  unsigned differ = 0, all = 0;
+
+  if (e->format.bytes == 1)
+    return false;
+  for (unsigned y = 1; y < pic->height; y += 8, all += pic->width)
+    {
+      const uint32_t *row = pic->pixels + y * pic->stride, *above = row - pic->stride;
+
+      for (unsigned x = 1; x < pic->width; x++)
+        differ += row[x] != row[x - 1] && row[x] != above[x];
+    }
+  return differ > all / 2;
+}
+
 uint8_t *
 vnc_grow (GByteArray *out, size_t len)
 {
@@ -219,23 +242,23 @@ encode_raw (VncEncoder *e, const VncPicture *pic, GByteArray *out)
 static unsigned
 encode_zlib (VncEncoder *e, const VncPicture *pic, GByteArray *out)
 {
-  unsigned most = MAX (ZLIB_ROWS_MAX / (pic->width * e->format.bytes), 1), n = 0;
+  bool photo = vnc_is_photo (e, pic);
+  unsigned width = photo ? VNC_PHOTO_WIDTH : pic->width, n = 0;
+  unsigned height = photo ? VNC_PHOTO_HEIGHT : MAX (ZLIB_ROWS_MAX / (pic->width * e->format.bytes), 1);
 
-  for (unsigned y = 0; y < pic->height; y += most, n++)
-    {
-      VncPicture part = *pic;
+  for (unsigned y = 0; y < pic->height; y += height)
+    for (unsigned x = 0; x < pic->width; x += width, n++)
+      {
+        VncPicture part = vnc_part (pic, x, y, MIN (width, pic->width - x), MIN (height, pic->height - y));
 
-      part.y += y;
-      part.height = MIN (most, pic->height - y);
-      part.pixels += y * pic->stride;
-      vnc_put_rect (out, part.x, part.y, part.width, part.height, VNC_ZLIB);
-      vnc_put_u32 (out, 0);
-      guint at = out->len;
-      g_byte_array_set_size (e->scratch, part.width * part.height * e->format.bytes);
-      put_rows (&e->format, &part, e->scratch->data);
-      vnc_deflate (e, VNC_STREAM_ZLIB, e->level < 0 ? 5 : e->level, e->scratch->data, e->scratch->len, out);
-      vm_store_be32 (out->data + at - 4, out->len - at);
-    }
+        vnc_put_rect (out, part.x, part.y, part.width, part.height, VNC_ZLIB);
+        vnc_put_u32 (out, 0);
+        guint at = out->len;
+        g_byte_array_set_size (e->scratch, part.width * part.height * e->format.bytes);
+        put_rows (&e->format, &part, e->scratch->data);
+        vnc_deflate (e, VNC_STREAM_ZLIB, e->level < 0 ? 5 : e->level, e->scratch->data, e->scratch->len, out);
+        vm_store_be32 (out->data + at - 4, out->len - at);
+      }
   return n;
 }
 

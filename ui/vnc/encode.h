@@ -38,6 +38,8 @@ typedef struct VncDeflater
   z_stream z;
 } VncDeflater;
 
+typedef struct VncJpegs VncJpegs;
+
 typedef struct VncEncoder
 {
   VncFormat format;
@@ -46,6 +48,7 @@ typedef struct VncEncoder
   int quality;     /* of JPEG, 1 to 100; 0: the client did not say */
   int subsampling; /* of JPEG: 1, 2, 4; 0: as the quality asks */
   VncDeflater streams[VNC_STREAM_N];
+  VncJpegs *jpegs;     /* NULL: no other viewer could want the same */
   GByteArray *scratch; /* before it is compressed */
   GArray *inexact;     /* VncPicture: what was sent as JPEG since somebody emptied this */
 } VncEncoder;
@@ -63,6 +66,13 @@ void vnc_encoder_clear (VncEncoder *encoder);
 /* Appends rectangles; returns how many. LOSSY: need not be exact. */
 unsigned vnc_encode (VncEncoder *encoder, const VncPicture *picture, bool lossy, GByteArray *out);
 
+/* JPEG files that are made once for all viewers; for any thread. */
+VncJpegs *vnc_jpegs_new (void);
+void vnc_jpegs_free (VncJpegs *jpegs);
+void vnc_jpegs_clear (VncJpegs *jpegs);
+/* To be unreferenced, and not changed; empty when it failed. JPEGS may be NULL. */
+GByteArray *vnc_jpegs_get (VncJpegs *jpegs, const VncPicture *picture, int quality, int subsampling);
+
 void vnc_put_rect (GByteArray *out, unsigned x, unsigned y, unsigned width, unsigned height, int32_t encoding);
 void vnc_put_u8 (GByteArray *out, uint8_t value);
 void vnc_put_u16 (GByteArray *out, uint16_t value);
@@ -70,6 +80,13 @@ void vnc_put_u32 (GByteArray *out, uint32_t value);
 
 /* --- for the files of encodings ------------------------------------------------------------------------- */
 
+/* Whether most pixels differ from those beside and above them, and the client sees more than a byte of each. */
+bool vnc_is_photo (const VncEncoder *encoder, const VncPicture *picture);
+/* A photograph is sent in parts of this size: codes of their own are shorter, as what is near has the same colours, and
+ * what matches is within reach. */
+#define VNC_PHOTO_WIDTH 64
+#define VNC_PHOTO_HEIGHT 32
+VncPicture vnc_part (const VncPicture *picture, unsigned x, unsigned y, unsigned width, unsigned height);
 /* LEN more bytes at the end of OUT, to be filled. */
 uint8_t *vnc_grow (GByteArray *out, size_t len);
 /* Compresses BYTES so that the client can read all of it; appends. */

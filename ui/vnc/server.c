@@ -65,7 +65,9 @@ vnc_server_client_gone (VncServer *s)
 {
   VmVnc *vnc = s->vnc;
 
-  if (--vnc->n_clients == 0 && vnc->stopping)
+  if (--vnc->n_clients < 2) /* nobody else wants them */
+    vnc_jpegs_clear (vnc->jpegs);
+  if (!vnc->n_clients && vnc->stopping)
     vm_loop_quit (vnc->loop);
 }
 

@@ -29,12 +29,6 @@ typedef struct Job
   unsigned n; /* rectangles so far */
 } Job;
 
-static VncPicture
-part_of (const VncPicture *pic, unsigned x, unsigned y, unsigned width, unsigned height)
-{
-  return (VncPicture){ pic->x + x, pic->y + y, width, height, pic->pixels + y * pic->stride + x, pic->stride };
-}
-
 static void
 put_length (GByteArray *out, size_t len)
 {
@@ -171,9 +165,8 @@ put_file (Job *j, const VncPicture *pic, uint8_t kind, const GByteArray *file)
 static bool
 put_jpeg (Job *j, const VncPicture *pic)
 {
-  g_autoptr (GByteArray) file = g_byte_array_new ();
+  g_autoptr (GByteArray) file = vnc_jpegs_get (j->e->jpegs, pic, j->e->quality, j->e->subsampling);
 
-  vnc_make_jpeg (pic, j->e->quality, j->e->subsampling, file);
   if (!put_file (j, pic, JPEG, file))
     return false;
   g_array_append_val (j->e->inexact, *pic);
@@ -201,6 +194,8 @@ put_png (Job *j, const VncPicture *pic)
     put_raw (j, pic);
 }
 
+static void put_parts (Job *j, const VncPicture *pic, unsigned width, unsigned height);
+
 /* Of at most PART_PIXELS and WIDTH_MAX. */
 static void
 put_part (Job *j, const VncPicture *pic)
@@ -226,21 +221,29 @@ put_part (Job *j, const VncPicture *pic)
     put_mono (j, pic, &palette);
   else if (few)
     put_indexed (j, pic, &palette);
+  else if (pixels > VNC_PHOTO_WIDTH * VNC_PHOTO_HEIGHT && vnc_is_photo (j->e, pic))
+    put_parts (j, pic, VNC_PHOTO_WIDTH, VNC_PHOTO_HEIGHT);
   else
     put_full (j, pic);
 }
 
 static void
-put_parts (Job *j, const VncPicture *pic)
+put_parts (Job *j, const VncPicture *pic, unsigned width, unsigned height)
 {
-  unsigned width = MIN (pic->width, PART_WIDTH), height = PART_PIXELS / width;
-
   for (unsigned y = 0; y < pic->height; y += height)
     for (unsigned x = 0; x < pic->width; x += width)
       {
-        VncPicture part = part_of (pic, x, y, MIN (width, pic->width - x), MIN (height, pic->height - y));
+        VncPicture part = vnc_part (pic, x, y, MIN (width, pic->width - x), MIN (height, pic->height - y));
         put_part (j, &part);
       }
+}
+
+static void
+put_rest (Job *j, const VncPicture *pic)
+{
+  unsigned width = MIN (pic->width, PART_WIDTH);
+
+  put_parts (j, pic, width, PART_PIXELS / width);
 }
 
 /* --- areas of one colour ---------------------------------------------------------------------------------- */
@@ -294,15 +297,15 @@ split_at_solid (Job *j, const VncPicture *pic, VncPicture *below)
             x += width / CELL * CELL - CELL;
             continue;
           }
-        VncPicture above = part_of (pic, 0, 0, pic->width, y);
-        VncPicture left = part_of (pic, 0, y, x, height);
-        VncPicture right = part_of (pic, x + width, y, pic->width - x - width, height);
-        VncPicture solid = part_of (pic, x, y, width, height);
-        *below = part_of (pic, 0, y + height, pic->width, pic->height - y - height);
+        VncPicture above = vnc_part (pic, 0, 0, pic->width, y);
+        VncPicture left = vnc_part (pic, 0, y, x, height);
+        VncPicture right = vnc_part (pic, x + width, y, pic->width - x - width, height);
+        VncPicture solid = vnc_part (pic, x, y, width, height);
+        *below = vnc_part (pic, 0, y + height, pic->width, pic->height - y - height);
         if (y)
-          put_parts (j, &above);
+          put_rest (j, &above);
         if (left.width)
-          put_parts (j, &left);
+          put_rest (j, &left);
         put_fill (j, &solid);
         if (right.width)
           {
@@ -311,7 +314,7 @@ split_at_solid (Job *j, const VncPicture *pic, VncPicture *below)
             while (rest.height && split_at_solid (j, &rest, &right))
               rest = right;
             if (rest.height)
-              put_parts (j, &rest);
+              put_rest (j, &rest);
           }
         return true;
       }
@@ -325,12 +328,12 @@ vnc_encode_tight (VncEncoder *e, const VncPicture *pic, bool lossy, GByteArray *
 
   for (unsigned x = 0; x < pic->width; x += WIDTH_MAX)
     {
-      VncPicture rest = part_of (pic, x, 0, MIN (WIDTH_MAX, pic->width - x), pic->height), below;
+      VncPicture rest = vnc_part (pic, x, 0, MIN (WIDTH_MAX, pic->width - x), pic->height), below;
 
       while (rest.height && split_at_solid (&job, &rest, &below))
         rest = below;
       if (rest.height)
-        put_parts (&job, &rest);
+        put_rest (&job, &rest);
     }
   return job.n;
 }

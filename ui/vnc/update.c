@@ -672,6 +672,7 @@ send_pictures (VncClient *c)
   c->own_bytes = c->update->len;
   c->own_rects = c->n_rects;
   c->pixels_serial = 0;
+  c->encoder.jpegs = c->screen->clients->len > 1 ? c->server->vnc->jpegs : NULL;
   if (leader)
     {
       c->busy = true;

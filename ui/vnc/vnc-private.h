@@ -31,6 +31,7 @@ struct VmVnc
   const VncSaslModule *sasl; /* NULL: no server wants it */
   /* Compressing: fewer threads than processors, so that the guest keeps some. */
   VncJobs *jobs;
+  VncJpegs *jpegs;
 };
 
 /* --- screens: a console as its viewers have last seen it --------------------------------------------------- */

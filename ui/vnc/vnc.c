@@ -64,6 +64,7 @@ start_threads (VmVnc *vnc)
     return;
   vnc->loop = vm_loop_new ("vnc", NULL);
   vnc->jobs = vnc_jobs_new (vnc->loop, n, named);
+  vnc->jpegs = vnc_jpegs_new ();
   vnc->thread = g_thread_new (named ? "vnc" : NULL, main_thread, vnc);
   vm_input_watch (vnc->machine->env.input, on_input_changed, vnc);
 }
@@ -137,6 +138,7 @@ vm_vnc_free (VmVnc *vnc)
       vm_loop_post (vnc->loop, stop, vnc);
       g_thread_join (vnc->thread);
       vnc_jobs_free (vnc->jobs);
+      vnc_jpegs_free (vnc->jpegs);
       for (guint i = 0; i < vnc->servers->len; i++)
         server_free (g_ptr_array_index (vnc->servers, i));
       /* What clients said last, that they leave the clipboard for instance. */

@@ -7,6 +7,7 @@
 #define PACKED_MAX 16
 #define PALETTE_MAX 127
 #define RLE 128
+#define ENOUGH 8000 /* bytes that are compressed on their own: a tile of a photograph has its own colours */
 
 typedef struct Tile
 {
@@ -172,17 +173,20 @@ vnc_encode_zrle (VncEncoder *e, const VncPicture *pic, GByteArray *out)
   vnc_put_rect (out, pic->x, pic->y, pic->width, pic->height, VNC_ZRLE);
   vnc_put_u32 (out, 0);
   guint at = out->len;
-  unsigned tiles = ((pic->width + TILE - 1) / TILE) * ((pic->height + TILE - 1) / TILE);
-  g_byte_array_set_size (e->scratch, tiles + pic->width * pic->height * e->format.compact_bytes);
+  g_byte_array_set_size (e->scratch, ENOUGH + 1 + TILE * TILE * e->format.compact_bytes);
   uint8_t *end = e->scratch->data;
   for (unsigned y = 0; y < pic->height; y += TILE)
     for (unsigned x = 0; x < pic->width; x += TILE)
       {
         load_tile (tile, pic, x, y);
         end = put_tile (&e->format, tile, end);
+        bool last = x + TILE >= pic->width && y + TILE >= pic->height;
+        if (!last && end - e->scratch->data < ENOUGH)
+          continue;
+        vnc_deflate (e, VNC_STREAM_ZRLE, e->level < 0 ? 5 : e->level, e->scratch->data,
+                     (size_t) (end - e->scratch->data), out);
+        end = e->scratch->data;
       }
-  vnc_deflate (e, VNC_STREAM_ZRLE, e->level < 0 ? 5 : e->level, e->scratch->data, (size_t) (end - e->scratch->data),
-               out);
   vm_store_be32 (out->data + at - 4, out->len - at);
   return 1;
 }
