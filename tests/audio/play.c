@@ -76,9 +76,9 @@ main (int argc, char **argv)
     {
       VmStream *stream = card.voice->stream;
       bench_run (&b, VM_NS_PER_SEC);
-      printf ("frames %" PRIu64 " underruns %" PRIu64 " missing %" PRIu64
+      printf ("frames %" PRIu64 " at %.4f s underruns %" PRIu64 " missing %" PRIu64
               " level %.2f ms pull %.1f ppm latency %.1f ms rate %u\n",
-              card.frames, stream->underruns, stream->host.ring->missing,
+              card.frames, g_get_monotonic_time () / 1e6, stream->underruns, stream->host.ring->missing,
               stream->average * 1e3 / stream->host.format.rate, stream->pull * 1e6, card.latency / MAX (card.calls, 1),
               stream->host.format.rate);
       fflush (stdout);

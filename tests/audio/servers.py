@@ -16,6 +16,8 @@ import time
 import wave
 
 HZ = 440
+LATENCY_MS = 300  # long enough for a host that has more to do
+PA = f'pa,id=a,out.latency={LATENCY_MS}000'
 
 
 def skip(why):
@@ -37,36 +39,61 @@ def pitch(samples, rate):
     return rate * len(middle) / sum(middle) if middle else 0
 
 
+class Late:
+    """Which threads of the test's children had to wait for a processor, and when. A break in the sound is forgiven if one had
+    to about then, for longer than what is under way lasts."""
+
+    def __init__(self):
+        self.lines = tempfile.TemporaryFile('w+')
+        self.child = subprocess.Popen([sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'late.py'),
+                                       str(os.getpid())], stdout=self.lines)
+
+    def excuse(self, begin_ns, end_ns, most_ms):
+        """Who waited for longer than MOST_MS in that time; an empty text: nobody."""
+        self.lines.seek(0)
+        found = [line.split(maxsplit=3) for line in self.lines]
+        found = [(int(waited), name.strip()) for begin, end, waited, name in found
+                 if int(end) >= begin_ns and int(begin) <= end_ns and int(waited) > most_ms * 1e6
+                 and name.strip() != 'parec']  # what it has not fetched yet the server keeps
+        return '{1} waited {0:.0f} ms for a processor'.format(max(found)[0] / 1e6, max(found)[1]) if found else ''
+
+    def end(self):
+        self.child.kill()
+        self.child.wait()
+
+
 def breaks(samples, rate, hz, amplitude):
     """Places where a sample is not where the two before it lead a sine."""
     k = 2 * math.cos(2 * math.pi * hz / rate)
     limit = max(amplitude * 0.02, 40)
-    found, last = 0, -rate
+    found, last = [], -rate
     for i in range(2, len(samples)):
         if abs(k * samples[i - 1] - samples[i - 2] - samples[i]) > limit:
             if i - last > rate // 100:
-                found += 1
+                found.append(i)
             last = i
     return found
 
 
-def check(samples, rate, seconds, what, most_breaks=0, hz=HZ):
+def check(server, samples, rate, seconds, what, ended_ns, most_ms=LATENCY_MS / 8):
+    """SAMPLES are of a tone; the last one was recorded at ENDED_NS. MOST_MS: as long may a thread be late on their way; a sound
+    server holds half of the latency and asks for more a quarter of that at a time."""
     loud = [i for i, v in enumerate(samples) if abs(v) > 500]
     assert loud, f'{what}: nothing was heard'
+    ended_ns -= (len(samples) - loud[-1] - 1) * 1e9 / rate
     samples = samples[loud[0]:loud[-1] + 1]
     assert len(samples) > seconds * rate, f'{what}: {len(samples) / rate:.2f} s were heard'
     middle = samples[rate // 2:-rate // 4]
-    got, found = pitch(middle, rate), breaks(middle, rate, hz, 8000)
+    got, found = pitch(middle, rate), breaks(middle, rate, HZ, 8000)
     peak = max(middle)
-    print(f'{what}: {len(samples) / rate:.2f} s, {got:.3f} Hz, peak {peak}, {found} breaks')
-    assert abs(got - hz) < 1.5, f'{what}: {got:.2f} Hz'
+    print(f'{what}: {len(samples) / rate:.2f} s, {got:.3f} Hz, peak {peak}, {len(found)} breaks')
+    assert abs(got - HZ) < 1.5, f'{what}: {got:.2f} Hz'
     assert 7000 < peak < 9000, f'{what}: peak {peak}'
-    if not busy(): # else servers without real-time priority lose some themselves
-        assert found <= most_breaks, f'{what}: {found} breaks'
-
-
-def busy():
-    return os.getloadavg()[0] > os.cpu_count()
+    for at in found:
+        ns = ended_ns - (len(samples) - rate // 2 - at) * 1e9 / rate
+        excuse = server.late.excuse(ns - (LATENCY_MS + 100) * 1e6, ns + 2e8, most_ms)
+        assert excuse, f'{what}: a break at {at / rate:.2f} s'
+        print(f'{what}: a break at {at / rate:.2f} s, but {excuse}')
 
 
 def left_of(raw, channels=2):
@@ -78,6 +105,7 @@ class Server:
 
     def __init__(self, folder):
         self.folder, self.running = folder, []
+        self.late = Late()
         self.env = dict(os.environ, XDG_RUNTIME_DIR=folder, HOME=folder)
         for name in ('PULSE_SERVER', 'PIPEWIRE_REMOTE', 'DISPLAY', 'WAYLAND_DISPLAY', 'DBUS_SESSION_BUS_ADDRESS'):
             self.env.pop(name, None)
@@ -110,6 +138,7 @@ class Server:
                 except subprocess.TimeoutExpired:
                     child.kill()
                     child.wait()
+        self.late.end()
 
     def start_pulse(self, sinks=('testsink',)):
         conf = os.path.join(self.folder, 'pulse.conf')
@@ -155,6 +184,13 @@ class Server:
         sys.exit('nothing is recorded')
 
 
+def end_recording(recorder):
+    """When it was."""
+    recorder.terminate()
+    recorder.wait()
+    return time.monotonic_ns()
+
+
 def hear(server, path, device, seconds, what):
     """SECONDS of what DEVICE plays, from when the tone is there."""
     recorder = server.record(path, device)
@@ -163,23 +199,19 @@ def hear(server, path, device, seconds, what):
             break
         time.sleep(0.1)
     time.sleep(seconds + 1)
-    recorder.terminate()
-    recorder.wait()
-    check(left_of(read(path)), 48000, seconds, what)
+    ended = end_recording(recorder)
+    check(server, left_of(read(path)), 48000, seconds, what, ended)
 
 
 def stop(player):
-    """A player that has more to play; the frames it counted each second."""
+    """A player that has more to play: its card went on all the time, whatever became of the server. It says each second or so
+    how far it is; what is late is lost after 200 ms."""
     player.terminate()
     out, _ = player.communicate(timeout=20)
     print(out.decode().strip())
-    return [int(line.split()[1]) for line in out.decode().splitlines() if line.startswith('frames')]
-
-
-def check_pace(frames):
-    """The card went on; a busy host is late in saying so."""
-    steps = [b - a for a, b in zip(frames, frames[1:])]
-    assert steps and all(40000 < step < 60000 for step in steps), f'the card did not go on: {steps}'
+    told = [line.split() for line in out.decode().splitlines() if line.startswith('frames')]
+    paces = [(int(b[1]) - int(a[1])) / (float(b[3]) - float(a[3])) for a, b in zip(told, told[1:])]
+    assert paces and all(0.95 * 48000 < pace < 1.05 * 48000 for pace in paces), f'the card did not go on: {paces}'
 
 
 def finish(player, lines, timeout=60):
@@ -206,22 +238,22 @@ def pa(server, play, options, seconds=8):
         time.sleep(0.2)
         if not any(read(raw)[-19200:]): # all has been recorded
             break
-    recorder.terminate()
-    recorder.wait()
-    check(left_of(read(raw)), 48000, seconds - 3, options)
+    ended = end_recording(recorder)
+    check(server, left_of(read(raw)), 48000, seconds - 3, options, ended)
     return lines
 
 
 def case_pa(server, play):
     need('pulseaudio', 'parec')
     server.start_pulse()
-    # Long enough for hosts that have more to do.
-    lines = pa(server, play, 'pa,id=a,out.latency=300000')
+    begun = time.monotonic_ns()
+    lines = pa(server, play, PA)
     latency = float(lines[-2].split('latency ')[1].split()[0])
-    if not busy(): # else the server has been given more
-        assert abs(latency - 300) < 15, f'latency {latency} ms where 300 were asked for'
-    pa(server, play, 'pa,id=a,out.latency=300000,out.fixed-settings=off')
-    pa(server, play, 'pa,id=a,out.latency=300000,out.name=testsink,out.stream-name=x,out.format=f32,out.frequency=48000')
+    # The server is given more when it was late.
+    assert abs(latency - LATENCY_MS) < 15 or server.late.excuse(begun, time.monotonic_ns(), LATENCY_MS / 8), \
+        f'latency {latency} ms where {LATENCY_MS} were asked for'
+    pa(server, play, PA + ',out.fixed-settings=off')
+    pa(server, play, PA + ',out.name=testsink,out.stream-name=x,out.format=f32,out.frequency=48000')
 
 
 def case_pa_record(server, play):
@@ -237,16 +269,16 @@ def case_pa_record(server, play):
     server.start('pacat', '--rate=48000', '--channels=2', '--format=s16le', '-d', 'testsink', path)
     time.sleep(1)
     raw = os.path.join(server.folder, 'raw')
-    player = server.start(play, 'pa,id=a,in.name=testsink.monitor,in.latency=300000', '6', raw, stdout=subprocess.PIPE)
+    player = server.start(play, f'pa,id=a,in.name=testsink.monitor,in.latency={LATENCY_MS}000', '6', raw, stdout=subprocess.PIPE)
     finish(player, [])
-    check(left_of(read(raw)), 48000, 4, 'recording')
+    check(server, left_of(read(raw)), 48000, 4, 'recording', time.monotonic_ns())
 
 
 def case_pa_restart(server, play):
     need('pulseaudio', 'parec')
     pulse = server.start_pulse()
     raw = os.path.join(server.folder, 'raw')
-    player = server.start(play, 'pa,id=a,out.latency=300000', '100', str(HZ), stdout=subprocess.PIPE)
+    player = server.start(play, PA, '100', str(HZ), stdout=subprocess.PIPE)
     hear(server, raw, 'testsink.monitor', 1, 'before')
     pulse.send_signal(signal.SIGKILL)
     pulse.wait()
@@ -254,7 +286,7 @@ def case_pa_restart(server, play):
     os.unlink(f'{server.folder}/pulse.sock')
     server.start_pulse()
     hear(server, raw, 'testsink.monitor', 3, 'after the server came back')
-    check_pace(stop(player))
+    stop(player)
 
 
 def case_pa_default(server, play):
@@ -263,18 +295,18 @@ def case_pa_default(server, play):
     assert server.run('pactl', 'load-module', 'module-null-sink', 'sink_name=other', 'rate=48000').returncode == 0
     assert server.run('pactl', 'set-default-sink', 'testsink').returncode == 0
     raw = os.path.join(server.folder, 'raw')
-    player = server.start(play, 'pa,id=a,out.latency=300000', '100', str(HZ), stdout=subprocess.PIPE)
+    player = server.start(play, PA, '100', str(HZ), stdout=subprocess.PIPE)
     hear(server, raw, 'testsink.monitor', 1, 'the first default device')
     assert server.run('pactl', 'set-default-sink', 'other').returncode == 0
     hear(server, raw, 'other.monitor', 2, 'the new default device')
-    check_pace(stop(player))
+    stop(player)
 
 
 def case_sdl(server, play):
     need('pulseaudio', 'parec')
     server.start_pulse()
     server.env['SDL_AUDIODRIVER'] = 'pulseaudio'
-    pa(server, play, 'sdl,id=a,out.buffer-length=300000')
+    pa(server, play, f'sdl,id=a,out.buffer-length={LATENCY_MS}000')
 
 
 def case_alsa(server, play):
@@ -298,8 +330,8 @@ def case_alsa_pulse(server, play):
     with open(conf, 'w') as f:
         f.write('pcm.!default { type pulse }\n')
     server.env['ALSA_CONFIG_PATH'] = '/usr/share/alsa/alsa.conf:' + conf
-    pa(server, play, 'alsa,id=a,out.try-poll=off,out.buffer-length=300000')
-    pa(server, play, 'alsa,id=a,out.period-length=20000,threshold=20000,out.buffer-length=300000')
+    pa(server, play, f'alsa,id=a,out.try-poll=off,out.buffer-length={LATENCY_MS}000')
+    pa(server, play, f'alsa,id=a,out.period-length=20000,threshold=20000,out.buffer-length={LATENCY_MS}000')
 
 
 def case_jack(server, play):
@@ -316,8 +348,9 @@ def case_jack(server, play):
     recorder = server.start(play, 'jack,id=a,in.server-name=vitrine-test,in.client-name=ear,in.connect-ports=^tone:', '4', raw,
                             stdout=subprocess.PIPE)
     finish(recorder, lines)
+    ended = time.monotonic_ns()
     finish(player, lines)
-    check(left_of(read(raw)), 48000, 2, 'jack')
+    check(server, left_of(read(raw)), 48000, 2, 'jack', ended, 512 / 48)
 
 
 def case_pipewire(server, play):
@@ -338,8 +371,9 @@ def case_pipewire(server, play):
         time.sleep(seconds + 1)
         recorder.send_signal(signal.SIGINT)
         recorder.wait()
-        with wave.open(raw) as f:
-            check(left_of(f.readframes(f.getnframes())), 48000, seconds, what)
+        ended = time.monotonic_ns()
+        with wave.open(raw) as f:  # a cycle of the graph is 1024 frames
+            check(server, left_of(f.readframes(f.getnframes())), 48000, seconds, what, ended, 1024 / 48)
         os.unlink(raw)
     record(3, 'pipewire')
     begun[0].kill()
@@ -349,7 +383,7 @@ def case_pipewire(server, play):
     time.sleep(0.5)
     server.start_pipewire()
     record(3, 'after the server came back')
-    check_pace(stop(player))
+    stop(player)
 
 
 def main():
