@@ -219,12 +219,13 @@ class Program:
 
     def said(self, quiet=0.25):
         """All lines until nothing comes for a while."""
-        lines = []
+        lines, end = [], time.monotonic() + 60
         try:
-            while True:
+            while time.monotonic() < end:
                 lines.append(self.lines.get(timeout=quiet))
         except queue.Empty:
             return lines
+        raise AssertionError(f'it does not stop talking: {lines[-3:]}')
 
     def send(self, line):
         self.process.stdin.write(line + '\n')
