@@ -130,6 +130,43 @@ test_secondary_vga (void)
   check_bochs (&vm_secondary_vga_type);
 }
 
+/* A picture may begin anywhere in a line, as Linux's driver puts it at any page, while all of it is in the memory. */
+static void
+check_offsets (const VmType *type)
+{
+  const uint32_t page = 4096, line = 800 * 4;
+  Bench b;
+
+  bench_init (&b, type, 0, 2);
+  vbe_write (&b, VBE_XRES, 800);
+  vbe_write (&b, VBE_YRES, 600);
+  vbe_write (&b, VBE_BPP, 32);
+  vbe_write (&b, VBE_ENABLE, VBE_ENABLED | VBE_LFB);
+  rig_store (&b.r.rig, VRAM + page, 0x123456, 4);
+  rig_store (&b.r.rig, VRAM + page + 799 * 4, 0x654321, 4);
+  vbe_write (&b, VBE_X_OFFSET, page % line / 4);
+  vbe_write (&b, VBE_Y_OFFSET, page / line);
+  g_assert_cmphex (pixel (b.console, 0, 0), ==, 0x123456);
+  g_assert_cmphex (pixel (b.console, 799, 0), ==, 0x654321);
+
+  uint16_t lines = (uint16_t) rig_load (&b.r.rig, SECOND + 0x500 + 2 * VBE_VIRT_HEIGHT, 2);
+  vbe_write (&b, VBE_Y_OFFSET, lines - 601); /* its last line ends in the memory's last */
+  g_assert_cmpuint (rig_load (&b.r.rig, SECOND + 0x500 + 2 * VBE_X_OFFSET, 2), ==, page % line / 4);
+  vbe_write (&b, VBE_Y_OFFSET, lines - 600);
+  g_assert_cmpuint (rig_load (&b.r.rig, SECOND + 0x500 + 2 * VBE_X_OFFSET, 2), ==, 0);
+  vbe_write (&b, VBE_Y_OFFSET, 0);
+  vbe_write (&b, VBE_X_OFFSET, 800); /* that would be the next line's beginning */
+  g_assert_cmpuint (rig_load (&b.r.rig, SECOND + 0x500 + 2 * VBE_X_OFFSET, 2), ==, 0);
+  bench_clear (&b);
+}
+
+static void
+test_offsets (void)
+{
+  check_offsets (&vm_bochs_display_type);
+  check_offsets (&vm_secondary_vga_type);
+}
+
 /* --- Cirrus --------------------------------------------------------------------------------------------------------
  */
 
@@ -760,6 +797,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/display/bochs-display", test_bochs_display);
   g_test_add_func ("/display/secondary-vga", test_secondary_vga);
+  g_test_add_func ("/display/offsets", test_offsets);
   g_test_add_func ("/display/cirrus/modes", test_cirrus_modes);
   g_test_add_func ("/display/cirrus/rops", test_cirrus_rops);
   g_test_add_func ("/display/cirrus/patterns", test_cirrus_patterns);
