@@ -39,11 +39,11 @@ def seal(password, key):
 
 
 def connect(place):
-    """PLACE: a path, or (host, port)."""
+    """PLACE: a path, (host, port), or those with a context for TLS."""
     s = socket.socket(socket.AF_UNIX if isinstance(place, str) else socket.AF_INET)
     s.settimeout(20)
-    s.connect(place)
-    return s
+    s.connect(place if isinstance(place, str) else place[:2])
+    return s if isinstance(place, str) or len(place) < 3 else place[2].wrap_socket(s)
 
 
 def hello(kind=MAIN, number=0, session=0, caps=()):

@@ -3,6 +3,7 @@
 #include "ui/spice/server-private.h"
 
 #include <glib-unix.h>
+#include <sys/socket.h>
 
 /* The library calls back without saying for which server; but only on its thread. */
 static GPrivate this_server = G_PRIVATE_INIT (NULL);
@@ -150,16 +151,30 @@ watch_update_mask (SpiceWatch *w, int mask)
   w->source = attach (g_unix_fd_source_new (w->fd, condition), G_SOURCE_FUNC (watch_ready), w);
 }
 
+static bool
+is_listening (int fd)
+{
+  int yes = 0;
+  socklen_t size = sizeof yes;
+
+  return getsockopt (fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &size) == 0 && yes;
+}
+
 static SpiceWatch *
 watch_add (int fd, int mask, SpiceWatchFunc func, void *opaque)
 {
   SpiceWatch *w = g_new0 (SpiceWatch, 1);
 
-  if (spice_here ())
-    spice_login_waits (spice_here (), fd);
   w->fd = fd;
   w->func = func;
   w->opaque = opaque;
+  if (spice_here () && is_listening (fd))
+    {
+      w->func = spice_gate_answer;
+      w->opaque = spice_here ();
+    }
+  else if (spice_here ())
+    spice_login_waits (spice_here (), fd);
   watch_update_mask (w, mask);
   return w;
 }

@@ -125,6 +125,8 @@ spice_channel_event (int event, SpiceChannelEventInfo *info)
 
   if (!here || event < SPICE_CHANNEL_EVENT_CONNECTED || event > SPICE_CHANNEL_EVENT_DISCONNECTED)
     return;
+  if (event == SPICE_CHANNEL_EVENT_CONNECTED)
+    spice_gate_introduce (here, info);
   (event == SPICE_CHANNEL_EVENT_CONNECTED ? spice_login_began : spice_login_ended) (here, info);
   if (!(info->flags & SPICE_CHANNEL_EVENT_FLAG_ADDR_EXT))
     return;

@@ -9,6 +9,9 @@
 typedef struct SpiceHere SpiceHere;
 typedef struct SpiceScreen SpiceScreen;
 typedef struct SpiceSound SpiceSound;
+typedef struct SpiceGate SpiceGate;
+typedef struct SpiceJudge SpiceJudge;
+typedef struct SpiceTls SpiceTls;
 
 /* A server: the module's half of VmSpice. */
 struct SpiceHere
@@ -26,10 +29,13 @@ struct SpiceHere
   guint log_handler;
   SpiceMigrateInstance migrate;
   bool migrate_ready;
+  int migrating; /* atomic: viewers may speak of it */
   char version[16];    /* of the library */
   GHashTable *sources; /* GSource *: of the library's timers and descriptors */
   unsigned streams;    /* connections, whether or not they have logged in */
   GPtrArray *logins;   /* login.c: those that have not, the oldest first */
+  SpiceGate *gate;
+  int arriving; /* the descriptor of the viewer that the library is told of; -1: none */
   SpiceSound *sound; /* NULL: no audiodev is ours */
   /* input.c */
   SpiceKbdInstance keyboard;
@@ -52,6 +58,31 @@ const SpiceCoreInterface *spice_core (void);
 /* events.c */
 void spice_channel_event (int event, SpiceChannelEventInfo *info);
 void spice_forget_channels (VmSpice *spice);
+
+/* gate.c: the way in. FD is taken when true is returned. */
+bool spice_gate_start (SpiceHere *here, GError **error);
+void spice_gate_stop (SpiceHere *here);
+bool spice_gate_admit (SpiceHere *here, int fd, bool tls, bool skip_auth);
+void spice_gate_answer (int fd, int event, void *opaque);
+void spice_gate_introduce (SpiceHere *here, SpiceChannelEventInfo *info);
+
+/* judge.c: what a viewer says, on the gate's thread. What may go on is appended to OUT; false: it has to go. */
+SpiceJudge *spice_judge_new (const int *migrating);
+void spice_judge_free (SpiceJudge *judge);
+bool spice_judge_hear (SpiceJudge *judge, const uint8_t *bytes, size_t len, GByteArray *out);
+/* The library waits for it, and everybody for the library. */
+bool spice_judge_waits (const SpiceJudge *judge);
+/* What has to be said for one that has gone. */
+void spice_judge_end (SpiceJudge *judge, GByteArray *out);
+
+/* gate-tls.c */
+struct ssl_ctx_st *spice_tls_server (const SpiceOptions *options, GError **error);
+struct ssl_ctx_st *spice_tls_client (const SpiceOptions *options);
+SpiceTls *spice_tls_new (struct ssl_ctx_st *context, bool server);
+void spice_tls_free (SpiceTls *tls);
+/* Appends to OUT what is for the other end; false: it is over. */
+bool spice_tls_say (SpiceTls *tls, const uint8_t *bytes, size_t len, GByteArray *out);
+bool spice_tls_hear (SpiceTls *tls, const uint8_t *bytes, size_t len, GByteArray *plain, GByteArray *out);
 
 /* login.c: a connection was made; the library waits for FD; it has logged in, or is gone */
 void spice_logins_start (SpiceHere *here);

@@ -227,6 +227,7 @@ migrate_ended (SpiceMigrateInstance *sin)
 {
   SpiceHere *here = VM_CONTAINER_OF (sin, SpiceHere, migrate);
 
+  g_atomic_int_set (&here->migrating, 0);
   here->spice->migrated = true;
   vm_machine_emit (here->spice->machine, "SPICE_MIGRATE_COMPLETED", NULL);
 }
@@ -246,6 +247,7 @@ migrate_to (VmSpice *spice, const char *host, int port, int tls_port, const char
   SpiceHere *here = spice->server;
 
   here->migrate_ready = false;
+  g_atomic_int_set (&here->migrating, 1);
   return spice_server_migrate_connect (here->server, host, port, tls_port, subject) == 0;
 }
 
@@ -264,8 +266,10 @@ migrate_end (VmSpice *spice, bool done)
   SpiceHere *here = spice->server;
 
   spice_server_migrate_end (here->server, done);
-  if (!done)
-    spice_server_vm_start (here->server);
+  if (done)
+    return;
+  g_atomic_int_set (&here->migrating, 0);
+  spice_server_vm_start (here->server);
 }
 
 /* --- life ----------------------------------------------------------------------------------------------------------
@@ -295,6 +299,7 @@ stop (VmSpice *spice)
     spice_screen_free (g_ptr_array_steal_index (here->screens, here->screens->len - 1));
   spice_server_destroy (here->server);
   spice_core_leave ();
+  spice_gate_stop (here);
   spice_logins_stop (here);
   spice_forget_channels (spice);
   spice->server = NULL;
@@ -335,10 +340,12 @@ start (VmSpice *spice, GError **error)
   here->server = spice_server_new ();
   spice_core_enter (here);
   if (!configure (here, error)
-      || (spice_server_init (here->server, (SpiceCoreInterface *) spice_core ()) != 0 && !fail_to_start (here, error)))
+      || (spice_server_init (here->server, (SpiceCoreInterface *) spice_core ()) != 0 && !fail_to_start (here, error))
+      || !spice_gate_start (here, error))
     {
       spice_server_destroy (here->server);
       spice_core_leave ();
+      spice_gate_stop (here);
       spice_logins_stop (here);
       here_free (here);
       return false;
@@ -374,9 +381,7 @@ add_client (VmSpice *spice, int fd, bool skip_auth, bool tls)
 {
   SpiceHere *here = spice->server;
 
-  return (tls ? spice_server_add_ssl_client (here->server, fd, skip_auth)
-              : spice_server_add_client (here->server, fd, skip_auth))
-         == 0;
+  return spice_gate_admit (here, fd, tls, skip_auth);
 }
 
 static bool
