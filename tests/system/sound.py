@@ -97,11 +97,11 @@ def es1370():
     return play('ES1370', ['snd-ens1370'], '"PCM Volume" 25', 44100)
 
 
-def isa(card):
+def isa(card, what=None):
     """By ports and DMA alone."""
     m, path = boot(card, rate=44100, append=ISA)
     with m:
-        m.shell(f'sound {card}', 60)
+        vm.explain(m.shell(f'sound {what or card} 2>&1', 60))
         m.shell('sleep 1')
         m.quit()
     return path
@@ -115,6 +115,12 @@ def sb16():
 @vm.case
 def cs4231a():
     check_count(isa('cs4231a'), 32768)
+
+
+@vm.case
+def virtio():
+    """By a queue: Debian's kernel has no driver."""
+    check_count(isa('virtio-sound-pci', 'virtio'), 32768)
 
 
 @vm.case

@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Sound from inside a Linux guest, with nothing but the kernel: a PCM device by its ioctls, or a card's registers.
  *
- *   sound mixer [NAME VALUE]...          all switches on, all volumes up, but those named; for recording only those
- * named sound play RATE CHANNELS FRAMES      samples that count up, 16 bits sound tone RATE SECONDS HZ           a sine
- * on the left, a mark at the start of each second on the right sound record RATE SECONDS FILE       two channels of 16
- * bits sound sb16 | cs4231a | gus           the same by ISA DMA: 32768 frames of two channels (gus: a tone of 441 Hz)
- *   sound adlib | speaker                a tone of 440 Hz for two seconds
+ *   sound mixer [NAME VALUE]...        all switches on, all volumes up, but those named; for recording only those named
+ *   sound play RATE CHANNELS FRAMES    samples that count up, 16 bits
+ *   sound tone RATE SECONDS HZ         a sine on the left, a mark at the start of each second on the right
+ *   sound record RATE SECONDS FILE     two channels of 16 bits
+ *   sound sb16 | cs4231a | gus         the same by ISA DMA: 32768 frames of two channels (gus: a tone of 441 Hz)
+ *   sound virtio                       the same by a queue: 16384 frames of two channels
+ *   sound adlib | speaker              a tone of 440 Hz for two seconds
  *
  * The card is CARD, its device is DEVICE of the environment, or 0. "tone" and "record" tell port TELL, a line a period,
  * which frame the card has come to. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_pci.h>
+#include <linux/virtio_ring.h>
+#include <linux/virtio_snd.h>
 #include <math.h>
 #include <sound/asound.h>
 #include <stdint.h>
@@ -287,9 +294,9 @@ dma_buffer (void)
 }
 
 static void
-count_up (volatile uint8_t *bytes)
+count_up (volatile uint8_t *bytes, unsigned n)
 {
-  for (unsigned i = 0; i < DMA_BYTES / 2; i++)
+  for (unsigned i = 0; i < n / 2; i++)
     {
       bytes[2 * i] = (uint8_t) (i + 1);
       bytes[2 * i + 1] = (uint8_t) ((i + 1) >> 8);
@@ -325,7 +332,7 @@ dsp (unsigned value)
 static void
 play_sb16 (void)
 {
-  count_up (dma_buffer ());
+  count_up (dma_buffer (), DMA_BYTES);
   outb (1, 0x226);
   wait_ms (1);
   outb (0, 0x226);
@@ -355,7 +362,7 @@ cs (unsigned reg, unsigned value)
 static void
 play_cs4231a (void)
 {
-  count_up (dma_buffer ());
+  count_up (dma_buffer (), DMA_BYTES);
   for (unsigned half = 0; half < 2; half++) /* a channel of bytes has 64 KiB at a time */
     {
       program_dma (3, DMA_BUFFER + half * 0x10000, 0x10000);
@@ -450,6 +457,191 @@ play_speaker (void)
   outb (inb (0x61) & ~3, 0x61);
 }
 
+/* --- virtio
+ * ------------------------------------------------------------------------------------------------------------ */
+
+#define QUEUE 64u       /* descriptors */
+#define QUEUES 0x10000u /* in the buffer, behind the samples; a page for each part of a queue */
+#define MESSAGES 0x18000u
+#define PIECE 4096u
+
+typedef struct Virtio
+{
+  volatile struct virtio_pci_common_cfg *common;
+  volatile uint8_t *notify;
+  uint32_t multiplier;
+  volatile uint8_t *memory;
+} Virtio;
+
+/* The device's registers, by its capabilities. */
+static Virtio
+find_virtio (void)
+{
+  DIR *all = opendir ("/sys/bus/pci/devices");
+  Virtio v = { .memory = dma_buffer () };
+  uint8_t config[256] = { 0 };
+  char path[300];
+
+  for (struct dirent *one; !v.common && all && (one = readdir (all));)
+    {
+      snprintf (path, sizeof path, "/sys/bus/pci/devices/%s/config", one->d_name);
+      int fd = open (path, O_RDWR);
+      if (fd < 0 || read (fd, config, sizeof config) < 64 || memcmp (config, "\xf4\x1a\x59\x10", 4))
+        {
+          close (fd);
+          continue;
+        }
+      config[4] |= 6; /* memory, and as a master */
+      if (pwrite (fd, config + 4, 2, 4) != 2)
+        fail (path);
+      for (unsigned at = config[0x34]; at; at = config[at + 1])
+        {
+          const struct virtio_pci_notify_cap *cap = (const void *) (config + at);
+          if (cap->cap.cap_vndr != 9
+              || (cap->cap.cfg_type != VIRTIO_PCI_CAP_COMMON_CFG && cap->cap.cfg_type != VIRTIO_PCI_CAP_NOTIFY_CFG))
+            continue;
+          snprintf (path, sizeof path, "/sys/bus/pci/devices/%s/resource%u", one->d_name, cap->cap.bar);
+          int bar = open (path, O_RDWR | O_SYNC);
+          size_t size = cap->cap.offset + cap->cap.length;
+          uint8_t *base = bar < 0 ? MAP_FAILED : mmap (NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, bar, 0);
+          if (base == MAP_FAILED)
+            fail (path);
+          if (cap->cap.cfg_type == VIRTIO_PCI_CAP_COMMON_CFG)
+            v.common = (volatile struct virtio_pci_common_cfg *) (base + cap->cap.offset);
+          else
+            {
+              v.notify = base + cap->cap.offset;
+              v.multiplier = cap->notify_off_multiplier;
+            }
+        }
+      close (fd);
+    }
+  if (!v.common || !v.notify)
+    fail ("no virtio-sound");
+  return v;
+}
+
+static uint32_t
+queue_at (unsigned n, unsigned part)
+{
+  return QUEUES + (n * 3 + part) * 0x1000;
+}
+
+static void
+start_queue (const Virtio *v, unsigned n)
+{
+  uint64_t at[3];
+
+  for (unsigned part = 0; part < 3; part++)
+    {
+      at[part] = DMA_BUFFER + queue_at (n, part);
+      for (unsigned i = 0; i < 0x1000; i++)
+        v->memory[queue_at (n, part) + i] = 0;
+    }
+  v->common->queue_select = n;
+  v->common->queue_size = QUEUE;
+  v->common->queue_desc_lo = (uint32_t) at[0];
+  v->common->queue_desc_hi = 0;
+  v->common->queue_avail_lo = (uint32_t) at[1];
+  v->common->queue_avail_hi = 0;
+  v->common->queue_used_lo = (uint32_t) at[2];
+  v->common->queue_used_hi = 0;
+  v->common->queue_enable = 1;
+}
+
+/* N descriptors from FIRST on, the last one for the device to write, as one chain. */
+static void
+add_chain (const Virtio *v, unsigned queue, unsigned first, unsigned n, const uint32_t (*pieces)[2])
+{
+  volatile struct vring_desc *desc = (volatile struct vring_desc *) (v->memory + queue_at (queue, 0));
+  volatile struct vring_avail *avail = (volatile struct vring_avail *) (v->memory + queue_at (queue, 1));
+
+  for (unsigned i = 0; i < n; i++)
+    {
+      desc[first + i].addr = DMA_BUFFER + pieces[i][0];
+      desc[first + i].len = pieces[i][1];
+      desc[first + i].flags = i + 1 < n ? VRING_DESC_F_NEXT : VRING_DESC_F_WRITE;
+      desc[first + i].next = (uint16_t) (first + i + 1);
+    }
+  avail->ring[avail->idx % QUEUE] = (uint16_t) first;
+  __sync_synchronize ();
+  avail->idx++;
+}
+
+/* Until all that was added came back. */
+static void
+ring_and_wait (const Virtio *v, unsigned queue, int ms)
+{
+  volatile struct vring_avail *avail = (volatile struct vring_avail *) (v->memory + queue_at (queue, 1));
+  volatile struct vring_used *used = (volatile struct vring_used *) (v->memory + queue_at (queue, 2));
+
+  v->common->queue_select = queue;
+  *(volatile uint16_t *) (v->notify + v->common->queue_notify_off * v->multiplier) = (uint16_t) queue;
+  while (ms-- > 0 && used->idx != avail->idx)
+    wait_ms (1);
+  if (used->idx != avail->idx)
+    fail ("the queue does not go on");
+}
+
+static void
+expect_ok (const Virtio *v, uint32_t at)
+{
+  if (*(volatile uint32_t *) (v->memory + at) != VIRTIO_SND_S_OK)
+    fail ("refused");
+}
+
+static void
+control (const Virtio *v, uint32_t code)
+{
+  const struct virtio_snd_pcm_set_params message = {
+    .hdr = { .hdr = { .code = code } },
+    .buffer_bytes = 16 * PIECE,
+    .period_bytes = PIECE,
+    .channels = 2,
+    .format = VIRTIO_SND_PCM_FMT_S16,
+    .rate = VIRTIO_SND_PCM_RATE_44100,
+  };
+  const uint32_t size = code == VIRTIO_SND_R_PCM_SET_PARAMS ? sizeof message : sizeof message.hdr;
+
+  memcpy ((void *) (v->memory + MESSAGES), &message, sizeof message);
+  add_chain (v, VIRTIO_SND_VQ_CONTROL, 0, 2, (const uint32_t[][2]){ { MESSAGES, size }, { MESSAGES + 64, 4 } });
+  ring_and_wait (v, VIRTIO_SND_VQ_CONTROL, 1000);
+  expect_ok (v, MESSAGES + 64);
+}
+
+static void
+play_virtio (void)
+{
+  static const unsigned queues[] = { VIRTIO_SND_VQ_CONTROL, VIRTIO_SND_VQ_TX };
+  Virtio v = find_virtio ();
+
+  v.common->device_status = 0;
+  while (v.common->device_status)
+    ;
+  v.common->device_status = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER;
+  v.common->guest_feature_select = 0;
+  v.common->guest_feature = 0;
+  v.common->guest_feature_select = 1;
+  v.common->guest_feature = 1; /* VIRTIO_F_VERSION_1 */
+  v.common->device_status |= VIRTIO_CONFIG_S_FEATURES_OK;
+  for (unsigned i = 0; i < 2; i++)
+    start_queue (&v, queues[i]);
+  v.common->device_status |= VIRTIO_CONFIG_S_DRIVER_OK;
+  count_up (v.memory, QUEUES);
+  control (&v, VIRTIO_SND_R_PCM_SET_PARAMS);
+  control (&v, VIRTIO_SND_R_PCM_PREPARE);
+  *(volatile uint32_t *) (v.memory + MESSAGES + 128) = 0; /* of stream 0 */
+  for (uint32_t i = 0; i < 16; i++)
+    add_chain (&v, VIRTIO_SND_VQ_TX, 3 * i, 3,
+               (const uint32_t[][2]){ { MESSAGES + 128, 4 }, { i * PIECE, PIECE }, { MESSAGES + 256 + 8 * i, 8 } });
+  control (&v, VIRTIO_SND_R_PCM_START);
+  ring_and_wait (&v, VIRTIO_SND_VQ_TX, 3000);
+  for (uint32_t i = 0; i < 16; i++)
+    expect_ok (&v, MESSAGES + 256 + 8 * i);
+  control (&v, VIRTIO_SND_R_PCM_STOP);
+  control (&v, VIRTIO_SND_R_PCM_RELEASE);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -457,11 +649,8 @@ main (int argc, char **argv)
   {
     const char *name;
     void (*play) (void);
-  } cards[] = { { "sb16", play_sb16 },
-                { "cs4231a", play_cs4231a },
-                { "gus", play_gus },
-                { "adlib", play_adlib },
-                { "speaker", play_speaker } };
+  } cards[] = { { "sb16", play_sb16 },   { "cs4231a", play_cs4231a }, { "gus", play_gus },
+                { "adlib", play_adlib }, { "virtio", play_virtio },   { "speaker", play_speaker } };
 
   if (argc < 2)
     return 2;
