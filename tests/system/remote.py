@@ -35,7 +35,7 @@ class Drawing:
         self.m.send('\n')
 
     def rate(self):
-        frames, took = self.m.wait(r'@done (\d+) (\d+)', 10 * SECONDS).groups()
+        frames, took = self.m.wait(r'@done (\d+) (\d+)\s', 10 * SECONDS).groups()
         return int(frames) / int(took) * 1000
 
 
