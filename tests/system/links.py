@@ -319,7 +319,8 @@ def connections():
             # The translator grows with what the guest runs, and the heap with the pieces of buffers that libslirp has for ten
             # seconds after an end; tests/net/test-user-connections.c, where no guest runs, stays as it is. One
             # connection in twenty that stays would be more.
-            assert counts[2][1] <= counts[1][1] + 12000, counts
+            # (The host may have taken back what lay idle in between.)
+            assert counts[2][1] <= max(counts[0][1], counts[1][1]) + 12000, counts
             pings = m.shell('ping -c 3 10.0.2.2 2>&1', 30)
             assert ' 0% packet loss' in pings, pings
             assert inwards(inside, 40, 9) > 10
