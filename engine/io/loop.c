@@ -334,8 +334,9 @@ vm_loop_post (VmLoop *loop, VmPostFunc func, void *opaque)
   *loop->last = post;
   loop->last = &post->next;
   atomic_store (&loop->has_posts, true);
-  /* Inside the mutex: once the post can run, it may be the one that ends the loop's life. */
-  if (was_empty)
+  /* Inside the mutex: once the post can run, it may be the one that ends the loop's life. The loop's own thread does not
+   * wait now, and looks for posts before it does. */
+  if (was_empty && !vm_loop_is_current (loop))
     g_main_context_wakeup (loop->context);
   pthread_mutex_unlock (&loop->mutex);
 }
@@ -381,12 +382,16 @@ vm_loop_call (VmLoop *loop, VmPostFunc func, void *opaque)
   pthread_mutex_destroy (&call.mutex);
 }
 
+/* GLib would take the descriptor of a source that is dispatched out of its set, and put it back, for the case that the
+ * function iterates the loop; either wakes the loop for a round in vain. Here it goes only when that is so. */
 typedef struct FdSource {
-  GSource  source;
-  int      fd;
-  gpointer tag;
-  VmFdFunc func;
-  void    *opaque;
+  GSource      source;
+  int          fd;
+  GIOCondition condition;
+  gpointer     tag;      /* NULL: out of the set, until the function has returned */
+  bool         running;
+  VmFdFunc     func;
+  void        *opaque;
 } FdSource;
 
 static gboolean
@@ -394,7 +399,7 @@ fd_check (GSource *source)
 {
   FdSource *self = (FdSource *) source;
 
-  return g_source_query_unix_fd (source, self->tag) != 0;
+  return self->tag && g_source_query_unix_fd (source, self->tag) != 0;
 }
 
 static gboolean
@@ -402,7 +407,17 @@ fd_dispatch (GSource *source, GSourceFunc func, gpointer data)
 {
   FdSource *self = (FdSource *) source;
 
-  return self->func (self->fd, g_source_query_unix_fd (source, self->tag), self->opaque);
+  if (self->running)
+    {
+      g_source_remove_unix_fd (source, g_steal_pointer (&self->tag));
+      return G_SOURCE_CONTINUE;
+    }
+  self->running = true;
+  bool stays = self->func (self->fd, g_source_query_unix_fd (source, self->tag), self->opaque);
+  self->running = false;
+  if (!self->tag && !g_source_is_destroyed (source))
+    self->tag = g_source_add_unix_fd (source, self->fd, self->condition);
+  return stays;
 }
 
 static const GSourceFuncs fd_funcs = { .check = fd_check, .dispatch = fd_dispatch };
@@ -414,8 +429,10 @@ vm_loop_watch_fd (VmLoop *loop, int fd, GIOCondition condition, VmFdFunc func, v
   FdSource *self = (FdSource *) source;
 
   self->fd = fd;
+  self->condition = condition;
   self->func = func;
   self->opaque = opaque;
+  g_source_set_can_recurse (source, TRUE);
   self->tag = g_source_add_unix_fd (source, fd, condition);
   g_source_attach (source, loop->context);
   return source;

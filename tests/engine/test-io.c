@@ -332,6 +332,141 @@ test_watch (void)
   vm_loop_free (f.loop);
 }
 
+/* Whether a descriptor would wake the loop, and whether it has something to do without. */
+static void
+look (Fixture *f, bool *woken, bool *busy)
+{
+  GMainContext *context = vm_loop_context (f->loop);
+  GPollFD fds[8];
+  int priority, timeout;
+
+  g_assert_true (g_main_context_acquire (context));
+  *busy = g_main_context_prepare (context, &priority);
+  int n = g_main_context_query (context, priority, &timeout, fds, G_N_ELEMENTS (fds));
+  g_assert_cmpint (n, <=, G_N_ELEMENTS (fds));
+  *woken = g_poll (fds, n, 0) > 0;
+  g_main_context_release (context);
+}
+
+static bool
+is_quiet (Fixture *f)
+{
+  bool woken, busy;
+
+  look (f, &woken, &busy);
+  return !woken && !busy;
+}
+
+/* What has been done leaves nothing behind that wakes the loop once more. */
+static void
+test_no_wake_in_vain (void)
+{
+  Fixture f = { 0 };
+  int fds[2];
+
+  g_assert_cmpint (pipe (fds), ==, 0);
+  f.loop = vm_loop_new ("test", NULL);
+  GSource *source = vm_loop_watch_fd (f.loop, fds[0], G_IO_IN, read_byte, &f);
+  VmWakeup *wakeup = vm_wakeup_new (f.loop, count_fire, &f);
+  while (!is_quiet (&f))
+    vm_loop_iterate (f.loop, false);
+  for (unsigned i = 0; i < 10; i++)
+    {
+      g_assert_cmpint (write (fds[1], "x", 1), ==, 1);
+      g_assert_false (is_quiet (&f));
+      g_assert_true (vm_loop_iterate (f.loop, true));
+      g_assert_true (is_quiet (&f));
+      vm_wakeup_arm (wakeup, 0);
+      g_assert_false (is_quiet (&f));
+      g_assert_true (vm_loop_iterate (f.loop, true));
+      g_assert_true (is_quiet (&f));
+    }
+  g_assert_cmpuint (atomic_load (&f.fired), ==, 20);
+  /* From another thread it does wake. */
+  vm_loop_post (f.loop, count_fire, &f);
+  g_assert_false (is_quiet (&f));
+  vm_loop_iterate (f.loop, true);
+  g_assert_cmpuint (atomic_load (&f.fired), ==, 21);
+  vm_wakeup_free (wakeup);
+  vm_source_clear (&source);
+  vm_loop_free (f.loop);
+  close (fds[0]);
+  close (fds[1]);
+}
+
+static bool
+post_to_own_loop (int fd, GIOCondition condition, void *opaque)
+{
+  Fixture *f = opaque;
+
+  vm_loop_post (f->loop, count_fire, f);
+  return read_byte (fd, condition, opaque);
+}
+
+/* A post from within the loop is no wake. */
+static void
+test_own_post (void)
+{
+  Fixture f = { 0 };
+  bool woken, busy;
+  int fds[2];
+
+  g_assert_cmpint (pipe (fds), ==, 0);
+  f.loop = vm_loop_new ("test", NULL);
+  GSource *source = vm_loop_watch_fd (f.loop, fds[0], G_IO_IN, post_to_own_loop, &f);
+  while (!is_quiet (&f))
+    vm_loop_iterate (f.loop, false);
+  g_assert_cmpint (write (fds[1], "x", 1), ==, 1);
+  g_assert_true (vm_loop_iterate (f.loop, true));
+  g_assert_cmpuint (atomic_load (&f.fired), ==, 1);
+  look (&f, &woken, &busy);
+  g_assert_true (busy && !woken);
+  g_assert_true (vm_loop_iterate (f.loop, true));
+  g_assert_cmpuint (atomic_load (&f.fired), ==, 2);
+  g_assert_true (is_quiet (&f));
+  vm_source_clear (&source);
+  vm_loop_free (f.loop);
+  close (fds[0]);
+  close (fds[1]);
+}
+
+/* The descriptor stays ready while the function that it called iterates the loop. */
+static bool
+iterate_within (int fd, GIOCondition condition, void *opaque)
+{
+  Fixture *f = opaque;
+
+  g_assert_cmpuint (f->next, ==, 0);
+  f->next++;
+  count_fire (f);
+  for (unsigned i = 0; i < 3; i++)
+    vm_loop_iterate (f->loop, false);
+  g_assert_true (is_quiet (f));
+  f->next--;
+  return true;
+}
+
+static void
+test_nested (void)
+{
+  Fixture f = { 0 };
+  int fds[2];
+
+  g_assert_cmpint (pipe (fds), ==, 0);
+  f.loop = vm_loop_new ("test", NULL);
+  GSource *source = vm_loop_watch_fd (f.loop, fds[0], G_IO_IN | G_IO_HUP, iterate_within, &f);
+  close (fds[1]);
+  for (unsigned i = 1; i <= 5; i++)
+    {
+      while (atomic_load (&f.fired) < i)
+        vm_loop_iterate (f.loop, true);
+      g_assert_false (is_quiet (&f));
+    }
+  vm_source_clear (&source);
+  vm_loop_free (f.loop);
+  close (fds[0]);
+}
+
 /* A vCPU that does nothing but device accesses leaves the loop its share. */
 static void
 test_loop_is_not_starved (void)
@@ -372,6 +507,9 @@ main (int argc, char **argv)
   g_test_add_func ("/loop/posts-from-loop", test_posts_from_loop);
   g_test_add_func ("/loop/wakeup", test_wakeup);
   g_test_add_func ("/loop/watch", test_watch);
+  g_test_add_func ("/loop/no-wake-in-vain", test_no_wake_in_vain);
+  g_test_add_func ("/loop/own-post", test_own_post);
+  g_test_add_func ("/loop/nested", test_nested);
   g_test_add_func ("/loop/not-starved", test_loop_is_not_starved);
   return g_test_run ();
 }
