@@ -7,6 +7,8 @@
 /* Bounds what a guest can ask of the host, and how far ahead a timer needs to be set. */
 #define HPET_MIN_NS    (10 * VM_NS_PER_US)
 #define HPET_MAX_TICKS (UINT64_C (1) << 40)
+/* How long a comparator sleeps whose matches nobody sees; what it missed must be told from what is to come in 32 bits. */
+#define HPET_SLEEP     (UINT64_C (1) << 30)
 
 enum { REG_CAPABILITY = 0x000, REG_CONFIG = 0x010, REG_STATUS = 0x020, REG_COUNTER = 0x0f0, REG_TIMERS = 0x100 };
 enum { TN_CONFIG = 0x00, TN_COMPARATOR = 0x08, TN_FSB = 0x10, TN_STRIDE = 0x20 };
@@ -90,6 +92,25 @@ hpet_distance (const VmHpetTimer *t, uint64_t now)
   return t->comparator - now ? t->comparator - now : UINT64_MAX;
 }
 
+/* To the next match after now, in phase. */
+static void
+hpet_advance (VmHpetTimer *t)
+{
+  uint64_t now = hpet_counter (t->hpet), behind;
+
+  behind = hpet_is_32 (t) ? (uint32_t) now - (uint32_t) t->comparator : now - t->comparator;
+  t->comparator += (behind / t->period + 1) * t->period;
+  if (hpet_is_32 (t))
+    t->comparator = (uint32_t) t->comparator;
+}
+
+/* Matches do nothing but move the comparator: so Linux leaves the one it booted with. */
+static bool
+hpet_is_silent (const VmHpetTimer *t)
+{
+  return (t->config & (TN_ENABLE | TN_LEVEL | TN_PERIODIC)) == TN_PERIODIC && t->period != 0 && t->period <= HPET_SLEEP;
+}
+
 static void
 hpet_arm (VmHpetTimer *t)
 {
@@ -102,6 +123,8 @@ hpet_arm (VmHpetTimer *t)
       return;
     }
   distance = hpet_distance (t, hpet_counter (self));
+  if (hpet_is_silent (t) && distance <= HPET_SLEEP)
+    distance += HPET_SLEEP / t->period * t->period;
   if (distance > HPET_MAX_TICKS)
     vm_timer_cancel (&t->timer); /* hours away: a comparator in the past, waiting for the counter to wrap */
   else
@@ -112,17 +135,24 @@ static void
 hpet_fire (void *opaque)
 {
   VmHpetTimer *t = opaque;
-  uint64_t now = hpet_counter (t->hpet), behind;
 
   if ((t->config & TN_PERIODIC) && t->period != 0)
-    {
-      /* The next match after now, in phase. */
-      behind = hpet_is_32 (t) ? (uint32_t) now - (uint32_t) t->comparator : now - t->comparator;
-      t->comparator += (behind / t->period + 1) * t->period;
-      if (hpet_is_32 (t))
-        t->comparator = (uint32_t) t->comparator;
-    }
+    hpet_advance (t);
   hpet_set_irq (t, true);
+  hpet_arm (t);
+}
+
+/* Before the guest sees or changes what sleeps. That it missed a match shows in that its timer is set for before the next
+ * one, which is a turn of the counter away. */
+static void
+hpet_catch_up (VmHpetTimer *t)
+{
+  uint64_t distance = hpet_distance (t, hpet_counter (t->hpet));
+
+  if (!hpet_is_silent (t) || !vm_timer_pending (&t->timer) ||
+      (t->timer.expire - hpet_now (t->hpet)) / HPET_TICK_NS >= (int64_t) (distance / 2))
+    return;
+  hpet_advance (t);
   hpet_arm (t);
 }
 
@@ -160,6 +190,7 @@ hpet_register (VmHpet *self, unsigned reg)
       if (reg < REG_TIMERS || (reg - REG_TIMERS) / TN_STRIDE >= self->timers)
         return 0;
       t = &self->timer[(reg - REG_TIMERS) / TN_STRIDE];
+      hpet_catch_up (t);
       switch (reg % TN_STRIDE)
         {
         case TN_CONFIG:
@@ -180,6 +211,8 @@ hpet_write_config (VmHpet *self, uint64_t value)
   uint64_t old = self->config;
 
   value &= CONFIG_ENABLE | CONFIG_LEGACY;
+  for (unsigned n = 0; n < self->timers; n++)
+    hpet_catch_up (&self->timer[n]);
   if (!(old & CONFIG_ENABLE) && (value & CONFIG_ENABLE))
     self->offset = self->counter - (uint64_t) hpet_now (self) / HPET_TICK_NS;
   else if ((old & CONFIG_ENABLE) && !(value & CONFIG_ENABLE))

@@ -106,6 +106,63 @@ test_periodic_legacy (void)
   bench_clear (b);
 }
 
+/* A comparator that ticks for nobody costs no timer each period, and nothing that the guest sees tells. */
+static void
+test_silent (void)
+{
+  Bench bench, *b = &bench;
+
+  for (int wide = 0; wide < 2; wide++)
+    {
+      unsigned size = wide ? 8 : 4, mode = 1 << 3 | (wide ? 0 : 1 << 8);
+
+      bench_init (b, false);
+      PUT (0xf0, UINT64_C (0xffff0000), 8); /* soon at the end of 32 bits */
+      PUT (0x10, 1, 4);
+      PUT (0x100, mode | 1 << 6, 4);
+      PUT (0x108, GET (0xf0, size) + 300000, size);
+      PUT (0x108, 100000, size);
+      uint64_t first = GET (0x108, size);
+      int64_t begin = rig_now (&b->rig);
+      for (int i = 0; i < 200; i++)
+        {
+          int64_t step = g_test_rand_int_range (0, 400 * VM_NS_PER_MS);
+
+          g_assert_cmpint (b->hpet->timer[0].timer.expire, >, rig_now (&b->rig) + VM_NS_PER_MS / 2);
+          rig_advance (&b->rig, step);
+          int64_t ticks = (rig_now (&b->rig) - begin) / 10;
+          uint64_t want = first + (ticks < 300000 ? 0 : (uint64_t) (ticks - 300000) / 100000 * 100000 + 100000);
+          if (i % 3 == 0)
+            g_assert_cmphex (GET (0x108, size), ==, wide ? want : (uint32_t) want);
+        }
+      /* Not one timer a period. */
+      uint64_t slept = (uint64_t) (b->hpet->timer[0].timer.expire - rig_now (&b->rig));
+      rig_advance (&b->rig, 5 * VM_NS_PER_SEC);
+      rig_advance (&b->rig, 5 * VM_NS_PER_SEC);
+      g_assert_cmpuint (slept, >, VM_NS_PER_SEC);
+      /* Seen again, it is in phase. */
+      uint64_t next = GET (0x108, size);
+      g_assert_cmpint (b->irq[2].rises, ==, 0);
+      PUT (0x100, 2 << 9 | mode | 1 << 2, 4);
+      g_assert_cmphex (GET (0x108, size), ==, next);
+      rig_advance (&b->rig, (int64_t) (uint32_t) (next - GET (0xf0, size)) * 10 - 10);
+      g_assert_cmpint (b->irq[2].rises, ==, 0);
+      rig_advance (&b->rig, 20);
+      g_assert_cmpint (b->irq[2].rises, ==, 1);
+      rig_advance (&b->rig, 100 * VM_NS_PER_MS);
+      g_assert_cmpint (b->irq[2].rises, ==, 101);
+      /* Halted, the comparator stands. */
+      PUT (0x100, 2 << 9 | mode, 4);
+      rig_advance (&b->rig, VM_NS_PER_SEC);
+      PUT (0x10, 0, 4);
+      next = GET (0x108, size);
+      g_assert_cmpuint ((uint32_t) (next - GET (0xf0, size)), <=, 100000);
+      rig_advance (&b->rig, VM_NS_PER_SEC);
+      g_assert_cmphex (GET (0x108, size), ==, next);
+      bench_clear (b);
+    }
+}
+
 static void
 test_messages (void)
 {
@@ -150,6 +207,7 @@ main (int argc, char **argv)
   g_test_add_func ("/hpet/counter", test_counter);
   g_test_add_func ("/hpet/one-shot", test_one_shot);
   g_test_add_func ("/hpet/periodic-legacy", test_periodic_legacy);
+  g_test_add_func ("/hpet/silent", test_silent);
   g_test_add_func ("/hpet/messages", test_messages);
   g_test_add_func ("/hpet/random", test_random);
   return g_test_run ();
