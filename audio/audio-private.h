@@ -72,9 +72,19 @@ size_t vm_audio_ring_read (VmAudioRing *ring, void *bytes, size_t frames); /* wh
 
 /* --- a back end ---------------------------------------------------------------------------------------- */
 
+/* The host's devices, of which one may be chosen. */
+typedef struct VmAudioHosts
+{
+  GMutex lock;            /* for all of it */
+  GPtrArray *list;        /* VmAudioHost *; NULL: nobody knows */
+  char *given, *wanted;   /* names: by the options, now; NULL: the default one */
+} VmAudioHosts;
+
 /* "in." and "out." of an -audiodev. */
 typedef struct VmAudioSide
 {
+  bool mute;              /* by whoever has the machine; the guest does not know */
+  VmAudioHosts hosts;
   bool mixing, fixed;
   VmAudioFormat format;   /* when fixed */
   unsigned voices;        /* host streams at most */
@@ -121,6 +131,12 @@ void vm_audio_stop_captures (VmAudio *audio);
 VmAudiodev *vm_audiodev_make_standard (VmEnv *env, GError **error);
 /* By a class's open(): the latency wanted when the user did not say buffer-length. */
 void vm_audiodev_set_latency (VmAudiodev *dev, bool recording, int64_t ns);
+/* The same: the host's device that the options name (NULL: none). */
+void vm_audiodev_set_device (VmAudiodev *dev, bool recording, const char *name);
+/* hosts.c */
+void vm_audio_hosts_init (VmAudioHosts *hosts);
+void vm_audio_hosts_clear (VmAudioHosts *hosts);
+extern const VmProp vm_audiodev_props[];
 /* "in" or "out" of the driver's options, whatever the driver. */
 struct VmqAudiodevPerDirectionOptions *vm_audiodev_direction (const struct VmqAudiodev *options, bool recording);
 

@@ -164,6 +164,8 @@ typedef struct VmAudioClass {
   void (*stop) (VmAudioStream *stream);
   /* On the engine loop: after each tick's sound is in the ring, or before it is taken out. NULL: threads do it. */
   void (*pump) (VmAudioStream *stream);
+  /* Another device of the host is wanted, now and for streams to come: vm_audiodev_device(). NULL: it has no choice. */
+  void (*choose) (VmAudiodev *dev, bool recording);
   /* The host is to set the volume, the core leaves it; NULL: the core does. */
   void (*volume) (VmAudioStream *stream, bool mute, unsigned n, const float *gain);
 } VmAudioClass;
@@ -175,6 +177,15 @@ void  vm_audio_withdraw (struct VmEnv *env, const VmAudioClass *klass);
 void *vm_audiodev_opaque (const VmAudiodev *dev);
 void *vm_audiodev_state (const VmAudiodev *dev);
 VmLoop *vm_audiodev_loop (const VmAudiodev *dev);
+
+/* The device of the host that is wanted; NULL: its default one, whichever that is. Free it. Any thread. */
+char *vm_audiodev_device (VmAudiodev *dev, bool recording);
+/* A list of devices, and one more for it. */
+GPtrArray *vm_audio_devices_new (void);
+void vm_audio_devices_add (GPtrArray *devices, const char *name, const char *description);
+/* DEVICES are what the host has now, which it takes; NULL: nobody knows. A choice that is not among them any more falls
+ * back to what the options name. Any thread. */
+void vm_audiodev_found (VmAudiodev *dev, bool recording, GPtrArray *devices);
 
 /* From any one thread at a time, never waiting: takes frames to play, silence where there are none, and returns the
  * bytes of sound among them. Keeps the ring at its level: skips what is too old. SIZE: whole frames. */

@@ -144,6 +144,8 @@ audiodev_init (VmObject *obj)
   dev->listeners = g_ptr_array_new ();
   dev->side[0].streams = g_ptr_array_new ();
   dev->side[1].streams = g_ptr_array_new ();
+  vm_audio_hosts_init (&dev->side[0].hosts);
+  vm_audio_hosts_init (&dev->side[1].hosts);
 }
 
 static void
@@ -163,6 +165,7 @@ audiodev_finalize (VmObject *obj)
       for (guint i = 0; i < dev->side[side].streams->len; i++)
         vm_stream_free (g_ptr_array_index (dev->side[side].streams, i));
       g_ptr_array_unref (dev->side[side].streams);
+      vm_audio_hosts_clear (&dev->side[side].hosts);
     }
   g_ptr_array_unref (dev->voices);
   g_ptr_array_unref (dev->listeners);
@@ -174,6 +177,7 @@ const VmType vm_audiodev_type = {
   .parent = &vm_object_type,
   .size = sizeof (VmAudiodev),
   .help = "a sound back end",
+  .props = vm_audiodev_props,
   .init = audiodev_init,
   .finalize = audiodev_finalize,
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The back end "pa": PulseAudio's asynchronous interface on a thread of the library's. Everything below is done with
  * that thread's lock, which it only gives up to wait. A server that is not there, or no longer, is looked for once a
- * second; one that comes without a "name" puts the stream on its default device and moves it when that changes. */
+ * second; it puts a stream without a chosen device on its default one and moves it when that changes. */
 #include "audio/audio-private.h"
 #include "engine/schema/types.h"
 
@@ -23,6 +23,8 @@ typedef struct Pa
   GPtrArray *streams; /* PaStream *, those that are started */
   const char *server;
   const VmqAudiodevPaPerDirectionOptions *side[2];
+  GPtrArray *found[2]; /* devices: an answer that is not whole yet */
+  VmAudiodev *dev;
 } Pa;
 
 typedef struct PaStream
@@ -145,6 +147,13 @@ set_length (PaStream *s, pa_buffer_attr *attr, const pa_sample_spec *spec)
   attr->prebuf = 0; /* silence is sound */
 }
 
+static void
+forget_operation (pa_operation *operation)
+{
+  if (operation)
+    pa_operation_unref (operation);
+}
+
 /* The server was too late for what was asked of it: then it may have more. Not in the first moments, when it still
  * finds its pace. */
 static void
@@ -152,15 +161,12 @@ went_short (pa_stream *stream, void *opaque)
 {
   PaStream *s = opaque;
   pa_buffer_attr attr;
-  pa_operation *operation;
 
   if (g_get_monotonic_time () - s->opened_us < SETTLE_US || s->buffer_us > BUFFER_MAX_US)
     return;
   s->buffer_us += BUFFER_STEP_US;
   set_length (s, &attr, pa_stream_get_sample_spec (stream));
-  operation = pa_stream_set_buffer_attr (stream, &attr, NULL, NULL);
-  if (operation)
-    pa_operation_unref (operation);
+  forget_operation (pa_stream_set_buffer_attr (stream, &attr, NULL, NULL));
 }
 
 static void
@@ -194,6 +200,7 @@ open_stream (PaStream *s)
   pa_sample_spec spec = { .rate = s->host->format.rate, .channels = s->host->format.channels };
   pa_stream_flags_t flags = PA_STREAM_ADJUST_LATENCY | PA_STREAM_INTERPOLATE_TIMING | PA_STREAM_AUTO_TIMING_UPDATE;
   pa_channel_map map = { 0 };
+  g_autofree char *device = vm_audiodev_device (s->host->dev, s->host->recording);
   pa_buffer_attr attr;
   int error;
 
@@ -209,16 +216,73 @@ open_stream (PaStream *s)
   if (s->host->recording)
     {
       pa_stream_set_read_callback (s->stream, have_sound, s);
-      error = pa_stream_connect_record (s->stream, o->name, &attr, flags);
+      error = pa_stream_connect_record (s->stream, device, &attr, flags);
     }
   else
     {
       pa_stream_set_write_callback (s->stream, want_sound, s);
       pa_stream_set_underflow_callback (s->stream, went_short, s);
-      error = pa_stream_connect_playback (s->stream, o->name, &attr, flags, NULL, NULL);
+      error = pa_stream_connect_playback (s->stream, device, &attr, flags, NULL, NULL);
     }
   if (error < 0)
     retry_later (s->pa);
+}
+
+/* --- devices ------------------------------------------------------------------------------------------- */
+
+/* Answers come one after the other, each whole: END after the last of one. */
+static void
+have_device (Pa *pa, bool recording, int end, const char *name, const char *description)
+{
+  if (!pa->found[recording])
+    pa->found[recording] = vm_audio_devices_new ();
+  if (!end)
+    vm_audio_devices_add (pa->found[recording], name, description);
+  else
+    vm_audiodev_found (pa->dev, recording, g_steal_pointer (&pa->found[recording]));
+}
+
+static void
+have_sink (pa_context *context, const pa_sink_info *info, int end, void *opaque)
+{
+  have_device (opaque, false, end, info ? info->name : NULL, info ? info->description : NULL);
+}
+
+static void
+have_source (pa_context *context, const pa_source_info *info, int end, void *opaque)
+{
+  have_device (opaque, true, end, info ? info->name : NULL, info ? info->description : NULL);
+}
+
+static void
+devices_changed (pa_context *context, pa_subscription_event_type_t event, uint32_t index, void *opaque)
+{
+  if ((event & PA_SUBSCRIPTION_EVENT_TYPE_MASK) == PA_SUBSCRIPTION_EVENT_CHANGE)
+    return; /* its volume */
+  if ((event & PA_SUBSCRIPTION_EVENT_FACILITY_MASK) == PA_SUBSCRIPTION_EVENT_SINK)
+    forget_operation (pa_context_get_sink_info_list (context, have_sink, opaque));
+  else
+    forget_operation (pa_context_get_source_info_list (context, have_source, opaque));
+}
+
+static void
+look_for_devices (Pa *pa)
+{
+  pa_context_set_subscribe_callback (pa->context, devices_changed, pa);
+  forget_operation (
+      pa_context_subscribe (pa->context, PA_SUBSCRIPTION_MASK_SINK | PA_SUBSCRIPTION_MASK_SOURCE, NULL, NULL));
+  forget_operation (pa_context_get_sink_info_list (pa->context, have_sink, pa));
+  forget_operation (pa_context_get_source_info_list (pa->context, have_source, pa));
+}
+
+static void
+forget_devices (Pa *pa)
+{
+  for (int side = 0; side < 2; side++)
+    {
+      g_clear_pointer (&pa->found[side], g_ptr_array_unref);
+      vm_audiodev_found (pa->dev, side, NULL);
+    }
 }
 
 /* --- the server ---------------------------------------------------------------------------------------- */
@@ -231,6 +295,7 @@ context_changed (pa_context *context, void *opaque)
   switch (pa_context_get_state (context))
     {
     case PA_CONTEXT_READY:
+      look_for_devices (pa);
       for (guint i = 0; i < pa->streams->len; i++)
         open_stream (g_ptr_array_index (pa->streams, i));
       break;
@@ -250,7 +315,9 @@ hang_up (Pa *pa)
     close_stream (g_ptr_array_index (pa->streams, i));
   if (!pa->context)
     return;
+  forget_devices (pa);
   pa_context_set_state_callback (pa->context, NULL, NULL);
+  pa_context_set_subscribe_callback (pa->context, NULL, NULL);
   pa_context_disconnect (pa->context);
   g_clear_pointer (&pa->context, pa_context_unref);
 }
@@ -309,11 +376,14 @@ pa_open (VmAudiodev *dev, const void *options, GError **error)
   const VmqAudiodevPaOptions *o = options;
   Pa *pa = vm_audiodev_state (dev);
 
+  pa->dev = dev;
   pa->server = o->server;
   pa->side[0] = o->out;
   pa->side[1] = o->in;
   vm_audiodev_set_latency (dev, false, o->out->has_latency ? o->out->latency * VM_NS_PER_US : LATENCY_NS);
   vm_audiodev_set_latency (dev, true, o->in->has_latency ? o->in->latency * VM_NS_PER_US : LATENCY_NS);
+  vm_audiodev_set_device (dev, false, o->out->name);
+  vm_audiodev_set_device (dev, true, o->in->name);
   pa->loop = pa_threaded_mainloop_new ();
   if (!pa->loop)
     return vm_fail (error, "cannot make PulseAudio's main loop");
@@ -377,6 +447,24 @@ pa_stop (VmAudioStream *stream)
   g_byte_array_unref (s->pieces);
 }
 
+/* What was under way to the old device is lost. */
+static void
+pa_choose (VmAudiodev *dev, bool recording)
+{
+  Pa *pa = vm_audiodev_state (dev);
+
+  pa_threaded_mainloop_lock (pa->loop);
+  for (guint i = 0; i < pa->streams->len; i++)
+    {
+      PaStream *s = g_ptr_array_index (pa->streams, i);
+      if (s->host->recording != recording || !s->stream)
+        continue;
+      close_stream (s);
+      open_stream (s);
+    }
+  pa_threaded_mainloop_unlock (pa->loop);
+}
+
 G_MODULE_EXPORT const VmAudioClass vm_audio_class = {
   .name = "pa",
   .state_size = sizeof (Pa),
@@ -386,4 +474,5 @@ G_MODULE_EXPORT const VmAudioClass vm_audio_class = {
   .settle = pa_settle,
   .start = pa_start,
   .stop = pa_stop,
+  .choose = pa_choose,
 };

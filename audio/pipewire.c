@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The back end "pipewire": streams of PipeWire's. Its own threads ask for frames; what is done here is done with the
- * lock of its loop. A server that is not there, or no longer, is looked for once a second. Streams without a "name" the
- * session manager puts on the default device, and moves when that changes. */
+ * lock of its loop. A server that is not there, or no longer, is looked for once a second. Streams without a chosen
+ * device the session manager puts on the default one, and moves when that changes. */
 #include "audio/audio-private.h"
 #include "engine/schema/types.h"
 
@@ -20,7 +20,20 @@ typedef struct Pw
   struct spa_hook core_listener;
   struct spa_source *retry;
   GPtrArray *streams; /* PwStream *, those that are started */
+  struct pw_registry *registry;
+  struct spa_hook registry_listener;
+  GArray *nodes; /* PwNode: devices */
+  int asked;     /* sequence number: when this is answered, all devices that are there have been told */
+  bool known;    /* so it is */
+  VmAudiodev *dev;
 } Pw;
+
+typedef struct PwNode
+{
+  uint32_t id;
+  bool recording;
+  char *name, *description;
+} PwNode;
 
 typedef struct PwStream
 {
@@ -145,6 +158,7 @@ open_stream (PwStream *s)
 {
   const VmqAudiodevPipewireOptions *all = s->host->dev->options->u.pipewire;
   const VmqAudiodevPipewirePerDirectionOptions *o = s->host->recording ? all->in : all->out;
+  g_autofree char *device = vm_audiodev_device (s->host->dev, s->host->recording);
   const char *label = o->stream_name ? o->stream_name : vm_audiodev_id (s->host->dev);
   VmAudioFormat *format = &s->host->format;
   struct spa_audio_info_raw info = { .format = sample_of (format), .rate = format->rate, .channels = format->channels };
@@ -159,8 +173,8 @@ open_stream (PwStream *s)
   pw_properties_setf (properties, PW_KEY_NODE_LATENCY, "%u/%u",
                       (unsigned) MAX (vm_muldiv64 (s->host->buffer_ns / 2, format->rate, VM_NS_PER_SEC), 32),
                       format->rate);
-  if (o->name)
-    pw_properties_set (properties, PW_KEY_TARGET_OBJECT, o->name);
+  if (device)
+    pw_properties_set (properties, PW_KEY_TARGET_OBJECT, device);
   s->frame = vm_audio_frame_bytes (format);
   s->stream = pw_stream_new (s->pw->core, label, properties);
   if (!s->stream)
@@ -174,6 +188,91 @@ open_stream (PwStream *s)
     retry_later (s->pw);
 }
 
+/* --- devices ------------------------------------------------------------------------------------------- */
+
+static void
+node_clear (gpointer data)
+{
+  PwNode *node = data;
+
+  g_free (node->name);
+  g_free (node->description);
+}
+
+static void
+tell_devices (Pw *pw, bool recording)
+{
+  GPtrArray *list;
+
+  if (!pw->known)
+    return;
+  list = vm_audio_devices_new ();
+  for (guint i = 0; i < pw->nodes->len; i++)
+    {
+      const PwNode *node = &g_array_index (pw->nodes, PwNode, i);
+      if (node->recording == recording)
+        vm_audio_devices_add (list, node->name, node->description);
+    }
+  vm_audiodev_found (pw->dev, recording, list);
+}
+
+static void
+object_came (void *opaque, uint32_t id, uint32_t permissions, const char *type, uint32_t version,
+             const struct spa_dict *props)
+{
+  Pw *pw = opaque;
+  const char *kind = props ? spa_dict_lookup (props, PW_KEY_MEDIA_CLASS) : NULL;
+  const char *name = props ? spa_dict_lookup (props, PW_KEY_NODE_NAME) : NULL;
+  bool sink = kind && g_str_has_prefix (kind, "Audio/Sink"), source = kind && g_str_has_prefix (kind, "Audio/Source");
+
+  if (!name || (!sink && !source) || strcmp (type, PW_TYPE_INTERFACE_Node) != 0)
+    return;
+  PwNode node = { id, source, g_strdup (name), g_strdup (spa_dict_lookup (props, PW_KEY_NODE_DESCRIPTION)) };
+  g_array_append_val (pw->nodes, node);
+  tell_devices (pw, source);
+}
+
+static void
+object_went (void *opaque, uint32_t id)
+{
+  Pw *pw = opaque;
+
+  for (guint i = 0; i < pw->nodes->len; i++)
+    if (g_array_index (pw->nodes, PwNode, i).id == id)
+      {
+        bool recording = g_array_index (pw->nodes, PwNode, i).recording;
+        g_array_remove_index (pw->nodes, i);
+        tell_devices (pw, recording);
+        return;
+      }
+}
+
+static const struct pw_registry_events registry_events
+    = { PW_VERSION_REGISTRY_EVENTS, .global = object_came, .global_remove = object_went };
+
+static void
+look_for_devices (Pw *pw)
+{
+  pw->registry = pw_core_get_registry (pw->core, PW_VERSION_REGISTRY, 0);
+  if (pw->registry)
+    pw_registry_add_listener (pw->registry, &pw->registry_listener, &registry_events, pw);
+  pw->asked = pw_core_sync (pw->core, PW_ID_CORE, 0);
+}
+
+static void
+forget_devices (Pw *pw)
+{
+  if (pw->registry)
+    {
+      spa_hook_remove (&pw->registry_listener);
+      pw_proxy_destroy ((struct pw_proxy *) g_steal_pointer (&pw->registry));
+    }
+  g_array_set_size (pw->nodes, 0);
+  pw->known = false;
+  vm_audiodev_found (pw->dev, false, NULL);
+  vm_audiodev_found (pw->dev, true, NULL);
+}
+
 /* --- the server ---------------------------------------------------------------------------------------- */
 
 static void
@@ -183,7 +282,20 @@ core_error (void *opaque, uint32_t id, int seq, int result, const char *message)
     retry_later (opaque);
 }
 
-static const struct pw_core_events core_events = { PW_VERSION_CORE_EVENTS, .error = core_error };
+static void
+core_done (void *opaque, uint32_t id, int seq)
+{
+  Pw *pw = opaque;
+
+  if (id != PW_ID_CORE || seq != pw->asked || pw->known)
+    return;
+  pw->known = true;
+  tell_devices (pw, false);
+  tell_devices (pw, true);
+}
+
+static const struct pw_core_events core_events
+    = { PW_VERSION_CORE_EVENTS, .done = core_done, .error = core_error };
 
 static void
 hang_up (Pw *pw)
@@ -192,6 +304,7 @@ hang_up (Pw *pw)
     close_stream (g_ptr_array_index (pw->streams, i));
   if (!pw->core)
     return;
+  forget_devices (pw);
   spa_hook_remove (&pw->core_listener);
   pw_core_disconnect (g_steal_pointer (&pw->core));
 }
@@ -203,6 +316,7 @@ dial (Pw *pw)
   if (!pw->core)
     return retry_later (pw);
   pw_core_add_listener (pw->core, &pw->core_listener, &core_events, pw);
+  look_for_devices (pw);
   for (guint i = 0; i < pw->streams->len; i++)
     open_stream (g_ptr_array_index (pw->streams, i));
 }
@@ -224,8 +338,13 @@ pipewire_open (VmAudiodev *dev, const void *options, GError **error)
 
   vm_audiodev_set_latency (dev, false, o->out->has_latency ? o->out->latency * VM_NS_PER_US : LATENCY_NS);
   vm_audiodev_set_latency (dev, true, o->in->has_latency ? o->in->latency * VM_NS_PER_US : LATENCY_NS);
+  vm_audiodev_set_device (dev, false, o->out->name);
+  vm_audiodev_set_device (dev, true, o->in->name);
   pw_init (NULL, NULL);
+  pw->dev = dev;
   pw->streams = g_ptr_array_new ();
+  pw->nodes = g_array_new (FALSE, FALSE, sizeof (PwNode));
+  g_array_set_clear_func (pw->nodes, node_clear);
   pw->loop = pw_thread_loop_new ("sound", NULL);
   pw->context = pw->loop ? pw_context_new (pw_thread_loop_get_loop (pw->loop), NULL, 0) : NULL;
   if (pw->context)
@@ -240,6 +359,7 @@ pipewire_open (VmAudiodev *dev, const void *options, GError **error)
   if (pw->loop)
     pw_thread_loop_destroy (pw->loop);
   g_ptr_array_unref (pw->streams);
+  g_array_unref (pw->nodes);
   return vm_fail (error, "cannot start PipeWire's thread");
 }
 
@@ -254,6 +374,7 @@ pipewire_close (VmAudiodev *dev)
   pw_context_destroy (pw->context);
   pw_thread_loop_destroy (pw->loop);
   g_ptr_array_unref (pw->streams);
+  g_array_unref (pw->nodes);
 }
 
 static void
@@ -283,6 +404,24 @@ pipewire_stop (VmAudioStream *stream)
   pw_thread_loop_unlock (pw->loop);
 }
 
+/* What was under way to the old device is lost. */
+static void
+pipewire_choose (VmAudiodev *dev, bool recording)
+{
+  Pw *pw = vm_audiodev_state (dev);
+
+  pw_thread_loop_lock (pw->loop);
+  for (guint i = 0; i < pw->streams->len; i++)
+    {
+      PwStream *s = g_ptr_array_index (pw->streams, i);
+      if (s->host->recording != recording || !s->stream)
+        continue;
+      close_stream (s);
+      open_stream (s);
+    }
+  pw_thread_loop_unlock (pw->loop);
+}
+
 G_MODULE_EXPORT const VmAudioClass vm_audio_class = {
   .name = "pipewire",
   .state_size = sizeof (Pw),
@@ -291,4 +430,5 @@ G_MODULE_EXPORT const VmAudioClass vm_audio_class = {
   .close = pipewire_close,
   .start = pipewire_start,
   .stop = pipewire_stop,
+  .choose = pipewire_choose,
 };

@@ -503,6 +503,8 @@ tick_out (VmStream *stream, int64_t elapsed)
   bytes = mix_out (stream, elapsed, frames);
   if (!stream->started || serial != stream->serial)
     return;
+  if (side_of (stream)->mute)
+    vm_audio_silence (&stream->host.format, stream->bytes, frames * ring->frame);
   __atomic_store_n (&ring->level, level, __ATOMIC_RELAXED);
   if (clocked && filled + frames < level && (missing != stream->last_missing || !stream->last_moved_ns))
     { /* the host went without, or has just begun: back to the level at once */
@@ -597,6 +599,8 @@ tick_in (VmStream *stream, int64_t elapsed)
     }
   if (stream->started && (stream->primed || !clocked))
     n = vm_audio_ring_read (ring, stream->bytes, frames);
+  if (side_of (stream)->mute)
+    vm_audio_silence (&stream->host.format, stream->bytes, n * ring->frame);
   vm_audio_to_float (&stream->host.format, stream->bytes, stream->mix, n * stream->host.format.channels);
   memset (stream->mix + n * stream->host.format.channels, 0,
           (frames - n) * stream->host.format.channels * sizeof *stream->mix);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A card without a machine, for tests with real sound servers: plays a tone through a back end for some seconds, or
- * records into a file, and says how it went.
+ * records into a file, and says how it went. Lines of its input are properties of the back end: "out-mute=on".
  *
  *   play AUDIODEV SECONDS HZ [RATE]         play AUDIODEV SECONDS FILE.raw [RATE] */
 #include "engine/machine/machine.h"
@@ -8,9 +8,11 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 typedef struct Card
 {
@@ -49,6 +51,23 @@ record (void *opaque, size_t bytes)
   card->frames += bytes / 4;
 }
 
+/* What has been said meanwhile. */
+static void
+obey (VmAudiodev *dev)
+{
+  struct pollfd in = { STDIN_FILENO, POLLIN, 0 };
+  char line[200];
+
+  while (poll (&in, 1, 0) > 0 && fgets (line, sizeof line, stdin))
+    {
+      g_auto (GStrv) words = g_strsplit (g_strchomp (line), "=", 2);
+      g_autoptr (GError) error = NULL;
+      bool ok = vm_object_set (&dev->parent, words[0], words[1] ? words[1] : "", &error);
+      g_autofree char *all = vm_object_get (&dev->parent, "out-devices", NULL);
+      printf ("set %s: %s; %s\n", words[0], ok ? "done" : error->message, all);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -60,6 +79,7 @@ main (int argc, char **argv)
 
   if (argc < 4)
     return 2;
+  setvbuf (stdin, NULL, _IONBF, 0);
   seconds = atof (argv[2]);
   card.hz = atof (argv[3]);
   bench_init (&b, false);
@@ -81,6 +101,7 @@ main (int argc, char **argv)
               card.frames, g_get_monotonic_time () / 1e6, stream->underruns, stream->host.ring->missing,
               stream->average * 1e3 / stream->host.format.rate, stream->pull * 1e6, card.latency / MAX (card.calls, 1),
               stream->host.format.rate);
+      obey (dev);
       fflush (stdout);
       card.latency = card.calls = 0;
     }

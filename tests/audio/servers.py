@@ -302,6 +302,86 @@ def case_pa_default(server, play):
     stop(player)
 
 
+class Chooser:
+    """A player that is told which device it shall play to."""
+
+    def __init__(self, server, play, options, rival):
+        self.server, self.rival = server, rival  # RIVAL: the command that records what NAME plays
+        self.player = server.start(play, options, '200', str(HZ), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def loudest(self, sink):
+        """Of what SINK plays in half a second: zero is silence."""
+        path = os.path.join(self.server.folder, 'heard')
+        recorder = self.server.start(*self.rival(sink, path))
+        for _ in range(100):
+            if os.path.exists(path) and os.path.getsize(path) > 192000:
+                break
+            time.sleep(0.1)
+        recorder.send_signal(signal.SIGINT)
+        recorder.wait()
+        samples = left_of(read(path)[192000 - 96000:192000])
+        os.unlink(path)
+        return max(samples, default=0)
+
+    def plays_to(self, sink, *silent):
+        for _ in range(10):
+            loud = self.loudest(sink)
+            if 7000 < loud < 9000 and not any(self.loudest(other) for other in silent):
+                return
+        raise AssertionError(f'{sink} plays {loud}; {[(other, self.loudest(other)) for other in silent]}')
+
+    def tell(self, line):
+        self.player.stdin.write(line.encode() + b'\n')
+        self.player.stdin.flush()
+        while True:
+            answer = self.player.stdout.readline().decode()
+            if answer.startswith('set '):
+                print(answer.strip())
+                return answer
+            assert answer, 'the player has gone'
+
+    def end(self):
+        self.player.terminate()
+        self.player.wait()
+
+
+def choose(server, chooser, remove):
+    """Two sinks, of which testsink is the default one."""
+    chooser.plays_to('testsink', 'other')
+    answer = chooser.tell('out-device=other')
+    assert ' done; ' in answer and all(f'"name":"{name}"' in answer for name in ('testsink', 'other')), answer
+    chooser.plays_to('other', 'testsink')
+    assert "has no device 'nobody'" in chooser.tell('out-device=nobody')
+    chooser.tell('out-mute=on')
+    for _ in range(10):
+        if not chooser.loudest('other'):
+            break
+    else:
+        raise AssertionError('it is not mute')
+    chooser.tell('out-mute=off')
+    chooser.plays_to('other', 'testsink')
+    chooser.tell('out-device=')
+    chooser.plays_to('testsink', 'other')
+    chooser.tell('out-device=other')
+    remove()
+    chooser.plays_to('testsink')
+    answer = chooser.tell('out-device=')
+    assert '"name":"other"' not in answer, answer
+    chooser.plays_to('testsink')
+    chooser.end()
+
+
+def case_pa_choose(server, play):
+    need('pulseaudio', 'parec', 'pactl')
+    server.start_pulse()
+    module = server.run('pactl', 'load-module', 'module-null-sink', 'sink_name=other', 'rate=48000').stdout.strip()
+    assert server.run('pactl', 'set-default-sink', 'testsink').returncode == 0
+
+    def rival(sink, path):
+        return ('sh', '-c', f'exec parec --latency-msec=20 --rate=48000 --channels=2 --format=s16le -d {sink}.monitor > {path}')
+    choose(server, Chooser(server, play, PA, rival), lambda: server.run('pactl', 'unload-module', module))
+
+
 def case_sdl(server, play):
     need('pulseaudio', 'parec')
     server.start_pulse()
@@ -384,6 +464,21 @@ def case_pipewire(server, play):
     server.start_pipewire()
     record(3, 'after the server came back')
     stop(player)
+
+
+def case_pipewire_choose(server, play):
+    need('pipewire', 'wireplumber', 'pw-cli', 'pw-link', 'pw-metadata', 'pw-record', 'dbus-daemon')
+    server.start_bus()
+    server.start_pipewire(('testsink', 'other'))
+    assert server.run('pw-metadata', '0', 'default.configured.audio.sink', '{ "name": "testsink" }').returncode == 0
+
+    def rival(sink, path):
+        return ('pw-record', '--target', sink, '-P', '{ stream.capture.sink=true }', '--rate', '48000', '--channels', '2',
+                '--format', 's16', path)
+
+    def remove():
+        assert server.run('pw-cli', 'destroy', 'other').returncode == 0
+    choose(server, Chooser(server, play, 'pipewire,id=a,out.latency=200000', rival), remove)
 
 
 def main():

@@ -749,6 +749,74 @@ test_even (void)
   g_assert_cmpfloat_with_epsilon (waiting (false) - waiting (true), 441, 20);
 }
 
+static int
+loudest (const GArray *heard, unsigned seconds)
+{
+  int most = 0;
+
+  for (guint i = heard->len - seconds * 44100; i < heard->len; i++)
+    most = MAX (most, abs (g_array_index (heard, int16_t, i)));
+  return most;
+}
+
+static void
+set_property (VmAudiodev *dev, const char *name, const char *value)
+{
+  g_autoptr (GError) error = NULL;
+
+  vm_object_set (&dev->parent, name, value, &error);
+  g_assert_no_error (error);
+}
+
+/* Whoever has the machine silences it, each direction by itself; the card goes on. A class without a choice says so. */
+static void
+test_mute (void)
+{
+  Host playing = { .chunk = 441, .heard = g_array_new (FALSE, FALSE, 2) }, recording = { .chunk = 441 };
+  Recorder r = { .heard = g_array_new (FALSE, FALSE, 2) };
+  VmAudioFormat format = format_of (44100, 1, VM_AUDIO_S16);
+  g_autoptr (GError) error = NULL;
+  Player p;
+  Bench b;
+
+  bench_init (&b, true);
+  vm_audio_provide (bench_env (&b), &host_class, &playing);
+  VmAudiodev *dev = bench_add (&b, "spice,id=a");
+  player_open (&b, &p, 44100, HZ);
+  host_run (&playing, &b, 3);
+  g_assert_cmpint (loudest (playing.heard, 1), >, 7000);
+  set_property (dev, "in-mute", "on");
+  host_run (&playing, &b, 3);
+  g_assert_cmpint (loudest (playing.heard, 1), >, 7000);
+  set_property (dev, "out-mute", "on");
+  uint64_t before = p.frames;
+  host_run (&playing, &b, 3);
+  g_assert_cmpint (loudest (playing.heard, 1), ==, 0);
+  g_assert_cmpint (llabs ((int64_t) (p.frames - before) - 3 * 44100), <, 2000);
+  vm_audio_close (p.voice);
+  g_assert_false (vm_object_set (&dev->parent, "out-device", "x", &error));
+  g_assert_cmpstr (error->message, ==, "audiodev 'a': driver 'spice' cannot choose a device");
+  drop_devices (&b);
+  bench_clear (&b);
+
+  bench_init (&b, true);
+  vm_audio_provide (bench_env (&b), &host_class, &recording);
+  dev = bench_add (&b, "spice,id=a");
+  set_property (dev, "in-mute", "on");
+  r.voice = vm_audio_open_in (&b.card, "adc", &format, recorder_func, &r);
+  vm_audio_set_active (r.voice, true);
+  host_run (&recording, &b, 3);
+  g_assert_cmpint (loudest (r.heard, 1), ==, 0);
+  set_property (dev, "in-mute", "off");
+  host_run (&recording, &b, 3);
+  g_assert_cmpint (loudest (r.heard, 1), >, 7000);
+  vm_audio_close (r.voice);
+  drop_devices (&b);
+  g_array_unref (playing.heard);
+  g_array_unref (r.heard);
+  bench_clear (&b);
+}
+
 /* --- what is refused ------------------------------------------------------------------------------------------ */
 
 static void
@@ -794,6 +862,7 @@ main (int argc, char **argv)
   g_test_add_func ("/audio/host-gone", test_host_gone);
   g_test_add_func ("/audio/recording", test_recording);
   g_test_add_func ("/audio/even", test_even);
+  g_test_add_func ("/audio/mute", test_mute);
   g_test_add_func ("/audio/options", test_options);
   return g_test_run ();
 }
