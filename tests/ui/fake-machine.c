@@ -4,6 +4,7 @@
  *
  * Usage: fake-machine "gtk,OPTION=..." [NAME [LAYOUT [-snapshot]]]; fake-machine-sdl "sdl,OPTION=..." [NAME] */
 #include <gio/gio.h>
+#include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -701,7 +702,14 @@ static gboolean
 asked_answer (gpointer user_data)
 {
   g_autofree Asked *asked = user_data;
-  const char *answer = g_hash_table_lookup (asked->session->fake->answers, asked->what);
+  json_object *arguments = json_tokener_parse (asked->arguments ? asked->arguments : "{}"), *property = NULL;
+  /* "qom-get PROPERTY" before "qom-get" */
+  json_object_object_get_ex (arguments, "property", &property);
+  g_autofree char *what = g_strdup_printf ("%s %s", asked->what, property ? json_object_get_string (property) : "");
+  const char *answer = g_hash_table_lookup (asked->session->fake->answers, what);
+  if (!answer)
+    answer = g_hash_table_lookup (asked->session->fake->answers, asked->what);
+  json_object_put (arguments);
   g_autoptr (GError) error = NULL;
 
   if (answer && *answer == '!')

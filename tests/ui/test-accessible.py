@@ -45,6 +45,8 @@ BLOCK = '''[{"device":"cd_0","qdev":"cd","removable":true,"tray_open":false,"loc
   "inserted":{"file":"/a/debian.iso","drv":"raw","ro":true,"node-name":"n"}},
  {"device":"fd0","qdev":"fd","removable":true,"locked":false}]'''
 STATS = '[{"qdev":"cd","stats":{"rd_bytes":%d,"wr_bytes":0}}]'
+SOUND = {'out-mute': 'false', 'in-mute': 'true', 'out-device': '""', 'in-device': '""', 'out-devices': 'null',
+         'in-devices': 'null', 'underruns': '2'}
 DRIVE = 'CD drive cd_0'
 JOB = '[{"id":"copy","type":"mirror","status":"running","current-progress":1000000,"total-progress":4000000}]'
 NETWORK = 'e1000.0: index=0,type=nic,model=e1000,macaddr=52:54:00:12:34:56\n \\ net0: index=0,type=user,net=10.0.2.0\n'
@@ -123,6 +125,22 @@ def main():
                 return drive.get_description() == 'debian.iso (read-only), reading'
             wait_for('reading', reads)
             wait_for('idle', lambda: drive.clear_cache() or drive.get_description() == 'debian.iso (read-only), idle')
+
+            # Sound: what it does, and why there is nothing to choose.
+            answer('query-audiodevs', '[{"id":"snd","driver":"alsa"}]')
+            for name, value in SOUND.items():
+                answer('qom-get_' + name, value)
+            machine.command('event DEVICE_TRAY_MOVED {}')
+            wait_for('sound', lambda: app.clear_cache() or find(app, lambda node: node.get_name() == 'Audio' and
+                                                                node.get_description() == 'alsa, records silence, 2 underruns'))
+            menu = find(bar, lambda node: node.get_name() == 'Audio')
+            assert [node.get_name() for node in children(menu)] == [
+                'Mute What It Plays', 'Play To (“alsa” has no devices to choose)', '',
+                'Mute What It Records', 'Record From (“alsa” has no devices to choose)'], [node.get_name() for node in children(menu)]
+            answer('qom-get_underruns', '1')
+            wait_for('an underrun', lambda: app.clear_cache() or find(app, lambda node: node.get_description() ==
+                                                                      'alsa, records silence, 1 underrun'))
+            assert greyed() == [], greyed()
 
             # Its tray is locked: that is asked about first.
             x, y, _, _ = desktop.geometry(window)

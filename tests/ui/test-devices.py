@@ -253,6 +253,72 @@ class Devices(unittest.TestCase):
         self.menu('Devices', 'n', '1')
         wait_for('cable', self.link)
 
+    # --- sound
+
+    def start_pulse(self):
+        """A sound server with two devices; what says "pactl" of it."""
+        if not all(shutil.which(tool) for tool in ('pulseaudio', 'pactl')):
+            self.skipTest('no PulseAudio')
+        socket_path = self.path('pulse.sock')
+        env = dict(self.desktop.env, PULSE_SERVER='unix:' + socket_path)
+        with open(self.path('pulse.conf'), 'w') as file:
+            file.write(''.join(f'load-module module-null-sink sink_name={name} sink_properties=device.description={name.title()}\n'
+                               for name in ('headphones', 'speakers')) +
+                       f'set-default-sink headphones\nload-module module-native-protocol-unix auth-anonymous=1 socket={socket_path}\n')
+        server = Program(self.desktop, 'pulseaudio', '-n', '-F', self.path('pulse.conf'), '--daemonize=no', '--exit-idle-time=-1',
+                         '--use-pid-file=no', '--disable-shm=yes', stderr=subprocess.DEVNULL)
+        self.addCleanup(server.close)
+
+        def pactl(*words):
+            return subprocess.run(['pactl', *words], env=env, capture_output=True, text=True, timeout=10)
+        wait_for('sound server', lambda: pactl('info').returncode == 0)
+        return pactl, 'unix:' + socket_path
+
+    def sound(self, name):
+        return self.qmp('qom-get', path='/audiodevs/snd', property=name)
+
+    def test_sound(self):
+        pactl, address = self.start_pulse()
+
+        def plays():
+            """The names of the devices that something is played to: the tone of the PC's speaker, which the firmware ends."""
+            for line in '0x43 0xb6', '0x42 0xa9', '0x42 0x04', '0x61 0x03':
+                self.qmp.hmp(f'o /1 {line}')
+            sinks = dict(line.split('\t')[:2] for line in pactl('list', 'short', 'sinks').stdout.splitlines())
+            return [sinks[line.split('\t')[1]] for line in pactl('list', 'short', 'sink-inputs').stdout.splitlines()]
+        self.start('-audiodev', f'pa,id=snd,server={address}', machine='pc,pcspk-audiodev=snd', stopped=False)
+        wait_for('tone', lambda: plays() == ['headphones'])
+        self.assertEqual([device['name'] for device in self.sound('out-devices')], ['headphones', 'speakers'])
+        time.sleep(1.5)  # the window looks once a second
+        self.menu('Devices', 'u', 'p')
+        time.sleep(0.5)
+        self.picture('sound')
+        self.desktop.key('2')
+        wait_for('another device', lambda: plays() == ['speakers'])
+        self.assertEqual(self.sound('out-device'), 'speakers')
+        time.sleep(0.5)
+        self.menu('Devices', 'u', 'm')
+        wait_for('mute', lambda: self.sound('out-mute'))
+        self.menu('Devices', 'u', 'e')
+        wait_for('mute', lambda: self.sound('in-mute'))
+        time.sleep(0.5)
+        self.menu('Devices', 'u', 'm')
+        wait_for('not mute', lambda: not self.sound('out-mute'))
+        self.assertTrue(self.sound('in-mute'))
+        self.menu('Devices', 'u', 'p', 'f')
+        wait_for('the default device', lambda: plays() == ['headphones'])
+        self.assertFalse(self.sound('out-device'))
+        # One that is plugged in later is there; when the default changes, it is followed.
+        pactl('load-module', 'module-null-sink', 'sink_name=tv')
+        wait_for('it is known', lambda: len(self.sound('out-devices')) == 3)
+        time.sleep(1.5)
+        self.menu('Devices', 'u', 'p', '3')
+        wait_for('the new device', lambda: plays() == ['tv'])
+        self.menu('Devices', 'u', 'p', 'f')
+        wait_for('the default device', lambda: plays() == ['headphones'])
+        pactl('set-default-sink', 'speakers')
+        wait_for('the new default', lambda: plays() == ['speakers'])
+
     def test_forwards(self):
         self.start('-nic', 'user,id=n0,model=virtio-net-pci')
         self.menu('Devices', 'n', 'f')

@@ -9,6 +9,7 @@
 #include "ui/gtk/waker.h"
 
 #define ACTIVITY_MS 200 /* five looks a second */
+#define SOUND_LOOKS 5   /* of these one at what the host has for sound */
 
 /* Types to try, the best first. */
 static const char *const disk_drivers[] = { "virtio-blk-pci", "scsi-hd", "usb-storage" };
@@ -27,15 +28,15 @@ struct _VmDevices
   VmListener listener; /* hears of the agent */
   GSource *waker;
   GPtrArray *media, *nics, *forwards;
-  char *audio;
-  bool audio_changed;
+  GPtrArray *sounds;
   Place disk, cd;
   /* being gathered */
   bool asking, again;
-  GPtrArray *new_media, *new_nics, *new_forwards;
+  GPtrArray *new_media, *new_nics, *new_forwards, *new_sounds;
   Place new_disk, new_cd;
   guint activity; /* timer; 0: nobody looks */
   bool asked_activity;
+  unsigned looks;
 };
 
 G_DEFINE_TYPE (VmDevices, vm_devices, G_TYPE_OBJECT)
@@ -86,6 +87,21 @@ forward_free (gpointer data)
   g_free (forward);
 }
 
+static void
+sound_free (gpointer data)
+{
+  VmSound *sound = data;
+
+  for (unsigned side = 0; side < 2; side++)
+    {
+      g_free (sound->side[side].device);
+      json_object_put (sound->side[side].devices);
+    }
+  g_free (sound->id);
+  g_free (sound->driver);
+  g_free (sound);
+}
+
 static bool
 media_equal (const VmMedium *a, const VmMedium *b)
 {
@@ -105,6 +121,19 @@ forward_equal (const VmForward *a, const VmForward *b)
 {
   return !g_strcmp0 (a->netdev, b->netdev) && a->udp == b->udp && !g_strcmp0 (a->host, b->host)
          && !g_strcmp0 (a->guest, b->guest) && a->host_port == b->host_port && a->guest_port == b->guest_port;
+}
+
+static bool
+sound_equal_of (gconstpointer a, gconstpointer b)
+{
+  const VmSound *one = a, *other = b;
+  bool same = !g_strcmp0 (one->id, other->id);
+
+  for (unsigned side = 0; side < 2; side++)
+    same = same && one->side[side].mute == other->side[side].mute
+           && !g_strcmp0 (one->side[side].device, other->side[side].device)
+           && json_object_equal (one->side[side].devices, other->side[side].devices);
+  return same;
 }
 
 /* Puts NEW in the place of *OLD; whether they differ. */
@@ -287,18 +316,52 @@ got_usernet (gpointer owner, json_object *result, const GError *error, gpointer 
     }
 }
 
+/* What is asked of each -audiodev, in this order. */
+static const char *const sound_properties[]
+    = { "out-mute", "in-mute", "out-device", "in-device", "out-devices", "in-devices", "underruns" };
+#define SOUND_PROPERTIES G_N_ELEMENTS (sound_properties)
+
 static void
-got_audio (gpointer owner, json_object *result, const GError *error, gpointer data)
+got_sound (gpointer owner, json_object *result, const GError *error, gpointer data)
 {
   VmDevices *self = owner;
-  g_autoptr (GString) drivers = g_string_new (NULL);
+  guint index = GPOINTER_TO_UINT (data), property = index % SOUND_PROPERTIES, side = property % 2;
+  VmSound *sound = g_ptr_array_index (self->new_sounds, index / SOUND_PROPERTIES);
+
+  if (property == SOUND_PROPERTIES - 1)
+    sound->underruns = json_object_get_int64 (result);
+  else if (property < 2)
+    sound->side[side].mute = json_object_get_boolean (result);
+  else if (property < 4)
+    sound->side[side].device = g_strdup (result ? json_object_get_string (result) : "");
+  else
+    sound->side[side].devices = json_object_get (result);
+}
+
+static void
+ask_sound (VmDevices *self, const VmSound *sound, guint property, VmAnswer answer, gpointer data)
+{
+  g_autofree char *path = g_strconcat ("/audiodevs/", sound->id, NULL);
+
+  vm_call (self->session, self, "qom-get",
+           vm_json_dict ("path", VM_TEXT (path), "property", VM_TEXT (sound_properties[property]), NULL), answer, data);
+}
+
+static void
+got_audiodevs (gpointer owner, json_object *result, const GError *error, gpointer data)
+{
+  VmDevices *self = owner;
 
   for (size_t i = 0; i < vm_json_length (result); i++)
-    g_string_append_printf (drivers, "%s%s", i ? ", " : "",
-                            vm_json_text (json_object_array_get_idx (result, i), "driver"));
-  self->audio_changed = g_strcmp0 (self->audio ? self->audio : "", drivers->str) != 0;
-  g_free (self->audio);
-  self->audio = drivers->len ? g_strdup (drivers->str) : NULL;
+    {
+      json_object *entry = json_object_array_get_idx (result, i);
+      VmSound *sound = g_new0 (VmSound, 1);
+      sound->id = g_strdup (vm_json_text (entry, "id"));
+      sound->driver = g_strdup (vm_json_text (entry, "driver"));
+      g_ptr_array_add (self->new_sounds, sound);
+      for (guint property = 0; property < SOUND_PROPERTIES; property++)
+        ask_sound (self, sound, property, got_sound, GUINT_TO_POINTER (i * SOUND_PROPERTIES + property));
+    }
 }
 
 static void
@@ -321,11 +384,11 @@ static void
 got_last (gpointer owner, json_object *result, const GError *error, gpointer data)
 {
   VmDevices *self = owner;
-  bool changed = self->audio_changed;
+  bool changed = replace_list (&self->media, &self->new_media, media_equal_of);
 
-  changed |= replace_list (&self->media, &self->new_media, media_equal_of);
   changed |= replace_list (&self->nics, &self->new_nics, nic_equal_of);
   changed |= replace_list (&self->forwards, &self->new_forwards, forward_equal_of);
+  changed |= replace_list (&self->sounds, &self->new_sounds, sound_equal_of);
   changed |= replace_place (&self->disk, &self->new_disk);
   changed |= replace_place (&self->cd, &self->new_cd);
   self->asking = false;
@@ -372,8 +435,9 @@ devices_ask (VmDevices *self)
   self->new_media = g_ptr_array_new_with_free_func (media_free);
   self->new_nics = g_ptr_array_new_with_free_func (nic_free);
   self->new_forwards = g_ptr_array_new_with_free_func (forward_free);
+  self->new_sounds = g_ptr_array_new_with_free_func (sound_free);
   vm_call (self->session, self, "query-block", NULL, got_block, NULL);
-  vm_call (self->session, self, "query-audiodevs", NULL, got_audio, NULL);
+  vm_call (self->session, self, "query-audiodevs", NULL, got_audiodevs, NULL);
   vm_call_hmp (self->session, self, "info network", got_network, NULL);
   vm_call_hmp (self->session, self, "info usernet", got_usernet, NULL);
   for (unsigned i = 0; i < G_N_ELEMENTS (disk_drivers); i++)
@@ -443,14 +507,44 @@ got_traffic (gpointer owner, json_object *result, const GError *error, gpointer 
     g_signal_emit (self, signals[ACTIVITY], 0);
 }
 
+/* The host's devices come and go without the engine's saying so. DATA: of one of the sounds, see got_sound(). */
+static void
+got_sound_again (gpointer owner, json_object *result, const GError *error, gpointer data)
+{
+  VmDevices *self = owner;
+  guint index = GPOINTER_TO_UINT (data), property = index % SOUND_PROPERTIES;
+  VmSound *sound = index / SOUND_PROPERTIES < self->sounds->len ? self->sounds->pdata[index / SOUND_PROPERTIES] : NULL;
+
+  if (!sound || error)
+    return;
+  if (property == SOUND_PROPERTIES - 1 && sound->underruns != json_object_get_int64 (result))
+    {
+      sound->underruns = json_object_get_int64 (result);
+      g_signal_emit (self, signals[ACTIVITY], 0);
+    }
+  else if (property < SOUND_PROPERTIES - 1 && !json_object_equal (result, sound->side[property % 2].devices))
+    vm_devices_refresh (self);
+}
+
+static void
+look_at_sounds (VmDevices *self)
+{
+  for (guint i = 0; i < self->sounds->len; i++)
+    for (guint property = 4; property < SOUND_PROPERTIES; property++)
+      ask_sound (self, self->sounds->pdata[i], property, got_sound_again,
+                 GUINT_TO_POINTER (i * SOUND_PROPERTIES + property));
+}
+
 static gboolean
 look_at_activity (gpointer user_data)
 {
   VmDevices *self = user_data;
 
   /* One question at a time: the engine may be busy. */
-  if (self->asked_activity || self->media->len + self->nics->len == 0)
+  if (self->asked_activity || self->media->len + self->nics->len + self->sounds->len == 0)
     return G_SOURCE_CONTINUE;
+  if (self->looks++ % SOUND_LOOKS == 0)
+    look_at_sounds (self);
   for (guint i = 0; i < self->nics->len; i++)
     {
       const VmNic *nic = self->nics->pdata[i];
@@ -538,8 +632,9 @@ devices_finalize (GObject *object)
   g_ptr_array_unref (self->forwards);
   g_clear_pointer (&self->new_media, g_ptr_array_unref);
   g_clear_pointer (&self->new_nics, g_ptr_array_unref);
+  g_ptr_array_unref (self->sounds);
   g_clear_pointer (&self->new_forwards, g_ptr_array_unref);
-  g_free (self->audio);
+  g_clear_pointer (&self->new_sounds, g_ptr_array_unref);
   g_free (self->disk.bus);
   g_free (self->cd.bus);
   g_free (self->new_disk.bus);
@@ -563,6 +658,7 @@ vm_devices_init (VmDevices *self)
   self->media = g_ptr_array_new_with_free_func (media_free);
   self->nics = g_ptr_array_new_with_free_func (nic_free);
   self->forwards = g_ptr_array_new_with_free_func (forward_free);
+  self->sounds = g_ptr_array_new_with_free_func (sound_free);
 }
 
 VmDevices *
@@ -601,10 +697,10 @@ vm_devices_forwards (VmDevices *self)
   return self->forwards;
 }
 
-const char *
-vm_devices_audio (VmDevices *self)
+const GPtrArray *
+vm_devices_sounds (VmDevices *self)
 {
-  return self->audio;
+  return self->sounds;
 }
 
 VmMedium *
@@ -691,4 +787,43 @@ vm_nic_describe (const VmNic *nic)
                    : nic->activity & VM_ACTIVITY_WRITE                     ? _ ("cable in, sending")
                    : nic->activity & VM_ACTIVITY_READ                      ? _ ("cable in, receiving")
                                                                            : _ ("cable in"));
+}
+
+/* The name that people know of the device that is chosen; NULL: none is. */
+static const char *
+sound_device (const VmSound *sound, unsigned side)
+{
+  const char *name = sound->side[side].device;
+
+  for (size_t i = 0; name && *name && i < vm_json_length (sound->side[side].devices); i++)
+    {
+      json_object *device = json_object_array_get_idx (sound->side[side].devices, i);
+      if (!strcmp (vm_json_text (device, "name"), name))
+        return vm_json_text (device, "description");
+    }
+  return name && *name ? name : NULL;
+}
+
+char *
+vm_sound_describe (const VmSound *sound)
+{
+  g_autoptr (GStrvBuilder) parts = g_strv_builder_new ();
+  const char *out = sound_device (sound, 0), *in = sound_device (sound, 1);
+  g_autofree char *to = out ? g_strdup_printf (_ ("plays to %s"), out) : NULL;
+  g_autofree char *from = in ? g_strdup_printf (_ ("records from %s"), in) : NULL;
+  unsigned n = (unsigned) sound->underruns;
+  /* Translators: times that sound was not there when it was to be played. */
+  g_autofree char *runs = n ? g_strdup_printf (ngettext ("%u underrun", "%u underruns", n), n) : NULL;
+  const char *const all[] = { sound->driver,
+                              to,
+                              from,
+                              sound->side[0].mute ? _ ("plays nothing") : NULL,
+                              sound->side[1].mute ? _ ("records silence") : NULL,
+                              runs };
+
+  for (unsigned i = 0; i < G_N_ELEMENTS (all); i++)
+    if (all[i])
+      g_strv_builder_add (parts, all[i]);
+  g_auto (GStrv) list = g_strv_builder_end (parts);
+  return g_strjoinv (", ", list);
 }

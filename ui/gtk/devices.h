@@ -47,6 +47,18 @@ typedef struct VmForward
   int host_port, guest_port;
 } VmForward;
 
+typedef struct VmSound
+{
+  char *id, *driver;
+  struct
+  {
+    bool mute;
+    char *device;         /* of the host: its name; "": the default one */
+    json_object *devices; /* [{"name": ..., "description": ...}] to choose from; NULL: there is no choice */
+  } side[2];              /* playing, recording */
+  int64_t underruns;      /* so far */
+} VmSound;
+
 /* Signals "changed", and "activity" when only that did. */
 #define VM_TYPE_DEVICES (vm_devices_get_type ())
 G_DECLARE_FINAL_TYPE (VmDevices, vm_devices, VM, DEVICES, GObject)
@@ -60,18 +72,17 @@ void vm_devices_refresh (VmDevices *self);
 /* Looks a few times a second at what is read and written, while somebody sees it. */
 void vm_devices_watch_activity (VmDevices *self, bool watch);
 
-/* Elements: VmMedium *, VmNic *, VmForward *. Until the next "changed". */
+/* Elements: VmMedium *, VmNic *, VmForward *, VmSound *. Until the next "changed". */
 const GPtrArray *vm_devices_media (VmDevices *self);
 const GPtrArray *vm_devices_nics (VmDevices *self);
 const GPtrArray *vm_devices_forwards (VmDevices *self);
+const GPtrArray *vm_devices_sounds (VmDevices *self); /* a -audiodev each */
 VmMedium *vm_devices_find_medium (VmDevices *self, const char *qdev);
 VmMedium *vm_devices_first_medium (VmDevices *self, VmMediumKind kind);
 /* The type of disk that can be plugged in while the machine runs, and the bus; NULL: none can. */
 const char *vm_devices_disk_driver (VmDevices *self, const char **bus);
 /* The same for a CD drive with a medium. */
 const char *vm_devices_cd_driver (VmDevices *self, const char **bus);
-/* Where sound goes: the kinds of -audiodev, "pa"; NULL: there is none. */
-const char *vm_devices_audio (VmDevices *self);
 /* Whether the guest has an agent that takes files. */
 bool vm_devices_agent_takes_files (VmDevices *self);
 /* "CD drive ide1-cd0"; "debian.iso, reading". Free the results. */
@@ -80,3 +91,5 @@ char *vm_medium_describe (const VmMedium *media);
 /* "Network card e1000.0"; "cable in, sending". */
 char *vm_nic_title (const VmNic *nic);
 char *vm_nic_describe (const VmNic *nic);
+/* "pa, plays to Headphones, 2 underruns". */
+char *vm_sound_describe (const VmSound *sound);

@@ -27,7 +27,7 @@ struct _VmMachineWindow {
   VmSnapshots        *snapshots;
   VmTyping           *typing;    /* NULL: nothing is typed */
   char               *folder;    /* of the file chosen last; NULL: none yet */
-  unsigned            cables;    /* actions there are for them */
+  unsigned            cables, sounds; /* actions there are for them */
   VmUiClipboard      *clipboard; /* NULL: the window comes or goes */
   GPtrArray          *pages;     /* VmPage *: graphic consoles, then texts; in the notebook or in windows of their own */
   char               *notice;    /* why the machine stopped; NULL: it has not */

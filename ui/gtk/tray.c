@@ -90,24 +90,6 @@ fill_forwards (GMenu *menu, VmDevices *devices)
     append_impossible (menu, _ ("Port _Forwards (there is no user-mode network)"));
 }
 
-static void
-fill_audio (GMenu *menu, VmDevices *devices)
-{
-  const char *drivers = vm_devices_audio (devices);
-  /* Translators: %s is where sound goes, such as "pa". */
-  g_autofree char *label = drivers
-                               ? g_strdup_printf (_ ("A_udio goes to %s (its volume: the desktop's mixer)"), drivers)
-                               : g_strdup (_ ("A_udio (this machine has no -audiodev)"));
-
-  append_impossible (menu, label);
-}
-
-static void
-fill_usb (GMenu *menu)
-{
-  append_impossible (menu, _ ("U_SB (comes later: this build has no USB controllers)"));
-}
-
 static GMenu *
 add_section (GMenu *menu)
 {
@@ -116,6 +98,76 @@ add_section (GMenu *menu)
   g_menu_append_section (menu, NULL, G_MENU_MODEL (section));
   g_object_unref (section); /* the menu has it */
   return section;
+}
+
+/* The devices of the host, as radio items: ACTION's state is the name of the one that is chosen. */
+static void
+fill_sound_devices (GMenu *menu, json_object *devices, const char *action)
+{
+  GMenu *section = add_section (menu);
+
+  append (section, _ ("_Follow the System’s Default"), action, "");
+  section = add_section (menu);
+  for (size_t i = 0; i < vm_json_length (devices); i++)
+    {
+      json_object *device = json_object_array_get_idx (devices, i);
+      g_autofree char *name = escape (vm_json_text (device, "description"));
+      g_autofree char *label = i < 9 ? g_strdup_printf ("_%zu %s", i + 1, name) : g_strdup (name);
+      append (section, label, action, vm_json_text (device, "name"));
+    }
+}
+
+static void
+fill_sound (GMenu *menu, const VmSound *sound, guint index)
+{
+  for (unsigned side = 0; side < 2; side++)
+    {
+      GMenu *section = add_section (menu);
+      g_autofree char *mute = g_strdup_printf ("win.sound-%u-%s-mute", index, side ? "in" : "out");
+      g_autofree char *device = g_strdup_printf ("win.sound-%u-%s-device", index, side ? "in" : "out");
+      append (section, side ? _ ("Mute What It R_ecords") : _ ("_Mute What It Plays"), mute, NULL);
+      if (sound->side[side].devices)
+        {
+          g_autoptr (GMenu) sub = g_menu_new ();
+          fill_sound_devices (sub, sound->side[side].devices, device);
+          g_menu_append_submenu (section, side ? _ ("_Record From") : _ ("_Play To"), G_MENU_MODEL (sub));
+          continue;
+        }
+      /* Translators: %s is a kind of back end, such as "alsa". */
+      g_autofree char *label = g_strdup_printf (
+          side ? _ ("_Record From (“%s” has no devices to choose)") : _ ("_Play To (“%s” has no devices to choose)"),
+          sound->driver);
+      append_impossible (section, label);
+    }
+}
+
+static void
+fill_audio (GMenu *menu, VmDevices *devices)
+{
+  const GPtrArray *sounds = vm_devices_sounds (devices);
+
+  if (sounds->len == 1)
+    {
+      fill_sound (menu, sounds->pdata[0], 0);
+      return;
+    }
+  for (guint i = 0; i < sounds->len; i++)
+    {
+      const VmSound *sound = sounds->pdata[i];
+      g_autoptr (GMenu) sub = g_menu_new ();
+      g_autofree char *id = escape (sound->id);
+      g_autofree char *label = g_strdup_printf ("_%u %s (%s)", i + 1, id, sound->driver);
+      fill_sound (sub, sound, i);
+      g_menu_append_submenu (menu, label, G_MENU_MODEL (sub));
+    }
+  if (!sounds->len)
+    append_impossible (menu, _ ("A_udio (this machine has no -audiodev)"));
+}
+
+static void
+fill_usb (GMenu *menu)
+{
+  append_impossible (menu, _ ("U_SB (comes later: this build has no USB controllers)"));
 }
 
 static void
@@ -184,7 +236,16 @@ vm_tray_fill_menu (GMenu *menu, VmDevices *devices)
   g_autoptr (GMenu) network = g_menu_new ();
   fill_network (network, devices);
   g_menu_append_submenu (section, _ ("_Network"), G_MENU_MODEL (network));
-  fill_audio (section, devices);
+  if (vm_devices_sounds (devices)->len)
+    {
+      g_autoptr (GMenu) audio = g_menu_new ();
+      fill_audio (audio, devices);
+      g_menu_append_submenu (section, _ ("A_udio"), G_MENU_MODEL (audio));
+    }
+  else
+    {
+      fill_audio (section, devices);
+    }
   fill_usb (section);
 }
 
@@ -200,7 +261,7 @@ typedef struct Button
 typedef struct Tray
 {
   VmDevices *devices;
-  GtkWidget *box;
+  GtkWidget *box, *audio; /* AUDIO: its button */
   GArray *buttons; /* Button */
 } Tray;
 
@@ -270,6 +331,22 @@ find_nic (VmDevices *devices, const char *name)
 }
 
 static void
+describe_audio (const Tray *tray)
+{
+  const GPtrArray *sounds = vm_devices_sounds (tray->devices);
+  g_autoptr (GStrvBuilder) parts = g_strv_builder_new ();
+
+  for (guint i = 0; i < sounds->len; i++)
+    {
+      g_autofree char *what = vm_sound_describe (sounds->pdata[i]);
+      g_strv_builder_add (parts, what);
+    }
+  g_auto (GStrv) list = g_strv_builder_end (parts);
+  g_autofree char *all = g_strjoinv ("; ", list);
+  describe_button (tray->audio, _ ("Audio"), *all ? all : _ ("none"));
+}
+
+static void
 tray_light (VmDevices *devices, Tray *tray)
 {
   static const char *const ways[] = { "", "↓", "↑", "↕" };
@@ -294,6 +371,7 @@ tray_light (VmDevices *devices, Tray *tray)
                      name, what);
         }
     }
+  describe_audio (tray);
 }
 
 static void
@@ -332,10 +410,11 @@ tray_fill (VmDevices *devices, Tray *tray)
   g_autoptr (GMenu) audio = g_menu_new (), usb = g_menu_new ();
   fill_audio (audio, devices);
   fill_usb (usb);
-  const char *drivers = vm_devices_audio (devices);
-  describe_button (
-      add_button (tray, drivers ? "audio-volume-high-symbolic" : "audio-volume-muted-symbolic", audio, NULL, NULL),
-      _ ("Audio"), drivers ? drivers : _ ("none"));
+  const GPtrArray *sounds = vm_devices_sounds (devices);
+  bool heard = false;
+  for (guint i = 0; i < sounds->len; i++)
+    heard |= !((const VmSound *) sounds->pdata[i])->side[0].mute;
+  tray->audio = add_button (tray, heard ? "audio-volume-high-symbolic" : "audio-volume-muted-symbolic", audio, NULL, NULL);
   describe_button (add_button (tray, "drive-removable-media-symbolic", usb, NULL, NULL), _ ("USB"),
                    _ ("not in this build"));
   gtk_widget_show_all (tray->box);

@@ -188,9 +188,77 @@ sync_cables (VmMachineWindow *self)
 }
 
 static void
+sound_set (gpointer owner, json_object *result, const GError *error, gpointer data)
+{
+  VmMachineWindow *self = owner;
+
+  if (error && self->devices)
+    vm_report_failure (GTK_WINDOW (self), self->session, _ ("The sound stays as it was."), error->message, NULL);
+  if (self->devices)
+    vm_devices_refresh (self->devices);
+}
+
+/* "sound-N-PROPERTY"; the check mark follows when it is so. */
+static void
+action_sound (GSimpleAction *action, GVariant *state, gpointer user_data)
+{
+  VmMachineWindow *self = user_data;
+  const GPtrArray *sounds = vm_devices_sounds (self->devices);
+  char *property;
+  guint64 index = g_ascii_strtoull (g_action_get_name (G_ACTION (action)) + strlen ("sound-"), &property, 10);
+
+  if (index >= sounds->len)
+    return;
+  g_autofree char *path = g_strconcat ("/audiodevs/", ((const VmSound *) sounds->pdata[index])->id, NULL);
+  bool mute = g_variant_is_of_type (state, G_VARIANT_TYPE_BOOLEAN);
+  vm_call (self->session, self, "qom-set",
+           vm_json_dict ("path", VM_TEXT (path), "property", VM_TEXT (property + 1), "value",
+                         mute ? VM_FLAG (g_variant_get_boolean (state)) : VM_TEXT (g_variant_get_string (state, NULL)),
+                         NULL),
+           sound_set, NULL);
+}
+
+static void
+sync_sound (VmMachineWindow *self, guint index, const char *property, const GVariantType *parameter, GVariant *state)
+{
+  g_autofree char *name = g_strdup_printf ("sound-%u-%s", index, property);
+  GAction *action = g_action_map_lookup_action (G_ACTION_MAP (self->actions), name);
+
+  if (!state)
+    g_action_map_remove_action (G_ACTION_MAP (self->actions), name);
+  else if (action)
+    g_simple_action_set_state (G_SIMPLE_ACTION (action), state);
+  else
+    {
+      g_autoptr (GSimpleAction) made = g_simple_action_new_stateful (name, parameter, state);
+      g_signal_connect (made, "change-state", G_CALLBACK (action_sound), self);
+      g_action_map_add_action (G_ACTION_MAP (self->actions), G_ACTION (made));
+    }
+}
+
+/* Four actions for each -audiodev there is now. */
+static void
+sync_sounds (VmMachineWindow *self)
+{
+  const GPtrArray *sounds = vm_devices_sounds (self->devices);
+  static const char *const mutes[] = { "out-mute", "in-mute" }, *const devices[] = { "out-device", "in-device" };
+
+  for (guint i = 0; i < MAX (sounds->len, self->sounds); i++)
+    for (unsigned side = 0; side < 2; side++)
+      {
+        const VmSound *sound = i < sounds->len ? sounds->pdata[i] : NULL;
+        sync_sound (self, i, mutes[side], NULL, sound ? g_variant_new_boolean (sound->side[side].mute) : NULL);
+        sync_sound (self, i, devices[side], G_VARIANT_TYPE_STRING,
+                    sound ? g_variant_new_string (sound->side[side].device) : NULL);
+      }
+  self->sounds = sounds->len;
+}
+
+static void
 devices_changed (VmMachineWindow *self)
 {
   sync_cables (self);
+  sync_sounds (self);
   vm_tray_fill_menu (self->devices_menu, self->devices);
 }
 
