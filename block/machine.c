@@ -191,6 +191,37 @@ state_changed (VmMachine *machine, void *opaque)
     }
 }
 
+/* A fiber of the graph. */
+static void
+rest (void *opaque)
+{
+  const VmDrives *drives = opaque;
+
+  for (guint i = 0; drives->parent.children && i < drives->parent.children->len; i++)
+    {
+      const VmDrive *drive = g_ptr_array_index (drives->parent.children, i);
+      VmNode *node = drive->block ? drive->block->root->node : NULL;
+      if (!node)
+        continue;
+      vm_node_ref (node);
+      vm_node_drain_begin (node);
+      vm_node_flush (node);
+      vm_node_drain_end (node);
+      vm_node_unref (node);
+    }
+}
+
+/* Who stops a machine may copy its images next: what the guest has written is in them. A debugger's stops are many, and
+ * short. */
+static void
+stopped (VmMachine *machine, void *opaque)
+{
+  VmDrives *drives = opaque;
+
+  if (machine->state != VM_RUN_DEBUG)
+    vm_graph_call (drives->graph, rest, drives);
+}
+
 void
 vm_drives_bind (VmMachine *machine)
 {
@@ -203,6 +234,7 @@ vm_drives_bind (VmMachine *machine)
   drives->failed = drive_failed;
   vm_graph_set_event_func (drives->graph, graph_event, drives);
   vm_machine_watch (machine, VM_MACHINE_STATE, state_changed, drives);
+  vm_machine_watch (machine, VM_MACHINE_STOPPED, stopped, drives);
   vm_drives_bind_yank (machine->env.root, drives);
 }
 

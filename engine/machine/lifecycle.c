@@ -154,6 +154,7 @@ vm_machine_stop (VmMachine *m, VmRunState state)
   halt (m);
   set_state (m, state);
   vm_machine_emit (m, "STOP", NULL);
+  vm_machine_tell (m, VM_MACHINE_STOPPED);
 }
 
 static bool

@@ -102,6 +102,7 @@ typedef enum VmMachineEvent
   VM_MACHINE_SUSPEND,   /* entered S3 */
   VM_MACHINE_WAKEUP,    /* left S3; after the wake-up reset */
   VM_MACHINE_STATE,     /* run state changed */
+  VM_MACHINE_STOPPED,   /* after the event STOP: whoever asked is answered when those told are done */
   VM_MACHINE_TEXTS,     /* a "vc" back end came or went */
   VM_MACHINE_QUIT,      /* the loop is about to end */
   VM_MACHINE_EXIT,      /* before anything is torn down */

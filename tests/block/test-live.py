@@ -5,6 +5,7 @@ queues on several threads. Prints TAP."""
 import json
 import os
 import socket
+import struct
 import sys
 import tempfile
 import threading
@@ -223,5 +224,31 @@ def mapping():
     m.quit()
 
 
+def stops():
+    """Answered when what was under way is done and on stable storage."""
+    with Bench() as b:
+        with open(b.file('log'), 'wb') as f:
+            f.truncate(8 << 20)
+        m = Machine('-blockdev', json.dumps(
+            {'driver': 'blklogwrites', 'node-name': 'n', 'log': {'driver': 'file', 'filename': b.file('log')},
+             'file': {'driver': 'null-co', 'size': 1 << 20, 'latency-ns': 700 * 1000 * 1000}}), '-device', 'ide-hd,drive=n,bus=ide.0', qtest=True)
+        m.negotiate()
+        for port, value in ((0x1f6, 0xe0), (0x1f2, 1), (0x1f3, 5), (0x1f4, 0), (0x1f5, 0), (0x1f7, 0x30)):
+            m.test(f'outb {port:#x} {value:#x}')
+        for _ in range(256):
+            m.test('outw 0x1f0 0x1234')
+        assert int(m.test('inb 0x1f7').split()[1], 16) & 0x80  # busy
+        assert m.command('stop') == OK
+        with open(b.file('log'), 'rb') as f:
+            log = f.read()
+        entries, at = [], 1
+        for _ in range(struct.unpack_from('<Q', log, 16)[0]):
+            sector, count, flags, _ = struct.unpack_from('<4Q', log, at * 512)
+            entries.append((sector, count, flags))
+            at += 1 + count
+        assert entries == [(5, 1, 0), (0, 0, 1)], entries  # a write, a flush
+        m.quit()
+
+
 if __name__ == '__main__':
-    sys.exit(main([commands, intervals, yanks, mapping]))
+    sys.exit(main([commands, intervals, yanks, mapping, stops]))
