@@ -222,7 +222,7 @@ file_move (VmNode *node, bool write, uint64_t offset, VmVec vec)
         vm_fiber_work (move_all, &t);
     }
   if (write && s->behind)
-    vm_write_behind_note (s->behind, offset + vec.size);
+    vm_write_behind_note (s->behind, offset, vec.size);
   return t.status;
 }
 
@@ -313,7 +313,7 @@ file_copy_from (VmNode *node, uint64_t offset, VmNode *source, uint64_t source_o
   s->data_end = 0;
   vm_fiber_work (do_copy, &e);
   if (s->behind && e.status >= 0)
-    vm_write_behind_note (s->behind, offset + len);
+    vm_write_behind_note (s->behind, offset, len);
   return e.status;
 }
 

@@ -9,7 +9,7 @@ typedef struct VmWriteBehind VmWriteBehind;
 
 /* Of the file FD; NULL: there is no thread for it. */
 VmWriteBehind *vm_write_behind_new (int fd);
-/* All below END has been written; never waits. */
-void vm_write_behind_note (VmWriteBehind *w, uint64_t end);
+/* LEN bytes have been written, as all before them; never waits. */
+void vm_write_behind_note (VmWriteBehind *w, uint64_t offset, uint64_t len);
 /* Waits for a request or two. -errno: what the host could not write. */
 int vm_write_behind_free (VmWriteBehind *w);
