@@ -458,7 +458,7 @@ def convert_forms():
 
 def long_copies_leave_memory():
     """What a long convert writes is let go of as it reaches storage; the last part stays, and nothing is lost."""
-    size = 416 << 20
+    size = 640 << 20
     with Bench() as b:
         chunk = os.urandom(1 << 20)
         with open(b.file('in'), 'wb') as f:
