@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* SPICE clients that are none, before the real library: FUZZ_SPICE says where. "login" and "sasl": bytes from the first
- * on. The others: messages on a channel of one who is in, between what a guest writes at the other end of its sockets
- * (spice/protocol.h, spice/enums.h). */
+/* SPICE clients that are none, before the gate and the real library behind it: FUZZ_SPICE says where. "login" and
+ * "sasl": bytes from the first on. The others: messages on a channel of one who is in, between what a guest writes at
+ * the other end of its sockets (spice/protocol.h, spice/enums.h). */
 #include "audio/audio.h"
 #include "engine/machine/machine-private.h"
 #include "engine/options/options.h"
@@ -380,8 +380,7 @@ come_in (Bench *b)
   say (b, b->main, &attach, sizeof attach);
 }
 
-/* What a display channel has to begin with. The library waits for that, and (0.15.1) does not survive those who hang up
- * meanwhile. */
+/* What a display channel has to begin with. */
 static void
 say_init (Bench *b, int fd)
 {
@@ -439,8 +438,6 @@ act (Bench *b, int fd, Input *in)
       fine = say (b, fd, &header, sizeof header) && say (b, fd, bytes, size);
       break;
     case BASE:
-      if (header.type == SPICE_MSGC_MIGRATE_FLUSH_MARK) /* out of turn it ends the program, says the library (0.15.1) */
-        break;
       fine = say (b, fd, &header, sizeof header) && say (b, fd, bytes, size);
       break;
     case RAW:
@@ -486,7 +483,7 @@ fuzz_one (const uint8_t *data, size_t size)
   int fd = is_main ? b->main : log_in (b, channel, b->session);
   if (fd < 0)
     return;
-  if (channel == SPICE_CHANNEL_DISPLAY)
+  if (channel == SPICE_CHANNEL_DISPLAY && size && data[0] & 0x40) /* the others may hang up before that */
     say_init (b, fd);
   while (in.left && act (b, fd, &in))
     ;
@@ -600,7 +597,7 @@ make_act (GRand *rand, GByteArray *out)
     }
   else
     put_payload (rand, payload, type);
-  put (out, 1, op | 0x80);
+  put (out, 1, op | 0x80 | (g_rand_int_range (rand, 0, 8) ? 0x40 : 0));
   put (out, 1, payload->len >> 8); /* take() is big-endian */
   put (out, 1, payload->len & 0xff);
   if ((op & 7) == SEND || (op & 7) == BASE)

@@ -788,8 +788,19 @@ def gives_tokens(m, place):
     client.close()
 
 
+def speaks_out_of_turn(m, place):
+    """Nonsense instead of a display channel's first word, right behind it, and that word twice."""
+    first, nonsense = struct.pack('<HIBqBi', 101, 14, 1, 1 << 20, 1, 1 << 20), struct.pack('<HI', 60976, 0)
+    for words in (nonsense, first + nonsense, first + first):
+        client = wire.Client(place)
+        channel = client.channel(wire.DISPLAY)
+        channel.socket.sendall(words)
+        sent_away(channel)
+        client.close()
+
+
 def attacks(m, place, **properties):
-    for attack in (hangs_up, says_nothing, speaks_of_migration, gives_tokens):
+    for attack in (hangs_up, says_nothing, speaks_of_migration, gives_tokens, speaks_out_of_turn):
         attack(m, place)
         v = m.viewer(**properties)
         v.until(m.dump())

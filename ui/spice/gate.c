@@ -18,7 +18,6 @@
 #define CHUNKS_IN_A_ROW 8  /* then others have their turn */
 #define ROOM 65536         /* bytes that wait for an end, before more is read at the other */
 #define FIRST_WORD_MS 5000 /* for a display channel's: the library's screens stand still meanwhile */
-#define SETTLE_MS 500      /* for the library's screens to take a new viewer in, from its first word on */
 #define LAST_WORDS_MS 5000 /* for a viewer to read them */
 
 struct SpiceGate
@@ -28,7 +27,8 @@ struct SpiceGate
   GThread *thread;
   SSL_CTX *to_viewers, *to_library; /* NULL: no TLS */
   GPtrArray *lines;                 /* Line *; the gate's thread */
-  unsigned unsettled;
+  unsigned knocking, settling, ending;
+  bool attending; /* posted */
 };
 
 typedef struct End
@@ -44,12 +44,11 @@ typedef struct Line
 {
   SpiceGate *gate;
   End viewer, library;
-  bool met;         /* the viewer has said something */
-  bool told;        /* the library was, that the viewer has gone */
-  bool unsettled;   /* counts in the gate's */
-  VmWebsocket *web; /* NULL: the viewer speaks SPICE from its first byte on */
+  bool met;                        /* the viewer has said something */
+  bool knocking, settling, ending; /* count in the gate's; ENDING: the library was told that the viewer has gone */
+  VmWebsocket *web;                /* NULL: the viewer speaks SPICE from its first byte on */
   SpiceJudge *judge;
-  GSource *patience, *settling;
+  GSource *patience;
 } Line;
 
 /* --- ends -------------------------------------------------------------------------------------------------------- */
@@ -116,19 +115,34 @@ flush (End *e)
 
 /* --- what goes between them -------------------------------------------------------------------------------------- */
 
-static void settle (Line *l);
+static void count (SpiceGate *gate, bool *was, bool is, unsigned *all);
 
 static void
 line_free (Line *l)
 {
-  settle (l);
-  g_ptr_array_remove_fast (l->gate->lines, l);
+  SpiceGate *gate = l->gate;
+
+  count (gate, &l->knocking, false, &gate->knocking);
+  count (gate, &l->settling, false, &gate->settling);
+  count (gate, &l->ending, false, &gate->ending);
+  g_ptr_array_remove_fast (gate->lines, l);
   vm_source_clear (&l->patience);
   end_clear (&l->viewer);
   end_clear (&l->library);
   g_clear_pointer (&l->web, vm_websocket_free);
   spice_judge_free (l->judge);
   g_free (l);
+}
+
+static void
+lose_viewer (Line *l)
+{
+  g_autoptr (GByteArray) last = g_byte_array_new ();
+
+  flush (&l->viewer);
+  end_close (&l->viewer);
+  spice_judge_end (l->judge, last);
+  say (&l->library, last->data, last->len);
 }
 
 static bool
@@ -157,26 +171,28 @@ from_viewer (Line *l, const uint8_t *bytes, size_t len)
 static bool
 from_library (Line *l, const uint8_t *bytes, size_t len)
 {
-  if (!l->library.tls && !l->web)
-    return say (&l->viewer, bytes, len);
-  g_autoptr (GByteArray) heard = g_byte_array_new (), framed = g_byte_array_new ();
-  bool fine = hear (&l->library, bytes, len, heard);
-  if (!l->web)
-    return say (&l->viewer, heard->data, heard->len) && fine;
-  if (heard->len)
-    vm_websocket_send (heard->data, heard->len, framed);
-  return say (&l->viewer, framed->data, framed->len) && fine;
-}
+  g_autoptr (GByteArray) heard = NULL, framed = NULL, judged = g_byte_array_new ();
+  bool fine = true;
 
-static void
-lose_viewer (Line *l)
-{
-  g_autoptr (GByteArray) last = g_byte_array_new ();
-
-  flush (&l->viewer);
-  end_close (&l->viewer);
-  spice_judge_end (l->judge, last);
-  say (&l->library, last->data, last->len);
+  if (l->library.tls)
+    {
+      heard = g_byte_array_new ();
+      fine = hear (&l->library, bytes, len, heard);
+      bytes = heard->data;
+      len = heard->len;
+    }
+  bool proper = spice_judge_answer (l->judge, bytes, len, judged);
+  fine &= say (&l->library, judged->data, judged->len);
+  if (!proper)
+    lose_viewer (l);
+  if (l->web && len)
+    {
+      framed = g_byte_array_new ();
+      vm_websocket_send (bytes, len, framed);
+      bytes = framed->data;
+      len = framed->len;
+    }
+  return say (&l->viewer, bytes, len) && fine;
 }
 
 static void
@@ -196,7 +212,7 @@ carry (Line *l, End *from)
   bool is_viewer = from == &l->viewer;
   End *to = is_viewer ? &l->library : &l->viewer;
 
-  if (from->fd < 0 || to->out->len >= ROOM)
+  if (from->fd < 0 || to->out->len >= ROOM || (is_viewer && spice_judge_pauses (l->judge)))
     return false;
   ssize_t n = recv (from->fd, bytes, sizeof bytes, MSG_DONTWAIT);
   if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -207,6 +223,7 @@ carry (Line *l, End *from)
 }
 
 static void pump (Line *l);
+static void arrange (Line *l);
 
 static gboolean
 on_impatience (gpointer opaque)
@@ -214,7 +231,7 @@ on_impatience (gpointer opaque)
   Line *l = opaque;
 
   vm_source_clear (&l->patience);
-  if (l->library.fd < 0)
+  if (l->library.fd < 0 || l->ending)
     line_free (l);
   else
     {
@@ -253,53 +270,56 @@ wait_for (Line *l, End *e, GIOCondition what)
 }
 
 /* The library does not survive those of a viewer's channels that end while its screens take another one in, whatever
- * the order; so none ends meanwhile, as far as it hears. */
+ * the order. So none ends meanwhile, as far as it hears; and none is let in before the library has hung up on those
+ * that did. Neither keeps the other waiting for ever: who knocks is next. */
 static void
 tell_end (Line *l)
 {
-  if (l->viewer.fd >= 0 || l->library.fd < 0 || l->library.out->len || l->told || l->gate->unsettled)
+  SpiceGate *gate = l->gate;
+
+  if (l->viewer.fd >= 0 || l->library.fd < 0 || l->library.out->len || l->ending || gate->settling || gate->knocking)
     return;
+  count (gate, &l->ending, true, &gate->ending);
   shutdown (l->library.fd, SHUT_WR);
-  l->told = true;
+  be_patient (l, LAST_WORDS_MS);
 }
 
 static void
-settle (Line *l)
+let_in (Line *l)
 {
-  vm_source_clear (&l->settling);
-  if (!l->unsettled)
-    return;
-  l->unsettled = false;
-  if (--l->gate->unsettled)
-    return;
-  for (guint i = 0; i < l->gate->lines->len; i++)
-    tell_end (g_ptr_array_index (l->gate->lines, i));
+  g_autoptr (GByteArray) judged = g_byte_array_new ();
+
+  bool fine = spice_judge_let_in (l->judge, judged);
+  say (&l->library, judged->data, judged->len);
+  if (!fine)
+    lose_viewer (l);
+  arrange (l);
 }
 
-static gboolean
-on_settled (gpointer opaque)
-{
-  settle (opaque);
-  return G_SOURCE_REMOVE;
-}
-
-/* A display channel is new from the end of its login on. */
 static void
-watch_settling (Line *l)
+do_attend (void *opaque)
 {
-  bool waits = spice_judge_waits (l->judge);
+  SpiceGate *gate = opaque;
 
-  if (waits && !l->unsettled)
-    {
-      l->unsettled = true;
-      l->gate->unsettled++;
-    }
-  else if (!waits && l->unsettled && !l->settling && !l->library.out->len)
-    {
-      l->settling = g_timeout_source_new (SETTLE_MS);
-      g_source_set_callback (l->settling, on_settled, l, NULL);
-      g_source_attach (l->settling, vm_loop_context (l->gate->loop));
-    }
+  gate->attending = false;
+  for (guint i = 0; !gate->ending && i < gate->lines->len; i++)
+    if (((Line *) g_ptr_array_index (gate->lines, i))->knocking)
+      let_in (g_ptr_array_index (gate->lines, i));
+  for (guint i = 0; i < gate->lines->len; i++)
+    tell_end (g_ptr_array_index (gate->lines, i));
+}
+
+static void
+count (SpiceGate *gate, bool *was, bool is, unsigned *all)
+{
+  if (*was == is)
+    return;
+  *was = is;
+  *all = is ? *all + 1 : *all - 1;
+  if (gate->attending)
+    return;
+  gate->attending = true;
+  vm_loop_post (gate->loop, do_attend, gate);
 }
 
 static void
@@ -309,6 +329,28 @@ flush_both (Line *l)
     lose (l, &l->library);
   if (!flush (&l->viewer))
     lose (l, &l->viewer);
+}
+
+/* What is waited for from now on. */
+static void
+arrange (Line *l)
+{
+  SpiceGate *gate = l->gate;
+  bool hears = l->library.fd >= 0 && l->library.out->len < ROOM && !spice_judge_pauses (l->judge);
+
+  if (l->viewer.fd < 0) /* one whose login ended only then */
+    lose_viewer (l);
+  count (gate, &l->knocking, spice_judge_knocks (l->judge), &gate->knocking);
+  count (gate, &l->settling, spice_judge_is_new (l->judge), &gate->settling);
+  tell_end (l);
+  if (l->library.fd < 0)
+    be_patient (l, LAST_WORDS_MS);
+  else if (spice_judge_waits (l->judge))
+    be_patient (l, FIRST_WORD_MS);
+  else if (!l->ending)
+    vm_source_clear (&l->patience);
+  wait_for (l, &l->viewer, (hears ? G_IO_IN : 0) | (l->viewer.out->len ? G_IO_OUT : 0));
+  wait_for (l, &l->library, (l->viewer.out->len < ROOM ? G_IO_IN : 0) | (l->library.out->len ? G_IO_OUT : 0));
 }
 
 static void
@@ -324,21 +366,9 @@ pump (Line *l)
       flush_both (l);
     }
   if (l->library.fd < 0 && !l->viewer.out->len)
-    {
-      line_free (l);
-      return;
-    }
-  watch_settling (l);
-  tell_end (l);
-  if (l->library.fd < 0)
-    be_patient (l, LAST_WORDS_MS);
-  else if (spice_judge_waits (l->judge))
-    be_patient (l, FIRST_WORD_MS);
+    line_free (l);
   else
-    vm_source_clear (&l->patience);
-  wait_for (l, &l->viewer,
-            (l->library.fd >= 0 && l->library.out->len < ROOM ? G_IO_IN : 0) | (l->viewer.out->len ? G_IO_OUT : 0));
-  wait_for (l, &l->library, (l->viewer.out->len < ROOM ? G_IO_IN : 0) | (l->library.out->len ? G_IO_OUT : 0));
+    arrange (l);
 }
 
 /* --- who comes --------------------------------------------------------------------------------------------------- */
@@ -374,7 +404,7 @@ spice_gate_admit (SpiceHere *here, int fd, bool tls, bool skip_auth)
   setsockopt (fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
   Line *l = g_new0 (Line, 1);
   l->gate = gate;
-  l->judge = spice_judge_new (&here->migrating);
+  l->judge = spice_judge_new (&here->migrating, !tls);
   end_init (&l->viewer, fd, tls ? gate->to_viewers : NULL, true);
   end_init (&l->library, ends[1], tls ? gate->to_library : NULL, false);
   vm_loop_post (gate->loop, do_open, l);

@@ -29,13 +29,13 @@ struct SpiceHere
   guint log_handler;
   SpiceMigrateInstance migrate;
   bool migrate_ready;
-  int migrating; /* atomic: viewers may speak of it */
+  int migrating;       /* atomic: viewers may speak of it */
   char version[16];    /* of the library */
   GHashTable *sources; /* GSource *: of the library's timers and descriptors */
   unsigned streams;    /* connections, whether or not they have logged in */
   GPtrArray *logins;   /* login.c: those that have not, the oldest first */
   SpiceGate *gate;
-  int arriving; /* the descriptor of the viewer that the library is told of; -1: none */
+  int arriving;      /* the descriptor of the viewer that the library is told of; -1: none */
   SpiceSound *sound; /* NULL: no audiodev is ours */
   /* input.c */
   SpiceKbdInstance keyboard;
@@ -66,10 +66,18 @@ bool spice_gate_admit (SpiceHere *here, int fd, bool tls, bool skip_auth);
 void spice_gate_answer (int fd, int event, void *opaque);
 void spice_gate_introduce (SpiceHere *here, SpiceChannelEventInfo *info);
 
-/* judge.c: what a viewer says, on the gate's thread. What may go on is appended to OUT; false: it has to go. */
-SpiceJudge *spice_judge_new (const int *migrating);
+/* judge.c: what a viewer says, on the gate's thread, and what the library answers to a new one; what may go on to the
+ * library is appended to OUT; false: the viewer has to go. SEALED: what follows SASL is. */
+SpiceJudge *spice_judge_new (const int *migrating, bool sealed);
 void spice_judge_free (SpiceJudge *judge);
 bool spice_judge_hear (SpiceJudge *judge, const uint8_t *bytes, size_t len, GByteArray *out);
+bool spice_judge_answer (SpiceJudge *judge, const uint8_t *bytes, size_t len, GByteArray *out);
+/* What the viewer says now is only heard later. */
+bool spice_judge_pauses (const SpiceJudge *judge);
+/* A display channel stands before the door; it has been let in, and the library's screens have not taken it in yet. */
+bool spice_judge_knocks (const SpiceJudge *judge);
+bool spice_judge_let_in (SpiceJudge *judge, GByteArray *out);
+bool spice_judge_is_new (const SpiceJudge *judge);
 /* The library waits for it, and everybody for the library. */
 bool spice_judge_waits (const SpiceJudge *judge);
 /* What has to be said for one that has gone. */

@@ -29,9 +29,10 @@ on_log (const gchar *domain, GLogLevelFlags level, const gchar *message, gpointe
       here->first_warning = g_strdup (text ? text + 2 : message);
     }
   g_mutex_unlock (&here->mutex);
-  if (starting)
+  bool last = level & (G_LOG_LEVEL_ERROR | G_LOG_FLAG_FATAL);
+  if (starting && !last)
     return;
-  int n = g_atomic_int_add (&here->warnings, 1); /* clients can make it say a lot */
+  int n = last ? 0 : g_atomic_int_add (&here->warnings, 1); /* clients can make it say a lot */
   if (n < WARNINGS_MAX)
     vm_report_warning ("SPICE: %s", message);
   else if (n == WARNINGS_MAX)
