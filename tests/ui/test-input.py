@@ -14,7 +14,8 @@ from eye import Eye
 from window_case import KEY_A, KEY_LEFTALT, KEY_LEFTCTRL, WindowCase
 
 FAKE = sys.argv.pop(1)
-KEY_Q, KEY_Y, KEY_G, KEY_CAPSLOCK, KEY_RIGHTCTRL, KEY_RIGHTALT = 16, 21, 34, 58, 97, 100
+KEY_Q, KEY_Y, KEY_G, KEY_B, KEY_CAPSLOCK, KEY_F4, KEY_RIGHTCTRL, KEY_RIGHTALT = 16, 21, 34, 48, 58, 62, 97, 100
+GRABBED = 'Vitrine - Press Ctrl+Alt+G to release grab'
 X_OF = 8  # X's key codes are those of evdev and this
 FULL = 0x7fff
 
@@ -194,6 +195,57 @@ class Input(WindowCase):
             self.desktop.xdotool('keyup', 'a')
             self.desktop.key('a')
             self.assertEqual([line for line in self.machine.said() if line.startswith('key')], [])
+
+    def test_held_while_focused(self):
+        """The window manager's keys are the guest's as long as the screen has the focus and nobody lets go of them."""
+        self.desktop.settings(grab_when_focused='true')
+        self.addCleanup(self.desktop.settings)
+        self.start()
+        self.wait_title(GRABBED)
+        self.machine.said()
+        self.desktop.key('alt+F4')  # would close the window
+        said = self.machine.said()
+        self.assertIn(f'key {KEY_F4} 1', said)
+        self.assertEqual(self.balance(said), {})
+        self.desktop.key('ctrl+alt+g')
+        self.wait_title('Vitrine')
+        time.sleep(1.5)
+        self.wait_title('Vitrine')  # for good
+        with Program(self.desktop, FAKE, 'gtk,gl=off', 'other') as other:
+            id_ = other.window('other')
+            self.desktop.activate(id_)
+            wait_for('the other one', lambda: self.desktop.title(id_) == GRABBED.replace('Vitrine', 'Vitrine (other)'))
+            self.desktop.activate(self.id)
+            self.wait_title(GRABBED)
+            self.desktop.xdotool('keydown', 'a')
+            self.desktop.activate(id_)
+            self.wait_title('Vitrine')
+            self.desktop.xdotool('keyup', 'a')
+            self.desktop.key('b')
+            self.assertEqual(self.balance(self.machine.said()), {})
+            self.assertIn(f'key {KEY_B} 0', other.said())
+        self.desktop.activate(self.id)
+        self.wait_title(GRABBED)
+        self.menu('View')
+        self.wait_title('Vitrine')
+        self.desktop.key('Escape', 'Escape')
+        self.wait_title(GRABBED)
+
+    def test_held_in_full_screen(self):
+        self.start()
+        self.menu('View', 'u')
+        time.sleep(0.3)
+        with open(f'{self.desktop.home}/glib-2.0/settings/keyfile') as file:
+            self.assertIn('grab-in-full-screen=true', file.read())
+        self.addCleanup(self.desktop.settings)
+        self.wait_title('Vitrine')
+        self.desktop.key('ctrl+alt+f')
+        self.wait_title(GRABBED)
+        self.machine.said()
+        self.desktop.key('alt+F4')
+        self.assertIn(f'key {KEY_F4} 1', self.machine.said())
+        self.desktop.key('ctrl+alt+f')
+        self.wait_title('Vitrine')
 
     def test_drag_out_of_the_window(self):
         self.start()

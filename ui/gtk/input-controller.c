@@ -12,12 +12,15 @@
 #endif
 
 #include "ui/gtk/waker.h"
+#include "ui/gtk/x11-focus.h"
 
 #define KEYS      768
 #define EVDEV_OF(keycode) ((keycode) - 8)
 #define MAX_STALE 8  /* events from before the pointer was put back, at most */
 #define LOCK_US 300000 /* the guest may take as long to show a lock */
 #define TAP_US 500000 /* Ctrl and Alt held longer are not tapped */
+#define HOLD_MS 50
+#define HOLD_TRIES 20
 #define MIN_WARP  40 /* logical pixels from the centre at which a captured pointer is put back */
 
 struct _VmInputController {
@@ -31,6 +34,13 @@ struct _VmInputController {
   bool grabbed;         /* by the user */
   bool pointer_grabbed; /* the pointer too */
   bool hover_grabbed;   /* the keyboard, by hovering */
+  bool hold;            /* the keyboard shall be grabbed while it is here */
+  bool held;            /* so it is */
+  bool let_go;          /* the user would not have it, until it comes again */
+  guint holding;        /* a timer: it is about to be; 0: it is not */
+  unsigned hold_tries;
+  VmX11Focus *focus;
+  guint losing;         /* an idle function: the keyboard has gone elsewhere; 0: it has not */
 
   /* What the guest believes to be down: releases go only to keys whose press went there. */
   bool     keys[KEYS];
@@ -121,14 +131,14 @@ controller_apply_grab (VmInputController *self)
   controller_show_pointer (self);
   if (!window)
     return;
-  if (!self->grabbed && !self->hover_grabbed)
+  if (!self->grabbed && !self->hover_grabbed && !self->held)
     {
       gdk_seat_ungrab (seat);
       return;
     }
   /* Wayland hands over the host's shortcuts only when the keyboard alone is asked for: widen afterwards. */
   if (gdk_seat_grab (seat, window, GDK_SEAT_CAPABILITY_KEYBOARD, TRUE, NULL, NULL, NULL, NULL) != GDK_GRAB_SUCCESS)
-    self->grabbed = self->hover_grabbed = self->pointer_grabbed = false;
+    self->grabbed = self->hover_grabbed = self->pointer_grabbed = self->held = false;
   else if (self->pointer_grabbed
            && gdk_seat_grab (seat, window, GDK_SEAT_CAPABILITY_KEYBOARD | GDK_SEAT_CAPABILITY_ALL_POINTING, FALSE,
                              gdk_window_get_cursor (window), NULL, NULL, NULL)
@@ -168,13 +178,14 @@ vm_input_controller_release_keys (VmInputController *self)
 void
 vm_input_controller_set_grab (VmInputController *self, bool grab)
 {
-  if (self->grabbed == grab)
+  self->let_go |= !grab && vm_input_controller_has_grab (self);
+  if (self->grabbed == grab && (grab || !self->held))
     return;
   vm_input_controller_release_keys (self);
   self->grabbed = grab;
   self->pointer_grabbed = grab && !controller_is_absolute (self);
   if (!grab)
-    self->hover_grabbed = false;
+    self->hover_grabbed = self->held = false;
   controller_apply_grab (self);
   g_signal_emit (self, signals[CHANGED], 0);
 }
@@ -182,7 +193,7 @@ vm_input_controller_set_grab (VmInputController *self, bool grab)
 bool
 vm_input_controller_has_grab (VmInputController *self)
 {
-  return self->grabbed;
+  return self->grabbed || self->held;
 }
 
 bool
@@ -208,6 +219,96 @@ vm_input_controller_set_grab_on_hover (VmInputController *self, bool grab)
   self->hover = grab;
   if (!grab)
     controller_hover (self, false);
+}
+
+/* --- the keyboard, held while it is here --------------------------------------------------------- */
+
+static bool
+controller_may_hold (VmInputController *self)
+{
+  return self->hold && !self->let_go && !self->grabbed && gtk_widget_has_focus (GTK_WIDGET (self->widget))
+         && !gtk_grab_get_current ();
+}
+
+/* Whoever gave the keyboard away, a window manager or a menu, may have it grabbed for a moment yet. */
+static gboolean
+controller_try_hold (gpointer user_data)
+{
+  VmInputController *self = user_data;
+
+  if (controller_may_hold (self) && !self->held)
+    {
+      self->held = true;
+      controller_apply_grab (self);
+      if (self->held)
+        g_signal_emit (self, signals[CHANGED], 0);
+      else if (self->hold_tries--)
+        return G_SOURCE_CONTINUE;
+    }
+  self->holding = 0;
+  return G_SOURCE_REMOVE;
+}
+
+static void
+controller_hold (VmInputController *self)
+{
+  if (!controller_may_hold (self) || self->held || self->holding)
+    return;
+  self->hold_tries = HOLD_TRIES;
+  self->holding = g_timeout_add (HOLD_MS, controller_try_hold, self);
+}
+
+static void
+controller_end_hold (VmInputController *self)
+{
+  g_clear_handle_id (&self->holding, g_source_remove);
+  if (!self->held)
+    return;
+  self->held = false;
+  vm_input_controller_release_keys (self);
+  controller_apply_grab (self);
+  g_signal_emit (self, signals[CHANGED], 0);
+}
+
+void
+vm_input_controller_set_hold (VmInputController *self, bool hold)
+{
+  if (self->hold == hold)
+    return;
+  self->hold = hold;
+  self->let_go = false;
+  if (hold)
+    controller_hold (self);
+  else
+    controller_end_hold (self);
+}
+
+static gboolean
+controller_lost (gpointer user_data)
+{
+  VmInputController *self = user_data;
+
+  self->losing = 0;
+  controller_end_hold (self);
+  controller_hold (self); /* if it was to ourselves: GTK knows by then */
+  return G_SOURCE_REMOVE;
+}
+
+static void
+controller_losing (gpointer user_data)
+{
+  VmInputController *self = user_data;
+
+  if (self->held && !self->grabbed && !self->losing)
+    self->losing = g_idle_add (controller_lost, self);
+}
+
+/* A menu or a dialog of ours closed. */
+static void
+controller_grab_notify (GtkWidget *widget, gboolean was_grabbed, VmInputController *self)
+{
+  if (was_grabbed)
+    controller_hold (self);
 }
 
 /* The engine said that the guest's pointer changed its kind. */
@@ -287,6 +388,8 @@ controller_focus_in (GtkWidget *widget, GdkEventFocus *event, VmInputController 
 {
   GdkKeymap *keymap = gdk_keymap_get_for_display (gtk_widget_get_display (widget));
 
+  self->let_go = false;
+  controller_hold (self);
   if (!self->shows_leds || g_get_monotonic_time () - self->locked_at < LOCK_US)
     return FALSE;
   self->locked_at = g_get_monotonic_time ();
@@ -300,6 +403,7 @@ controller_focus_in (GtkWidget *widget, GdkEventFocus *event, VmInputController 
 static gboolean
 controller_focus_out (GtkWidget *widget, GdkEventFocus *event, VmInputController *self)
 {
+  controller_end_hold (self);
   vm_input_controller_release_keys (self);
   return FALSE;
 }
@@ -319,7 +423,9 @@ controller_grab_broken (GtkWidget *widget, GdkEventGrabBroken *event, VmInputCon
   if (event->grab_window == controller_window (self))
     return FALSE; /* our own grab, widened */
   self->hover_grabbed = false;
+  bool let_go = self->let_go;
   vm_input_controller_set_grab (self, false);
+  self->let_go = let_go; /* that was not the user */
   return FALSE;
 }
 
@@ -570,6 +676,9 @@ controller_dispose (GObject *object)
     {
       vm_input_controller_set_grab (self, false);
       controller_hover (self, false);
+      g_clear_handle_id (&self->holding, g_source_remove);
+      g_clear_handle_id (&self->losing, g_source_remove);
+      g_clear_pointer (&self->focus, vm_x11_focus_unwatch);
       vm_input_controller_release_keys (self);
       vm_input_unwatch (self->input, controller_input_changed, self);
       g_clear_pointer (&self->waker, vm_waker_free);
@@ -606,6 +715,7 @@ vm_input_controller_new (VmDisplayWidget *widget, const VmUiOptions *options)
   self->waker = vm_waker_new (controller_pointer_changed, self);
   vm_input_watch (self->input, controller_input_changed, self);
   self->leds = vm_input_leds (self->input);
+  self->focus = vm_x11_focus_watch (gtk_widget_get_display (GTK_WIDGET (widget)), controller_losing, self);
 
   gtk_widget_add_events (GTK_WIDGET (widget), GDK_KEY_PRESS_MASK | GDK_KEY_RELEASE_MASK | GDK_FOCUS_CHANGE_MASK
                                                   | GDK_BUTTON_PRESS_MASK | GDK_BUTTON_RELEASE_MASK | GDK_SCROLL_MASK
@@ -623,6 +733,7 @@ vm_input_controller_new (VmDisplayWidget *widget, const VmUiOptions *options)
   g_signal_connect (widget, "enter-notify-event", G_CALLBACK (controller_crossing), self);
   g_signal_connect (widget, "leave-notify-event", G_CALLBACK (controller_crossing), self);
   g_signal_connect (widget, "grab-broken-event", G_CALLBACK (controller_grab_broken), self);
+  g_signal_connect (widget, "grab-notify", G_CALLBACK (controller_grab_notify), self);
   g_signal_connect (widget, "unmap", G_CALLBACK (controller_unmap), self);
   controller_show_pointer (self);
   return self;

@@ -34,6 +34,7 @@ struct _VmMachineWindow {
   VmGrabKeys grab_keys;
   char *grab_label; /* the same for people */
   VmZoom              zoom;
+  bool                hold_focused, hold_fullscreen; /* the keyboard, while it is here; in a full screen */
   bool                fullscreen, show_menubar, show_status;
   guint               patience;  /* a timer while the guest shuts down; 0: none */
   guint               follow;    /* frame tick; 0: none */
@@ -51,6 +52,7 @@ bool vm_window_is_detached (VmMachineWindow *self, VmPage *page);
 GtkWidget *vm_window_detach (VmMachineWindow *self, VmPage *page); /* into a window of its own, which is returned */
 void vm_window_release_all (VmMachineWindow *self); /* keys and grabs */
 void vm_window_apply_zoom (VmMachineWindow *self);
+void vm_window_apply_hold (VmMachineWindow *self);
 void vm_window_show_chrome (VmMachineWindow *self); /* what is around the picture, as it should be now */
 
 void vm_window_add_actions (VmMachineWindow *self);

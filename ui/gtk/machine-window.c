@@ -88,6 +88,15 @@ vm_window_current_input (VmMachineWindow *self)
 }
 
 void
+vm_window_apply_hold (VmMachineWindow *self)
+{
+  for (unsigned i = 0; i < self->pages->len; i++)
+    if (vm_page_input (self->pages->pdata[i]))
+      vm_input_controller_set_hold (vm_page_input (self->pages->pdata[i]),
+                                    self->hold_focused || (self->hold_fullscreen && self->fullscreen));
+}
+
+void
 vm_window_release_all (VmMachineWindow *self)
 {
   for (unsigned i = 0; i < self->pages->len; i++)
@@ -410,6 +419,7 @@ window_add_console (VmMachineWindow *self, VmConsole *console)
   VmInputController *input = vm_page_input (VM_PAGE (page));
   g_signal_connect_object (input, "changed", G_CALLBACK (window_update), self, G_CONNECT_SWAPPED);
   g_signal_connect_object (input, "tapped", G_CALLBACK (window_tapped), self, G_CONNECT_SWAPPED);
+  vm_window_apply_hold (self);
 }
 
 static void
@@ -616,6 +626,7 @@ window_state_changed (GtkWidget *widget, GdkEventWindowState *event)
       self->fullscreen = event->new_window_state & GDK_WINDOW_STATE_FULLSCREEN;
       vm_window_show_chrome (self);
       vm_window_apply_zoom (self);
+      vm_window_apply_hold (self);
       if (self->fullscreen)
         window_fill_monitors (self);
       else
@@ -883,6 +894,8 @@ vm_machine_window_new (VmSession *session, const VmUiOptions *options)
   self->zoom.mode = options->zoom_to_fit ? VM_ZOOM_FIT : VM_ZOOM_FIXED;
   self->show_menubar = options->show_menubar;
   self->show_status = vm_preferences_flag (self->preferences, "show-status", true);
+  self->hold_focused = vm_preferences_flag (self->preferences, "grab-when-focused", false);
+  self->hold_fullscreen = vm_preferences_flag (self->preferences, "grab-in-full-screen", false);
   self->strip = vm_status_strip_new (session);
   self->jobs = vm_jobs_new (session);
   GtkWidget *box = gtk_bin_get_child (GTK_BIN (self));
@@ -898,6 +911,8 @@ vm_machine_window_new (VmSession *session, const VmUiOptions *options)
   window_set_state (self, "show-status", g_variant_new_boolean (self->show_status));
   self->notice = vm_notice_of_state (vm_session_state (session));
   window_set_state (self, "grab-on-hover", g_variant_new_boolean (options->grab_on_hover));
+  window_set_state (self, "grab-when-focused", g_variant_new_boolean (self->hold_focused));
+  window_set_state (self, "grab-in-full-screen", g_variant_new_boolean (self->hold_fullscreen));
   window_set_state (self, "show-tabs", g_variant_new_boolean (options->show_tabs));
   window_set_state (self, "show-menubar", g_variant_new_boolean (options->show_menubar));
   gtk_window_set_deletable (GTK_WINDOW (self), options->window_close);

@@ -273,6 +273,19 @@ action_grab_on_hover (GSimpleAction *action, GVariant *state, gpointer user_data
 }
 
 static void
+action_hold (GSimpleAction *action, GVariant *state, gpointer user_data)
+{
+  VmMachineWindow *self = user_data;
+  const char *name = g_action_get_name (G_ACTION (action));
+  bool *hold = strcmp (name, "grab-when-focused") ? &self->hold_fullscreen : &self->hold_focused;
+
+  *hold = g_variant_get_boolean (state);
+  vm_preferences_set_flag (self->preferences, name, *hold);
+  g_simple_action_set_state (action, state);
+  vm_window_apply_hold (self);
+}
+
+static void
 action_grab_input (GSimpleAction *action, GVariant *state, gpointer user_data)
 {
   VmInputController *input = vm_window_current_input (user_data);
@@ -378,6 +391,8 @@ static const GActionEntry action_entries[] = {
   { .name = "device-pixels", .state = "true", .change_state = action_device_pixels },
   { .name = "resize-guest", .state = "true", .change_state = action_resize_guest },
   { .name = "grab-on-hover", .state = "false", .change_state = action_grab_on_hover },
+  { .name = "grab-when-focused", .state = "false", .change_state = action_hold },
+  { .name = "grab-in-full-screen", .state = "false", .change_state = action_hold },
   { .name = "grab-input", .state = "false", .change_state = action_grab_input },
   { .name = "console", .parameter_type = "i", .state = "0", .change_state = action_console },
   { .name = "show-tabs", .state = "false", .change_state = action_show_tabs },
