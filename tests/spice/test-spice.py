@@ -799,8 +799,17 @@ def speaks_out_of_turn(m, place):
         client.close()
 
 
+def promises_much(m, place):
+    """Memory for which the library would take at once."""
+    client = wire.Client(place)
+    channel = client.channel(wire.RECORD)
+    channel.socket.sendall(struct.pack('<HI', 101, 0xfffffff0))
+    sent_away(channel)
+    client.close()
+
+
 def attacks(m, place, **properties):
-    for attack in (hangs_up, says_nothing, speaks_of_migration, gives_tokens, speaks_out_of_turn):
+    for attack in (hangs_up, says_nothing, speaks_of_migration, gives_tokens, speaks_out_of_turn, promises_much):
         attack(m, place)
         v = m.viewer(**properties)
         v.until(m.dump())
@@ -809,7 +818,7 @@ def attacks(m, place, **properties):
 
 def machines_outlive_viewers():
     """libspice-server 0.15.1 would end the program for each of these."""
-    m = Screen(OPEN, '-chardev', 'spicevmc,id=a,name=vdagent', '-device', 'isa-serial,chardev=a')
+    m = Screen(OPEN, '-chardev', 'spicevmc,id=a,name=vdagent', '-device', 'isa-serial,chardev=a', '-audiodev', 'spice,id=s')
     m.draw(m.desk())
     attacks(m, m.path)
     m.quit()
@@ -819,7 +828,7 @@ def machines_outlive_viewers_of_tls():
     with tempfile.TemporaryDirectory() as folder:
         make_certificates(folder)
         tls = free_port()
-        m = Screen(f'{OPEN},tls-port={tls},addr=127.0.0.1,x509-dir={folder}')
+        m = Screen(f'{OPEN},tls-port={tls},addr=127.0.0.1,x509-dir={folder}', '-audiodev', 'spice,id=s')
         m.draw(m.desk())
         context = ssl.create_default_context(cafile=f'{folder}/ca-cert.pem')
         context.check_hostname = False

@@ -7,8 +7,9 @@
 #include <spice/enums.h>
 #include <spice/protocol.h>
 
-#define LINK_MAX 4096 /* bytes of a link message */
-#define INIT_SIZE 14  /* of DISPLAY_INIT, which has no struct: a cache's number and size, a dictionary's */
+#define LINK_MAX 4096          /* bytes of a link message */
+#define MESSAGE_MAX (16 << 20) /* of others: the library has room for all of it as soon as it knows the size */
+#define INIT_SIZE 14           /* of DISPLAY_INIT, which has no struct: a cache's number and size, a dictionary's */
 
 typedef enum Stage
 {
@@ -248,7 +249,7 @@ read_header (SpiceJudge *j, GByteArray *out)
   bool is_main = j->channel == SPICE_CHANNEL_MAIN, is_display = j->channel == SPICE_CHANNEL_DISPLAY;
 
   /* Nobody sends messages inside of messages. */
-  if (header.sub_list || is_seamless (j, header.type)
+  if (header.size > MESSAGE_MAX || header.sub_list || is_seamless (j, header.type)
       || (is_display && j->begun && header.type == SPICE_MSGC_DISPLAY_INIT)
       || (is_of_migration (j, header.type) && !g_atomic_int_get (j->migrating)))
     return false;
