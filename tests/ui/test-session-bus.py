@@ -49,6 +49,7 @@ INTERFACES = '''<node>
 </interface>
 </node>'''
 NOTE = 31
+JOB = '[{"id":"copy","type":"mirror","status":"%s","current-progress":1000000,"total-progress":4000000%s}]'
 REQUEST = '/org/freedesktop/portal/desktop/request/1'
 
 
@@ -204,6 +205,44 @@ def keep_running(desktop):
     services.close()
 
 
+def job_ends(desktop):
+    """Long work that ends behind one's back is told of; what is short, or is seen, is not."""
+    services = Services(True, 0)
+    machine = start(desktop)
+    machine.command('mode 320 200')
+    services.heard('Inhibit', 'Inhibit')
+    window = machine.window()
+
+    def jobs(text):
+        machine.command('answer query-jobs ' + text.replace('"', '\\"').replace(' ', '\\040'))
+
+    def job(seconds, end):
+        jobs(JOB % ('running', ''))
+        machine.command('event JOB_STATUS_CHANGE {"id":"copy","status":"running"}')
+        time.sleep(seconds)
+        jobs(end)
+        time.sleep(1)
+        services.turn()
+        return [arguments for _interface, method, arguments in services.calls if method == 'Notify']
+    desktop.activate(window)
+    assert not job(2.5, '[]')
+    desktop.xdotool('windowminimize', window)
+    time.sleep(0.5)
+    assert not job(0.8, '[]')
+    assert job(2.5, '[]')
+    arguments = services.heard('Notifications', 'Notify')
+    assert arguments[3:5] == ('Tester', 'Job mirror “copy”: it is over.'), arguments
+    assert job(2.5, JOB % ('concluded', ',"error":"No space left"'))
+    arguments = services.heard('Notifications', 'Notify')
+    assert arguments[1] == NOTE and arguments[4] == 'Job mirror “copy”: failed. No space left', arguments  # in the place of the first
+    services.bus.emit_signal(None, '/org/freedesktop/Notifications', 'org.freedesktop.Notifications', 'ActionInvoked',
+                             GLib.Variant('(us)', (NOTE, 'default')))
+    wait_for('window', lambda: desktop.active() == window)
+    assert services.heard('Notifications', 'CloseNotification') == (NOTE,)
+    machine.close()
+    services.close()
+
+
 def choose_files(desktop, how):
     """The portal's file chooser is used, not GTK's own, and what is chosen there is taken."""
     services = Services(True, 0)
@@ -255,7 +294,7 @@ def without(desktop):
 
 
 FAKE = sys.argv[1]
-TESTS = [with_portal, with_manager, darkness, keep_running, portal_by_variable, portal_in_sandbox, without]
+TESTS = [with_portal, with_manager, darkness, keep_running, job_ends, portal_by_variable, portal_in_sandbox, without]
 with Desktop(variables={'DBUS_SESSION_BUS_ADDRESS': os.environ['DBUS_SESSION_BUS_ADDRESS'], 'GTK_THEME': ''}) as desktop:
     del desktop.env['GTK_THEME']  # it would win over what the portal says
     print(f'1..{len(TESTS)}')

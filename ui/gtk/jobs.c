@@ -15,6 +15,7 @@ typedef struct Job
 {
   VmJobs *jobs;
   char *id, *title;
+  char *why; /* it failed; NULL: it has not, as far as is known */
   bool ours, concluded, seen;
   gpointer owner;
   VmJobEnded ended;
@@ -36,6 +37,13 @@ struct _VmJobs
 
 G_DEFINE_TYPE (VmJobs, vm_jobs, GTK_TYPE_BOX)
 
+enum
+{
+  ENDED,
+  N_SIGNALS
+};
+static guint signals[N_SIGNALS];
+
 static void
 job_free (gpointer data)
 {
@@ -46,6 +54,7 @@ job_free (gpointer data)
   g_clear_object (&job->owner);
   g_free (job->id);
   g_free (job->title);
+  g_free (job->why);
   g_free (job);
 }
 
@@ -155,11 +164,15 @@ static void
 jobs_end (VmJobs *self, Job *job, const char *error)
 {
   VmJobEnded ended = job->ended;
+  bool took_long = g_get_monotonic_time () - job->started >= DETAIL_US;
+  g_autofree char *title = g_strdup (job->title), *why = g_strdup (error);
   gpointer owner = g_steal_pointer (&job->owner);
 
   g_ptr_array_remove (self->list, job);
   if (ended)
-    ended (owner, error);
+    ended (owner, why);
+  if (took_long)
+    g_signal_emit (self, signals[ENDED], 0, title, why);
   g_clear_object (&owner);
 }
 
@@ -190,11 +203,12 @@ got_jobs (gpointer owner, json_object *result, const GError *error, gpointer dat
         }
       if (strcmp (status, "concluded") != 0)
         continue;
+      if (vm_json_get (info, "error") && !job->why)
+        job->why = g_strdup (vm_json_text (info, "error"));
       if (job->ours)
         {
-          g_autofree char *why = vm_json_get (info, "error") ? g_strdup (vm_json_text (info, "error")) : NULL;
           vm_call (self->session, self, "job-dismiss", vm_json_dict ("id", VM_TEXT (id), NULL), NULL, NULL);
-          jobs_end (self, job, why);
+          jobs_end (self, job, job->why);
         }
       else
         {
@@ -205,7 +219,7 @@ got_jobs (gpointer owner, json_object *result, const GError *error, gpointer dat
     {
       Job *job = self->list->pdata[i];
       if ((!job->seen && !job->ours) || job->concluded)
-        jobs_end (self, job, NULL);
+        jobs_end (self, job, job->why);
     }
 }
 
@@ -305,6 +319,8 @@ vm_jobs_class_init (VmJobsClass *klass)
 {
   G_OBJECT_CLASS (klass)->dispose = jobs_dispose;
   G_OBJECT_CLASS (klass)->finalize = jobs_finalize;
+  signals[ENDED] = g_signal_new ("ended", VM_TYPE_JOBS, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 2,
+                                 G_TYPE_STRING, G_TYPE_STRING);
 }
 
 static void

@@ -6,6 +6,7 @@
 
 #include "ui/gtk/call.h"
 
+/* Signal "ended", of what took long: title, and what went wrong (NULL: nothing that is known of). */
 #define VM_TYPE_JOBS (vm_jobs_get_type ())
 G_DECLARE_FINAL_TYPE (VmJobs, vm_jobs, VM, JOBS, GtkBox)
 

@@ -178,6 +178,19 @@ window_set_reason (VmMachineWindow *self, const char *reason, bool so)
   g_action_map_add_action (map, G_ACTION (action));
 }
 
+/* Whether a window of ours, which all are this machine's, has the person before it. */
+static bool
+any_window_is_active (void)
+{
+  GList *all = gtk_window_list_toplevels ();
+  bool active = false;
+
+  for (GList *at = all; at; at = at->next)
+    active |= gtk_window_is_active (at->data);
+  g_list_free (all);
+  return active;
+}
+
 /* Those of terminals, besides "copy". */
 static const char *const text_actions[] = { "paste", "select-all", "find" };
 
@@ -229,6 +242,22 @@ window_update (VmMachineWindow *self)
       window_set_state (self, "console", g_variant_new_int32 (i));
   if (self->clipboard)
     vm_ui_clipboard_focus_changed (self->clipboard);
+  if (self->bus && any_window_is_active ())
+    vm_session_bus_tell (self->bus, NULL, NULL);
+}
+
+/* Somebody waits for it, and does other things meanwhile. */
+static void
+window_job_ended (VmMachineWindow *self, const char *title, const char *error)
+{
+  const char *name = vm_session_name (self->session);
+
+  if (!self->bus || any_window_is_active ())
+    return;
+  /* Translators: what was done, such as "Taking snapshot “x”"; then why it failed. */
+  g_autofree char *text
+      = error ? g_strdup_printf (_ ("%s: failed. %s"), title, error) : g_strdup_printf (_ ("%s: it is over."), title);
+  vm_session_bus_tell (self->bus, name ? name : _ ("Vitrine"), text);
 }
 
 /* --- size ------------------------------------------------------------------------------------------ */
@@ -898,6 +927,7 @@ vm_machine_window_new (VmSession *session, const VmUiOptions *options)
   self->hold_fullscreen = vm_preferences_flag (self->preferences, "grab-in-full-screen", false);
   self->strip = vm_status_strip_new (session);
   self->jobs = vm_jobs_new (session);
+  g_signal_connect_object (self->jobs, "ended", G_CALLBACK (window_job_ended), self, G_CONNECT_SWAPPED);
   GtkWidget *box = gtk_bin_get_child (GTK_BIN (self));
   gtk_box_pack_end (GTK_BOX (box), self->strip, FALSE, FALSE, 0);
   gtk_box_pack_end (GTK_BOX (box), self->jobs, FALSE, FALSE, 0);

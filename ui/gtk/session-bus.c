@@ -28,14 +28,20 @@ typedef enum Keeper
   N_KEEPERS, /* nobody can */
 } Keeper;
 
+typedef struct Note
+{
+  VmSessionBus *bus;
+  gboolean shown; /* it shall be */
+  guint32 id;     /* 0: it is not (yet) */
+} Note;
+
 struct VmSessionBus
 {
   GActionGroup *actions;
   GDBusConnection *bus; /* NULL: not there (yet) */
   GCancellable *cancel; /* of all that is under way */
   guint exported, name, scheme, invoked;
-  guint32 note;            /* what says that the window is hidden; 0: nothing */
-  gboolean hidden;         /* the window is */
+  Note hidden, news;       /* that the window is hidden; what happened behind a person's back */
   gboolean wanted, asking; /* awake; a question is under way */
   char *machine;
   Keeper keeper;
@@ -217,26 +223,45 @@ bus_scheme_changed (GDBusConnection *bus, const char *sender, const char *path, 
 /* --- a machine without its window ------------------------------------------------------------------ */
 
 static void
-bus_take_back_note (VmSessionBus *self)
+bus_take_back (Note *note)
 {
-  if (self->note)
-    g_dbus_connection_call (self->bus, NOTIFICATIONS, NOTIFICATIONS_PATH, NOTIFICATIONS, "CloseNotification",
-                            g_variant_new ("(u)", self->note), NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL, NULL);
-  self->note = 0;
+  note->shown = FALSE;
+  if (note->id)
+    g_dbus_connection_call (note->bus->bus, NOTIFICATIONS, NOTIFICATIONS_PATH, NOTIFICATIONS, "CloseNotification",
+                            g_variant_new ("(u)", note->id), NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL, NULL);
+  note->id = 0;
 }
 
 static void
 bus_noted (GObject *source, GAsyncResult *result, gpointer user_data)
 {
-  VmSessionBus *self = user_data;
+  Note *note = user_data;
   g_autoptr (GError) error = NULL;
   g_autoptr (GVariant) answer = g_dbus_connection_call_finish (G_DBUS_CONNECTION (source), result, &error);
 
   if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED) || !answer)
     return;
-  g_variant_get (answer, "(u)", &self->note);
-  if (!self->hidden)
-    bus_take_back_note (self);
+  g_variant_get (answer, "(u)", &note->id);
+  if (!note->shown)
+    bus_take_back (note);
+}
+
+/* In the place of what NOTE was. */
+static void
+bus_note (Note *note, const char *machine, const char *text, gboolean resident)
+{
+  const char *actions[] = { "default", _ ("Show"), "show", _ ("Show"), NULL };
+  VmSessionBus *self = note->bus;
+  GVariantBuilder hints;
+
+  note->shown = TRUE;
+  g_variant_builder_init (&hints, G_VARIANT_TYPE_VARDICT);
+  g_variant_builder_add (&hints, "{sv}", "desktop-entry", g_variant_new_string (APP_ID));
+  g_variant_builder_add (&hints, "{sv}", "resident", g_variant_new_boolean (resident));
+  g_dbus_connection_call (self->bus, NOTIFICATIONS, NOTIFICATIONS_PATH, NOTIFICATIONS, "Notify",
+                          g_variant_new ("(susss^as@a{sv}i)", "Vitrine", note->id, APP_ID, machine, text, actions,
+                                         g_variant_builder_end (&hints), resident ? 0 : -1),
+                          G_VARIANT_TYPE ("(u)"), G_DBUS_CALL_FLAGS_NONE, -1, self->cancel, bus_noted, note);
 }
 
 static void
@@ -244,13 +269,13 @@ bus_note_invoked (GDBusConnection *bus, const char *sender, const char *path, co
                   GVariant *parameters, gpointer user_data)
 {
   VmSessionBus *self = user_data;
-  guint32 note;
+  guint32 id;
   const char *action;
 
   if (!g_variant_is_of_type (parameters, G_VARIANT_TYPE ("(us)")))
     return;
-  g_variant_get (parameters, "(u&s)", &note, &action);
-  if (note && note == self->note)
+  g_variant_get (parameters, "(u&s)", &id, &action);
+  if (id && (id == self->hidden.id || id == self->news.id))
     g_action_group_activate_action (self->actions, "present", NULL);
 }
 
@@ -263,23 +288,22 @@ vm_session_bus_is_connected (VmSessionBus *self)
 void
 vm_session_bus_set_hidden (VmSessionBus *self, const char *machine, gboolean hidden)
 {
-  const char *actions[] = { "default", _ ("Show"), "show", _ ("Show"), NULL };
-  GVariantBuilder hints;
+  if (self->hidden.shown == hidden || !vm_session_bus_is_connected (self))
+    return;
+  bus_take_back (&self->hidden);
+  if (hidden)
+    bus_note (&self->hidden, machine, _ ("The machine runs on without its window."), TRUE);
+}
 
-  if (self->hidden == hidden || !vm_session_bus_is_connected (self))
+void
+vm_session_bus_tell (VmSessionBus *self, const char *machine, const char *text)
+{
+  if (!vm_session_bus_is_connected (self))
     return;
-  self->hidden = hidden;
-  bus_take_back_note (self);
-  if (!hidden)
-    return;
-  g_variant_builder_init (&hints, G_VARIANT_TYPE_VARDICT);
-  g_variant_builder_add (&hints, "{sv}", "desktop-entry", g_variant_new_string (APP_ID));
-  g_variant_builder_add (&hints, "{sv}", "resident", g_variant_new_boolean (TRUE));
-  g_dbus_connection_call (self->bus, NOTIFICATIONS, NOTIFICATIONS_PATH, NOTIFICATIONS, "Notify",
-                          g_variant_new ("(susss^as@a{sv}i)", "Vitrine", 0, APP_ID, machine,
-                                         _ ("The machine runs on without its window."), actions,
-                                         g_variant_builder_end (&hints), 0),
-                          G_VARIANT_TYPE ("(u)"), G_DBUS_CALL_FLAGS_NONE, -1, self->cancel, bus_noted, self);
+  if (text)
+    bus_note (&self->news, machine, text, FALSE);
+  else
+    bus_take_back (&self->news);
 }
 
 /* --- life ------------------------------------------------------------------------------------------ */
@@ -317,6 +341,7 @@ vm_session_bus_new (GActionGroup *actions)
 
   self->actions = g_object_ref (actions);
   self->cancel = g_cancellable_new ();
+  self->hidden.bus = self->news.bus = self;
   self->lock = -1;
   g_bus_get (G_BUS_TYPE_SESSION, self->cancel, bus_connected, self);
   return self;
@@ -338,7 +363,8 @@ vm_session_bus_free (VmSessionBus *self)
   if (self->bus)
     {
       bus_let_go (self);
-      bus_take_back_note (self);
+      bus_take_back (&self->hidden);
+      bus_take_back (&self->news);
       g_dbus_connection_signal_unsubscribe (self->bus, self->invoked);
       g_dbus_connection_signal_unsubscribe (self->bus, self->scheme);
       if (!g_dbus_connection_is_closed (self->bus)) /* else it is nobody's already */

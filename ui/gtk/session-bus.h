@@ -16,4 +16,7 @@ void vm_session_bus_set_running (VmSessionBus *bus, const char *machine, gboolea
 gboolean vm_session_bus_is_connected (VmSessionBus *bus);
 /* Says that MACHINE runs on without a window, with a way to bring that back; HIDDEN false takes it back. */
 void vm_session_bus_set_hidden (VmSessionBus *bus, const char *machine, gboolean hidden);
+/* TEXT (for people) is news of MACHINE: a notification that brings its window, in the place of the last one. NULL takes it
+ * back. */
+void vm_session_bus_tell (VmSessionBus *bus, const char *machine, const char *text);
 void vm_session_bus_free (VmSessionBus *bus);
