@@ -76,7 +76,7 @@ class Desktop:
         self.home = tempfile.mkdtemp(prefix='vitrine-desktop-', dir='/tmp')
         self.settings()
         self.env = dict(os.environ, DISPLAY=f':{number}', GDK_BACKEND='x11', NO_AT_BRIDGE='1', LC_ALL='C.UTF-8',
-                        HOME=self.home, XDG_CONFIG_HOME=self.home, XDG_CACHE_HOME=self.home,
+                        HOME=self.home, XDG_CONFIG_HOME=self.home, XDG_CACHE_HOME=self.home, XDG_STATE_HOME=self.home,
                         XDG_RUNTIME_DIR=self.home, GSETTINGS_BACKEND='keyfile', GIO_USE_VFS='local',
                         DBUS_SESSION_BUS_ADDRESS='disabled:', GTK_THEME='Adwaita', G_DEBUG='fatal-criticals')
         self.env.update(variables or {})

@@ -253,6 +253,22 @@ class Devices(unittest.TestCase):
         self.menu('Devices', 'n', '1')
         wait_for('cable', self.link)
 
+    # --- the window
+
+    def test_kept_by_uuid(self):
+        """What is kept of a machine's window goes by its UUID, whatever its name is."""
+        uuid = '6ba7b810-9dad-11d1-80b4-00c04fd430c8'
+        for name, found in ('one', None), ('two', (700, 560)):
+            self.start('-uuid', uuid, '-name', name)
+            if found:
+                self.assertEqual(self.desktop.geometry(self.id)[2:], found)
+            else:
+                self.menu('View', 'z')
+                self.desktop.xdotool('windowsize', '--sync', self.id, 700, 560)
+                time.sleep(0.7)
+            self.qmp('quit')
+            self.machine.process.wait(10)
+
     # --- sound
 
     def start_pulse(self):

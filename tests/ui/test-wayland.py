@@ -47,7 +47,7 @@ class Sway:
             file.write('[org/vitrine/Vitrine]\nshow-status=false\n')
         self.env = dict(os.environ, XDG_RUNTIME_DIR=self.home, WLR_BACKENDS='headless', WLR_LIBINPUT_NO_DEVICES='1',
                         WLR_RENDERER='pixman', HOME=self.home, XDG_CONFIG_HOME=self.home, XDG_CACHE_HOME=self.home,
-                        LC_ALL='C.UTF-8', NO_AT_BRIDGE='1', GSETTINGS_BACKEND='keyfile', GIO_USE_VFS='local',
+                        XDG_STATE_HOME=self.home, LC_ALL='C.UTF-8', NO_AT_BRIDGE='1', GSETTINGS_BACKEND='keyfile', GIO_USE_VFS='local',
                         GTK_THEME='Adwaita', GDK_BACKEND='wayland', G_DEBUG='fatal-criticals')
         self.env.pop('DISPLAY', None)
         self.env.pop('WAYLAND_DISPLAY', None)
@@ -126,23 +126,29 @@ def pixels(sway):
         wait_for('the picture', lambda: row in sway.picture().data)
 
 
+def host_heard(sway):
+    """Whether a shortcut of the host's is the host's now."""
+    if os.path.exists(sway.mark):
+        os.unlink(sway.mark)
+    sway.chord('-M', 'logo', '-k', 'Return', '-m', 'logo')
+    time.sleep(0.3)
+    return os.path.exists(sway.mark)
+
+
 def shortcuts(sway):
     """While the keyboard is grabbed the host's shortcuts are the guest's, and afterwards the host's again."""
-    def host_heard():
-        if os.path.exists(sway.mark):
-            os.unlink(sway.mark)
-        sway.chord('-M', 'logo', '-k', 'Return', '-m', 'logo')
-        time.sleep(0.3)
-        return os.path.exists(sway.mark)
     with start(sway) as machine:
-        assert host_heard(), 'the host has no shortcut to lose'
-        act(machine, 'grab-input')
-        time.sleep(0.5)
-        machine.said()
-        assert not host_heard(), 'the host kept its shortcut'
-        assert [line for line in machine.said() if line.startswith('key')], 'nobody got it'
-        sway.chord('-M', 'ctrl', '-M', 'alt', 'g')  # by keyboard alone
-        wait_for('released', host_heard)
+        for action in 'grab-input', 'grab-when-focused':
+            assert host_heard(sway), 'the host has no shortcut to lose'
+            act(machine, action)
+            time.sleep(0.5)
+            machine.said()
+            assert not host_heard(sway), 'the host kept its shortcut'
+            assert [line for line in machine.said() if line.startswith('key')], 'nobody got it'
+            sway.chord('-M', 'ctrl', '-M', 'alt', 'g')  # by keyboard alone
+            wait_for('released', lambda: host_heard(sway))
+        act(machine, 'grab-when-focused')  # it is remembered
+        time.sleep(0.3)
 
 
 def keys(sway):

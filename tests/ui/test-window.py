@@ -324,6 +324,48 @@ class Window(WindowCase):
         self.desktop.key('alt+F4')
         self.assertEqual(self.machine.process.wait(10), 0)
 
+    def again(self, name, options='gl=off'):
+        """The size of a new window with a picture of 320 by 200."""
+        self.start(options, name, mode=None)
+        self.machine.command('mode 320 200')
+        time.sleep(0.7)
+        return self.desktop.geometry(self.id)[2:]
+
+    def quit(self):
+        self.desktop.activate(self.id)
+        self.desktop.key('ctrl+alt+q')
+        self.assertEqual(self.machine.process.wait(10), 0)
+
+    def test_kept(self):
+        """A machine's window is as big as it was, and as its picture was shown; a full screen does not count."""
+        name = 'Ümlaut [1] = x'
+        plain = self.again(name)
+        self.assertEqual(plain[0], 320)
+        self.menu('View', 'z')
+        self.desktop.xdotool('windowsize', '--sync', self.id, 500, 420)
+        time.sleep(0.7)
+        self.desktop.key('ctrl+alt+f')
+        wait_for('full screen', lambda: self.desktop.geometry(self.id) == (0, 0, 1280, 800))
+        time.sleep(0.7)
+        self.quit()
+        self.assertEqual(self.again(name), (500, 420))
+        self.quit()
+        self.assertEqual(self.again(name), (500, 420))  # it was not changed
+        self.machine.close()
+        for other, options in ('another', 'gl=off'), (None, 'gl=off'), (name, 'gl=off,zoom-to-fit=off'):
+            self.assertEqual(self.again(other, options), plain)
+            self.machine.close()
+        # What is written there makes no sense, or is more than there is room for.
+        path = f'{self.desktop.home}/vitrine/ui.ini'
+        with open(path) as file:
+            text = file.read()
+        for old, new, expected in (('width=500', 'width=-1', None), ('zoom=fit', 'zoom=huge', plain[0]), ('width=500', 'width=30000', 1280)):
+            with open(path, 'w') as file:
+                file.write(text.replace(old, new))
+            width = self.again(name)[0]
+            self.assertTrue(expected is None or abs(width - expected) <= 4, (new, width))
+            self.machine.close()
+
     def test_close_asks(self):
         self.addCleanup(self.desktop.settings)
         self.start()

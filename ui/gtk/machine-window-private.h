@@ -5,6 +5,7 @@
 #include "ui/gtk/attach.h"
 #include "ui/gtk/clipboard.h"
 #include "ui/gtk/console-page.h"
+#include "ui/gtk/kept.h"
 #include "ui/gtk/machine-window.h"
 #include "ui/gtk/preferences.h"
 #include "ui/gtk/shortcuts.h"
@@ -34,6 +35,8 @@ struct _VmMachineWindow {
   VmGrabKeys grab_keys;
   char *grab_label; /* the same for people */
   VmZoom              zoom;
+  VmKept kept;                   /* the size as it last was, out of full screen */
+  guint settling;                /* a timer after changes of the size; 0: none */
   bool                hold_focused, hold_fullscreen; /* the keyboard, while it is here; in a full screen */
   bool                fullscreen, show_menubar, show_status;
   guint               patience;  /* a timer while the guest shuts down; 0: none */

@@ -16,6 +16,8 @@
 #include "ui/gtk/status-strip.h"
 #include "ui/gtk/tray.h"
 
+#define SETTLE_MS 300
+
 G_DEFINE_TYPE (VmMachineWindow, vm_machine_window, GTK_TYPE_WINDOW)
 
 /* --- pages ----------------------------------------------------------------------------------------- */
@@ -295,6 +297,41 @@ window_resize (VmMachineWindow *self, int width, int height)
   int y = MIN (frame.y, area.y + area.height - height - border_height);
   if (x != frame.x || y != frame.y)
     gtk_window_move (GTK_WINDOW (self), MAX (x, area.x), MAX (y, area.y));
+}
+
+/* States come after sizes: on the way to a full screen its size does not count. */
+static gboolean
+window_size_settled (gpointer user_data)
+{
+  VmMachineWindow *self = user_data;
+
+  self->settling = 0;
+  if (window_is_free_to_size (self))
+    gtk_window_get_size (GTK_WINDOW (self), &self->kept.width, &self->kept.height);
+  return G_SOURCE_REMOVE;
+}
+
+static gboolean
+window_configured (GtkWidget *widget, GdkEvent *event, VmMachineWindow *self)
+{
+  g_clear_handle_id (&self->settling, g_source_remove);
+  self->settling = g_timeout_add (SETTLE_MS, window_size_settled, self);
+  return FALSE;
+}
+
+/* As big as it was, if the screen still is. A window of a fixed zoom follows the picture. */
+static void
+window_restore_size (VmMachineWindow *self)
+{
+  GdkDisplay *display = gtk_widget_get_display (GTK_WIDGET (self));
+  GdkMonitor *monitor = gdk_display_get_primary_monitor (display);
+  GdkRectangle area;
+
+  monitor = monitor ? monitor : gdk_display_get_monitor (display, 0);
+  if (self->zoom.mode == VM_ZOOM_FIXED || !self->kept.width || !self->kept.height || !monitor)
+    return;
+  gdk_monitor_get_workarea (monitor, &area);
+  gtk_window_set_default_size (GTK_WINDOW (self), MIN (self->kept.width, area.width), MIN (self->kept.height, area.height));
 }
 
 static void
@@ -825,6 +862,14 @@ window_dispose (GObject *object)
 {
   VmMachineWindow *self = VM_MACHINE_WINDOW (object);
 
+  if (self->devices)
+    { /* the first time */
+      g_clear_handle_id (&self->settling, g_source_remove);
+      window_size_settled (self);
+      self->kept.zoom = self->zoom;
+      vm_kept_save (vm_session_settings (self->session), &self->kept);
+    }
+  g_clear_handle_id (&self->settling, g_source_remove);
   vm_window_drop_devices (self);
   if (self->pages)
     {
@@ -907,6 +952,7 @@ vm_machine_window_init (VmMachineWindow *self)
   gtk_container_add (GTK_CONTAINER (self), box);
   gtk_widget_show_all (box);
   g_signal_connect (self, "key-press-event", G_CALLBACK (window_key_press), self);
+  g_signal_connect (self, "configure-event", G_CALLBACK (window_configured), self);
   g_signal_connect (self, "notify::is-active", G_CALLBACK (window_update), NULL);
   g_signal_connect_object (self->notebook, "switch-page", G_CALLBACK (window_switch_page), self,
                            G_CONNECT_SWAPPED | G_CONNECT_AFTER);
@@ -920,7 +966,12 @@ vm_machine_window_new (VmSession *session, const VmUiOptions *options)
 
   self->session = session;
   self->options = *options;
-  self->zoom.mode = options->zoom_to_fit ? VM_ZOOM_FIT : VM_ZOOM_FIXED;
+  self->kept.zoom = self->zoom;
+  vm_kept_load (vm_session_settings (session), &self->kept);
+  self->zoom = self->kept.zoom;
+  if (options->zoom_said)
+    self->zoom.mode = options->zoom_to_fit ? VM_ZOOM_FIT : VM_ZOOM_FIXED;
+  window_restore_size (self);
   self->show_menubar = options->show_menubar;
   self->show_status = vm_preferences_flag (self->preferences, "show-status", true);
   self->hold_focused = vm_preferences_flag (self->preferences, "grab-when-focused", false);

@@ -11,6 +11,7 @@ vm_ui_options_read (VmUiOptions *options, const VmSettings *settings, GError **e
 
   *options = (VmUiOptions) { .show_menubar = true, .window_close = true };
   vm_keyvals_get (list, "type");
+  options->zoom_said = vm_keyvals_get (list, "zoom-to-fit") != NULL;
   if (!vm_keyvals_enum (list, "gl", gl_names, &gl, error)
       || !vm_keyvals_bool (list, "full-screen", &options->full_screen, error)
       || !vm_keyvals_bool (list, "grab-on-hover", &options->grab_on_hover, error)

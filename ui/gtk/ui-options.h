@@ -21,6 +21,7 @@ typedef struct VmUiOptions {
   bool     show_tabs;
   bool     window_close; /* the close button works */
   bool     zoom_to_fit;
+  bool     zoom_said;    /* that is: what was kept of the last time does not count */
 } VmUiOptions;
 
 bool vm_ui_options_read (VmUiOptions *options, const VmSettings *settings, GError **error);
