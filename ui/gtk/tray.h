@@ -6,8 +6,9 @@
 
 #include "ui/gtk/devices.h"
 
-/* Both use these actions of the group "win": insert(s), eject(s), cable-N, sound-N-out-mute, sound-N-out-device(s) (in: the same), forwards, attach-disk, attach-folder,
- * send-files, impossible (always off). The row follows DEVICES and has its lights watched while it is seen. */
+/* Both use these actions of the group "win": insert(s), eject(s), cable-N, sound-N-out-mute, sound-N-out-device(s)
+ * (in: the same), forwards, attach-disk, attach-folder, send-files, impossible (always off). The row follows
+ * DEVICES and has its lights watched while it is seen. */
 GtkWidget *vm_tray_new (VmDevices *devices);
 /* With what there is now. */
 void vm_tray_fill_menu (GMenu *menu, VmDevices *devices);
