@@ -205,6 +205,45 @@ def small_changes():
     m.quit()
 
 
+def in_a_browser():
+    """Within a WebSocket, at the same place."""
+    m = Screen(f'{OPEN},image-compression=off')
+    m.draw(m.noise())
+    picture = m.dump()
+    client = wire.Client(lambda: wire.Web(m.path))
+    assert wire.picture(client.display().wait(wire.DRAW_COPY)) == (640, 480, picture)
+    client.close()
+    m.quit()
+
+
+def film(m, noise, frames):
+    """One that fills the screen: whether the viewer sees video in so many frames."""
+    m.draw(m.desk())
+    client = wire.Client(m.path)
+    display = client.display(caps=(0, 8, 9))  # sized streams, several codecs, of which it knows MJPEG
+    display.wait(wire.MARK)
+    seen = False
+    for n in range(frames):
+        if noise:
+            m.draw(m.noise())
+        else:
+            m.draw([[(x + 3 * n & 0xff) << 16 | (y + 2 * n & 0xff) << 8 | (x + y & 0xff) for x in range(m.width)] for y in range(m.height)])
+        seen |= any(kind == wire.STREAM_CREATE for kind, _ in display.all(0.03))
+        if seen:
+            break
+    client.close()
+    return seen
+
+
+def what_moves():
+    """Is video where the option says so: everything, or what looks like a photograph."""
+    for mode, photographs, noises in (('off', False, False), ('all', True, True), ('filter', True, False)):
+        for noise, video in ((False, photographs), (True, noises)):
+            m = Screen(f'{OPEN},streaming-video={mode}', size=(128, 100))  # anew: who comes later sees the video that there is
+            assert film(m, noise, 600 if video else 80) == video, (mode, noise)
+            m.quit()
+
+
 def several_heads():
     m = Screen(OPEN, '-device', 'VGA,id=second')
     m.draw(m.desk())
@@ -229,7 +268,7 @@ def clients_say_the_size():
     v.wait('primary')
     v.wait('agent 1')
     v.do('monitors 1111 777')
-    end = time.monotonic() + 10
+    end = time.monotonic() + 20
     while m.wish() not in ((1111, 777), (1112, 777), (1104, 777)):
         assert time.monotonic() < end, m.wish()
         time.sleep(0.05)
@@ -401,31 +440,37 @@ def certificates():
         assert status == 1 and 'failed to initialize spice server' in err, err
 
 
+@contextlib.contextmanager
+def people(folder):
+    """Ann may come in, in TLS; the options and the context for that."""
+    base = os.path.join(folder, 'db')
+    with open(os.path.join(folder, 'qemu.conf'), 'w', encoding='utf-8') as f:
+        f.write(f'mech_list: plain\npwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {base}\n')
+    subprocess.run(['saslpasswd2', '-c', '-p', '-a', 'qemu', '-f', base, 'ann'], input=b'pw1', check=True, timeout=20)
+    make_certificates(folder)
+    tls = free_port()
+    os.environ['SASL_CONF_PATH'] = folder
+    try:
+        yield f'sasl=on,addr=127.0.0.1,tls-port={tls},x509-dir={folder}', {'host': 'localhost', 'tls_port': tls,
+                                                                           'ca_file': f'{folder}/ca-cert.pem'}
+    finally:
+        del os.environ['SASL_CONF_PATH']
+
+
 def logging_in_by_name():
     if not shutil.which('saslpasswd2'):
         print('# no SASL here')
         return
-    with tempfile.TemporaryDirectory() as folder:
-        base = os.path.join(folder, 'db')
-        with open(os.path.join(folder, 'qemu.conf'), 'w', encoding='utf-8') as f:
-            f.write(f'mech_list: plain\npwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {base}\n')
-        subprocess.run(['saslpasswd2', '-c', '-p', '-a', 'qemu', '-f', base, 'ann'], input=b'pw1', check=True, timeout=20)
-        make_certificates(folder)
-        tls = free_port()
-        where = {'host': 'localhost', 'tls_port': tls, 'ca_file': f'{folder}/ca-cert.pem'}
-        os.environ['SASL_CONF_PATH'] = folder
-        try:
-            m = Screen(f'sasl=on,addr=127.0.0.1,tls-port={tls},x509-dir={folder}')
-            assert m.command('query-spice')['return']['auth'] == 'sasl'
-            m.viewer(username='ann', password='pw1', **where).close()
-            refused('auth', username='ann', password='pw2', **where)
-            refused('auth', username='eve', password='pw1', **where)
-            m.quit()
-            m = Screen('sasl=on')  # in the clear nobody may say a password
-            refused('auth', unix_path=m.path, username='ann', password='pw1')
-            m.quit()
-        finally:
-            del os.environ['SASL_CONF_PATH']
+    with tempfile.TemporaryDirectory() as folder, people(folder) as (options, where):
+        m = Screen(options)
+        assert m.command('query-spice')['return']['auth'] == 'sasl'
+        m.viewer(username='ann', password='pw1', **where).close()
+        refused('auth', username='ann', password='pw2', **where)
+        refused('auth', username='eve', password='pw1', **where)
+        m.quit()
+        m = Screen('sasl=on')  # in the clear nobody may say a password
+        refused('auth', unix_path=m.path, username='ann', password='pw1')
+        m.quit()
 
 
 def handed_over():
@@ -646,8 +691,13 @@ def which_head():
     m = Screen(OPEN, '-device', 'VGA,id=second', '-chardev', 'spicevmc,id=a,name=vdagent', '-device', 'isa-serial,chardev=a')
     m.command('cont')
     client = wire.Client(m.path)
-    client.main.send(106, struct.pack('<I', 10))
-    client.display()
+    client.tell_agent(wire.CAPABILITIES, bytes(4))
+    heard = b''
+    while wire.CAPABILITIES not in wire.agent_kinds(heard):  # from then on the library knows whom it speaks to
+        more = m.serial(1)
+        assert more, heard
+        heard += more
+    client.display().wait(wire.MARK)
     inputs = client.channel(wire.INPUTS)
     if client.mouse_mode != 2:
         client.main.send(105, struct.pack('<H', 2))
@@ -700,6 +750,29 @@ def half_hellos():
     return [b'', b'R', whole[:4], whole[:16], whole[:-1], whole, *lies]
 
 
+def until(what, condition):
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end, what()
+        time.sleep(0.05)
+
+
+def hung_up_on(sockets):
+    """Those of them."""
+    out = set()
+    for s in sockets:
+        s.setblocking(False)
+        try:
+            while s.recv(4096):
+                pass
+            out.add(s)
+        except ConnectionResetError:
+            out.add(s)
+        except BlockingIOError:
+            pass
+    return out
+
+
 def the_silent_make_room():
     """A thousand who connect and say nothing, or half a word: no more than some are kept, and others come in."""
     m = Screen()
@@ -714,48 +787,32 @@ def the_silent_make_room():
         s.send(r.choice(half_hellos()))
         silent.append(s)
         if n % 100 == 99:
-            assert descriptors(m) < before + 64 * 3 + 50, descriptors(m)  # three each
+            until(lambda: descriptors(m), lambda: descriptors(m) < before + 64 * 3 + 50)  # three each
     v = m.viewer()
     v.until(m.dump())
-    over = 0
-    for s in silent:
-        s.setblocking(False)
-        try:
-            while s.recv(4096):
-                pass
-            over += 1
-        except ConnectionResetError:
-            over += 1
-        except BlockingIOError:
-            pass
-    assert over >= 1000 - 64, over
+    over = set()
+    until(lambda: len(over), lambda: over.update(hung_up_on(set(silent) - over)) or len(over) >= 1000 - 64)
     assert m.command('query-spice')['return']['channels']
     v.until(m.dump())  # it is not one of those that had to go
     v.close()
     for s in silent:
         s.close()
-    end = time.monotonic() + 20
-    while descriptors(m) > before:
-        assert time.monotonic() < end, (descriptors(m), before)
-        time.sleep(0.05)
+    until(lambda: (descriptors(m), before), lambda: descriptors(m) <= before)
     m.quit()
 
 
-def hangs_up(m, place):
+def hangs_up(come, look):
     """Its display channel has said nothing yet, or half a word, or its first one just now."""
     for first in (b'', struct.pack('<HI', 101, 14) + bytes(5), struct.pack('<HIBqBi', 101, 14, 1, 1 << 20, 1, 1 << 20)) * 3:
-        client = wire.Client(place)
+        client = come()
         client.channel(wire.DISPLAY).socket.sendall(first)
         client.close()
 
 
-def says_nothing(m, place):
-    client = wire.Client(place)
+def says_nothing(come, look):
+    client = come()
     client.channel(wire.DISPLAY)
-    v = m.viewer(unix_path=m.path) if isinstance(place, str) else None
-    if v:
-        v.until(m.dump())
-        v.close()
+    look()
     client.close()
 
 
@@ -767,20 +824,20 @@ def sent_away(channel):
         pass
 
 
-def speaks_of_migration(m, place):
+def speaks_of_migration(come, look):
     """There is none."""
     for kind, words in ((wire.MAIN, (4, 5, 102, 103, 109, 110, 111)), (wire.DISPLAY, (4, 5)), (wire.INPUTS, (4, 5)), (wire.CURSOR, (4, 5))):
         for word in words:
-            client = wire.Client(place)
+            client = come()
             channel = client.main if kind == wire.MAIN else client.display() if kind == wire.DISPLAY else client.channel(kind)
             channel.send(word, bytes(4))
             sent_away(channel)
             client.close()
 
 
-def gives_tokens(m, place):
+def gives_tokens(come, look):
     """To an agent that is not there, and one that it has not begun to talk to."""
-    client = wire.Client(place)
+    client = come()
     for _ in range(3):
         client.main.send(108, struct.pack('<I', 10))
         client.main.send(108, struct.pack('<I', 0xffffffff))
@@ -788,37 +845,52 @@ def gives_tokens(m, place):
     client.close()
 
 
-def speaks_out_of_turn(m, place):
+def speaks_out_of_turn(come, look):
     """Nonsense instead of a display channel's first word, right behind it, and that word twice."""
     first, nonsense = struct.pack('<HIBqBi', 101, 14, 1, 1 << 20, 1, 1 << 20), struct.pack('<HI', 60976, 0)
     for words in (nonsense, first + nonsense, first + first):
-        client = wire.Client(place)
+        client = come()
         channel = client.channel(wire.DISPLAY)
         channel.socket.sendall(words)
         sent_away(channel)
         client.close()
 
 
-def promises_much(m, place):
+def promises_much(come, look):
     """Memory for which the library would take at once."""
-    client = wire.Client(place)
+    client = come()
     channel = client.channel(wire.RECORD)
     channel.socket.sendall(struct.pack('<HI', 101, 0xfffffff0))
     sent_away(channel)
     client.close()
 
 
-def attacks(m, place, **properties):
-    for attack in (hangs_up, says_nothing, speaks_of_migration, gives_tokens, speaks_out_of_turn, promises_much):
-        attack(m, place)
-        v = m.viewer(**properties)
+# what the attacked speak for
+GUESTS = ['-chardev', 'spicevmc,id=a,name=vdagent', '-device', 'isa-serial,chardev=a', '-audiodev', 'spice,id=s']
+
+
+def attacks(m, place, password='', properties=None):
+    def come():
+        return wire.Client(place, password)
+
+    def look():
+        v = m.viewer(**properties or {})
         v.until(m.dump())
         v.close()
+    for attack in (hangs_up, says_nothing, speaks_of_migration, gives_tokens, speaks_out_of_turn, promises_much):
+        attack(come, look)
+        look()
+
+
+def context_of(folder):
+    context = ssl.create_default_context(cafile=f'{folder}/ca-cert.pem')
+    context.check_hostname = False
+    return context
 
 
 def machines_outlive_viewers():
     """libspice-server 0.15.1 would end the program for each of these."""
-    m = Screen(OPEN, '-chardev', 'spicevmc,id=a,name=vdagent', '-device', 'isa-serial,chardev=a', '-audiodev', 'spice,id=s')
+    m = Screen(OPEN, *GUESTS)
     m.draw(m.desk())
     attacks(m, m.path)
     m.quit()
@@ -828,12 +900,38 @@ def machines_outlive_viewers_of_tls():
     with tempfile.TemporaryDirectory() as folder:
         make_certificates(folder)
         tls = free_port()
-        m = Screen(f'{OPEN},tls-port={tls},addr=127.0.0.1,x509-dir={folder}', '-audiodev', 'spice,id=s')
+        m = Screen(f'{OPEN},tls-port={tls},addr=127.0.0.1,x509-dir={folder}', *GUESTS)
         m.draw(m.desk())
-        context = ssl.create_default_context(cafile=f'{folder}/ca-cert.pem')
-        context.check_hostname = False
-        attacks(m, ('127.0.0.1', tls, context), host='localhost', tls_port=tls, ca_file=f'{folder}/ca-cert.pem')
+        attacks(m, ('127.0.0.1', tls, context_of(folder)),
+                properties={'host': 'localhost', 'tls_port': tls, 'ca_file': f'{folder}/ca-cert.pem'})
         m.quit()
+
+
+def machines_outlive_viewers_with_names():
+    if not shutil.which('saslpasswd2'):
+        print('# no SASL here')
+        return
+    with tempfile.TemporaryDirectory() as folder, people(folder) as (options, where):
+        m = Screen(options, *GUESTS)
+        m.draw(m.desk())
+        attacks(m, ('127.0.0.1', where['tls_port'], context_of(folder)), ('ann', 'pw1'), {**where, 'username': 'ann', 'password': 'pw1'})
+        m.quit()
+
+
+def machines_outlive_viewers_of_the_web():
+    m = Screen(OPEN, *GUESTS)
+    m.draw(m.desk())
+    attacks(m, lambda: wire.Web(m.path))
+    m.quit()
+
+
+def nobody_comes_from_elsewhere():
+    """Viewers of machines that migrate to here would, and all that end later would wait for the first word of their screens."""
+    m = Screen()
+    with contextlib.closing(wire.connect(m.path)) as s:
+        s.sendall(wire.hello(session=77))
+        assert s.recv(1) == b''
+    m.quit()
 
 
 def addresses():
@@ -954,10 +1052,11 @@ def the_app():
 
 if __name__ == '__main__':
     ALONE = [queries_and_events, words] if not VIEWER else [
-        pictures_are_exact, sizes_follow, small_changes, several_heads, clients_say_the_size, hands, pointing, the_wheel, a_tablet, lights, tickets,
-        certificates, logging_in_by_name, handed_over, queries_and_events, words, ports, sound, recording, the_agent_is_asked, the_agent_is_heard, which_head,
-        the_silent_make_room, machines_outlive_viewers,
-        machines_outlive_viewers_of_tls, addresses, dies_at_random, real_viewers, windows, the_app]
+        pictures_are_exact, sizes_follow, small_changes, in_a_browser, what_moves, several_heads, clients_say_the_size, hands, pointing, the_wheel,
+        a_tablet, lights, tickets, certificates, logging_in_by_name, handed_over, queries_and_events, words, ports, sound, recording,
+        the_agent_is_asked, the_agent_is_heard, which_head, the_silent_make_room, machines_outlive_viewers, machines_outlive_viewers_of_tls,
+        machines_outlive_viewers_with_names, machines_outlive_viewers_of_the_web, nobody_comes_from_elsewhere,
+        addresses, dies_at_random, real_viewers, windows, the_app]
     SLOW = [those_who_dawdle_go]
     chosen = [t for t in ALONE + SLOW if t.__name__ in sys.argv[1:]] if len(sys.argv) > 1 else ALONE
     sys.exit(main(chosen))

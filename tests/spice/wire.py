@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """SPICE as bytes: a client that logs in by itself, sends any message and sees what the server really sends. The protocol is that of
 spice/protocol.h and spice/enums.h; see "Spice protocol" of spice-space.org."""
+import base64
 import hashlib
 import os
 import socket
@@ -8,13 +9,13 @@ import struct
 import time
 
 MAIN, DISPLAY, INPUTS, CURSOR, PLAYBACK, RECORD, PORT = 1, 2, 3, 4, 5, 6, 10
-COMMON = 0b1011  # authentication is chosen, by ticket; short headers
+COMMON = 0b1111  # authentication is chosen, by ticket or SASL; short headers
 SEAMLESS = 3  # capability of the main channel
 OPUS = 3  # of the playback channel
 # of messages
 SET_ACK, PING = 3, 4
 MAIN_INIT, MAIN_MOUSE_MODE, MAIN_AGENT_DATA = 103, 105, 109
-STREAM_CREATE, DRAW_COPY = 122, 304
+MARK, STREAM_CREATE, DRAW_COPY = 102, 122, 304
 PLAYBACK_DATA, PLAYBACK_MODE, PLAYBACK_START = 101, 102, 103
 RECORD_START = 101
 # of an image
@@ -38,8 +39,61 @@ def seal(password, key):
     return sealed.to_bytes(128, 'big')
 
 
+class Web:
+    """What is said within a WebSocket (RFC 6455)."""
+
+    def __init__(self, place):
+        self.socket, self.heard = connect(place), b''
+        key = base64.b64encode(os.urandom(16))
+        self.socket.sendall(b'GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: ' + key
+                            + b'\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: binary\r\n\r\n')
+        answer = b''
+        while not answer.endswith(b'\r\n\r\n'):
+            answer += self.take(1)
+        assert answer.startswith(b'HTTP/1.1 101 '), answer
+        assert base64.b64encode(hashlib.sha1(key + b'258EAFA5-E914-47DA-95CA-C5AB0DC85B11').digest()) in answer, answer
+
+    def take(self, n):
+        out = b''
+        while len(out) < n:
+            part = self.socket.recv(n - len(out))
+            if not part:
+                raise EOFError
+            out += part
+        return out
+
+    def sendall(self, data):
+        mask = os.urandom(4)
+        size = struct.pack('>B', 0x80 | len(data)) if len(data) < 126 else struct.pack('>BH', 0xfe, len(data))
+        self.socket.sendall(b'\x82' + size + mask + bytes(b ^ mask[i & 3] for i, b in enumerate(data)))
+
+    def recv(self, n):
+        while not self.heard:
+            try:
+                first, size = self.take(2)
+            except EOFError:
+                return b''
+            if size >= 126:
+                size = int.from_bytes(self.take(2 if size == 126 else 8), 'big')
+            data = self.take(size)
+            if first & 15 == 8:  # it closes
+                return b''
+            assert first & 15 in (0, 2), first
+            self.heard = data
+        out, self.heard = self.heard[:n], self.heard[n:]
+        return out
+
+    def settimeout(self, seconds):
+        self.socket.settimeout(seconds)
+
+    def close(self):
+        self.socket.close()
+
+
 def connect(place):
-    """PLACE: a path, (host, port), or those with a context for TLS."""
+    """PLACE: a path, (host, port), those with a context for TLS, or a function that connects."""
+    if callable(place):
+        return place()
     s = socket.socket(socket.AF_UNIX if isinstance(place, str) else socket.AF_INET)
     s.settimeout(20)
     s.connect(place if isinstance(place, str) else place[:2])
@@ -55,7 +109,7 @@ def hello(kind=MAIN, number=0, session=0, caps=()):
 
 
 class Channel:
-    """Logged in."""
+    """Logged in, by ticket or, where PASSWORD is a name and a password, SASL."""
 
     def __init__(self, place, kind=MAIN, number=0, session=0, password='', caps=()):
         self.socket = connect(place) if not isinstance(place, socket.socket) else place
@@ -68,7 +122,10 @@ class Channel:
         common, own, at = struct.unpack_from('<III', reply, 166)
         words = struct.unpack_from(f'<{common + own}I', reply, at)
         self.common, self.own = words[:common], words[common:]
-        self.socket.sendall(struct.pack('<I', 1) + seal(password.encode() + b'\0', reply[4:166]))
+        if isinstance(password, str):
+            self.socket.sendall(struct.pack('<I', 1) + seal(password.encode() + b'\0', reply[4:166]))
+        else:
+            self.say_name(*password)
         (error,) = struct.unpack('<I', self.take(4))
         assert not error, f'the server lets nobody in: {error}'
         self.window = self.count = 0
@@ -81,6 +138,14 @@ class Channel:
                 raise EOFError
             out += part
         return out
+
+    def say_name(self, name, password):
+        self.socket.sendall(struct.pack('<I', 2))
+        assert b'PLAIN' in self.take(*struct.unpack('<I', self.take(4)))
+        proof = f'\0{name}\0{password}\0'.encode()
+        self.socket.sendall(struct.pack('<I', 5) + b'PLAIN' + struct.pack('<I', len(proof)) + proof)
+        self.take(*struct.unpack('<I', self.take(4)))
+        assert self.take(5) == b'\1\0\0\0\0'
 
     def can(self, capability):
         return bool(self.own and self.own[capability // 32] >> capability % 32 & 1)
@@ -191,3 +256,19 @@ def image_kind(data):
         at += 4 + 16 * struct.unpack_from('<I', data, at)[0]
     (image,) = struct.unpack_from('<I', data, at)
     return data[image + 8]
+
+
+def picture(data):
+    """Width, height and RGB bytes of a DRAW_COPY message with a bitmap of 32 bits a pixel."""
+    assert image_kind(data) == BITMAP
+    clip, at = data[20], 21
+    if clip:
+        at += 4 + 16 * struct.unpack_from('<I', data, at)[0]
+    (at,) = struct.unpack_from('<I', data, at)
+    form, flags, width, height, stride = struct.unpack_from('<BBIII', data, at + 18)
+    assert form == 8 and stride == width * 4, (form, stride)
+    rows = [data[at + 36 + y * stride:at + 36 + (y + 1) * stride] for y in range(height)]
+    words = b''.join(rows if flags & 4 else rows[::-1])
+    out = bytearray(3 * width * height)
+    out[0::3], out[1::3], out[2::3] = words[2::4], words[1::4], words[0::4]
+    return width, height, bytes(out)

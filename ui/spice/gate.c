@@ -80,6 +80,7 @@ end_clear (End *e)
   g_byte_array_unref (e->out);
 }
 
+/* At once, if nothing waits before it. */
 static bool
 say (End *e, const uint8_t *bytes, size_t len)
 {
@@ -87,7 +88,9 @@ say (End *e, const uint8_t *bytes, size_t len)
     return true;
   if (e->tls)
     return spice_tls_say (e->tls, bytes, len, e->out);
-  g_byte_array_append (e->out, bytes, (guint) len);
+  ssize_t n = e->out->len || !len ? 0 : send (e->fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+  n = MAX (n, 0); /* flush() sees why not */
+  g_byte_array_append (e->out, bytes + n, (guint) (len - (size_t) n));
   return true;
 }
 

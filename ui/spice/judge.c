@@ -9,6 +9,7 @@
 
 #define LINK_MAX 4096          /* bytes of a link message */
 #define MESSAGE_MAX (16 << 20) /* of others: the library has room for all of it as soon as it knows the size */
+#define COMPRESSED_HEAD 5      /* of those that are compressed, which has no struct either: how, and the size before */
 #define INIT_SIZE 14           /* of DISPLAY_INIT, which has no struct: a cache's number and size, a dictionary's */
 
 typedef enum Stage
@@ -35,6 +36,7 @@ typedef enum Answer
   SASL_LIST,
   SASL_ANSWER,
   SASL_DONE,
+  SASL_RESULT,
   RESULT,
   MESSAGE,
   IGNORED
@@ -130,14 +132,17 @@ read_hello (SpiceJudge *j, GByteArray *out)
     await (j, LINK, header.size);
 }
 
-/* The library knows all three of these capabilities, so that the client's word counts. */
-static void
+/* The library knows all three of these capabilities, so that the client's word counts. False: a viewer that moves here
+ * with its machine, and none does; its screens would not have their first word before that has come. */
+static bool
 read_link (SpiceJudge *j, GByteArray *out)
 {
   SpiceLinkMess link;
   uint32_t common = 0;
 
   memcpy (&link, j->held->data, sizeof link);
+  if (link.channel_type == SPICE_CHANNEL_MAIN && link.connection_id)
+    return false;
   if (link.num_common_caps && link.caps_offset <= j->held->len - sizeof common)
     memcpy (&common, j->held->data + link.caps_offset, sizeof common);
   j->channel = link.channel_type;
@@ -147,6 +152,7 @@ read_link (SpiceJudge *j, GByteArray *out)
     listen_before (j, MECHANISM, sizeof (SpiceLinkAuthMechanism));
   else
     listen_before (j, TICKET, sizeof (SpiceLinkEncryptedTicket));
+  return true;
 }
 
 static void
@@ -233,6 +239,16 @@ header_of (const SpiceJudge *j, const uint8_t *bytes)
   return header;
 }
 
+/* Of the guest's sockets. */
+static bool
+is_compressed (const SpiceJudge *j, uint16_t type)
+{
+  bool is_pipe
+      = j->channel == SPICE_CHANNEL_USBREDIR || j->channel == SPICE_CHANNEL_PORT || j->channel == SPICE_CHANNEL_WEBDAV;
+
+  return is_pipe && type == SPICE_MSGC_SPICEVMC_COMPRESSED_DATA;
+}
+
 /* Of a display channel: the library does not survive a mistake there, either. */
 static bool
 may_come_first (const SpiceDataHeader *header)
@@ -260,6 +276,8 @@ read_header (SpiceJudge *j, GByteArray *out)
     }
   else if (is_main && header.type == SPICE_MSGC_MAIN_AGENT_START && header.size == sizeof (uint32_t))
     await (j, BODY, j->held->len + header.size);
+  else if (is_compressed (j, header.type) && header.size >= COMPRESSED_HEAD)
+    await (j, BODY, j->held->len + COMPRESSED_HEAD);
   else if (is_display && !j->begun)
     { /* whole, so that there can still be a first word when the client goes */
       if (!may_come_first (&header))
@@ -274,21 +292,40 @@ read_header (SpiceJudge *j, GByteArray *out)
   return true;
 }
 
+/* Of what is compressed in no way the library does not know the size, and has room for it. */
+static bool
+read_compressed (SpiceJudge *j, uint32_t size, GByteArray *out)
+{
+  const uint8_t *head = j->held->data + header_size (j);
+
+  if (head[0] != SPICE_DATA_COMPRESSION_TYPE_LZ4 || number (head + 1) > MESSAGE_MAX)
+    return false;
+  let_go (j, out);
+  j->pass = size - COMPRESSED_HEAD;
+  await (j, HEADER, header_size (j));
+  return true;
+}
+
 /* A client gives the agent tokens, one a message: some at its start, more as it reads. The library does not survive
  * those that come while there is no agent, as they may at any time when that goes; so they are all given at the start.
  */
-static void
+static bool
 read_body (SpiceJudge *j, GByteArray *out)
 {
+  const SpiceDataHeader header = header_of (j, j->held->data);
+
+  if (is_compressed (j, header.type))
+    return read_compressed (j, header.size, out);
   if (j->channel == SPICE_CHANNEL_MAIN)
     memset (j->held->data + header_size (j), 0xff, sizeof (uint32_t));
   else
-    j->begun = header_of (j, j->held->data).type == SPICE_MSGC_DISPLAY_INIT;
+    j->begun = header.type == SPICE_MSGC_DISPLAY_INIT;
   let_go (j, out);
   if (j->begun)
     listen_before (j, HEADER, header_size (j));
   else
     await (j, HEADER, header_size (j));
+  return true;
 }
 
 static bool
@@ -300,8 +337,7 @@ step (SpiceJudge *j, GByteArray *out)
       read_hello (j, out);
       return true;
     case LINK:
-      read_link (j, out);
-      return true;
+      return read_link (j, out);
     case MECHANISM:
       read_mechanism (j, out);
       return true;
@@ -315,8 +351,7 @@ step (SpiceJudge *j, GByteArray *out)
     case HEADER:
       return read_header (j, out);
     default:
-      read_body (j, out);
-      return true;
+      return read_body (j, out);
     }
 }
 
@@ -411,7 +446,7 @@ sasl_ended (SpiceJudge *j, GByteArray *out)
       j->next = HEADER;
       j->need = header_size (j);
     }
-  j->answer = j->sealed ? IGNORED : RESULT;
+  j->answer = j->sealed ? IGNORED : SASL_RESULT;
   return stop_listening (j, out);
 }
 
@@ -450,6 +485,9 @@ read_answer (SpiceJudge *j, GByteArray *out)
       j->answer = SASL_ANSWER;
       j->inside = false;
       return stop_listening (j, out);
+    case SASL_RESULT:
+      j->answer = RESULT;
+      return true;
     case RESULT:
       j->answer = j->channel == SPICE_CHANNEL_DISPLAY ? MESSAGE : IGNORED;
       return true;
