@@ -192,15 +192,39 @@ search_everywhere (Search *q)
 
 /* --- from a direction to rectangles ----------------------------------------------------------------------- */
 
+/* Pixels of a row of a cell. */
 static bool
-cell_moved (const VncScreen *s, VmRect r, int dx, int dy)
+same_pixels (const uint32_t *a, const uint32_t *b, int n)
 {
-  if (r.x + dx < 0 || r.y + dy < 0 || r.x + dx + r.width > s->width || r.y + dy + r.height > s->height)
-    return false;
+  VncFour differ = { 0 };
+
+  if (n != VNC_CELL)
+    return memcmp (a, b, (size_t) n * 4) == 0;
+  for (int i = 0; i < VNC_CELL; i += 4)
+    differ |= vnc_load_four (a + i) ^ vnc_load_four (b + i);
+  return !(differ[0] | differ[1] | differ[2] | differ[3]);
+}
+
+/* Which cells of ROW, from LEFT to RIGHT, show what was DX, DY away. Row by row of pixels, as memory likes it. */
+static void
+mark_moved (const VncScreen *s, uint8_t *marks, unsigned row, unsigned left, unsigned right, int dx, int dy)
+{
+  unsigned first = row * s->columns;
+  VmRect r = { 0 };
+
+  for (unsigned column = left; column <= right; column++)
+    {
+      r = vnc_screen_cell (s, first + column);
+      marks[first + column] = r.x + dx >= 0 && r.y + dy >= 0 && r.x + dx + r.width <= s->width
+                              && r.y + dy + r.height <= s->height;
+    }
   for (int y = r.y; y < r.y + r.height; y++)
-    if (memcmp (new_at (s, r.x, y), old_at (s, r.x + dx, y + dy), (size_t) r.width * 4) != 0)
-      return false;
-  return true;
+    for (unsigned column = left; column <= right; column++)
+      if (marks[first + column])
+        {
+          int x = (int) column * VNC_CELL, n = MIN (VNC_CELL, s->width - x);
+          marks[first + column] = same_pixels (new_at (s, x, y), old_at (s, x + dx, y + dy), n);
+        }
 }
 
 static bool
@@ -272,11 +296,7 @@ collect (VncScreen *s, VmRect box, int dx, int dy)
   unsigned top = (unsigned) box.y / VNC_CELL, bottom = (unsigned) (box.y + box.height - 1) / VNC_CELL, explained = 0;
 
   for (unsigned row = top; row <= bottom; row++)
-    for (unsigned column = left; column <= right; column++)
-      {
-        unsigned cell = row * s->columns + column;
-        marks[cell] = cell_moved (s, vnc_screen_cell (s, cell), dx, dy);
-      }
+    mark_moved (s, marks, row, left, right, dx, dy);
   /* From where the picture goes to, so that sources are still there. */
   for (unsigned i = 0; i <= bottom - top; i++)
     for (unsigned column = left; column <= right; column++)

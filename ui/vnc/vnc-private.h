@@ -102,6 +102,17 @@ vnc_screen_cell (const VncScreen *s, unsigned cell)
   return (VmRect){ x, y, MIN (VNC_CELL, s->width - x), MIN (VNC_CELL, s->height - y) };
 }
 
+typedef uint32_t VncFour __attribute__ ((vector_size (16))); /* pixels */
+
+static inline VncFour
+vnc_load_four (const uint32_t *at)
+{
+  VncFour four;
+
+  memcpy (&four, at, sizeof four);
+  return four;
+}
+
 /* --- servers ------------------------------------------------------------------------------------------------ */
 
 typedef enum VncAuth
