@@ -43,7 +43,6 @@ wake (VncWire *w)
 {
   VmFiber *waiting = g_steal_pointer (&w->waiting);
 
-  vm_source_clear (&w->read_watch);
   if (waiting)
     vm_fiber_wake (waiting);
 }
@@ -93,17 +92,7 @@ vnc_wire_break (VncWire *w)
 
 /* --- writing -------------------------------------------------------------------------------------------- */
 
-static void flush (VncWire *w);
-
-static bool
-on_writable (int fd, GIOCondition condition, void *opaque)
-{
-  VncWire *w = opaque;
-
-  vm_source_clear (&w->write_watch);
-  flush (w);
-  return true;
-}
+static bool on_writable (int fd, GIOCondition condition, void *opaque);
 
 static ssize_t
 write_some (VncWire *w)
@@ -131,10 +120,8 @@ all_written (VncWire *w)
 }
 
 static void
-flush (VncWire *w)
+write_out (VncWire *w)
 {
-  if (w->over || w->write_watch)
-    return;
   bool had = w->out->len > 0; /* nobody has been told that it has gone, as TLS may still hold some */
   while (vnc_wire_pending (w))
     {
@@ -152,10 +139,28 @@ flush (VncWire *w)
       return;
     }
   bool unsent = w->tls && !vm_tls_session_flush (w->tls);
-  if (vnc_wire_pending (w) || unsent)
+  if (!vnc_wire_pending (w) && !unsent)
+    {
+      vm_source_clear (&w->write_watch);
+      if (had)
+        all_written (w);
+    }
+  else if (!w->write_watch)
     w->write_watch = vm_loop_watch_fd (w->loop, w->fd, G_IO_OUT, on_writable, w);
-  else if (had)
-    all_written (w);
+}
+
+static bool
+on_writable (int fd, GIOCondition condition, void *opaque)
+{
+  write_out (opaque);
+  return true;
+}
+
+static void
+flush (VncWire *w)
+{
+  if (!w->over && !w->write_watch)
+    write_out (w);
 }
 
 static void
@@ -224,19 +229,27 @@ vnc_wire_give_picture (VncWire *w, GByteArray **bytes)
 
 /* --- reading -------------------------------------------------------------------------------------------- */
 
+/* The watch stays from one message to the next, but where the fiber does other things meanwhile. */
 static bool
 on_readable (int fd, GIOCondition condition, void *opaque)
 {
-  wake (opaque);
+  VncWire *w = opaque;
+
+  if (w->reading)
+    wake (w);
+  else
+    vm_source_clear (&w->read_watch);
   return true;
 }
 
 static void
 wait_readable (VncWire *w)
 {
-  w->read_watch = vm_loop_watch_fd (w->loop, w->fd, G_IO_IN, on_readable, w);
+  if (!w->read_watch)
+    w->read_watch = vm_loop_watch_fd (w->loop, w->fd, G_IO_IN, on_readable, w);
+  w->reading = true;
   vnc_wire_wait (w);
-  vm_source_clear (&w->read_watch);
+  w->reading = false;
 }
 
 /* What came from the socket, on its way through the layers. */

@@ -21,6 +21,7 @@ typedef struct VncWire
   GSource *read_watch, *write_watch, *poke;
   VmFiber *waiting; /* for the peer, or for TLS */
   unsigned fills;
+  bool reading; /* it waits for the peer to say more */
   bool over;
   void (*drained) (void *opaque); /* all has gone to the kernel; NULL: nobody asks */
   void *opaque;
