@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Parts of the VNC servers with a machine's double: clipboards, the guest's pointer. */
+/* Parts of the VNC servers with a machine's double: clipboards, the guest's pointer, screens. */
 #include "tests/vnc/double.h"
 
 #include "engine/display/clipboard.h"
@@ -391,6 +391,183 @@ test_sound (void)
   vnc_double_free (d);
 }
 
+/* --- a guest that draws while it is looked at ----------------------------------------------------------------- */
+
+#define SIDE 1030 /* no multiple of a cell */
+
+typedef struct Painter
+{
+  VncDouble *d;
+  GRand *rand;
+  int stop; /* atomic */
+} Painter;
+
+static uint32_t *
+painted_row (const VncDouble *d, int y)
+{
+  return (uint32_t *) (void *) (d->surface->data + (size_t) y * d->surface->stride);
+}
+
+/* One of three pictures: often what was there before. */
+static void
+paint (Painter *p, int x, int y, int width, int height)
+{
+  uint32_t which = g_rand_int (p->rand) % 3;
+
+  for (int row = y; row < y + height; row++)
+    for (int column = x; column < x + width; column++)
+      painted_row (p->d, row)[column] = ((uint32_t) (row * SIDE + column) * 3 + which) * 0x9e3779b1u;
+}
+
+static void
+scroll (Painter *p, int lines)
+{
+  for (int y = 200; y < 600 - lines; y++)
+    memcpy (painted_row (p->d, y) + 100, painted_row (p->d, y + lines) + 100, 600 * 4);
+  for (int y = 600 - lines; y < 600; y++)
+    for (int x = 100; x < 700; x++)
+      painted_row (p->d, y)[x] = g_rand_int (p->rand);
+}
+
+static gpointer
+paint_on (gpointer data)
+{
+  Painter *p = data;
+
+  while (!g_atomic_int_get (&p->stop))
+    {
+      int width = g_rand_int_range (p->rand, 1, 60), height = g_rand_int_range (p->rand, 1, 60);
+
+      paint (p, g_rand_int_range (p->rand, 0, SIDE - width), g_rand_int_range (p->rand, 0, SIDE - height), width,
+             height);
+    }
+  return NULL;
+}
+
+static void
+request_changes (Viewer *v)
+{
+  uint8_t m[10] = { 3, 1 };
+
+  vm_store_be16 (m + 6, SIDE);
+  vm_store_be16 (m + 8, SIDE);
+  say (v, m, sizeof m);
+}
+
+/* Half of all is told of, in pieces, until there is an update. */
+static void
+await_update (Viewer *v, int half)
+{
+  int64_t end = g_get_monotonic_time () + 20 * G_USEC_PER_SEC;
+  uint8_t byte;
+
+  while (recv (v->fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) < 0)
+    {
+      g_assert_cmpint (g_get_monotonic_time (), <, end);
+      for (int row = 0; row * 64 < SIDE; row++)
+        for (int column = (row + half) % 2; column * 64 < SIDE; column += 2)
+          vm_console_damage (v->d->console, column * 64, row * 64, 64, 64);
+      turn (v->d);
+      g_usleep (200);
+    }
+}
+
+/* Into PICTURE; returns how many rectangles were copies. */
+static unsigned
+hear_update (Viewer *v, uint32_t *picture)
+{
+  g_autofree uint8_t *pixels = g_malloc (SIDE * SIDE * 4);
+  uint8_t head[12];
+  unsigned copies = 0;
+
+  hear (v, head, 4);
+  g_assert_cmpint (head[0], ==, 0);
+  for (unsigned n = vm_load_be16 (head + 2); n; n--)
+    {
+      hear (v, head, 12);
+      unsigned x = vm_load_be16 (head), y = vm_load_be16 (head + 2);
+      unsigned w = vm_load_be16 (head + 4), h = vm_load_be16 (head + 6);
+      bool is_copy = vm_load_be32 (head + 8) == VNC_COPY_RECT;
+      g_assert_cmpint (x + w, <=, SIDE);
+      g_assert_cmpint (y + h, <=, SIDE);
+      hear (v, is_copy ? head : pixels, is_copy ? 4 : (size_t) w * h * 4);
+      for (unsigned i = 0; is_copy && i < h; i++)
+        memcpy (pixels + (size_t) i * w * 4, picture + (vm_load_be16 (head + 2) + i) * SIDE + vm_load_be16 (head),
+                (size_t) w * 4);
+      for (unsigned i = 0; i < h; i++)
+        memcpy (picture + (y + i) * SIDE + x, pixels + (size_t) i * w * 4, (size_t) w * 4);
+      copies += is_copy;
+    }
+  return copies;
+}
+
+static bool
+shows_all (const VncDouble *d, const uint32_t *picture)
+{
+  for (int y = 0; y < SIDE; y++)
+    for (int x = 0; x < SIDE; x++)
+      if (GUINT32_FROM_LE (picture[y * SIDE + x]) != (GUINT32_FROM_LE (painted_row (d, y)[x]) & 0xffffff))
+        return false;
+  return true;
+}
+
+/* All that is told of changed; what comes until nothing is missing. */
+static unsigned
+catch_up (Viewer *v, uint32_t *picture)
+{
+  unsigned copies = 0;
+
+  while (!shows_all (v->d, picture))
+    {
+      vm_console_damage (v->d->console, 0, 0, SIDE, SIDE);
+      copies += hear_update (v, picture);
+      request_changes (v);
+    }
+  return copies;
+}
+
+static void
+test_draws_meanwhile (void)
+{
+  g_autofree uint32_t *picture = g_new0 (uint32_t, SIDE * SIDE);
+  VncDouble *d = vnc_double_new ("none", SIDE, SIDE);
+  Painter p = { .d = d, .rand = g_rand_new_with_seed (g_test_rand_int ()) };
+  Viewer v;
+
+  log_in (&v, d);
+  set_encoding (&v, VNC_COPY_RECT);
+  request (&v, SIDE, SIDE);
+  hear_update (&v, picture);
+  request_changes (&v);
+  for (int i = 0; i < 12; i++)
+    {
+      unsigned copies = 0;
+
+      /* Who found none for a while looks for moves again, in the end. */
+      for (int n = 0; n < 50 && !copies; n++)
+        {
+          scroll (&p, 16);
+          copies = catch_up (&v, picture);
+        }
+      g_assert_cmpuint (copies, >, 0);
+      p.stop = 0;
+      GThread *thread = g_thread_new ("painter", paint_on, &p);
+      for (int n = 0; n < 8; n++)
+        {
+          await_update (&v, n);
+          hear_update (&v, picture);
+          request_changes (&v);
+        }
+      g_atomic_int_set (&p.stop, 1);
+      g_thread_join (thread);
+      catch_up (&v, picture);
+    }
+  close (v.fd);
+  vnc_double_settle (d);
+  g_rand_free (p.rand);
+  vnc_double_free (d);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -400,5 +577,6 @@ main (int argc, char **argv)
   g_test_add_func ("/vnc/cursor", test_cursor);
   g_test_add_func ("/vnc/console-goes", test_console_goes);
   g_test_add_func ("/vnc/sound", test_sound);
+  g_test_add_func ("/vnc/draws-meanwhile", test_draws_meanwhile);
   return g_test_run ();
 }

@@ -51,7 +51,7 @@ load_tile (Tile *t, const VncPicture *part)
     {
       uint32_t *row = t->pixels + 4 + y * TILE;
       const uint32_t *from = part->pixels + y * part->stride;
-      if (t->width == TILE) /* which compilers know how to do at once */
+      if (t->width == TILE) /* a size that compilers know how to do at once */
         memcpy (row, from, TILE * sizeof *row);
       else
         memcpy (row, from, t->width * sizeof *row);
@@ -89,16 +89,6 @@ same (const uint32_t *a, const uint32_t *b)
 }
 #endif
 
-static void
-find_neighbours (Tile *t)
-{
-  for (unsigned y = 0; y < t->height; y++)
-    {
-      t->left[y] = same (row_of (t, y), row_of (t, y) - 1) & 0xfffe;
-      t->above[y] = y ? same (row_of (t, y), row_of (t, y - 1)) : 0;
-    }
-}
-
 /* Whether some pixels have another colour; ROWS: those that have this one. */
 static bool
 find_colour (const Tile *t, uint32_t colour, Row *rows)
@@ -116,18 +106,24 @@ find_colour (const Tile *t, uint32_t colour, Row *rows)
   return every != 0xffff;
 }
 
+/* Without an instruction for it, which not every processor has. */
+static unsigned
+ones (Row row)
+{
+  unsigned bits = row - (row >> 1 & 0x5555u);
+
+  bits = (bits & 0x3333) + (bits >> 2 & 0x3333);
+  bits = (bits + (bits >> 4)) & 0x0f0f;
+  return (bits + (bits >> 8)) & 31;
+}
+
 static unsigned
 count (const Row *rows, unsigned n)
 {
   unsigned sum = 0;
 
   for (unsigned y = 0; y < n; y++)
-    { /* without an instruction for it, which not every processor has */
-      unsigned bits = rows[y] - (rows[y] >> 1 & 0x5555u);
-      bits = (bits & 0x3333) + (bits >> 2 & 0x3333);
-      bits = (bits + (bits >> 4)) & 0x0f0f;
-      sum += (bits + (bits >> 8)) & 31;
-    }
+    sum += ones (rows[y]);
   return sum;
 }
 
@@ -161,15 +157,19 @@ choose_colours (Tile *t, uint32_t *background, uint32_t *other, const Row **rows
 
 /* --- tiles ----------------------------------------------------------------------------------------------------- */
 
-/* So many rectangles are needed at least: each pixel unlike those left of it and above begins one. */
-static unsigned
-count_corners (const Tile *t, const Row *background)
+/* False: more than MOST rectangles are needed, as in noise: each pixel unlike those left of it and above begins one. */
+static bool
+find_neighbours (Tile *t, const Row *background, size_t most)
 {
-  Row corners[TILE];
+  size_t corners = 0;
 
-  for (unsigned y = 0; y < t->height; y++)
-    corners[y] = (Row) ~(t->left[y] | t->above[y] | background[y]);
-  return count (corners, t->height);
+  for (unsigned y = 0; y < t->height && corners <= most; y++)
+    {
+      t->left[y] = same (row_of (t, y), row_of (t, y) - 1) & 0xfffe;
+      t->above[y] = y ? same (row_of (t, y), row_of (t, y - 1)) : 0;
+      corners += ones ((Row) ~(t->left[y] | t->above[y] | background[y]));
+    }
+  return corners <= most;
 }
 
 static inline uint8_t *
@@ -217,7 +217,10 @@ static uint8_t *
 put_raw (const VncFormat *f, const VncPicture *part, uint8_t *out)
 {
   for (unsigned y = 0; y < part->height; y++)
-    out = vnc_format_put (f, part->pixels + y * part->stride, part->width, out);
+    if (f->native && part->width == TILE) /* as above */
+      out = mempcpy (out, part->pixels + y * part->stride, TILE * 4);
+    else
+      out = vnc_format_put (f, part->pixels + y * part->stride, part->width, out);
   return out;
 }
 
@@ -245,9 +248,9 @@ put_tile (const VncFormat *f, Tile *t, const VncPicture *part, Carried *c, uint8
     {
       bool coloured = kinds > 2;
       *mask |= ANY_SUBRECTS | (coloured ? COLOURED : 0);
-      find_neighbours (t);
-      size_t least = 1 + (size_t) count_corners (t, rows) * (coloured ? f->bytes + 2u : 2); /* of noise: too many */
-      at = least <= (size_t) (end - at) ? put_subrects (f, t, rows, coloured, at, end) : NULL;
+      at = at < end && find_neighbours (t, rows, (size_t) (end - at - 1) / (coloured ? f->bytes + 2u : 2))
+               ? put_subrects (f, t, rows, coloured, at, end)
+               : NULL;
     }
   if (!at)
     {

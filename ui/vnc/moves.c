@@ -215,8 +215,8 @@ mark_moved (const VncScreen *s, uint8_t *marks, unsigned row, unsigned left, uns
   for (unsigned column = left; column <= right; column++)
     {
       r = vnc_screen_cell (s, first + column);
-      marks[first + column] = r.x + dx >= 0 && r.y + dy >= 0 && r.x + dx + r.width <= s->width
-                              && r.y + dy + r.height <= s->height;
+      marks[first + column]
+          = r.x + dx >= 0 && r.y + dy >= 0 && r.x + dx + r.width <= s->width && r.y + dy + r.height <= s->height;
     }
   for (int y = r.y; y < r.y + r.height; y++)
     for (unsigned column = left; column <= right; column++)

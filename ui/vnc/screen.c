@@ -254,10 +254,11 @@ resize (VncScreen *s, int width, int height)
     }
 }
 
-/* The bits in which pixels of a row of cells differ from NOW, over each other in columns of pixels (ACROSS) and of each
- * cell's rows (DOWN). Row by row, as memory likes it. */
+/* Compares a row of cells with NOW, and takes what differs there, or all of it to NEXT: what has been compared is what
+ * is kept, whatever the guest draws meanwhile. The bits that differ are left over each other in columns of pixels
+ * (ACROSS) and in each cell's rows (DOWN). Row by row, as memory likes it. */
 static void
-find_differences (VncScreen *s, const VmSurface *surface, VmRect r)
+take_pixels (VncScreen *s, const VmSurface *surface, VmRect r, uint32_t *to)
 {
   unsigned cells = (unsigned) (r.width + VNC_CELL - 1) / VNC_CELL;
 
@@ -265,33 +266,40 @@ find_differences (VncScreen *s, const VmSurface *surface, VmRect r)
   memset (s->down, 0, cells * VNC_CELL * sizeof *s->down);
   for (int y = 0; y < r.height; y++)
     {
+      size_t at = (size_t) (r.y + y) * s->width + r.x;
       const uint32_t *from = (const uint32_t *) (surface->data + (size_t) (r.y + y) * surface->stride) + r.x;
-      const uint32_t *now = s->now + (size_t) (r.y + y) * s->width + r.x;
-      uint32_t *across = s->across, *down = s->down + y;
+      const uint32_t *now = s->now + at;
+      uint32_t *across = s->across, *down = s->down + y, *row = to + at;
       int x = 0;
 
       for (; G_BYTE_ORDER == G_LITTLE_ENDIAN && x + VNC_CELL <= r.width; x += VNC_CELL, down += VNC_CELL)
         {
-          VncFour differ[VNC_CELL / 4], row = { 0 };
+          VncFour pixels[VNC_CELL / 4], differ[VNC_CELL / 4], all = { 0 };
 
           /* The guest has just written it, on another processor; and rows are pages, where the processor's own guessing
            * ends. */
           __builtin_prefetch (from + x + surface->stride / 4);
           __builtin_prefetch (now + x + s->width);
           for (int i = 0; i < VNC_CELL / 4; i++)
-            row |= differ[i] = (vnc_load_four (from + x + 4 * i) & 0xffffff) ^ vnc_load_four (now + x + 4 * i);
-          *down = row[0] | row[1] | row[2] | row[3];
+            {
+              pixels[i] = vnc_load_four (from + x + 4 * i) & 0xffffff;
+              all |= differ[i] = pixels[i] ^ vnc_load_four (now + x + 4 * i);
+            }
+          *down = all[0] | all[1] | all[2] | all[3];
           for (int i = 0; *down && i < VNC_CELL / 4; i++)
             {
               VncFour sum = vnc_load_four (across + x + 4 * i) | differ[i];
               memcpy (across + x + 4 * i, &sum, sizeof sum);
             }
+          if (*down || to != s->now)
+            memcpy (row + x, pixels, sizeof pixels);
         }
       for (; x < r.width; x++)
         {
-          uint32_t differ = (GUINT32_FROM_LE (from[x]) & 0xffffff) ^ now[x];
+          uint32_t pixel = GUINT32_FROM_LE (from[x]) & 0xffffff, differ = pixel ^ now[x];
           across[x] |= differ;
           s->down[x / VNC_CELL * VNC_CELL + y] |= differ;
+          row[x] = pixel;
         }
     }
 }
@@ -314,31 +322,19 @@ extent (const uint32_t *bits, int n, uint8_t *first, uint8_t *end)
 }
 
 static void
-copy (uint32_t *to, const VmSurface *surface, VmRect r, size_t stride)
-{
-  for (int y = r.y; y < r.y + r.height; y++)
-    {
-      const uint32_t *from = (const uint32_t *) (surface->data + (size_t) y * surface->stride) + r.x;
-      uint32_t *row = to + (size_t) y * stride + r.x;
-      int x = 0;
-
-      for (; G_BYTE_ORDER == G_LITTLE_ENDIAN && x + 4 <= r.width; x += 4)
-        {
-          VncFour four = vnc_load_four (from + x) & 0xffffff;
-          memcpy (row + x, &four, sizeof four);
-        }
-      for (; x < r.width; x++)
-        row[x] = GUINT32_FROM_LE (from[x]) & 0xffffff;
-    }
-}
-
-static void
 copy_all (VncScreen *s, const VmSurface *surface)
 {
-  for (int y = 0; y < s->height; y += BAND)
+  for (int top = 0; top < s->height; top += BAND)
     {
       vm_console_lock (s->console);
-      copy (s->now, surface, (VmRect){ 0, y, s->width, MIN (BAND, s->height - y) }, (size_t) s->width);
+      for (int y = top; y < MIN (top + BAND, s->height); y++)
+        {
+          const uint32_t *from = (const uint32_t *) (surface->data + (size_t) y * surface->stride);
+          uint32_t *row = s->now + (size_t) y * s->width;
+
+          for (int x = 0; x < s->width; x++)
+            row[x] = GUINT32_FROM_LE (from[x]) & 0xffffff;
+        }
       vm_console_unlock (s->console);
     }
 }
@@ -355,17 +351,15 @@ freshen (VncScreen *s, unsigned cell)
     }
 }
 
-/* Cells that have not changed are to be the same in NEXT; those that have will be stale when it is the old one. */
+/* Cells that nobody looked at are to be the same in NEXT; those that changed will be stale when it is the old one. */
 static void
 settle (VncScreen *s)
 {
   for (unsigned cell = 0; cell < s->columns * s->rows; cell++)
     {
-      bool changed = s->serials[cell] > s->serial;
-
-      if (!changed && s->stale[cell])
+      if (s->stale[cell])
         freshen (s, cell);
-      s->stale[cell] = changed;
+      s->stale[cell] = s->serials[cell] > s->serial;
     }
 }
 
@@ -394,21 +388,7 @@ join (VmRect a, VmRect b)
   return u;
 }
 
-/* Of a cell just the box: around it the guest may have drawn since we looked. */
-static void
-take_box (VncScreen *s, const VmSurface *surface, unsigned cell, VncBox box, uint32_t *to)
-{
-  VmRect r = vnc_screen_cell (s, cell);
-  bool whole = box.right - box.left == r.width && box.bottom - box.top == r.height;
-
-  if (to == s->next && s->stale[cell] && !whole)
-    freshen (s, cell);
-  s->stale[cell] = true;
-  r = (VmRect){ r.x + box.left, r.y + box.top, box.right - box.left, box.bottom - box.top };
-  copy (to, surface, r, (size_t) s->width);
-}
-
-/* Gives cells of a row of them that differ the next serial, and takes them to where they belong. */
+/* Takes a row of cells, and gives those that differ the next serial. */
 static VmRect
 take_row (VncScreen *s, const VmSurface *surface, VmRect cells, uint32_t *to)
 {
@@ -416,20 +396,27 @@ take_row (VncScreen *s, const VmSurface *surface, VmRect cells, uint32_t *to)
   uint64_t serial = s->serial + 1;
   unsigned first = (unsigned) (cells.y / VNC_CELL) * s->columns + (unsigned) cells.x / VNC_CELL;
 
-  find_differences (s, surface, cells);
+  take_pixels (s, surface, cells, to);
   for (unsigned i = 0; i * VNC_CELL < (unsigned) cells.width; i++)
     {
-      VmRect r = vnc_screen_cell (s, first + i);
+      unsigned cell = first + i;
+      VmRect r = vnc_screen_cell (s, cell);
       VncBox box;
+      bool differs = extent (s->down + i * VNC_CELL, r.height, &box.top, &box.bottom);
 
-      if (s->serials[first + i] == serial || !extent (s->down + i * VNC_CELL, r.height, &box.top, &box.bottom))
+      s->stale[cell] = to == s->now && (differs || s->stale[cell]);
+      if (!differs)
         continue;
       extent (s->across + i * VNC_CELL, r.width, &box.left, &box.right);
-      take_box (s, surface, first + i, box, to);
-      s->before[first + i] = s->serials[first + i];
-      s->serials[first + i] = serial;
-      s->boxes[first + i] = box;
-      s->heat[first + i] = (uint8_t) MIN (255, s->heat[first + i] + WARMER);
+      if (s->serials[cell] == serial) /* it was in another rectangle, too, and the guest draws on */
+        s->boxes[cell] = vnc_join_boxes (s->boxes[cell], box);
+      else
+        {
+          s->before[cell] = s->serials[cell];
+          s->serials[cell] = serial;
+          s->boxes[cell] = box;
+          s->heat[cell] = (uint8_t) MIN (255, s->heat[cell] + WARMER);
+        }
       changed = join (changed, r);
     }
   return changed;

@@ -5,9 +5,10 @@
 
 #include "engine/display/damage.h"
 
-#define PIXELS_MAX (1u << 22) /* of one update; the rest comes with the next */
-#define PIECE_MAX (1 << 17)   /* pixels of one rectangle: others have their turn after a few */
-#define FEW_PIXELS 8192       /* done sooner than told another thread */
+#define PIXELS_MAX (1u << 22)   /* of one update; the rest comes with the next */
+#define PIECE_MAX (1 << 17)     /* pixels of one rectangle: others have their turn after a few */
+#define FEW_PIXELS 8192         /* done sooner than told another thread */
+#define LIGHT_PIXELS (1u << 19) /* of hextiles: a millisecond or two */
 #define TURN_US 8000
 #define HOT 128
 #define REFRESH_MS 400
@@ -326,12 +327,6 @@ put_move (VncClient *c, const VncMove *m)
   return true;
 }
 
-static VncBox
-join_boxes (VncBox a, VncBox b)
-{
-  return (VncBox){ MIN (a.left, b.left), MIN (a.top, b.top), MAX (a.right, b.right), MAX (a.bottom, b.bottom) };
-}
-
 /* What of CELL, which has changed since the client was last told, it is to be sent. */
 static VncBox
 changed_box (const VncClient *c, unsigned cell)
@@ -341,7 +336,7 @@ changed_box (const VncClient *c, unsigned cell)
   /* Of changes before the last one nobody knows any more what they were. */
   if (c->serial < s->before[cell] || c->cells[cell] & VNC_CELL_LOSSY)
     return VNC_BOX_ALL;
-  return c->cells[cell] & VNC_CELL_DIRTY ? join_boxes (c->boxes[cell], s->boxes[cell]) : s->boxes[cell];
+  return c->cells[cell] & VNC_CELL_DIRTY ? vnc_join_boxes (c->boxes[cell], s->boxes[cell]) : s->boxes[cell];
 }
 
 /* Takes the screen's changes into the client's cells. */
@@ -692,9 +687,26 @@ send_pictures (VncClient *c)
     }
 }
 
-/* That is no more work than copying pixels for a thread would be. */
+/* Copying pixels for a thread and telling it would be as much work. */
+static bool
+is_light (const VncClient *c)
+{
+  size_t pixels = 0;
+
+  if (c->drawn_cursor.width || !vnc_jobs_are_idle (c->server->vnc->jobs))
+    return false;
+  for (guint i = 0; i < c->pieces->len; i++)
+    {
+      const VmRect *r = &g_array_index (c->pieces, VncPiece, i).rect;
+      pixels += (size_t) r->width * r->height;
+    }
+  /* The same hextiles for several are made once: see find_leader(). */
+  return c->encoder.encoding == VNC_RAW
+         || (c->encoder.encoding == VNC_HEXTILE && c->screen->clients->len == 1 && pixels <= LIGHT_PIXELS);
+}
+
 static void
-put_raw (VncClient *c)
+put_pieces (VncClient *c)
 {
   const VncScreen *s = c->screen;
 
@@ -753,9 +765,9 @@ make_update (VncClient *c)
       end_update (c);
       return;
     }
-  if (c->encoder.encoding == VNC_RAW && !c->drawn_cursor.width && vnc_jobs_are_idle (c->server->vnc->jobs))
+  if (is_light (c))
     {
-      put_raw (c);
+      put_pieces (c);
       end_update (c);
     }
   else

@@ -46,6 +46,12 @@ typedef struct VncBox
 
 #define VNC_BOX_ALL ((VncBox){ 0, 0, VNC_CELL, VNC_CELL })
 
+static inline VncBox
+vnc_join_boxes (VncBox a, VncBox b)
+{
+  return (VncBox){ MIN (a.left, b.left), MIN (a.top, b.top), MAX (a.right, b.right), MAX (a.bottom, b.bottom) };
+}
+
 /* Part of a picture that was elsewhere before. */
 typedef struct VncMove
 {
