@@ -591,8 +591,8 @@ nvme_unrealize (VmDevice *dev)
       vm_region_destroy (&n->cmb_window);
       vm_region_destroy (&n->cmb);
     }
-  if (n->registers.memory)
-    vm_region_destroy (&n->registers);
+  vm_region_destroy (&n->registers);
+  vm_region_destroy (&n->bar);
   g_clear_pointer (&n->sqs, g_free);
   g_clear_pointer (&n->cqs, g_free);
   g_clear_pointer (&n->queue_states, g_free);
