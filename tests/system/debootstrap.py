@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Installed Debians, in a cache that outlives the tests."""
+import fcntl
 import os
 import pathlib
 import shutil
@@ -15,15 +16,17 @@ def installed(name, packages):
         raise vm.Skip('debootstrap needs to be root')
     cache = pathlib.Path(os.environ.get('XDG_CACHE_HOME', os.path.expanduser('~/.cache'))) / 'vitrine-tests'
     root = cache / name
-    if not root.exists():
-        work = cache / f'{name}.new'
-        shutil.rmtree(work, ignore_errors=True)
-        work.parent.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(['debootstrap', '--variant=minbase', f'--include={packages}', 'bookworm', work,
-                               'http://deb.debian.org/debian'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        if done.returncode:
-            raise vm.Skip('debootstrap cannot get the packages')
-        os.rename(work, root)
+    cache.mkdir(parents=True, exist_ok=True)
+    with open(cache / f'{name}.lock', 'w') as lock:  # tests beside each other
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not root.exists():
+            work = cache / f'{name}.new'
+            shutil.rmtree(work, ignore_errors=True)
+            done = subprocess.run(['debootstrap', '--variant=minbase', f'--include={packages}', 'bookworm', work,
+                                   'http://deb.debian.org/debian'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            if done.returncode:
+                raise vm.Skip('debootstrap cannot get the packages')
+            os.rename(work, root)
     return root
 
 
