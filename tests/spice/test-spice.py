@@ -794,7 +794,7 @@ def the_silent_make_room():
         assert time.monotonic() < end, len(over)
         over |= hung_up_on(set(silent) - over)
         most = max(most, descriptors(m))
-    assert most < before + 500, (most, before)  # of those whose time is over after half a minute there would be more
+    assert most < before + 1000, (most, before)  # some are on their way out; without a limit there would be twice as many
     v = m.viewer()
     v.until(m.dump())
     assert m.command('query-spice')['return']['channels']
