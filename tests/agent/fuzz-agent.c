@@ -3,6 +3,7 @@
 #include "tests/agent/rig.h"
 #include "tests/fuzz/fuzz.h"
 
+#include <pthread.h>
 #include <spice/vd_agent.h>
 
 typedef struct Target
@@ -12,7 +13,10 @@ typedef struct Target
   VmClipPeer viewer;
   VmConsole *console;
   size_t room;
-  bool files;
+  GPtrArray *files; /* VmAgentFiles * */
+  unsigned ended;   /* of these */
+  pthread_barrier_t all_workers;
+  unsigned met;
 } Target;
 
 static size_t
@@ -52,6 +56,12 @@ viewer_received (VmClipPeer *peer, VmClipSelection selection, VmClipType type, G
 
       g_assert_true (g_utf8_validate_len (text, size, NULL));
     }
+}
+
+static void
+files_moved (VmAgentFiles *files, const VmAgentProgress *progress, void *opaque)
+{
+  ((Target *) opaque)->ended += progress->ended;
 }
 
 static const VmClipPeerOps viewer_ops = { viewer_offered, viewer_request, viewer_received };
@@ -111,8 +121,7 @@ step (Target *t, Input *in)
       agent_rig_spin (&t->rig);
       break;
     case 8:
-      t->files = true;
-      vm_agent_files_free (vm_agent_send_files (t->rig.display, paths, NULL, NULL, NULL));
+      g_ptr_array_add (t->files, vm_agent_send_files (t->rig.display, paths, NULL, files_moved, t));
       break;
     case 9: /* what it mostly says first */
       say (t, in, VD_AGENT_ANNOUNCE_CAPABILITIES, 8);
@@ -124,12 +133,48 @@ step (Target *t, Input *in)
     }
 }
 
+static void
+meet (void *opaque)
+{
+  pthread_barrier_wait (&((Target *) opaque)->all_workers);
+}
+
+static void
+met (void *opaque)
+{
+  ((Target *) opaque)->met++;
+}
+
+/* What opens or reads a file may outlive the transfer: when all threads that a loop has for such work are here, none does. */
+static void
+wait_for_files (Target *t)
+{
+  unsigned workers = MAX (16, 2 * g_get_num_processors ());
+
+  for (unsigned i = 0; i < t->files->len; i++)
+    vm_agent_files_cancel (t->files->pdata[i]);
+  pthread_barrier_init (&t->all_workers, NULL, workers);
+  for (unsigned i = 0; i < workers && t->files->len; i++)
+    vm_loop_work (t->rig.loop, meet, met, t);
+  while (t->ended < t->files->len || (t->files->len && t->met < workers))
+    {
+      agent_rig_spin (&t->rig);
+      while (g_main_context_iteration (NULL, FALSE))
+        ;
+      g_usleep (100);
+    }
+  pthread_barrier_destroy (&t->all_workers);
+  g_ptr_array_foreach (t->files, (GFunc) vm_agent_files_free, NULL);
+  g_ptr_array_unref (t->files);
+}
+
 void
 fuzz_one (const uint8_t *data, size_t size)
 {
   Input in = { data, size };
   Target t = { .room = 100, .viewer = { .ops = &viewer_ops } };
 
+  t.files = g_ptr_array_new ();
   agent_rig_init (&t.rig, true, true);
   vm_clipboard_set_primary (vm_display_clipboard (t.rig.display), true);
   vm_clip_peer_add (vm_display_clipboard (t.rig.display), &t.viewer);
@@ -142,12 +187,7 @@ fuzz_one (const uint8_t *data, size_t size)
   vm_char_fe_detach (&t.fe);
   vm_clip_peer_remove (&t.viewer);
   vm_console_free (t.console);
-  /* A job that reads a file may still run. */
-  for (unsigned i = 0; i < 30 && t.files; i++)
-    {
-      agent_rig_spin (&t.rig);
-      g_usleep (1000);
-    }
+  wait_for_files (&t);
   agent_rig_clear (&t.rig);
   while (g_main_context_iteration (NULL, FALSE))
     ;
