@@ -164,7 +164,8 @@ wait_for_files (Target *t)
       g_usleep (100);
     }
   pthread_barrier_destroy (&t->all_workers);
-  g_ptr_array_foreach (t->files, (GFunc) vm_agent_files_free, NULL);
+  for (unsigned i = 0; i < t->files->len; i++)
+    vm_agent_files_free (t->files->pdata[i]);
   g_ptr_array_unref (t->files);
 }
 
