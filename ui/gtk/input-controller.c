@@ -53,9 +53,9 @@ struct _VmInputController {
   double   wheel_x, wheel_y;
   gint64 tap; /* since when Ctrl and Alt are down, and nothing else was; 0: that is not so */
 
-  uint32_t leds;    /* what the guest's keyboard shows */
-  gint64 locked_at; /* when a lock was set to the desktop's */
-  bool shows_leds;  /* it has shown something: a guest that drives them */
+  uint32_t first_leds; /* what the guest's keyboard showed at the beginning */
+  gint64 locked_at;    /* when a lock was set to the desktop's */
+  gint shows_leds;     /* atomic: it has shown something else since, if only for a moment: a guest that drives them */
 
   GdkEventSequence *fingers[VM_TOUCH_SLOTS]; /* NULL: does not touch */
 };
@@ -324,9 +324,6 @@ controller_pointer_changed (gpointer user_data)
       controller_apply_grab (self);
       g_signal_emit (self, signals[CHANGED], 0);
     }
-  uint32_t leds = vm_input_leds (self->input);
-  self->shows_leds |= leds != self->leds;
-  self->leds = leds;
   controller_show_pointer (self);
   return G_SOURCE_CONTINUE;
 }
@@ -336,6 +333,8 @@ controller_input_changed (void *opaque)
 {
   VmInputController *self = opaque;
 
+  if (vm_input_leds (self->input) != self->first_leds)
+    g_atomic_int_set (&self->shows_leds, TRUE);
   vm_waker_poke (self->waker);
 }
 
@@ -390,12 +389,13 @@ controller_focus_in (GtkWidget *widget, GdkEventFocus *event, VmInputController 
 
   self->let_go = false;
   controller_hold (self);
-  if (!self->shows_leds || g_get_monotonic_time () - self->locked_at < LOCK_US)
+  uint32_t leds = vm_input_leds (self->input);
+  if (!g_atomic_int_get (&self->shows_leds) || g_get_monotonic_time () - self->locked_at < LOCK_US)
     return FALSE;
   self->locked_at = g_get_monotonic_time ();
-  if (gdk_keymap_get_caps_lock_state (keymap) != !!(self->leds & VM_LED_CAPS))
+  if (gdk_keymap_get_caps_lock_state (keymap) != !!(leds & VM_LED_CAPS))
     controller_tap (self, KEY_CAPSLOCK);
-  if (gdk_keymap_get_num_lock_state (keymap) != !!(self->leds & VM_LED_NUM))
+  if (gdk_keymap_get_num_lock_state (keymap) != !!(leds & VM_LED_NUM))
     controller_tap (self, KEY_NUMLOCK);
   return FALSE;
 }
@@ -713,8 +713,8 @@ vm_input_controller_new (VmDisplayWidget *widget, const VmUiOptions *options)
   self->show_cursor = options->show_cursor;
   self->hover = options->grab_on_hover;
   self->waker = vm_waker_new (controller_pointer_changed, self);
+  self->first_leds = vm_input_leds (self->input);
   vm_input_watch (self->input, controller_input_changed, self);
-  self->leds = vm_input_leds (self->input);
   self->focus = vm_x11_focus_watch (gtk_widget_get_display (GTK_WIDGET (widget)), controller_losing, self);
 
   gtk_widget_add_events (GTK_WIDGET (widget), GDK_KEY_PRESS_MASK | GDK_KEY_RELEASE_MASK | GDK_FOCUS_CHANGE_MASK
