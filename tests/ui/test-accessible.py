@@ -4,6 +4,7 @@
 
 Usage: dbus-run-session -- test-accessible.py FAKE-MACHINE"""
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import time
 
 sys.dont_write_bytecode = True  # the source tree stays clean
 from accessible import Atspi, below, children, doubled_mnemonics, find
+from gi.repository import Gio, GLib
 from desktop import SKIP, Desktop, Program, wait_for
 
 MENUS = [
@@ -33,7 +35,8 @@ MENUS = [
                  ('menu item', 'Attach Disk Image (no bus of this machine takes one while it is on)', ''),
                  ('menu item', 'Share Folder (no bus of this machine takes a disk while it is on)', ''),
                  ('menu item', 'Send Files on a CD…', ''),
-                 ('menu item', 'Copy Files to the Guest (it has no agent that takes them)', ''), '-',
+                 ('menu item', 'Copy Files to the Guest (it has no agent that takes them)', ''),
+                 ('menu item', 'Grow Disk (this machine has no disk)', ''), '-',
                  ('menu', 'Network', ''), ('menu item', 'Audio (this machine has no -audiodev)', ''),
                  ('menu item', 'USB (comes later: this build has no USB controllers)', '')]),
     ('Snapshots', [('menu item', 'Take Snapshot…', ''), ('menu item', 'Manage Snapshots…', ''), '-',
@@ -45,6 +48,14 @@ MENUS = [
 BLOCK = '''[{"device":"cd_0","qdev":"cd","removable":true,"tray_open":false,"locked":false,
   "inserted":{"file":"/a/debian.iso","drv":"raw","ro":true,"node-name":"n"}},
  {"device":"fd0","qdev":"fd","removable":true,"locked":false}]'''
+DISKS = '''[{"device":"big","qdev":"v0","inserted":{"file":"%s","drv":"qcow2","ro":false,"node-name":"b",
+  "image":{"virtual-size":2147483648,"actual-size":1048576}}},
+ {"device":"old","qdev":"v1","inserted":{"file":"/a/old.vmdk","drv":"vmdk","ro":false}},
+ {"device":"ro_1","qdev":"v2","inserted":{"file":"/a/ro","drv":"raw","ro":true}},
+ {"device":"dir","qdev":"v3","inserted":{"file":"fat:/a","drv":"raw","ro":false}},
+ {"device":"lv","qdev":"v4","inserted":{"file":"/dev/vg/lv","drv":"raw","ro":false}}]'''
+GROWTH = ['1 Disk big…', '2 Disk old (“vmdk” images have the size they were made with)', '3 Disk ro_1 (it is read-only)',
+          '4 Disk dir (it is a folder)', '5 Disk lv (it is a device of the host)']
 STATS = '[{"qdev":"cd","stats":{"rd_bytes":%d,"wr_bytes":0}}]'
 SOUND = {'out-mute': 'false', 'in-mute': 'true', 'out-device': '""', 'in-device': '""', 'out-devices': 'null',
          'in-devices': 'null', 'underruns': '2'}
@@ -258,6 +269,60 @@ def main():
                 assert not nameless(), (title, nameless())
                 desktop.key('Escape')
                 time.sleep(0.3)
+
+            image = desktop.home + '/big.qcow2'
+            with open(image, 'w'):
+                pass
+            # Which disks can grow, and why others cannot; by the menu's action, which the session bus has, too.
+            answer('query-block', BLOCK.replace('\n', '')[:-1] + ',' + (DISKS % image).replace('\n', '')[1:])
+            machine.command('event DEVICE_TRAY_MOVED {}')
+
+            def growth():
+                app.clear_cache()
+                menu = find(bar, lambda node: node.get_name() == 'Grow Disk' and node.get_role_name() == 'menu')
+                return menu and [node.get_name() for node in children(menu)]
+            wait_for('disks', lambda: growth() == GROWTH)
+            for kind in 'CD', 'floppy disk':
+                assert find(bar, lambda node, kind=kind: node.get_name() == f'Grow Disk (a {kind} has the size it has)'), kind
+            answer('query-block-jobs', '[{"device":"copy","status":"running"}]')
+            machine.command('event JOB_STATUS_CHANGE {"id":"copy","status":"running"}')
+            wait_for('busy', lambda: growth()[0] == '1 Disk big (a job works on disks)')
+            answer('query-block-jobs', '[{"device":"copy","status":"concluded"}]')
+            machine.command('event JOB_STATUS_CHANGE {"id":"copy","status":"concluded"}')
+            wait_for('not busy', lambda: growth() == GROWTH)
+
+            def shows(begin, end=''):
+                wait_for(begin + end, lambda: app.clear_cache() or find(
+                    app, lambda node: re.match(f'{begin}.*{end}', (node.get_name() or '').replace('\xa0', ' '))
+                    and node.get_state_set().contains(Atspi.StateType.SHOWING)))
+
+            def grow(size):
+                Gio.bus_get_sync(Gio.BusType.SESSION, None).call_sync(
+                    f'org.vitrine.Vitrine.p{machine.process.pid}', '/org/vitrine/Vitrine/window/1', 'org.gtk.Actions', 'Activate',
+                    GLib.Variant('(sava{sv})', ('grow', [GLib.Variant('s', 'v0')], {})), None, 0, 5000, None)
+                spin = wait_for('dialog', lambda: app.clear_cache() or find(app, lambda node: node.get_name() == 'New size in GiB'))
+                assert not nameless(), nameless()
+                shows('The image is sparse: it takes 1.0 MiB of the host')
+                shows('The host has ', ' left.')
+                Atspi.Value.set_current_value(spin, 8e9)
+                shows('The host has ', 'until there is room.')
+                Atspi.Value.set_current_value(spin, size)
+                assert Atspi.Value.get_current_value(spin) > 2, 'only larger'
+                machine.said()
+                find(app, lambda node: node.get_name() == 'Grow' and node.get_role_name() == 'push button').do_action(0)
+            grow(0.5)
+            said = wait_for('resized', lambda: [line for line in machine.said() if line.startswith('command block_resize')])
+            assert '"node-name": "b"' in said[0] and f'"size": {2049 << 20}' in said[0], said
+            shows('Disk big has 2.0 GiB now')
+            grow(5)
+            said = wait_for('resized', lambda: [line for line in machine.said() if line.startswith('command block_resize')])
+            assert f'"size": {5 << 30}' in said[0], said
+            # One that a job has come to meanwhile is left alone.
+            answer('query-block-jobs', '[{"device":"copy","status":"running"}]')
+            grow(6)
+            wait_for('refused', lambda: app.clear_cache() or find(app, lambda node: 'A job works on disks' in node.get_name()))
+            assert not [line for line in machine.said() if line.startswith('command block_resize')]
+            desktop.key('Escape')
 
             assert not doubled_mnemonics(bar), doubled_mnemonics(bar)
     print('ok')

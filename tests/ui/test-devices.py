@@ -216,6 +216,41 @@ class Devices(unittest.TestCase):
         time.sleep(1.5)
         self.assertEqual(sum(not drive['inserted']['ro'] for drive in self.disks(image)), 1)
 
+    def test_grow_disk(self):
+        """By the menu, while the machine runs; what cannot be done is said."""
+        image = self.path('grow.qcow2')
+        subprocess.run(['qemu-img', 'create', '-q', '-f', 'qcow2', image, '8M'], check=True)
+        self.start('-drive', f'file={image},if=virtio', stopped=False)
+
+        def size():
+            return self.qmp.drive('virtio0')['inserted']['image']['virtual-size']
+        self.menu('Devices', 'g', '1')
+        self.dialog('Grow Disk')
+        self.picture('grow-disk')
+        self.desktop.key('ctrl+a')
+        self.desktop.type('1.5')
+        self.desktop.key('Return')
+        wait_for('grown', lambda: size() == 3 << 29)
+        self.assertTrue(self.qmp('query-status')['running'])
+        # As much as nothing holds: the disk stays.
+        self.desktop.activate(self.id)
+        time.sleep(0.5)
+        self.menu('Devices', 'g', '1')
+        self.dialog('Grow Disk')
+        self.desktop.key('ctrl+a')
+        self.desktop.type('8000000000')
+        time.sleep(0.3)
+        self.picture('grow-too-far')
+        self.desktop.key('Return')
+        text = self.problem()
+        self.assertIn('Disk virtio0 was not enlarged.', text)
+        self.assertEqual(size(), 3 << 29)
+        self.qmp('quit')
+        self.machine.process.wait(10)
+        info = json.loads(subprocess.run(['qemu-img', 'info', '--output=json', image], capture_output=True, text=True, check=True).stdout)
+        self.assertEqual(info['virtual-size'], 3 << 29)
+        subprocess.run(['qemu-img', 'check', '-q', image], check=True)
+
     def test_no_hotplug(self):
         """A machine whose buses take nothing says so instead."""
         subprocess.run(['qemu-img', 'create', '-q', '-f', 'qcow2', self.path('x.qcow2'), '8M'], check=True)

@@ -32,6 +32,7 @@ struct _VmDevices
   Place disk, cd;
   /* being gathered */
   bool asking, again;
+  bool jobs; /* work on disks */
   GPtrArray *new_media, *new_nics, *new_forwards, *new_sounds;
   Place new_disk, new_cd;
   guint activity; /* timer; 0: nobody looks */
@@ -107,7 +108,7 @@ media_equal (const VmMedium *a, const VmMedium *b)
 {
   return a->kind == b->kind && !g_strcmp0 (a->qdev, b->qdev) && !g_strcmp0 (a->file, b->file)
          && !g_strcmp0 (a->format, b->format) && a->locked == b->locked && a->open == b->open
-         && a->readonly == b->readonly;
+         && a->readonly == b->readonly && a->busy == b->busy;
 }
 
 static bool
@@ -197,6 +198,7 @@ add_media (VmDevices *self, json_object *block)
   media->name = g_strdup (*device ? device : slash ? slash + 1 : qdev);
   media->locked = vm_json_flag (block, "locked");
   media->open = vm_json_flag (block, "tray_open");
+  media->busy = self->jobs;
   if (inserted)
     {
       media->file = g_strdup (vm_json_text (inserted, "file"));
@@ -212,6 +214,21 @@ add_media (VmDevices *self, json_object *block)
       media->written = before->written;
     }
   g_ptr_array_add (self->new_media, media);
+}
+
+bool
+vm_jobs_work (json_object *jobs)
+{
+  for (size_t i = 0; i < vm_json_length (jobs); i++)
+    if (strcmp (vm_json_text (json_object_array_get_idx (jobs, i), "status"), "concluded") != 0)
+      return true;
+  return false;
+}
+
+static void
+got_block_jobs (gpointer owner, json_object *result, const GError *error, gpointer data)
+{
+  VM_DEVICES (owner)->jobs = vm_jobs_work (result);
 }
 
 static void
@@ -436,6 +453,7 @@ devices_ask (VmDevices *self)
   self->new_nics = g_ptr_array_new_with_free_func (nic_free);
   self->new_forwards = g_ptr_array_new_with_free_func (forward_free);
   self->new_sounds = g_ptr_array_new_with_free_func (sound_free);
+  vm_call (self->session, self, "query-block-jobs", NULL, got_block_jobs, NULL);
   vm_call (self->session, self, "query-block", NULL, got_block, NULL);
   vm_call (self->session, self, "query-audiodevs", NULL, got_audiodevs, NULL);
   vm_call_hmp (self->session, self, "info network", got_network, NULL);
@@ -769,6 +787,38 @@ vm_medium_describe (const VmMedium *media)
   g_autofree char *shown = g_filename_display_name (base);
   /* Translators: a file's name, and what is done with it: "debian.iso, reading". */
   return g_strdup_printf (media->readonly ? _ ("%s (read-only), %s") : _ ("%s, %s"), shown, doing);
+}
+
+static bool
+is_folder (const VmMedium *media)
+{
+  return !g_strcmp0 (media->format, "vvfat") || g_str_has_prefix (media->file, "fat:")
+         || (g_str_has_prefix (media->file, "json:") && strstr (media->file, "\"vvfat\""));
+}
+
+char *
+vm_medium_no_growth (const VmMedium *media)
+{
+  /* And the filters that pass it on. */
+  static const char *const formats[]
+      = { "qcow2", "raw", "qed", "luks", "file", "throttle", "copy-on-read", "compress", "preallocate", NULL };
+
+  if (media->kind == VM_MEDIUM_CD)
+    return g_strdup (_ ("a CD has the size it has"));
+  if (media->kind == VM_MEDIUM_FLOPPY)
+    return g_strdup (_ ("a floppy disk has the size it has"));
+  if (!media->file)
+    return g_strdup (_ ("there is nothing in it"));
+  if (is_folder (media))
+    return g_strdup (_ ("it is a folder"));
+  if (media->readonly)
+    return g_strdup (_ ("it is read-only"));
+  if (g_str_has_prefix (media->file, "/dev/") && !g_str_has_prefix (media->file, "/dev/shm/"))
+    return g_strdup (_ ("it is a device of the host"));
+  if (!g_strv_contains (formats, media->format))
+    /* Translators: %s is a format of disk images, such as "vmdk". */
+    return g_strdup_printf (_ ("“%s” images have the size they were made with"), media->format);
+  return media->busy ? g_strdup (_ ("a job works on disks")) : NULL;
 }
 
 char *

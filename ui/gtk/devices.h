@@ -27,6 +27,7 @@ typedef struct VmMedium
   bool locked; /* by the guest */
   bool open;   /* the tray */
   bool readonly;
+  bool busy;             /* a job works on disks */
   unsigned activity;     /* in the last moment */
   int64_t read, written; /* bytes so far */
 } VmMedium;
@@ -85,9 +86,13 @@ const char *vm_devices_disk_driver (VmDevices *self, const char **bus);
 const char *vm_devices_cd_driver (VmDevices *self, const char **bus);
 /* Whether the guest has an agent that takes files. */
 bool vm_devices_agent_takes_files (VmDevices *self);
+/* Whether one of those that query-block-jobs has told of is not over. */
+bool vm_jobs_work (json_object *jobs);
 /* "CD drive ide1-cd0"; "debian.iso, reading". Free the results. */
 char *vm_medium_title (const VmMedium *media);
 char *vm_medium_describe (const VmMedium *media);
+/* Why it cannot be made larger, as part of a sentence; NULL: it can. Free the result. */
+char *vm_medium_no_growth (const VmMedium *media);
 /* "Network card e1000.0"; "cable in, sending". */
 char *vm_nic_title (const VmNic *nic);
 char *vm_nic_describe (const VmNic *nic);

@@ -37,6 +37,17 @@ append_impossible (GMenu *menu, const char *label)
   append (menu, label, "win.impossible", NULL);
 }
 
+/* LABEL is that of the item where it can be made larger, up to its dots. */
+static void
+append_growth (GMenu *menu, const char *label, const VmMedium *media)
+{
+  g_autofree char *why = vm_medium_no_growth (media);
+  /* Translators: an item of a menu that cannot be chosen, and the reason. */
+  g_autofree char *text = why ? g_strdup_printf (_ ("%s (%s)"), label, why) : g_strconcat (label, "…", NULL);
+
+  append (menu, text, why ? "win.impossible" : "win.grow", why ? NULL : media->qdev);
+}
+
 static void
 fill_media (GMenu *menu, const VmMedium *media)
 {
@@ -53,6 +64,7 @@ fill_media (GMenu *menu, const VmMedium *media)
     {
       append_impossible (menu, _ ("_Eject (there is nothing in it)"));
     }
+  append_growth (menu, _ ("_Grow Disk"), media);
 }
 
 static void
@@ -61,6 +73,7 @@ fill_disk (GMenu *menu, const VmMedium *media)
   g_autofree char *what = vm_medium_describe (media), *label = escape (what);
 
   append_impossible (menu, label);
+  append_growth (menu, _ ("_Grow Disk"), media);
 }
 
 static void
@@ -183,6 +196,28 @@ fill_network (GMenu *menu, VmDevices *devices)
   fill_forwards (add_section (menu), devices);
 }
 
+static void
+fill_growth (GMenu *menu, VmDevices *devices)
+{
+  const GPtrArray *media = vm_devices_media (devices);
+  g_autoptr (GMenu) disks = g_menu_new ();
+  unsigned n = 0;
+
+  for (guint i = 0; i < media->len; i++)
+    {
+      const VmMedium *one = media->pdata[i];
+      if (one->kind != VM_MEDIUM_DISK)
+        continue;
+      g_autofree char *title = vm_medium_title (one), *name = escape (title);
+      g_autofree char *label = ++n < 10 ? g_strdup_printf ("_%u %s", n, name) : g_strdup (name);
+      append_growth (disks, label, one);
+    }
+  if (n)
+    g_menu_append_submenu (menu, _ ("_Grow Disk"), G_MENU_MODEL (disks));
+  else
+    append_impossible (menu, _ ("_Grow Disk (this machine has no disk)"));
+}
+
 void
 vm_tray_fill_menu (GMenu *menu, VmDevices *devices)
 {
@@ -231,6 +266,7 @@ vm_tray_fill_menu (GMenu *menu, VmDevices *devices)
     append (section, _ ("_Copy Files to the Guest…"), "win.copy-files", NULL);
   else
     append_impossible (section, _ ("_Copy Files to the Guest (it has no agent that takes them)"));
+  fill_growth (section, devices);
 
   section = add_section (menu);
   g_autoptr (GMenu) network = g_menu_new ();

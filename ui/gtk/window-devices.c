@@ -7,6 +7,7 @@
 
 #include "ui/gtk/bars.h"
 #include "ui/gtk/forwards.h"
+#include "ui/gtk/grow.h"
 #include "ui/gtk/machine-window-private.h"
 #include "ui/gtk/report.h"
 #include "ui/gtk/text-request.h"
@@ -114,6 +115,12 @@ static void
 action_copy_files (GSimpleAction *action, GVariant *parameter, gpointer user_data)
 {
   choose (user_data, _ ("Copy Files to the Guest"), _ ("_Copy"), NULL, false, true, true);
+}
+
+static void
+action_grow (GSimpleAction *action, GVariant *parameter, gpointer user_data)
+{
+  vm_grow_show (&VM_MACHINE_WINDOW (user_data)->attach, g_variant_get_string (parameter, NULL));
 }
 
 static void
@@ -449,6 +456,7 @@ static const GActionEntry action_entries[] = {
   { .name = "attach-folder", .activate = action_attach_folder },
   { .name = "send-files", .activate = action_send_files },
   { .name = "copy-files", .activate = action_copy_files },
+  { .name = "grow", .parameter_type = "s", .activate = action_grow },
   { .name = "forwards", .activate = action_forwards },
   { .name = "impossible", .activate = action_impossible },
   { .name = "take-snapshot", .activate = action_take_snapshot },
