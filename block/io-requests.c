@@ -3,6 +3,9 @@
 #include "block/info.h"
 #include "block/io.h"
 
+#include "engine/clock/clock.h"
+#include "engine/schema/types.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -611,7 +614,7 @@ cmd_truncate (VmIo *io, int argc, char **argv)
         return vm_io_usage (io, argv[0]);
       if (i == G_N_ELEMENTS (modes))
         {
-          vm_io_complain (io, "%sInvalid parameter '%s'\n", io->prefix, optarg);
+          vm_io_complain (io, "%sInvalid preallocation mode '%s'\n", io->prefix, optarg);
           return false;
         }
       prealloc = i;
@@ -627,6 +630,55 @@ cmd_truncate (VmIo *io, int argc, char **argv)
       return false;
     }
   return true;
+}
+
+/* --- breakpoints of blkdebug ------------------------------------------------------------------------------------- */
+
+static bool
+do_break (VmIo *io, VmBreak what, int event, const char *tag, const char *trouble)
+{
+  int status = vm_node_break (io->node, what, (VmqBlkdebugEvent) event, tag);
+
+  if (status < 0)
+    vm_io_print (io, "%s: %s\n", trouble, g_strerror (-status));
+  return status >= 0;
+}
+
+static bool
+cmd_break (VmIo *io, int argc, char **argv)
+{
+  int event = vm_schema_enum_value (&vmq_type_blkdebugevent, argv[1]);
+
+  if (event >= 0)
+    return do_break (io, VM_BREAK_SET, event, argv[2], "Could not set breakpoint");
+  vm_io_print (io, "Could not set breakpoint: %s\n", g_strerror (ENOENT));
+  return false;
+}
+
+static bool
+cmd_remove_break (VmIo *io, int argc, char **argv)
+{
+  g_autofree char *trouble = g_strconcat ("Could not remove breakpoint ", argv[1], NULL);
+
+  return do_break (io, VM_BREAK_REMOVE, 0, argv[1], trouble);
+}
+
+static bool
+cmd_resume (VmIo *io, int argc, char **argv)
+{
+  return do_break (io, VM_BREAK_RESUME, 0, argv[1], "Could not resume request");
+}
+
+static bool
+cmd_wait_break (VmIo *io, int argc, char **argv)
+{
+  int status;
+
+  while ((status = vm_node_break (io->node, VM_BREAK_REACHED, 0, argv[1])) == -ENOENT && io->pending)
+    vm_fiber_sleep (VM_NS_PER_MS);
+  if (status < 0)
+    vm_io_print (io, "Could not wait for breakpoint %s: %s\n", argv[1], g_strerror (-status));
+  return status >= 0;
 }
 
 #define READ_HELP                                                                                                      \
@@ -649,6 +701,8 @@ const VmIoCommand vm_io_requests[] = {
     "asynchronously writes a number of bytes",
     WRITE_HELP ZERO_HELP " -i, -- treat request as invalid, for exercising stats\n" },
   { "alloc", NULL, cmd_alloc, 1, 2, false, false, "offset [count]", "checks if offset is allocated in the file", NULL },
+  { "break", NULL, cmd_break, 2, 2, false, false, "event tag",
+    "sets a breakpoint on event and tags the stopped request as tag", NULL },
   { "discard", "d", cmd_discard, 2, -1, false, true, "[-Cq] off len",
     "discards a number of bytes at a specified offset",
     " -C, -- report statistics in a machine parsable format\n -q, -- quiet mode, do not show I/O statistics\n" },
@@ -663,8 +717,11 @@ const VmIoCommand vm_io_requests[] = {
               " -s, -- start offset for pattern verification (only with -P)\n" },
   { "readv", "rv", cmd_readv, 2, -1, false, false, "[-Cqv] [-P pattern] off len [len..]",
     "reads a number of bytes at a specified offset", READ_HELP },
+  { "remove_break", NULL, cmd_remove_break, 1, 1, false, false, "tag", "remove a breakpoint by tag", NULL },
+  { "resume", NULL, cmd_resume, 1, 1, false, false, "tag", "resumes the request tagged as tag", NULL },
   { "truncate", "t", cmd_truncate, 1, -1, false, true, "[-m prealloc_mode] off",
     "truncates the current file at the given offset", NULL },
+  { "wait_break", NULL, cmd_wait_break, 1, 1, false, false, "tag", "waits for the suspension of a request", NULL },
   { "write", "w", cmd_write, 2, -1, false, true, "[-bcCfnquz] [-P pattern | -s source_file] off len",
     "writes a number of bytes at a specified offset",
     WRITE_HELP ZERO_HELP " -b, -- write to the VM state rather than the virtual disk\n"

@@ -105,7 +105,7 @@ cmd_help (VmIo *io, int argc, char **argv)
       if (!c)
         {
           vm_io_print (io, "command %s not found\n", argv[1]);
-          return true;
+          return false;
         }
       print_summary (io, c);
       if (c->help)

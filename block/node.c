@@ -431,6 +431,18 @@ vm_node_event (VmNode *node, VmqBlkdebugEvent event)
     node->driver->event (node, event);
 }
 
+int
+vm_node_break (VmNode *node, VmBreak what, VmqBlkdebugEvent event, const char *tag)
+{
+  while (node && !node->driver->breakpoint)
+    {
+      VmEdge *edge = filtered_child (node);
+      edge = edge ? edge : node->file;
+      node = edge ? edge->node : NULL;
+    }
+  return node ? node->driver->breakpoint (node, what, event, tag) : -ENOTSUP;
+}
+
 /* --- to all parents ---------------------------------------------------------------------------------------- */
 
 void

@@ -155,6 +155,13 @@ bool    vm_edge_set_perms (VmEdge *edge, unsigned perm, unsigned shared, GError 
 bool    vm_node_replace (VmNode *from, VmNode *to, GError **error);
 bool    vm_node_set_backing (VmNode *node, VmNode *backing, GError **error); /* in the graph; not in the image */
 
+typedef enum VmBreak {
+  VM_BREAK_SET,     /* the next request that says EVENT stops and is called TAG; once */
+  VM_BREAK_REMOVE,  /* those of TAG; what they have stopped goes on */
+  VM_BREAK_RESUME,  /* one request that stopped under TAG */
+  VM_BREAK_REACHED, /* whether there is one */
+} VmBreak;
+
 /* Nothing is under way and nothing starts, in NODE and what stands above and below it, between the two. */
 void vm_node_drain_begin (VmNode *node);
 void vm_node_drain_end (VmNode *node);
@@ -169,6 +176,9 @@ void    vm_node_corrupt (VmNode *node, bool fatal, int64_t offset, int64_t size,
   G_GNUC_PRINTF (5, 6);
 /* Drivers say what they are about to do, for a blkdebug node that stands at NODE or below it. */
 void    vm_node_event (VmNode *node, VmqBlkdebugEvent event);
+/* For tests: a request that says EVENT to the blkdebug node at NODE or below it stops there. 0, -ENOENT, or -ENOTSUP:
+ * there is none. */
+int     vm_node_break (VmNode *node, VmBreak what, VmqBlkdebugEvent event, const char *tag);
 void    vm_node_resized (VmNode *node); /* the driver has set another size by itself */
 char   *vm_node_backing_path (VmNode *node); /* backing_name, seen from the image's folder; NULL: none */
 char   *vm_node_json_name (VmNode *node); /* "json:{...}" that opens the same */
@@ -188,6 +198,7 @@ typedef struct VmCreateOption {
   bool        amend;
   bool        amend_only;    /* not of new images */
 } VmCreateOption;
+#define VM_CREATE_SIZE { "size", 'z', NULL, "Virtual disk size", true, false }
 /* The values given, by name, checked against the driver's table and with the initial ones filled in. */
 typedef struct VmCreateValues VmCreateValues;
 const char *vm_create_text (const VmCreateValues *values, const char *name); /* NULL: not given */
@@ -260,6 +271,7 @@ struct VmBlockDriver {
   /* A drained section begins and ends: nothing may wait for anything but children. */
   void  (*drain) (VmNode *node, bool begin);
   void  (*event) (VmNode *node, VmqBlkdebugEvent event); /* of vm_node_event() */
+  int   (*breakpoint) (VmNode *node, VmBreak what, VmqBlkdebugEvent event, const char *tag); /* of vm_node_break() */
   bool  (*add_child) (VmNode *node, VmNode *child, GError **error); /* x-blockdev-change */
   bool  (*remove_child) (VmNode *node, VmEdge *edge, GError **error);
   void (*yank) (VmNode *node);          /* ends its connection for good; never waits */
@@ -267,10 +279,11 @@ struct VmBlockDriver {
   int   (*make_empty) (VmNode *node);   /* drop all data of this layer; NULL: by discards */
   int   (*control) (VmNode *node, unsigned long request, void *arg); /* an ioctl of the host's device; may wait */
 
-  /* Makes an image of SIZE bytes in FILE (formats: open for writing, empty) or at NAME (protocols). */
+  /* Makes an image of SIZE bytes in FILE (formats: open for writing, empty) or at NAME (protocols). A format is called
+   * twice: first with FILE NULL, when the file of before is still whole, to say whether SIZE and VALUES will do. */
   bool  (*create) (VmBlockGraph *graph, VmNode *file, const char *name, uint64_t size, const VmCreateValues *values,
                    GError **error);
-  const VmCreateOption *create_options; /* ends with a NULL name; "size" is implied */
+  const VmCreateOption *create_options; /* ends with a NULL name; VM_CREATE_SIZE, in front if not given, is implied */
   bool  (*amend) (VmNode *node, const VmCreateValues *values, bool force,
                   void (*progress) (void *opaque, uint64_t done, uint64_t total), void *opaque, GError **error);
   bool  (*change_backing) (VmNode *node, const char *name, const char *format, GError **error);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Errors on demand: rules say at which step of a driver, in which state of a small state machine and for which requests
- * the node below fails. After the documentation of blkdebug. */
+ * the node below fails. At breakpoints requests stop until they are told to go on. After the documentation of blkdebug. */
 #include "block/graph-private.h"
 
 #include "engine/schema/types.h"
@@ -19,9 +19,18 @@ typedef struct Rule
   bool active; /* its event has happened, and none that other errors wait for since */
 } Rule;
 
+typedef struct Stop
+{
+  VmqBlkdebugEvent event;
+  char *tag;
+  bool resumed;
+  VmFiberQueue request; /* that stopped here */
+} Stop;
+
 typedef struct Blkdebug
 {
   GArray *rules;
+  GPtrArray *breakpoints, *stopped; /* Stop */
   int64_t state;
   unsigned take, unshare; /* VmPerm */
 } Blkdebug;
@@ -159,6 +168,96 @@ read_config (Blkdebug *s, const char *name, GError **error)
 /* --- events ------------------------------------------------------------------------------------------------- */
 
 static void
+stop_free (void *opaque)
+{
+  Stop *stop = opaque;
+
+  g_free (stop->tag);
+  g_free (stop);
+}
+
+/* The first of TAG; NULL: of any. */
+static Stop *
+find_stop (const GPtrArray *stops, const char *tag)
+{
+  for (guint i = 0; i < stops->len; i++)
+    if (!tag || !strcmp (((Stop *) stops->pdata[i])->tag, tag))
+      return stops->pdata[i];
+  return NULL;
+}
+
+static void
+stop_here (Blkdebug *s, VmqBlkdebugEvent event)
+{
+  g_autoptr (GPtrArray) here = g_ptr_array_new_with_free_func (stop_free);
+
+  for (guint i = s->breakpoints->len; vm_fiber_self () && i-- > 0;)
+    {
+      Stop *stop = s->breakpoints->pdata[i];
+      if (stop->event != event)
+        continue;
+      g_ptr_array_add (here, g_ptr_array_steal_index (s->breakpoints, i));
+      g_ptr_array_add (s->stopped, stop);
+      g_print ("blkdebug: Suspended request '%s'\n", stop->tag);
+    }
+  /* Until each of its tags was told to go on. */
+  for (guint i = 0; i < here->len; i++)
+    for (Stop *stop = here->pdata[i]; !stop->resumed;)
+      vm_fiber_queue_wait (&stop->request);
+}
+
+static bool
+resume (Blkdebug *s, const char *tag)
+{
+  Stop *stop = find_stop (s->stopped, tag);
+
+  if (!stop)
+    return false;
+  g_print ("blkdebug: Resuming request '%s'\n", stop->tag);
+  g_ptr_array_remove (s->stopped, stop);
+  stop->resumed = true;
+  vm_fiber_queue_wake (&stop->request);
+  return true;
+}
+
+static int
+blkdebug_breakpoint (VmNode *node, VmBreak what, VmqBlkdebugEvent event, const char *tag)
+{
+  Blkdebug *s = node->state;
+  Stop *stop;
+  bool found = false;
+
+  switch (what)
+    {
+    case VM_BREAK_SET:
+      stop = g_new0 (Stop, 1);
+      stop->event = event;
+      stop->tag = g_strdup (tag);
+      g_ptr_array_add (s->breakpoints, stop);
+      return 0;
+    case VM_BREAK_REMOVE:
+      for (; (stop = find_stop (s->breakpoints, tag)); found = true)
+        g_ptr_array_remove (s->breakpoints, stop);
+      while (resume (s, tag))
+        found = true;
+      return found ? 0 : -ENOENT;
+    case VM_BREAK_RESUME:
+      return resume (s, tag) ? 0 : -ENOENT;
+    case VM_BREAK_REACHED:
+      return find_stop (s->stopped, tag) ? 0 : -ENOENT;
+    }
+  g_assert_not_reached ();
+}
+
+/* Who drains would wait for ever for what has stopped. */
+static void
+blkdebug_drain (VmNode *node, bool begin)
+{
+  while (begin && resume (node->state, NULL))
+    ;
+}
+
+static void
 blkdebug_event (VmNode *node, VmqBlkdebugEvent event)
 {
   Blkdebug *s = node->state;
@@ -185,6 +284,7 @@ blkdebug_event (VmNode *node, VmqBlkdebugEvent event)
       rule->active = true;
     }
   s->state = state;
+  stop_here (s, event);
 }
 
 static int
@@ -268,6 +368,8 @@ blkdebug_close (VmNode *node)
 
   node->graph->watched--;
   g_array_unref (s->rules);
+  g_ptr_array_unref (s->breakpoints);
+  g_ptr_array_unref (s->stopped);
 }
 
 static bool
@@ -281,6 +383,8 @@ blkdebug_open (VmNode *node, const void *opaque, GError **error)
   s->take = perms_of (o->take_child_perms);
   s->unshare = perms_of (o->unshare_child_perms);
   s->rules = g_array_new (FALSE, TRUE, sizeof (Rule));
+  s->breakpoints = g_ptr_array_new_with_free_func (stop_free);
+  s->stopped = g_ptr_array_new ();
   node->graph->watched++;
   for (guint i = 0; o->inject_error && i < o->inject_error->len; i++)
     add_error (s, g_ptr_array_index (o->inject_error, i));
@@ -405,6 +509,8 @@ const VmBlockDriver vm_blkdebug_driver = {
   .close = blkdebug_close,
   .child_perms = blkdebug_child_perms,
   .event = blkdebug_event,
+  .breakpoint = blkdebug_breakpoint,
+  .drain = blkdebug_drain,
   .read = blkdebug_read,
   .write = blkdebug_write,
   .write_zeroes = blkdebug_write_zeroes,

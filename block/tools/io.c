@@ -83,6 +83,11 @@ open_image (Program *p)
 static void
 close_image (Program *p)
 {
+  if (p->io.node)
+    {
+      vm_node_drain_begin (p->io.node); /* what has stopped at a breakpoint goes on */
+      vm_node_drain_end (p->io.node);
+    }
   vm_io_wait (&p->io);
   p->io.node = NULL;
   p->io.root = NULL;

@@ -55,6 +55,13 @@ qemu-io -f raw -c 'aio_read -v 0 16' -c aio_flush -c 'write -P 65 0 32' -c 'read
 qemu-io -s -f raw -c 'write -P 9 0 512' -c 'read -P 9 0 512' b.raw
 qemu-io -f raw -c 'read -P 65 0 32' b.raw
 qemu-io -m -f raw -c 'read -P 65 0 32' b.raw
+qemu-io -f raw -c 'truncate -m foo 9M' b.raw
+qemu-io -f raw -c 'help foo' b.raw
+qemu-io -c 'break write_aio A' -c 'aio_write 0 64k' -c 'wait_break A' -c 'write 64k 64k' -c 'resume A' -c aio_flush blkdebug::a.qcow2
+qemu-io -c 'break read_aio A' -c 'break read_aio B' -c 'aio_read 0 64k' -c 'wait_break B' -c 'resume B' -c 'resume B' -c 'resume A' -c aio_flush blkdebug::a.qcow2
+qemu-io -c 'break write_aio A' -c 'remove_break A' -c 'aio_write 0 64k' -c aio_flush -c 'remove_break B' -c 'resume B' blkdebug::a.qcow2
+qemu-io -c 'break foo A' -c 'break write_aio' -c resume -c wait_break blkdebug::a.qcow2
+qemu-io -c 'remove_break A' -c 'resume A' a.qcow2
 '''
 
 
@@ -100,6 +107,17 @@ def help_texts():
         assert out.startswith('qemu-io version 9.1.50 (Vitrine '), out
 
 
+def breakpoints():
+    """What has stopped goes on when the image is closed, and nobody waits for what can not come."""
+    with Bench() as b:
+        b.img('create', '-q', '-f', 'qcow2', 'a', '1M')
+        status, out, err = b.run('qemu-io', '-c', 'break write_aio A', '-c', 'aio_write -P 7 0 64k', '-c', 'wait_break A', 'blkdebug::a')
+        assert (status, err) == (0, '') and "Suspended request 'A'" in out and 'wrote 65536/65536' in out, (status, out, err)
+        b.io('a', 'read -P 7 0 64k')
+        status, out, _ = b.run('qemu-io', '-c', 'wait_break A', 'blkdebug::a')
+        assert status == 1 and out.startswith('Could not wait for breakpoint A: '), (status, out)
+
+
 def many_at_once():
     with Bench() as b:
         b.img('create', '-q', '-f', 'qcow2', '-o', 'cluster_size=4k', 'a', '16M')
@@ -111,4 +129,4 @@ def many_at_once():
 
 
 if __name__ == '__main__':
-    sys.exit(main([side_by_side, typed_in, machine_readable, help_texts, many_at_once]))
+    sys.exit(main([side_by_side, typed_in, machine_readable, help_texts, breakpoints, many_at_once]))
