@@ -37,15 +37,27 @@ vm_create_values_free (VmCreateValues *values)
   g_free (values);
 }
 
-static const VmCreateOption size_option = { "size", 'z', NULL, "Virtual disk size", true };
+static const VmCreateOption size_option = VM_CREATE_SIZE;
+
+/* TABLE may be NULL. */
+static const VmCreateOption *
+find_in (const VmCreateOption *table, const char *name)
+{
+  for (const VmCreateOption *o = table; o && o->name; o++)
+    if (!strcmp (o->name, name))
+      return o;
+  return NULL;
+}
 
 static const VmCreateOption *
 find_option (const VmCreateValues *values, const char *name)
 {
   for (unsigned i = 0; i < G_N_ELEMENTS (values->tables); i++)
-    for (const VmCreateOption *o = values->tables[i]; o && o->name; o++)
-      if (!strcmp (o->name, name))
+    {
+      const VmCreateOption *o = find_in (values->tables[i], name);
+      if (o)
         return o;
+    }
   return !strcmp (name, "size") ? &size_option : NULL;
 }
 
@@ -173,45 +185,21 @@ append_value (GString *out, const VmCreateValues *values, const VmCreateOption *
   g_string_append_printf (out, " %s=%s", option->name, shown ? shown : text);
 }
 
-/* Whether the format has an option of the same name, which goes before the protocol's. */
-static bool
-is_hidden (const VmCreateOption *format, const VmCreateOption *option)
-{
-  for (const VmCreateOption *o = format; o && o->name; o++)
-    if (!strcmp (o->name, option->name))
-      return true;
-  return false;
-}
-
-/* What precedes the size in this line. */
-static bool
-goes_before_size (const VmCreateOption *option)
-{
-  static const char *const early[] = { "cluster_size", "extended_l2", "compression_type", "table_size", "encryption" };
-
-  if (g_str_has_prefix (option->name, "encrypt."))
-    return true;
-  for (unsigned i = 0; i < G_N_ELEMENTS (early); i++)
-    if (!strcmp (option->name, early[i]))
-      return true;
-  return false;
-}
-
 char *
 vm_create_values_to_string (const VmCreateValues *values, uint64_t size)
 {
   GString *out = g_string_new (NULL);
 
-  for (int late = 0; late < 2; late++)
-    {
-      for (unsigned i = 0; i < G_N_ELEMENTS (values->tables); i++)
-        for (const VmCreateOption *o = values->tables[i]; o && o->name; o++)
-          if (goes_before_size (o) == !late && strcmp (o->name, "size") != 0
-              && (!i || !is_hidden (values->tables[0], o)))
-            append_value (out, values, o);
-      if (!late)
+  if (!find_in (values->tables[0], "size"))
+    g_string_append_printf (out, " size=%" G_GUINT64_FORMAT, size);
+  for (unsigned i = 0; i < G_N_ELEMENTS (values->tables); i++)
+    for (const VmCreateOption *o = values->tables[i]; o && o->name; o++)
+      if (i && find_in (values->tables[0], o->name))
+        continue; /* the format's goes before the protocol's */
+      else if (!strcmp (o->name, "size"))
         g_string_append_printf (out, " size=%" G_GUINT64_FORMAT, size);
-    }
+      else
+        append_value (out, values, o);
   g_string_erase (out, 0, 1);
   return g_string_free (out, FALSE);
 }
@@ -242,7 +230,7 @@ vm_create_help (const VmBlockDriver *format, const VmBlockDriver *protocol, bool
   for (unsigned i = 0; i < G_N_ELEMENTS (drivers); i++)
     for (const VmCreateOption *o = drivers[i] ? drivers[i]->create_options : NULL; o && o->name; o++)
       if ((amend ? o->amend : !o->amend_only) && strcmp (o->name, "size") != 0
-          && (!i || !is_hidden (format ? format->create_options : NULL, o)))
+          && !(i && find_in (format ? format->create_options : NULL, o->name)))
         add_help (lines, o);
   g_ptr_array_sort (lines, compare_lines);
   for (guint i = 0; i < lines->len; i++)
@@ -296,7 +284,7 @@ values_of_file (const VmCreateValues *values, const VmBlockDriver *format, const
   VmCreateValues *own = vm_create_values_new (NULL, protocol, false);
 
   for (const VmCreateOption *o = protocol->create_options; o && o->name; o++)
-    if (vm_create_has (values, o->name) && !is_hidden (format->create_options, o))
+    if (vm_create_has (values, o->name) && !find_in (format->create_options, o->name))
       vm_create_values_set (own, o->name, vm_create_text (values, o->name), NULL);
   return own;
 }
@@ -329,6 +317,9 @@ vm_image_create_values (VmBlockGraph *graph, const char *name, const VmBlockDriv
   VmNode *file;
   bool ok, whole = format == protocol || !format->create; /* the protocol's image is all there is */
 
+  /* Until it is clear that there will be a new image, the old one stays. */
+  if (!whole && !format->create (graph, NULL, name, size, values, error))
+    return false;
   if (protocol->create)
     {
       g_autoptr (VmCreateValues) own = whole ? NULL : values_of_file (values, format, protocol);

@@ -189,15 +189,20 @@ luks_create (VmBlockGraph *graph, VmNode *file, const char *name, uint64_t size,
 {
   VmLuksParams params;
 
-  if (!vm_luks_take_params (&params, values, "", error))
+  uint64_t payload;
+
+  if (!vm_luks_take_params (&params, values, "", error) || !(payload = vm_luks_measure (&params, error)))
     return false;
-  VmLuks *luks = vm_luks_new (&params, vm_graph_objects (graph), vm_create_text (values, "key-secret"), error);
-  if (!luks)
-    return false;
-  bool detached = vm_create_has (values, "detached-header") && vm_create_bool (values, "detached-header");
-  bool ok = size <= INT64_MAX - vm_luks_payload (luks) || vm_fail (error, "The requested file size is too large");
+  if (size > INT64_MAX - payload)
+    return vm_fail (error, "The requested file size is too large");
+  const char *secret = vm_create_text (values, "key-secret");
+  if (!file)
+    return vm_luks_check (&params, vm_graph_objects (graph), secret, error);
+  VmLuks *luks = vm_luks_new (&params, vm_graph_objects (graph), secret, error);
+  bool ok = luks != NULL;
   if (ok)
     {
+      bool detached = vm_create_bool (values, "detached-header");
       uint64_t data = detached ? 0 : VM_ALIGN_UP (size, VM_CIPHER_SECTOR);
       int err = vm_file_grow (file, 0, vm_luks_payload (luks) + data);
       if (detached)
@@ -207,6 +212,24 @@ luks_create (VmBlockGraph *graph, VmNode *file, const char *name, uint64_t size,
   ok = ok && vm_luks_write (luks, &(VmLuksIo){ node_read, node_write, file }, error);
   vm_luks_free (luks);
   return ok;
+}
+
+static bool
+luks_measure (const VmCreateValues *values, uint64_t size, VmNode *source, uint64_t *required, uint64_t *fully,
+              uint64_t *bitmaps, GError **error)
+{
+  VmLuksParams params;
+  uint64_t header;
+
+  if (!vm_create_has (values, "key-secret"))
+    return vm_fail (error, "Parameter 'key-secret' is required for cipher");
+  if (!vm_luks_take_params (&params, values, "", error) || !(header = vm_luks_measure (&params, error)))
+    return false;
+  size = vm_create_bool (values, "detached-header") ? 0 : VM_ALIGN_UP (source ? source->size : size, VM_CIPHER_SECTOR);
+  if (size > INT64_MAX - header)
+    return vm_fail (error, "The requested file size is too large");
+  *required = *fully = header + size;
+  return true;
 }
 
 const VmBlockDriver vm_luks_driver = {
@@ -222,6 +245,7 @@ const VmBlockDriver vm_luks_driver = {
   .truncate = luks_truncate,
   .create = luks_create,
   .create_options = luks_create_options,
+  .measure = luks_measure,
   .amend = luks_amend,
   .describe = luks_describe,
 };

@@ -286,6 +286,21 @@ take_names (VmLuks *luks, const VmLuksParams *p, GError **error)
   return true;
 }
 
+/* What the material of one slot takes. */
+static uint64_t
+slot_room (const VmLuks *luks)
+{
+  return VM_ALIGN_UP (luks->key_len * LUKS_STRIPES, LUKS_ALIGN);
+}
+
+uint64_t
+vm_luks_measure (const VmLuksParams *params, GError **error)
+{
+  g_autofree VmLuks *luks = g_new0 (VmLuks, 1);
+
+  return take_names (luks, params, error) ? LUKS_ALIGN + LUKS_SLOTS * slot_room (luks) : 0;
+}
+
 static bool
 make_header (VmLuks *luks, uint64_t iter_time, GError **error)
 {
@@ -313,10 +328,35 @@ make_header (VmLuks *luks, uint64_t iter_time, GError **error)
       vm_store_be32 (luks_slot (luks, i), SLOT_DISABLED);
       vm_store_be32 (luks_slot (luks, i) + SLOT_MATERIAL, at / 512);
       vm_store_be32 (luks_slot (luks, i) + SLOT_STRIPES, LUKS_STRIPES);
-      at += VM_ALIGN_UP (luks->key_len * LUKS_STRIPES, LUKS_ALIGN);
+      at += slot_room (luks);
     }
   vm_store_be32 (h + LUKS_AT_PAYLOAD, at / 512);
   return true;
+}
+
+/* The password of LUKS, whose names are those of PARAMS now; for vm_secret_free(). */
+static uint8_t *
+begin (VmLuks *luks, const VmLuksParams *params, VmObject *objects, const char *secret, size_t *len, GError **error)
+{
+  vm_crypto_init ();
+  if (!secret)
+    {
+      vm_fail (error, "Parameter 'key-secret' is required for cipher");
+      return NULL;
+    }
+  return take_names (luks, params, error) ? vm_secret_get (objects, secret, len, error) : NULL;
+}
+
+bool
+vm_luks_check (const VmLuksParams *params, VmObject *objects, const char *secret, GError **error)
+{
+  g_autofree VmLuks *luks = g_new0 (VmLuks, 1);
+  size_t len;
+  uint8_t *pass = begin (luks, params, objects, secret, &len, error);
+
+  if (pass)
+    vm_secret_free (pass, len);
+  return pass != NULL;
 }
 
 VmLuks *
@@ -325,12 +365,9 @@ vm_luks_new (const VmLuksParams *params, VmObject *objects, const char *secret, 
   VmLuks *luks = g_new0 (VmLuks, 1);
   uint64_t iter_time = params->iter_time ? params->iter_time : 2000;
   size_t len = 0;
-  uint8_t *pass = NULL;
+  uint8_t *pass = begin (luks, params, objects, secret, &len, error);
+  bool ok = pass && make_header (luks, iter_time, error) && unlock (luks, error);
 
-  vm_crypto_init ();
-  bool ok = secret || vm_fail (error, "Parameter 'key-secret' is required for cipher");
-  ok = ok && take_names (luks, params, error) && (pass = vm_secret_get (objects, secret, &len, error)) != NULL
-       && make_header (luks, iter_time, error) && unlock (luks, error);
   if (ok)
     {
       luks->material = g_ptr_array_new_with_free_func ((GDestroyNotify) g_bytes_unref);

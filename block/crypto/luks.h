@@ -25,6 +25,10 @@ typedef struct VmLuks VmLuks;
 bool vm_luks_probe (const uint8_t *head, size_t n);
 /* SECRET: the id of the object that holds a password; NULL: the header is read, the data stays locked. */
 VmLuks *vm_luks_open (const VmLuksIo *io, VmObject *objects, const char *secret, GError **error);
+/* Whether vm_luks_new() would take them. */
+bool vm_luks_check (const VmLuksParams *params, VmObject *objects, const char *secret, GError **error);
+/* The bytes that the header of a new one takes; 0: an error. */
+uint64_t vm_luks_measure (const VmLuksParams *params, GError **error);
 /* A new header in memory, with one password. */
 VmLuks *vm_luks_new (const VmLuksParams *params, VmObject *objects, const char *secret, GError **error);
 bool vm_luks_write (VmLuks *luks, const VmLuksIo *io, GError **error); /* of a new one, once */

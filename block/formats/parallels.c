@@ -324,6 +324,8 @@ parallels_create (VmBlockGraph *graph, VmNode *file, const char *name, uint64_t 
     return vm_fail (error, "Cluster size is too large");
   if (size / cluster >= MAX_ENTRIES)
     return vm_fail (error, "Image size is too large for this cluster size");
+  if (!file)
+    return true;
   uint64_t entries = (size + cluster - 1) / cluster;
   uint64_t data = (TABLE + 4 * entries + cluster - 1) / cluster * cluster;
   uint8_t h[HEADER] = MAGIC_EXT;

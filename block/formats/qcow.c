@@ -284,6 +284,8 @@ qcow_create (VmBlockGraph *graph, VmNode *file, const char *name, uint64_t size,
   uint64_t l1_bytes = (size + span - 1) / span * 8;
   if (size > INT64_MAX - span || l1_bytes > INT32_MAX)
     return vm_fail (error, "Image too large");
+  if (!file)
+    return true;
   g_autofree uint8_t *h = g_malloc0 (HEADER + len);
   vm_store_be32 (h, MAGIC);
   vm_store_be32 (h + AT_VERSION, 1);

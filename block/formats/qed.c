@@ -504,6 +504,8 @@ qed_create (VmBlockGraph *graph, VmNode *file, const char *name, uint64_t size, 
                     qed_max_size (cluster, table));
   if (len > MAX_NAME || HEADER + len > cluster)
     return vm_fail (error, "Backing file name is too long");
+  if (!file)
+    return true;
   g_autofree uint8_t *h = g_malloc0 (HEADER + len);
   vm_store_le32 (h + AT_MAGIC, MAGIC);
   vm_store_le32 (h + AT_CLUSTER, cluster);

@@ -187,6 +187,8 @@ raw_create (VmBlockGraph *graph, VmNode *file, const char *name, uint64_t size, 
     mode = VM_PREALLOC_FULL;
   else if (prealloc && strcmp (prealloc, "off") != 0)
     return vm_fail (error, "Invalid parameter '%s'", prealloc);
+  if (!file)
+    return true;
   /* A file that is made for it has its size already. */
   return (file->size == size && mode == VM_PREALLOC_OFF) || vm_node_truncate (file, size, false, mode, 0, error) >= 0;
 }

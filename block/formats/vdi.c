@@ -332,6 +332,8 @@ vdi_create (VmBlockGraph *graph, VmNode *file, const char *name, uint64_t size, 
                     "Unsupported VDI image size (size is 0x%" G_GINT64_MODIFIER "x, max supported is "
                     "0x%" G_GINT64_MODIFIER "x)",
                     size, max);
+  if (!file)
+    return true;
   uint64_t blocks = (size + BLOCK_SIZE - 1) / BLOCK_SIZE, table_bytes = VM_ALIGN_UP (4 * blocks, 512);
   g_autofree uint8_t *head = g_malloc0 (HEADER + VM_MIB);
   vdi_make_header (head, size, blocks, table_bytes, fixed);

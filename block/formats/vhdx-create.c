@@ -17,9 +17,9 @@ enum
 
 const VmCreateOption vm_vhdx_create_options[] = {
   { "log_size", 'z', "1048576", "Log size; min 1MB.", false },
-  { "block_size", 'z', NULL, "Block Size; min 1MB, max 256MB. 0 means auto-calculate based on image size.", false },
+  { "block_size", 'z', "0", "Block Size; min 1MB, max 256MB. 0 means auto-calculate based on image size.", false },
   { "subformat", 's', NULL, "VHDX format type, can be either 'dynamic' or 'fixed'. Default is 'dynamic'.", false },
-  { "block_state_zero", 'b', "on",
+  { "block_state_zero", 'b', NULL,
     "Force use of payload blocks of type 'ZERO'. Non-standard, but default.  Do not set to 'off' when using convert "
     "with subformat=dynamic.",
     false },
@@ -52,13 +52,13 @@ make_plan (Plan *p, uint64_t size, const VmCreateValues *values, GError **error)
   if (size > MAX_SIZE)
     return vm_fail (error, "Image size too large; max of 64TB");
   p->size = VM_ALIGN_UP (size, 512);
-  p->zero = vm_create_bool (values, "block_state_zero");
+  p->zero = !vm_create_has (values, "block_state_zero") || vm_create_bool (values, "block_state_zero");
   p->log = VHDX_UNIT;
   p->log_len = vm_create_number (values, "log_size");
   p->log_len = VM_ALIGN_UP (MAX (p->log_len, 1), VHDX_UNIT);
   if (p->log_len > UINT32_MAX - VHDX_UNIT)
     return vm_fail (error, "Log size must be smaller than 4 GB");
-  p->block = vm_create_has (values, "block_size") ? vm_create_number (values, "block_size") : 0;
+  p->block = vm_create_number (values, "block_size");
   p->block = p->block ? VM_ALIGN_UP (p->block, VHDX_UNIT) : default_block (size);
   p->block = MIN (p->block, MAX_BLOCK);
   if (!vm_is_pow2 (p->block))
@@ -189,6 +189,8 @@ vm_vhdx_create (VmBlockGraph *graph, VmNode *file, const char *name, uint64_t si
 
   if (!make_plan (&p, size, values, error))
     return false;
+  if (!file)
+    return true;
   uint64_t blocks = (p.size + p.block - 1) / p.block, end = p.end + (p.fixed ? blocks * p.block : 0);
   if (vm_file_grow (file, 0, end))
     return vm_fail (error, "Could not make a file of %" PRIu64 " bytes", end);

@@ -47,6 +47,13 @@ flags_of (const Plan *p)
          | (p->compressed ? VMDK_FLAG_COMPRESSED | VMDK_FLAG_MARKERS : 0);
 }
 
+/* Tables of grains for a disk of SIZE bytes. */
+static uint64_t
+tables_of (uint64_t size)
+{
+  return (size / 512 + GRAIN * VMDK_ENTRIES - 1) / (GRAIN * VMDK_ENTRIES);
+}
+
 /* The directory at sector AT of the COUNT tables that follow it. */
 static bool
 write_directory (VmNode *file, uint64_t at, uint64_t count, GError **error)
@@ -65,14 +72,11 @@ write_directory (VmNode *file, uint64_t at, uint64_t count, GError **error)
 static bool
 write_sparse (VmNode *file, const Plan *p, uint64_t size, const char *descriptor, GError **error)
 {
-  uint64_t sectors = (size + 511) / 512, grains = (sectors + GRAIN - 1) / GRAIN;
-  uint64_t tables = (grains + VMDK_ENTRIES - 1) / VMDK_ENTRIES, directory_len = (tables * 4 + 511) / 512;
+  uint64_t sectors = (size + 511) / 512, tables = tables_of (size), directory_len = (tables * 4 + 511) / 512;
   uint64_t redundant = DESCRIPTOR_AT + DESCRIPTOR_LEN, directory = redundant + directory_len + tables * TABLE;
   uint64_t overhead = VM_ALIGN_UP (directory + directory_len + tables * TABLE, GRAIN);
   uint8_t h[VMDK_HEADER] = VMDK_MAGIC;
 
-  if (overhead > UINT32_MAX)
-    return vm_fail (error, "L1 size too big");
   vm_store_le32 (h + VMDK_AT_VERSION, p->compressed ? 3 : p->zeroed ? 2 : 1);
   vm_store_le32 (h + VMDK_AT_FLAGS, flags_of (p));
   vm_store_le64 (h + VMDK_AT_CAPACITY, sectors);
@@ -235,6 +239,9 @@ make_plan (Plan *p, GError **error)
     return vm_fail (error, "Flat image can't enable zeroed grain");
   if ((p->flat || p->split) && p->size > 1000 * SPLIT)
     return vm_fail (error, "The VMDK image would have too many extents");
+  /* The first grain's sector has 32 bits, and two directories with their tables lie before it. */
+  if (!p->flat && !p->split && tables_of (p->size) > UINT32_MAX / (2 * (TABLE + 1)))
+    return vm_fail (error, "L1 size too big");
   return true;
 }
 
@@ -247,6 +254,8 @@ vm_vmdk_create (VmBlockGraph *graph, VmNode *file, const char *name, uint64_t si
 
   if (!make_plan (&p, error) || !find_parent (&p, name, error))
     return false;
+  if (!file)
+    return true;
   if (p.flat || p.split)
     {
       extents = make_extents (&p, name, error);

@@ -448,7 +448,7 @@ vpc_cluster_size (VmNode *node)
 static const VmCreateOption vpc_create_options[] = {
   { "subformat", 's', NULL, "Type of virtual hard disk format. Supported formats are {dynamic (default) | fixed} ",
     false },
-  { "force_size", 'b', "off",
+  { "force_size", 'b', NULL,
     "Force disk size calculation to use the actual size specified, rather than using the nearest CHS-based calculation",
     false },
   { 0 },
@@ -509,6 +509,8 @@ vpc_create (VmBlockGraph *graph, VmNode *file, const char *name, uint64_t size, 
     return vm_fail (error, "Parameter 'subformat' does not accept value '%s'", subformat);
   if (size > MAX_SECTORS * 512)
     return vm_fail (error, "The image size is too large for file format 'vpc'");
+  if (!file)
+    return true;
   uint64_t sectors = (size + 511) / 512;
   /* A geometry of at least that size; images that it cannot describe have the size they have. */
   Geometry g = vpc_geometry (sectors);

@@ -165,8 +165,8 @@ file_close (VmNode *node)
 /* --- creating ---------------------------------------------------------------------------------------------- */
 
 const VmCreateOption file_create_options[] = {
-  { "preallocation", 's', NULL, "Preallocation mode (allowed values: off, falloc, full)", false },
   { "nocow", 'b', NULL, "Turn off copy-on-write (valid only on btrfs)", false },
+  { "preallocation", 's', NULL, "Preallocation mode (allowed values: off, falloc, full)", false },
   { "extent_size_hint", 'z', NULL, "Extent size hint for the image file, 0 to disable", false },
   { 0 },
 };

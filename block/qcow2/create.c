@@ -1,33 +1,36 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* New qcow2 images, and how big they would be. */
 #include "block/bitmap.h"
+#include "block/crypto/luks.h"
 #include "block/qcow2/qcow2-private.h"
 
+/* In the order in which they are told of. */
 const VmCreateOption qcow2_create_options[] = {
-  { "backing_file", 's', NULL, "File name of a base image", true },
-  { "backing_fmt", 's', NULL, "Image format of the base image", true },
-  { "cluster_size", 'z', "65536", "qcow2 cluster size", false },
-  { "compat", 's', NULL, "Compatibility level (v2 [0.10] or v3 [1.1])", true },
-  { "compression_type", 's', "zlib", "Compression method used for image cluster compression", false },
-  { "data_file", 's', NULL, "File name of an external data file", true },
-  { "data_file_raw", 'b', NULL, "The external data file must stay valid as a raw image", true },
-  { "encrypt.cipher-alg", 's', NULL, "Name of encryption cipher algorithm", false },
-  { "encrypt.cipher-mode", 's', NULL, "Name of encryption cipher mode", false },
-  { "encrypt.format", 's', NULL, "Encrypt the image, format choices: 'aes', 'luks'", false },
-  { "encrypt.hash-alg", 's', NULL, "Name of encryption hash algorithm", false },
-  { "encrypt.iter-time", 'n', NULL, "Time to spend in PBKDF in milliseconds", true },
-  { "encrypt.ivgen-alg", 's', NULL, "Name of IV generator algorithm", false },
-  { "encrypt.ivgen-hash-alg", 's', NULL, "Name of IV generator hash algorithm", false },
-  { "encrypt.keyslot", 'n', NULL, "Select a single keyslot to modify explicitly", true, true },
-  { "encrypt.new-secret", 's', NULL, "New secret to set in the matching keyslots. Empty string to erase", true, true },
-  { "encrypt.old-secret", 's', NULL, "Select all keyslots that match this password", true, true },
-  { "encrypt.state", 's', NULL, "Select new state of affected keyslots (active/inactive)", true, true },
-  { "encrypt.key-secret", 's', NULL, "ID of secret providing qcow AES key or LUKS passphrase", false },
   { "encryption", 'b', NULL, "Encrypt the image with format 'aes'. (Deprecated in favor of encrypt.format=aes)",
     false },
+  { "encrypt.format", 's', NULL, "Encrypt the image, format choices: 'aes', 'luks'", false },
+  { "encrypt.key-secret", 's', NULL, "ID of secret providing qcow AES key or LUKS passphrase", false },
+  { "encrypt.cipher-alg", 's', NULL, "Name of encryption cipher algorithm", false },
+  { "encrypt.cipher-mode", 's', NULL, "Name of encryption cipher mode", false },
+  { "encrypt.ivgen-alg", 's', NULL, "Name of IV generator algorithm", false },
+  { "encrypt.ivgen-hash-alg", 's', NULL, "Name of IV generator hash algorithm", false },
+  { "encrypt.hash-alg", 's', NULL, "Name of encryption hash algorithm", false },
+  { "encrypt.iter-time", 'n', NULL, "Time to spend in PBKDF in milliseconds", true },
+  { "encrypt.keyslot", 'n', NULL, "Select a single keyslot to modify explicitly", true, true },
+  { "encrypt.state", 's', NULL, "Select new state of affected keyslots (active/inactive)", true, true },
+  { "encrypt.new-secret", 's', NULL, "New secret to set in the matching keyslots. Empty string to erase", true, true },
+  { "encrypt.old-secret", 's', NULL, "Select all keyslots that match this password", true, true },
+  { "cluster_size", 'z', "65536", "qcow2 cluster size", false },
   { "extended_l2", 'b', "off", "Extended L2 tables", false },
-  { "lazy_refcounts", 'b', "off", "Postpone refcount updates", true },
   { "preallocation", 's', NULL, "Preallocation mode (allowed values: off, metadata, falloc, full)", false },
+  { "compression_type", 's', "zlib", "Compression method used for image cluster compression", false },
+  VM_CREATE_SIZE,
+  { "compat", 's', NULL, "Compatibility level (v2 [0.10] or v3 [1.1])", true },
+  { "backing_file", 's', NULL, "File name of a base image", true },
+  { "backing_fmt", 's', NULL, "Image format of the base image", true },
+  { "data_file", 's', NULL, "File name of an external data file", true },
+  { "data_file_raw", 'b', NULL, "The external data file must stay valid as a raw image", true },
+  { "lazy_refcounts", 'b', "off", "Postpone refcount updates", true },
   { "refcount_bits", 'n', "16", "Width of a reference count entry in bits", true },
   { NULL, 0, NULL, NULL, false },
 };
@@ -173,6 +176,13 @@ read_links (Qcow2 *s, const VmCreateValues *values, VmPreallocation prealloc, GE
   return true;
 }
 
+static bool
+check_size (const Qcow2 *s, uint64_t size, const char *whose, GError **error)
+{
+  return (size <= INT64_MAX - s->cluster_size && (size >> (s->cluster_bits + s->l2_bits)) <= MAX_L1_BYTES / 8)
+         || fail (error, "The image size is too large%s (try using a larger cluster size)", whose);
+}
+
 /* --- writing --------------------------------------------------------------------------------------------------------
  */
 
@@ -242,7 +252,15 @@ qcow2_create (VmBlockGraph *graph, VmNode *file, const char *name, uint64_t size
     s->freed[i] = g_array_new (FALSE, FALSE, sizeof (Qcow2Freed));
   ok = read_version (s, values, error) && read_geometry (s, values, error)
        && read_preallocation (values, &prealloc, error) && read_links (s, values, prealloc, error)
-       && qcow2_make_caches (s, error) && open_data (s, graph, file, size, error);
+       && check_size (s, size, " for file format 'qcow2'", error);
+  if (!ok || !file)
+    {
+      ok = ok && qcow2_crypt_create (s, graph, values, error);
+      qcow2_unload (s);
+      g_free (s);
+      return ok;
+    }
+  ok = qcow2_make_caches (s, error) && open_data (s, graph, file, size, error);
   if (ok && s->autoclear & AUTOCLEAR_RAW && prealloc == VM_PREALLOC_OFF)
     prealloc = VM_PREALLOC_METADATA; /* what the raw file holds is the disk */
   if (ok && (status = write_empty (s)) < 0)
@@ -339,14 +357,20 @@ qcow2_measure (const VmCreateValues *values, uint64_t size, VmNode *source, uint
       || !read_preallocation (values, &prealloc, error))
     return false;
   size = VM_ALIGN_UP (source ? source->size : size, 512);
-  if (size > INT64_MAX - s.cluster_size || (size >> (s.cluster_bits + s.l2_bits)) > MAX_L1_BYTES / 8)
-    return fail (error, "The image size is too large (try using a larger cluster size)");
+  if (!check_size (&s, size, "", error))
+    return false;
   if (source && !measure_source (&s, source, &data, error))
     return false;
   metadata = metadata_size (&s, size);
-  /* LUKS takes a header of its own: 592 bytes, eight keys in 4,000 stripes each. */
   if (g_strcmp0 (vm_create_text (values, "encrypt.format"), "luks") == 0)
-    metadata += VM_ALIGN_UP (UINT64_C (2068480), s.cluster_size);
+    {
+      VmLuksParams params;
+      uint64_t header;
+
+      if (!vm_luks_take_params (&params, values, "encrypt.", error) || !(header = vm_luks_measure (&params, error)))
+        return false;
+      metadata += VM_ALIGN_UP (header, s.cluster_size);
+    }
   *fully = metadata + VM_ALIGN_UP (size, s.cluster_size);
   *required = prealloc == VM_PREALLOC_FALLOC || prealloc == VM_PREALLOC_FULL ? *fully : metadata + data;
   if (bitmaps)

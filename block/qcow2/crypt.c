@@ -110,8 +110,11 @@ luks_create (Qcow2 *s, VmBlockGraph *graph, const VmCreateValues *values, const 
   VmLuksParams params;
   VmLuks *luks;
 
-  if (!vm_luks_take_params (&params, values, "encrypt.", error)
-      || !(luks = vm_luks_new (&params, vm_graph_objects (graph), secret, error)))
+  if (!vm_luks_take_params (&params, values, "encrypt.", error))
+    return false;
+  if (!s->new_file)
+    return vm_luks_check (&params, vm_graph_objects (graph), secret, error);
+  if (!(luks = vm_luks_new (&params, vm_graph_objects (graph), secret, error)))
     return false;
   s->crypt_method = CRYPT_LUKS;
   s->crypt = g_new0 (struct Qcow2Crypt, 1);

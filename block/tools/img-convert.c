@@ -176,11 +176,21 @@ check_formats (VmTool *tool, Options *o, VmConvert *c)
   return true;
 }
 
+/* Before a target is made that could not keep them. */
+static bool
+check_bitmaps (VmTool *tool, const Options *o, const VmConvert *c)
+{
+  if (!vm_img_check_bitmaps (tool, c->sources[0].image.node, o->skip_broken))
+    return false;
+  return o->existing || vm_graph_find_driver (tool->graph, o->out_format)->bitmap_can_store
+         || vm_tool_error (tool, NULL, "Format driver '%s' does not support bitmaps", o->out_format);
+}
+
 static int
 convert (VmTool *tool, Options *o, char **names, VmConvert *c)
 {
   bool ok = check_formats (tool, o, c) && open_sources (tool, o, names, c)
-            && (!o->bitmaps || vm_img_check_bitmaps (tool, c->sources[0].image.node, o->skip_broken))
+            && (!o->bitmaps || check_bitmaps (tool, o, c))
             && (o->existing || make_target (tool, o, c)) && open_target (tool, o, c) && vm_convert_run (c)
             && (!o->bitmaps || vm_img_copy_bitmaps (tool, c->sources[0].image.node, c->target.node));
 

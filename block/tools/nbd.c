@@ -23,12 +23,12 @@ typedef struct Nbd
   VmTool *tool;
   VmToolOpen how;
   const char *port, *address, *socket, *name, *description, *pid_file, *snapshot, *device;
-  const char *tls_creds, *tls_hostname, *tls_authz;
+  const char *tls_creds, *tls_hostname, *tls_authz, *selinux_label;
   GArray *bitmaps; /* VmNbdBitmap */
   VmTlsCreds *creds;
   unsigned shared;
   uint64_t offset;
-  bool readonly, persistent, overlay, depth, verbose, list, disconnect, inherited;
+  bool readonly, persistent, overlay, depth, verbose, list, disconnect, inherited, cache_given;
   VmNbdDevice *kernel;
   VmNbdServer *server;
   bool served, stop; /* SERVED: there was a client */
@@ -48,6 +48,7 @@ enum
   OPTION_TLS_CREDS,
   OPTION_TLS_HOSTNAME,
   OPTION_TLS_AUTHZ,
+  OPTION_SELINUX_LABEL,
 };
 
 static void
@@ -84,7 +85,8 @@ print_usage (VmTool *tool)
           "  --tls-hostname=HOSTNAME   override hostname used to check x509 certificate\n"
           "  --fork                    fork off the server process and exit the parent\n"
           "                            once the server is running\n"
-          "  --pid-file=PATH           store the server's process ID in the given file\n\n"
+          "  --pid-file=PATH           store the server's process ID in the given file\n"
+          "  --selinux-label=LABEL     set SELinux process label on listening socket\n\n"
           "Block device options:\n"
           "  -f, --format=FORMAT       set image format (raw, qcow2, ...)\n"
           "  -r, --read-only           export read-only\n"
@@ -160,7 +162,7 @@ write_pid (Nbd *n)
   GError *error = NULL;
 
   return g_file_set_contents (n->pid_file, text, -1, &error)
-         || vm_tool_error (n->tool, error, "Could not write the pid file");
+         || vm_tool_error (n->tool, error, "Could not create '%s'", n->pid_file);
 }
 
 /* The parent of --fork may go. */
@@ -191,6 +193,21 @@ address_of (const Nbd *n)
                                               n->port ? n->port : NBD_PORT);
 }
 
+/* The label of the sockets that this thread makes from now on (proc(5), "attr/sockcreate"); "": its own again. */
+static bool
+label_sockets (const Nbd *n, const char *label)
+{
+  int fd = open ("/proc/thread-self/attr/sockcreate", O_WRONLY | O_CLOEXEC);
+  bool ok = fd >= 0 && write (fd, label, strlen (label)) == (ssize_t) strlen (label);
+  int why = errno;
+
+  if (fd >= 0)
+    close (fd);
+  return ok
+         || vm_tool_error (n->tool, NULL, "Cannot set SELinux socket create context to '%s': %s", label,
+                           g_strerror (why));
+}
+
 /* Those who may come: whoever connects, or the kernel. */
 static bool
 open_doors (Nbd *n)
@@ -211,9 +228,16 @@ open_doors (Nbd *n)
       return true;
     }
   addr = address_of (n);
+  if (n->selinux_label && !label_sockets (n, n->selinux_label))
+    return false;
   fd = vm_socket_listen (addr, &error);
   if (fd < 0)
     return vm_tool_error (n->tool, error, "%s", "");
+  if (n->selinux_label && !label_sockets (n, ""))
+    {
+      close (fd);
+      return false;
+    }
   vm_nbd_server_listen (n->server, fd, g_steal_pointer (&addr));
   return true;
 }
@@ -335,6 +359,37 @@ take_member (Nbd *n, const char *name, const char *text)
   return -1;
 }
 
+static int
+take_cache (Nbd *n, const char *text)
+{
+  if (n->cache_given)
+    return !vm_tool_error (n->tool, NULL, "-n and --cache can only be specified once");
+  n->cache_given = true;
+  return vm_tool_parse_cache (text, &n->how.cache)
+             ? -1
+             : !vm_tool_error (n->tool, NULL, "Invalid cache mode `%s'", text);
+}
+
+static int
+take_discard (Nbd *n, const char *text)
+{
+  const char *mode = !strcmp (text, "on") ? "unmap" : !strcmp (text, "off") ? "ignore" : text;
+
+  return !strcmp (mode, "unmap") || !strcmp (mode, "ignore")
+             ? take_member (n, "discard", mode)
+             : !vm_tool_error (n->tool, NULL, "Invalid discard mode `%s'", text);
+}
+
+static int
+take_offset (Nbd *n, const char *text)
+{
+  g_autoptr (GError) why = NULL;
+
+  return vm_parse_size_param ("offset", text, 'B', &n->offset, &why) && n->offset <= INT64_MAX
+             ? -1
+             : !vm_tool_error (n->tool, NULL, "Invalid offset '%s'", text);
+}
+
 /* -1: go on; else the exit status. */
 static int
 take_option (Nbd *n, int c)
@@ -355,19 +410,16 @@ take_option (Nbd *n, int c)
       n->readonly = true;
       return -1;
     case 'n':
-      n->how.cache = (VmToolCache){ .direct = true };
-      return -1;
+      return take_cache (n, "none");
     case OPTION_CACHE:
-      return vm_tool_parse_cache (optarg, &n->how.cache)
-                 ? -1
-                 : !vm_tool_error (n->tool, NULL, "Invalid cache mode '%s'", optarg);
+      return take_cache (n, optarg);
     case OPTION_AIO:
       n->how.aio = optarg;
       return !strcmp (optarg, "threads") || !strcmp (optarg, "native") || !strcmp (optarg, "io_uring")
                  ? -1
                  : !vm_tool_error (n->tool, NULL, "Invalid aio mode '%s'", optarg);
     case OPTION_DISCARD:
-      return take_member (n, "discard", !strcmp (optarg, "on") ? "unmap" : !strcmp (optarg, "off") ? "ignore" : optarg);
+      return take_discard (n, optarg);
     case OPTION_DETECT_ZEROES:
       return take_member (n, "detect-zeroes", optarg);
     case 'b':
@@ -377,7 +429,7 @@ take_option (Nbd *n, int c)
       n->port = optarg;
       return -1;
     case 'o':
-      return vm_tool_size (n->tool, "offset", optarg, 0, INT64_MAX, &n->offset) ? -1 : 1;
+      return take_offset (n, optarg);
     case 'k':
       n->socket = optarg;
       return -1;
@@ -437,6 +489,9 @@ take_option (Nbd *n, int c)
     case OPTION_TLS_AUTHZ:
       n->tls_authz = optarg;
       return -1;
+    case OPTION_SELINUX_LABEL:
+      n->selinux_label = optarg;
+      return -1;
     default:
       return 1;
     }
@@ -475,6 +530,7 @@ static const struct option long_options[] = { { "help", no_argument, NULL, 'h' }
                                               { "trace", required_argument, NULL, 'T' },
                                               { "fork", no_argument, NULL, OPTION_FORK },
                                               { "pid-file", required_argument, NULL, OPTION_PID_FILE },
+                                              { "selinux-label", required_argument, NULL, OPTION_SELINUX_LABEL },
                                               { NULL } };
 
 /* A socket that whoever started the program listens on; -1: more than one. */
@@ -504,6 +560,8 @@ check_options (Nbd *n, int n_names)
     return !vm_tool_error (tool, NULL, "List mode is incompatible with options of exports");
   if (!n->list && n_names != 1)
     return vm_tool_usage (tool, "Invalid number of arguments");
+  if (n->selinux_label && !n->socket)
+    return !vm_tool_error (tool, NULL, "--selinux-label is not permitted without --socket");
   if (!n->tls_creds && (n->tls_authz || n->tls_hostname))
     return !vm_tool_error (tool, NULL, "--tls-%s is not permitted without --tls-creds",
                            n->tls_authz ? "authz" : "hostname");

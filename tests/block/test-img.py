@@ -52,6 +52,22 @@ qemu-img create -f qcow2 -o backing_file=a,,b.qcow2,backing_fmt=qcow2 x
 qemu-img create -f qcow2 s.qcow2 -b s.qcow2 -F qcow2
 qemu-img create -f qcow2 -o size=1M x 2M
 qemu-img create -f qcow2 -q -b a.raw -F qcow2 x
+qemu-img create -f qcow2 -o compat=1.1,preallocation=off,refcount_bits=8,lazy_refcounts=on,nocow=off o 1M
+qemu-img create -f qcow2 -o data_file=d,data_file_raw=on o 1M
+qemu-img create -f vmdk -o subformat=monolithicFlat,adapter_type=ide,hwversion=4,toolsversion=1 o.vmdk 1M
+qemu-img create -f vhdx -o subformat=fixed o 8M
+qemu-img create -f vpc -o force_size=on o 8M
+qemu-img create -f vpc o 8M
+qemu-img create -f vdi -o static=on o 8M
+qemu-img create -f qed -o table_size=4 o 8M
+qemu-img create -f parallels o 8M
+qemu-img measure -O luks --size 1G
+qemu-img measure -O luks --object secret,id=s,data=a -o key-secret=s --size 1G
+qemu-img measure -O luks --object secret,id=s,data=a -o key-secret=s,cipher-alg=aes-128 --size 1G
+qemu-img measure -O qcow2 --object secret,id=s,data=a -o encrypt.format=luks,encrypt.key-secret=s,encrypt.cipher-alg=aes-128 --size 1G
+qemu-img convert --bitmaps a.qcow2 x
+qemu-img convert --bitmaps -O vmdk a.qcow2 x
+qemu-img convert --bitmaps -f raw -O qcow2 a.raw x
 qemu-img foo
 qemu-img
 qemu-img create --foo
@@ -477,6 +493,47 @@ def long_copies_leave_memory():
             assert int(resident.stdout) < size - (64 << 20), resident.stdout
 
 
+def old_image_stays():
+    """What cannot be made does not end what was there."""
+    with Bench() as b:
+        old = os.urandom(5000)
+        for line in '''
+            -f qcow2 -o cluster_size=3k x 1M
+            -f qcow2 -o refcount_bits=3 x 1M
+            -f qcow2 -o preallocation=foo x 1M
+            -f qcow2 -o data_file_raw=on x 1M
+            -f qcow2 -o encrypt.format=foo x 1M
+            -f qcow2 -o encrypt.format=luks x 1M
+            -f qcow2 -o encrypt.format=luks,encrypt.key-secret=none x 1M
+            -f qcow2 -o encrypt.format=aes,encrypt.key-secret=none x 1M
+            -f qcow2 x 7E
+            -f vmdk -o subformat=foo x 1M
+            -f vmdk -o adapter_type=foo x 1M
+            -f vmdk x 7E
+            -f vpc -o subformat=foo x 1M
+            -f vpc x 3T
+            -f vdi x 7E
+            -f vhdx -o block_size=3M x 1M
+            -f vhdx x 100T
+            -f qed -o cluster_size=1k x 1M
+            -f qed x 7E
+            -f parallels x 7E
+            -f luks x 1M
+            -f luks -o key-secret=none x 1M
+            -f qcow x 7E
+            -f raw -o preallocation=foo x 1M
+            '''.strip().split('\n'):
+            with open(b.file('x'), 'wb') as f:
+                f.write(old)
+            status, _, err = b.run('qemu-img', 'create', *line.split())
+            assert status == 1 and err, line
+            with open(b.file('x'), 'rb') as f:
+                assert f.read() == old, line
+            if line.split()[-1] == '1M':
+                status, _, err = b.run('qemu-img', 'convert', '-f', 'raw', '-O', *line.split()[1:-2], 'x', 'x2')
+                assert status == 1 and not os.path.exists(b.file('x2')), line
+
+
 def objects():
     with Bench() as b:
         status, _, err = b.run('qemu-img', 'info', '--object', 'secret,id=s0', 'x')
@@ -544,4 +601,5 @@ def names_in_images():
 
 if __name__ == '__main__':
     sys.exit(main([help_and_version, side_by_side, interchange, long_runs, progress, check_repairs, far_clusters,
-                   commit_through_layers, rebase_keeps_content, rebase_at_random, convert_forms, long_copies_leave_memory, objects, names_in_images]))
+                   commit_through_layers, rebase_keeps_content, rebase_at_random, convert_forms, long_copies_leave_memory, old_image_stays,
+                   objects, names_in_images]))

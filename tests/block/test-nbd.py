@@ -213,6 +213,38 @@ def hostile():
         b.img('check', 'a')
 
 
+REFUSED = '''
+-f foo a
+-e x a
+-e -1 a
+-o x a
+--cache=foo a
+--cache=none --cache=none a
+-n --cache=none a
+--aio=foo a
+--discard=foo a
+--image-opts -f raw a
+--tls-creds x a
+--tls-authz x a
+--selinux-label x a
+nofile
+'''
+
+
+def refused():
+    with Bench() as ours, Bench(peer=HAVE_PEER) as theirs:
+        for b in ours, theirs:
+            b.img('create', '-q', '-f', 'qcow2', 'a', '1M')
+        for line in REFUSED.strip().split('\n'):
+            a, b = [bench.run('qemu-nbd', '-f', 'raw', *line.split()) if '-f' not in line and 'image' not in line
+                    else bench.run('qemu-nbd', *line.split()) for bench in (ours, theirs)]
+            assert a[0] == 1 and a[2] and a == b, (line, a, b)
+        # Without SELinux no label can be set, and then nobody listens.
+        if not os.path.exists('/sys/fs/selinux/enforce'):
+            status, _, err = ours.run('qemu-nbd', '-k', ours.file('s'), '--selinux-label', 'x', '-f', 'raw', 'a')
+            assert status == 1 and 'SELinux' in err and not os.path.exists(ours.file('s')), (status, err)
+
+
 def known_client():
     if not HAVE_PEER:
         return
@@ -382,5 +414,5 @@ def reconnects():
 
 
 if __name__ == '__main__':
-    sys.exit(main([requests, readonly_and_names, last_client_ends_it, hostile, known_client, our_client, peer_server, tls,
+    sys.exit(main([requests, readonly_and_names, last_client_ends_it, hostile, refused, known_client, our_client, peer_server, tls,
                    reconnects]))

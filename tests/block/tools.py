@@ -64,11 +64,10 @@ class Bench:
 
 
 def normal(text):
-    """TEXT without what differs from run to run, and with the members of "Formatting" in order."""
+    """TEXT without what differs from run to run."""
     text = re.sub(r'\d+\.\d+ sec.*', 'TIME', text)
     text = re.sub(r'\d+\.\d+ seconds', 'TIME', text)
     text = re.sub(r'\d\d\d\d-\d\d-\d\d \d\d:\d\d:\d\d', 'DATE', text)
-    text = re.sub(r'(?m)^Formatting (\'.*?\'), (.*)$', lambda m: f'Formatting {m[1]}, {sorted(m[2].split())}', text)
     text = re.sub(r'(?m)^Child node .*\n( {4}.*\n)*', '', text)
     text = re.sub(r'disk size: .*', 'disk size', text)
     text = re.sub(r'\d+\.\d+% fragmented', 'fragmented', text)  # by who of several writers came first
