@@ -2,6 +2,8 @@
 /* Front ends: attaching to a back end, and the calls that reach it. */
 #include "engine/char/char-private.h"
 
+#define DRAIN_US (2 * G_USEC_PER_SEC) /* for a reader to read on */
+
 /* --- the property ------------------------------------------------------------------------------ */
 
 static bool
@@ -151,6 +153,25 @@ hardware (VmCharFe *fe)
   if (chr && vm_chardev_is_mux (chr))
     chr = vm_char_mux_base (chr);
   return chr && !chr->closed ? chr : NULL;
+}
+
+void
+vm_char_fe_drain (VmCharFe *fe)
+{
+  VmChardev *chr = hardware (fe);
+  size_t before = SIZE_MAX;
+  int64_t end = 0;
+
+  while (chr && chr->open && (chr->queue->len || fe->blocked))
+    {
+      if (chr->queue->len != before)
+        end = g_get_monotonic_time () + DRAIN_US;
+      else if (g_get_monotonic_time () > end)
+        return;
+      before = chr->queue->len;
+      g_usleep (1000);
+      vm_chardev_writable (chr);
+    }
 }
 
 int

@@ -64,6 +64,8 @@ vm_char_fe_connected (const VmCharFe *fe)
 /* Takes as many bytes as the back end and its bounded queue hold, all of them while nobody is at the other
  * end; ops->writable follows a short write. */
 size_t vm_char_fe_write (VmCharFe *fe, const void *buf, size_t len);
+/* Waits until whoever is at the other end has had all that was written, for as long as it goes on reading. */
+void   vm_char_fe_drain (VmCharFe *fe);
 /* can_receive() has grown: pending input may come at once, from the loop. */
 void   vm_char_fe_accept_input (VmCharFe *fe);
 void   vm_char_fe_take_focus (VmCharFe *fe); /* of a multiplexer; attaching does it too */

@@ -160,6 +160,7 @@ monitor_free (gpointer data)
   if (vm_char_fe_connected (&mon->fe))
     {
       flush_out (mon);
+      vm_char_fe_drain (&mon->fe); /* who says "quit" may have events to read before the answer */
       vm_char_fe_detach (&mon->fe);
     }
   if (mon->tokener)

@@ -351,6 +351,25 @@ def several_monitors_share_events():
     m.quit()
 
 
+def the_last_answer_comes():
+    """Behind much that nobody has read yet; who never reads does not keep the program for long."""
+    m = Machine('-S', '-machine', 'none')
+    m.negotiate()
+    for _ in range(3):
+        m.send('{"execute": "query-qmp-schema"}')
+    m.send('{"execute": "quit", "id": "last"}')
+    time.sleep(0.3)
+    while m.answer() != {'id': 'last', 'return': {}}:
+        pass
+    m.finish()
+    m = Machine('-S', '-machine', 'none')
+    m.negotiate()
+    m.send('{"execute": "query-qmp-schema"}')
+    m.send('{"execute": "quit"}')
+    m.process.wait(30)
+    m.finish()
+
+
 def daemon():
     folder = program.tempfile.mkdtemp()
     qmp, pidfile = os.path.join(folder, 'qmp'), os.path.join(folder, 'pid')
@@ -383,4 +402,4 @@ def json_is_ascii():
 sys.exit(program.main([greeting, negotiation, malformed_requests, hostile_input, out_of_band, life_cycle,
                        signals_end_cleanly, no_reboot, queries, schema_is_whole, every_type_can_be_described,
                        object_tree, human_monitor, hmp_never_breaks, line_editing, memory_to_file, screenshots,
-                       start_is_light, several_monitors_share_events, daemon, json_is_ascii]))
+                       start_is_light, several_monitors_share_events, the_last_answer_comes, daemon, json_is_ascii]))

@@ -39,7 +39,21 @@ def seal(password, key):
     return sealed.to_bytes(128, 'big')
 
 
-class Web:
+class Heard:
+    """What comes from a socket."""
+
+    def take(self, n):
+        """All N bytes."""
+        out = b''
+        while len(out) < n:
+            part = self.socket.recv(n - len(out))
+            if not part:
+                raise EOFError
+            out += part
+        return out
+
+
+class Web(Heard):
     """What is said within a WebSocket (RFC 6455)."""
 
     def __init__(self, place):
@@ -52,15 +66,6 @@ class Web:
             answer += self.take(1)
         assert answer.startswith(b'HTTP/1.1 101 '), answer
         assert base64.b64encode(hashlib.sha1(key + b'258EAFA5-E914-47DA-95CA-C5AB0DC85B11').digest()) in answer, answer
-
-    def take(self, n):
-        out = b''
-        while len(out) < n:
-            part = self.socket.recv(n - len(out))
-            if not part:
-                raise EOFError
-            out += part
-        return out
 
     def sendall(self, data):
         mask = os.urandom(4)
@@ -108,7 +113,7 @@ def hello(kind=MAIN, number=0, session=0, caps=()):
     return b'REDQ' + struct.pack('<III', 2, 2, len(link)) + link
 
 
-class Channel:
+class Channel(Heard):
     """Logged in, by ticket or, where PASSWORD is a name and a password, SASL."""
 
     def __init__(self, place, kind=MAIN, number=0, session=0, password='', caps=()):
@@ -129,15 +134,6 @@ class Channel:
         (error,) = struct.unpack('<I', self.take(4))
         assert not error, f'the server lets nobody in: {error}'
         self.window = self.count = 0
-
-    def take(self, n):
-        out = b''
-        while len(out) < n:
-            part = self.socket.recv(n - len(out))
-            if not part:
-                raise EOFError
-            out += part
-        return out
 
     def say_name(self, name, password):
         self.socket.sendall(struct.pack('<I', 2))
