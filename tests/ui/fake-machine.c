@@ -21,6 +21,7 @@
 #include <gtk/gtk.h>
 
 #include "ui/gtk/ui-gtk.h"
+#include "ui/vnc/vnc.h"
 #define FAKE_UI vm_ui_gtk
 #endif
 
@@ -51,6 +52,7 @@ typedef struct Fake {
   bool            deaf;  /* the guest does not read */
   VmCharFe        agent, wire; /* the guest's end of the agent's channel, and the test that speaks there */
   Way             to_host, to_test;
+  VmMachine       machine; /* whom its VNC servers belong to; else empty */
   GHashTable     *answers; /* command -> char *: JSON, text, or "!" and an error */
 } Fake;
 
@@ -774,6 +776,45 @@ vm_session_cancel_progress (VmSession *session)
 {
 }
 
+/* --- VNC servers: those that were told by "answer vnc-servers" ----------------------------------------- */
+
+#ifndef FAKE_SDL
+VmMachine *
+vm_session_machine (VmSession *session)
+{
+  return &session->fake->machine;
+}
+
+bool
+vm_vnc_open (VmVnc *vnc, const VmKeyVals *options, GError **error)
+{
+  return vm_fail (error, "nobody can connect");
+}
+
+bool
+vm_vnc_close (VmVnc *vnc, const char *id)
+{
+  say ("vnc close %s", id);
+  return true;
+}
+
+bool
+vm_vnc_drop (VmVnc *vnc, int64_t number)
+{
+  say ("vnc drop %d", (int) number);
+  return true;
+}
+
+json_object *
+vm_vnc_describe (VmVnc *vnc)
+{
+  const Fake *fake = (const Fake *) (const void *) vnc;
+  const char *answer = g_hash_table_lookup (fake->answers, "vnc-servers");
+
+  return json_tokener_parse (answer ? answer : "[]");
+}
+#endif
+
 typedef struct Dump {
   VmSession    *session;
   VmConsole    *console;
@@ -852,6 +893,8 @@ main (int argc, char **argv)
   fake.clocks = vm_clocks_new (fake.loop);
   fake.display = vm_display_new (fake.loop, fake.clocks);
   fake.input = vm_input_new (fake.loop);
+  fake.machine.env.loop = fake.loop;
+  fake.machine.vnc_of = &fake;
   fake.chars = (VmCharEnv) { .loop = fake.loop, .clocks = fake.clocks, .root = vm_object_new (&vm_container_type),
                              .opaque = &fake, .vc_added = fake_vc_added, .agent_added = fake_agent_added };
   fake.consoles[0] = vm_console_new (fake.display, NULL, 0, &console_ops, &fake);

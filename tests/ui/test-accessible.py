@@ -20,6 +20,7 @@ MENUS = [
                  ('menu item', 'Force Off…', ''), '-', ('menu', 'Send Keys', ''), ('menu', 'Clipboard', ''),
                  ('menu item', 'Type Clipboard', ''), '-',
                  ('menu item', 'Take Screenshot…', ''), ('menu item', 'Copy Screenshot', ''), '-',
+                 ('menu item', 'Remote Access…', ''), '-',
                  ('menu item', 'Save and Close', ''), ('menu item', 'Quit', '<Primary><Alt>q')]),
     ('View', [('menu item', 'Fullscreen', '<Primary><Alt>f'), '-',
               ('menu item', 'Zoom In', '<Primary><Alt>plus'), ('menu item', 'Zoom Out', '<Primary><Alt>minus'),
@@ -260,7 +261,7 @@ def main():
                 walk(app, '')
                 return found
             assert not nameless(), nameless()
-            for place, key, title in ((220, 'm', 'Snapshots'), (290, 'l', 'Log'), (290, 'd', 'Diagnostics')):
+            for place, key, title in ((30, 'a', 'Remote Access'), (220, 'm', 'Snapshots'), (290, 'l', 'Log'), (290, 'd', 'Diagnostics')):
                 desktop.activate(window)
                 desktop.click(x + place, y + 12)
                 time.sleep(0.4)

@@ -4,6 +4,7 @@
 long it does not, without what it waits for a processor on a busy host; a ping from outside, all the time, shows that it is alive.
 
 Usage: test-responsive.py FAKE-MACHINE VITRINE WATCHDOG [TEST...]"""
+import glob
 import json
 import os
 import random
@@ -247,10 +248,30 @@ class Responsive(WindowCase):
         self.desktop.env['G_DEBUG'] = ''
         self.addCleanup(self.desktop.env.update, G_DEBUG='fatal-criticals')
         self.start_machine('-S', '-nic', 'user')
-        for title, menu, key in (('Log', 'Help', 'l'), ('Diagnostics', 'Help', 'd'), ('Snapshots', 'Snapshots', 'm')):
+        for title, menu, key in (('Log', 'Help', 'l'), ('Diagnostics', 'Help', 'd'), ('Snapshots', 'Snapshots', 'm'),
+                                 ('Remote Access', 'Machine', 'a')):
             with self.subTest(title):
                 self.dialog(title, key, menu=menu)
                 self.check(title, lambda t=title, k=key, m=menu: self.dialog(t, k, menu=m))
+
+    def test_letting_viewers_in(self):
+        self.desktop.env['G_DEBUG'] = ''
+        self.addCleanup(self.desktop.env.update, G_DEBUG='fatal-criticals')
+        self.start_machine('-S')
+        self.menu('Machine', 'a')
+        window = wait_for('dialog', lambda: self.desktop.find('^Remote Access'))[0]
+        self.desktop.activate(window)
+        pattern = os.path.join(self.desktop.home, 'vitrine', 'vnc-*')
+
+        def switch():
+            self.desktop.key('alt+l')
+            path = wait_for('socket', lambda: glob.glob(pattern))[0]
+            with socket.socket(socket.AF_UNIX) as viewer:
+                viewer.connect(path)
+                time.sleep(0.3)
+                self.desktop.key('alt+l')
+                wait_for('no socket', lambda: not glob.glob(pattern))
+        self.check('letting viewers in', switch)
 
 
 if __name__ == '__main__':

@@ -16,7 +16,9 @@ from desktop import SKIP, Desktop, Program, wait_for
 FAKE, SOURCE = sys.argv[1:]
 PO = os.path.join(SOURCE, 'po')
 # What machines and the toolkit say in their own words, and what is printed on keys.
-DATA = re.compile(r'|fake-machine|Warning|(Ctrl\+|Alt\+|SysRq\+)*(Del|Backspace|Esc|Print|Super|Tab|Menu|F\d+|[A-Z])|vc(\.\d)?|serial_0|[\d×@ %.,]+|Vitrine.*|[A-Z]', re.S)
+DATA = re.compile(r'|fake-machine|Information|Warning|(Ctrl\+|Alt\+|SysRq\+)*(Del|Backspace|Esc|Print|Super|Tab|Menu|F\d+|[A-Z])|vc(\.\d)?|serial_0|[\d×@ %.,:]+|Vitrine.*|[A-Z]', re.S)
+SERVERS = ('[{"id":"a","auth":"vnc","addresses":["127.0.0.1:5900"],"viewers":'
+           '[{"number":1,"address":"unix:7","since":1,"looks":false},{"number":2,"address":"127.0.0.1:7","since":1,"looks":true}]}]')
 ACCENTS = str.maketrans('aeiouAEIOU', 'äéïöûÄÉÏÖÛ')
 
 
@@ -125,6 +127,11 @@ def untranslated(desktop, pot):
         wait_for('menus', lambda: find(app, lambda node: node.get_role_name() == 'menu bar'))
         machine.command(r'event BLOCK_IO_ERROR {"device":"hd0","action":"stop","nospace":true,"reason":"ENOSPC"}')
         wait_for('bar', lambda: find(app, lambda node: 'hd0' in (node.get_name() or '')))
+        machine.command('answer vnc-servers ' + SERVERS)
+        subprocess.run(['gdbus', 'call', '--session', '--dest', f'org.vitrine.Vitrine.p{machine.process.pid}', '--object-path',
+                        '/org/vitrine/Vitrine/window/1', '--method', 'org.gtk.Actions.Activate', 'remote-access', '[]', '{}'],
+                       env=desktop.env, check=True, capture_output=True, timeout=20)
+        wait_for('viewers', lambda: app.clear_cache() or find(app, lambda node: '127.0.0.1:7' in (node.get_name() or '')))
         seen = []
         walk(app, seen)
         names = [name for _role, name in seen]

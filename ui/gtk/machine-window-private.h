@@ -8,6 +8,7 @@
 #include "ui/gtk/kept.h"
 #include "ui/gtk/machine-window.h"
 #include "ui/gtk/preferences.h"
+#include "ui/gtk/remote.h"
 #include "ui/gtk/shortcuts.h"
 #include "ui/gtk/snapshots.h"
 #include "ui/gtk/terminal-page.h"
@@ -26,6 +27,7 @@ struct _VmMachineWindow {
   VmDevices          *devices;   /* NULL: the window is gone */
   VmAttach            attach;
   VmSnapshots        *snapshots;
+  VmRemote           *remote;
   VmTyping           *typing;    /* NULL: nothing is typed */
   char               *folder;    /* of the file chosen last; NULL: none yet */
   unsigned            cables, sounds; /* actions there are for them */

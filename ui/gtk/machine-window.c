@@ -802,6 +802,7 @@ vm_machine_window_session_event (VmMachineWindow *self, VmSessionEvent event, co
     case VM_SESSION_QMP:
       window_tell_event (self, name, data);
       vm_jobs_event (VM_JOBS (self->jobs), name, data);
+      vm_remote_event (self->remote, name);
       if (event_is_of_devices (name))
         vm_devices_refresh (self->devices);
       return;
@@ -988,6 +989,8 @@ vm_machine_window_new (VmSession *session, const VmUiOptions *options)
   self->snapshots = vm_snapshots_new (GTK_WINDOW (self), session, VM_JOBS (self->jobs), self->preferences);
   vm_saved_state_restore (self->snapshots, self->bars);
   vm_status_strip_add_tray (VM_STATUS_STRIP (self->strip), vm_tray_new (self->devices));
+  self->remote = vm_remote_new (GTK_WINDOW (self), session, self->bars);
+  vm_status_strip_add_tray (VM_STATUS_STRIP (self->strip), vm_remote_button (self->remote));
   vm_drop_set_up (GTK_OVERLAY (self->overlay), &self->attach);
   window_set_state (self, "show-status", g_variant_new_boolean (self->show_status));
   self->notice = vm_notice_of_state (vm_session_state (session));

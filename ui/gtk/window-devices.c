@@ -132,6 +132,12 @@ action_forwards (GSimpleAction *action, GVariant *parameter, gpointer user_data)
 }
 
 static void
+action_remote_access (GSimpleAction *action, GVariant *parameter, gpointer user_data)
+{
+  vm_remote_show (VM_MACHINE_WINDOW (user_data)->remote);
+}
+
+static void
 cable_set (gpointer owner, json_object *result, const GError *error, gpointer data)
 {
   VmMachineWindow *self = owner;
@@ -458,6 +464,7 @@ static const GActionEntry action_entries[] = {
   { .name = "copy-files", .activate = action_copy_files },
   { .name = "grow", .parameter_type = "s", .activate = action_grow },
   { .name = "forwards", .activate = action_forwards },
+  { .name = "remote-access", .activate = action_remote_access },
   { .name = "impossible", .activate = action_impossible },
   { .name = "take-snapshot", .activate = action_take_snapshot },
   { .name = "manage-snapshots", .activate = action_manage_snapshots },
@@ -508,6 +515,7 @@ vm_window_drop_devices (VmMachineWindow *self)
     g_unlink (self->attach.made->pdata[i]);
   g_clear_pointer (&self->attach.made, g_ptr_array_unref);
   g_clear_pointer (&self->snapshots, vm_snapshots_free);
+  g_clear_pointer (&self->remote, vm_remote_free);
   vm_devices_close (self->devices);
   g_clear_object (&self->devices);
 }

@@ -645,6 +645,7 @@ vnc_client_new (VncServer *s, int fd, bool websocket)
   c->wire.drained = drained;
   c->wire.opaque = c;
   c->websocket = websocket;
+  c->number = ++s->vnc->last_number;
   c->since = g_get_monotonic_time ();
   c->deadline = vm_wakeup_new (s->vnc->loop, too_late, c);
   c->size_answers = g_array_new (FALSE, FALSE, sizeof (VncSizeAnswer));

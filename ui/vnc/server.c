@@ -69,6 +69,8 @@ vnc_server_client_gone (VncServer *s)
     vnc_jpegs_clear (vnc->jpegs);
   if (!vnc->n_clients && vnc->stopping)
     vm_loop_quit (vnc->loop);
+  if (s->ended && !s->clients->len)
+    vnc_server_free (s);
 }
 
 /* --- listening -------------------------------------------------------------------------------------------------- */

@@ -26,6 +26,7 @@ struct VmVnc
   GPtrArray *servers; /* VncServer * */
   GPtrArray *screens; /* VncScreen * */
   unsigned n_clients; /* of all servers, those that are going included */
+  int64_t last_number; /* of a client */
   bool stopping;
   VmFiberMutex sasl_mutex;
   const VncSaslModule *sasl; /* NULL: no server wants it */
@@ -182,12 +183,14 @@ struct VncServer
   GQueue keys; /* VmInputEvent * */
   GSource *key_timer;
   int64_t key_free_at; /* monotonic, us */
+  bool ended;          /* goes with its last client */
 };
 
 VncServer *vnc_find_server (VmVnc *vnc, const char *id); /* NULL: the first */
 VncAuth vnc_server_auth (const VncServer *server);
 char *vnc_server_auth_name (const VncServer *server); /* "vencrypt+x509+vnc" */
 void vnc_server_client_gone (VncServer *server);
+void vnc_server_free (VncServer *server);
 void vnc_server_set_password (VncServer *server, const char *password); /* NULL: none */
 void vnc_listener_free (gpointer listener);
 bool vnc_server_listen_at (VncServer *server, const VmAddress *address, bool websocket, GError **error);
@@ -259,7 +262,8 @@ struct VncClient
   VncWire wire;
   VmWakeup *deadline; /* of the handshake */
   bool websocket, skip_auth;
-  int64_t since; /* monotonic */
+  int64_t number; /* unlike that of any other */
+  int64_t since;  /* monotonic */
   char *host, *service, *family, *server_host, *server_service, *server_family;
   /* who it is */
   unsigned minor; /* of protocol version 3 */

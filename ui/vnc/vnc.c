@@ -94,8 +94,8 @@ vnc_server_set_password (VncServer *s, const char *password)
   s->password = g_strdup (password);
 }
 
-static void
-server_free (VncServer *s)
+void
+vnc_server_free (VncServer *s)
 {
   vnc_server_stop_listening (s);
   g_ptr_array_unref (s->listeners);
@@ -140,7 +140,7 @@ vm_vnc_free (VmVnc *vnc)
       vnc_jobs_free (vnc->jobs);
       vnc_jpegs_free (vnc->jpegs);
       for (guint i = 0; i < vnc->servers->len; i++)
-        server_free (g_ptr_array_index (vnc->servers, i));
+        vnc_server_free (g_ptr_array_index (vnc->servers, i));
       /* What clients said last, that they leave the clipboard for instance. */
       VmLock *lock = vm_loop_lock (vnc->machine->env.loop);
       bool taken = lock && vm_lock_enter (lock);
@@ -285,7 +285,7 @@ vm_vnc_open (VmVnc *vnc, const VmKeyVals *list, GError **error)
       ok = call.ok;
     }
   if (!ok)
-    server_free (s);
+    vnc_server_free (s);
   else
     warn_if_open (s);
   return ok;
@@ -301,4 +301,147 @@ vm_vnc_address (VmVnc *vnc)
     return NULL;
   const VncListener *l = g_ptr_array_index (s->listeners, 0);
   return vm_sockaddr_of (&addr, l->fd, false) ? vm_sockaddr_text (&addr) : NULL;
+}
+
+/* --- fewer, and who looks --------------------------------------------------------------------------------------- */
+
+typedef struct Errand
+{
+  VmVnc *vnc;
+  const char *id;
+  int64_t number;
+  json_object *list;
+  bool ok;
+} Errand;
+
+static bool
+run (Errand *errand, VmPostFunc func)
+{
+  if (errand->vnc->loop)
+    vm_loop_call (errand->vnc->loop, func, errand);
+  return errand->ok;
+}
+
+static void
+do_close (void *opaque)
+{
+  Errand *e = opaque;
+  VncServer *s = vnc_find_server (e->vnc, e->id);
+
+  if (!s)
+    return;
+  e->ok = true;
+  s->ended = true;
+  g_ptr_array_remove (e->vnc->servers, s);
+  vnc_server_stop_listening (s);
+  for (guint i = s->clients->len; i-- > 0;)
+    vnc_client_close (g_ptr_array_index (s->clients, i));
+  if (!s->clients->len)
+    vnc_server_free (s);
+}
+
+bool
+vm_vnc_close (VmVnc *vnc, const char *id)
+{
+  return run (&(Errand){ .vnc = vnc, .id = id }, do_close);
+}
+
+static void
+do_drop (void *opaque)
+{
+  Errand *e = opaque;
+
+  for (guint i = 0; i < e->vnc->servers->len; i++)
+    {
+      const VncServer *s = g_ptr_array_index (e->vnc->servers, i);
+      for (guint k = 0; k < s->clients->len && !e->ok; k++)
+        {
+          VncClient *c = g_ptr_array_index (s->clients, k);
+          if (c->number != e->number)
+            continue;
+          e->ok = true;
+          vnc_client_close (c);
+          return;
+        }
+    }
+}
+
+bool
+vm_vnc_drop (VmVnc *vnc, int64_t number)
+{
+  return run (&(Errand){ .vnc = vnc, .number = number }, do_drop);
+}
+
+/* Where it comes from; a Unix socket's peers have no names, but are processes of this host. */
+static char *
+name_peer (const VncClient *c)
+{
+  VmSockaddr addr;
+  struct ucred peer;
+  socklen_t len = sizeof peer;
+
+  if (vm_sockaddr_of (&addr, c->wire.fd, true) && addr.any.sa_family != AF_UNIX)
+    return vm_sockaddr_text (&addr);
+  if (getsockopt (c->wire.fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && peer.pid > 0)
+    return g_strdup_printf ("unix:%ld", (long) peer.pid);
+  return g_strdup ("unix:");
+}
+
+static json_object *
+describe_viewer (const VncClient *c)
+{
+  json_object *viewer = json_object_new_object ();
+  int64_t age = g_get_monotonic_time () - c->since;
+  const char *user = c->user ? c->user : c->dname;
+  g_autofree char *address = name_peer (c);
+
+  json_object_object_add (viewer, "number", json_object_new_int64 (c->number));
+  json_object_object_add (viewer, "address", json_object_new_string (address));
+  if (user)
+    json_object_object_add (viewer, "user", json_object_new_string (user));
+  json_object_object_add (viewer, "since", json_object_new_int64 ((g_get_real_time () - age) / G_USEC_PER_SEC));
+  json_object_object_add (viewer, "looks", json_object_new_boolean (c->initialized));
+  return viewer;
+}
+
+static void
+do_describe (void *opaque)
+{
+  Errand *e = opaque;
+
+  for (guint i = 0; i < e->vnc->servers->len; i++)
+    {
+      const VncServer *s = g_ptr_array_index (e->vnc->servers, i);
+      json_object *server = json_object_new_object (), *addresses = json_object_new_array (),
+                  *viewers = json_object_new_array ();
+      g_autofree char *auth = vnc_server_auth_name (s);
+      for (guint k = 0; k < s->listeners->len; k++)
+        {
+          VmSockaddr addr;
+          g_autofree char *text = NULL;
+          if (vm_sockaddr_of (&addr, ((const VncListener *) s->listeners->pdata[k])->fd, false))
+            text = vm_sockaddr_text (&addr);
+          json_object_array_add (addresses, json_object_new_string (text ? text : ""));
+        }
+      for (guint k = 0; k < s->clients->len; k++)
+        {
+          const VncClient *c = g_ptr_array_index (s->clients, k);
+          if (!c->wire.over)
+            json_object_array_add (viewers, describe_viewer (c));
+        }
+      json_object_object_add (server, "id", json_object_new_string (s->options.id));
+      json_object_object_add (server, "auth", json_object_new_string (auth));
+      json_object_object_add (server, "addresses", addresses);
+      json_object_object_add (server, "viewers", viewers);
+      json_object_array_add (e->list, server);
+    }
+}
+
+json_object *
+vm_vnc_describe (VmVnc *vnc)
+{
+  Errand e = { .vnc = vnc, .list = json_object_new_array () };
+
+  run (&e, do_describe);
+  return e.list;
 }

@@ -5,6 +5,8 @@
 
 #include "engine/machine/machine.h"
 
+#include <json-c/json.h>
+
 typedef struct VmVnc VmVnc;
 
 /* No server yet, no thread. QMP finds it as machine->vnc_of. */
@@ -15,3 +17,14 @@ void vm_vnc_free (VmVnc *vnc);
 bool vm_vnc_open (VmVnc *vnc, const VmKeyVals *options, GError **error);
 /* Where the first server listens, "127.0.0.1:5900"; NULL: nowhere. */
 char *vm_vnc_address (VmVnc *vnc);
+
+/* --- while the machine runs: the engine loop, machine lock held ----------------------------------------------------
+ */
+
+/* Ends server ID, whose viewers go. False: there is none. */
+bool vm_vnc_close (VmVnc *vnc, const char *id);
+/* Hangs up on viewer NUMBER. False: it has gone. */
+bool vm_vnc_drop (VmVnc *vnc, int64_t number);
+/* [{"id", "auth" (as "info vnc" has it), "addresses": [...], "viewers": [{"number", "address", "user" (by SASL or
+ * certificate; may be missing), "since" (seconds since 1970), "looks" (it has logged in)}]}] */
+json_object *vm_vnc_describe (VmVnc *vnc);
