@@ -16,6 +16,7 @@ typedef struct Alsa
   bool recording, poll;
   unsigned buffer_us, period_us, threshold_us;
   snd_pcm_t *pcm; /* NULL: not open */
+  snd_pcm_uframes_t size, start; /* of its buffer, and what has to be in it before it plays */
   uint32_t rate;
   unsigned frame;
 } Alsa;
@@ -71,7 +72,8 @@ set_hardware (Alsa *a, VmAudioFormat *format, size_t *chunk, GError **error)
   snd_pcm_hw_params_set_period_time_near (a->pcm, hw, &period, NULL);
   snd_pcm_hw_params_set_buffer_time_near (a->pcm, hw, &buffer, NULL);
   if (!took (snd_pcm_hw_params (a->pcm, hw), "parameters", a, error)
-      || !took (snd_pcm_hw_params_get_period_size (hw, &frames, NULL), "period", a, error))
+      || !took (snd_pcm_hw_params_get_period_size (hw, &frames, NULL), "period", a, error)
+      || !took (snd_pcm_hw_params_get_buffer_size (hw, &a->size), "buffer", a, error))
     return false;
   *chunk = frames;
   format->rate = rate;
@@ -80,13 +82,13 @@ set_hardware (Alsa *a, VmAudioFormat *format, size_t *chunk, GError **error)
 }
 
 static void
-set_software (Alsa *a)
+set_start (Alsa *a, snd_pcm_uframes_t frames)
 {
   snd_pcm_sw_params_t *sw;
-  snd_pcm_uframes_t start = MAX (1, (snd_pcm_uframes_t) a->threshold_us * a->rate / 1000000);
 
+  a->start = CLAMP (frames, 1, a->size);
   snd_pcm_sw_params_alloca (&sw);
-  if (snd_pcm_sw_params_current (a->pcm, sw) >= 0 && snd_pcm_sw_params_set_start_threshold (a->pcm, sw, start) >= 0)
+  if (snd_pcm_sw_params_current (a->pcm, sw) >= 0 && snd_pcm_sw_params_set_start_threshold (a->pcm, sw, a->start) >= 0)
     snd_pcm_sw_params (a->pcm, sw);
 }
 
@@ -105,7 +107,7 @@ alsa_thread_open (void *device, VmAudioFormat *format, size_t *chunk, GError **e
     return false;
   a->rate = format->rate;
   a->frame = vm_audio_frame_bytes (format);
-  set_software (a);
+  set_start (a, (snd_pcm_uframes_t) a->threshold_us * a->rate / 1000000);
   return vm_audio_format_ok (format) || vm_fail (error, "ALSA device '%s': its format is not known here", a->name);
 }
 
@@ -127,6 +129,8 @@ alsa_thread_move (void *device, void *bytes, size_t frames)
         }
       if (n < 0 && snd_pcm_recover (a->pcm, n, 1) < 0)
         return false;
+      if (n == -EPIPE && !a->recording) /* it ran dry: it begins with more */
+        set_start (a, MAX (2 * a->start, frames));
       if (n <= 0)
         {
           if (a->recording)

@@ -78,6 +78,7 @@ typedef struct VmAudioHosts
   GMutex lock;            /* for all of it */
   GPtrArray *list;        /* VmAudioHost *; NULL: nobody knows */
   char *given, *wanted;   /* names: by the options, now; NULL: the default one */
+  bool missed;            /* what is wanted was not among those of LIST */
 } VmAudioHosts;
 
 /* "in." and "out." of an -audiodev. */

@@ -184,8 +184,9 @@ char *vm_audiodev_device (VmAudiodev *dev, bool recording);
 GPtrArray *vm_audio_devices_new (void);
 void vm_audio_devices_add (GPtrArray *devices, const char *name, const char *description);
 /* DEVICES are what the host has now, which it takes; NULL: nobody knows. A choice that is not among them any more falls
- * back to what the options name. Any thread. */
-void vm_audiodev_found (VmAudiodev *dev, bool recording, GPtrArray *devices);
+ * back to what the options name. Returns whether the one that is wanted was not there and is now: the streams that went
+ * elsewhere are to come back. Any thread. */
+bool vm_audiodev_found (VmAudiodev *dev, bool recording, GPtrArray *devices);
 
 /* From any one thread at a time, never waiting: takes frames to play, silence where there are none, and returns the
  * bytes of sound among them. Keeps the ring at its level: skips what is too old. SIZE: whole frames. */

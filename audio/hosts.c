@@ -79,10 +79,11 @@ vm_audiodev_device (VmAudiodev *dev, bool recording)
   return name;
 }
 
-void
+bool
 vm_audiodev_found (VmAudiodev *dev, bool recording, GPtrArray *devices)
 {
   VmAudioHosts *hosts = &dev->side[recording].hosts;
+  bool missed;
 
   g_mutex_lock (&hosts->lock);
   g_clear_pointer (&hosts->list, g_ptr_array_unref);
@@ -92,7 +93,11 @@ vm_audiodev_found (VmAudiodev *dev, bool recording, GPtrArray *devices)
       g_free (hosts->wanted);
       hosts->wanted = g_strdup (hosts->given);
     }
+  missed = hosts->missed;
+  hosts->missed = devices && hosts->wanted && !is_among (devices, hosts->wanted);
+  missed = missed && !hosts->missed && devices && hosts->wanted;
   g_mutex_unlock (&hosts->lock);
+  return missed;
 }
 
 /* --- properties ---------------------------------------------------------------------------------------- */
@@ -113,6 +118,7 @@ set_device (VmObject *obj, void *field, const char *text, GError **error)
     {
       g_free (hosts->wanted);
       hosts->wanted = *text ? g_strdup (text) : NULL;
+      hosts->missed = false;
     }
   g_mutex_unlock (&hosts->lock);
   if (!known)

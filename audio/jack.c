@@ -104,12 +104,13 @@ jack_thread_open (void *device, VmAudioFormat *format, size_t *chunk, GError **e
   jack_options_t options = (j->start_server ? JackNullOption : JackNoStartServer)
                            | (j->exact_name ? JackUseExactName : JackNullOption)
                            | (j->server ? JackServerName : JackNullOption);
-  jack_status_t status;
+  jack_status_t status = 0;
 
   jack_set_error_function (say_nothing); /* it would write to standard error */
   jack_set_info_function (say_nothing);
   j->client = jack_client_open (j->client_name, options, &status, j->server);
-  if (!j->client && status & JackNameNotUnique)
+  /* Some libraries tell no more of it than that a server which is there has failed us. */
+  if (!j->client && (status & JackNameNotUnique || (j->exact_name && !(status & JackServerFailed))))
     return vm_fail (error, "JACK: the client name '%s' is in use", j->client_name);
   if (!j->client)
     return vm_fail (error, "JACK: the server '%s' cannot be reached", j->server ? j->server : "default");

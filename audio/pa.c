@@ -228,6 +228,20 @@ open_stream (PaStream *s)
     retry_later (s->pa);
 }
 
+/* What was under way to the old device is lost. */
+static void
+open_anew (const Pa *pa, bool recording)
+{
+  for (guint i = 0; i < pa->streams->len; i++)
+    {
+      PaStream *s = g_ptr_array_index (pa->streams, i);
+      if (s->host->recording != recording || !s->stream)
+        continue;
+      close_stream (s);
+      open_stream (s);
+    }
+}
+
 /* --- devices ------------------------------------------------------------------------------------------- */
 
 /* Answers come one after the other, each whole: END after the last of one. */
@@ -238,8 +252,8 @@ have_device (Pa *pa, bool recording, int end, const char *name, const char *desc
     pa->found[recording] = vm_audio_devices_new ();
   if (!end)
     vm_audio_devices_add (pa->found[recording], name, description);
-  else
-    vm_audiodev_found (pa->dev, recording, g_steal_pointer (&pa->found[recording]));
+  else if (vm_audiodev_found (pa->dev, recording, g_steal_pointer (&pa->found[recording])))
+    open_anew (pa, recording); /* the server has put the streams elsewhere */
 }
 
 static void
@@ -447,21 +461,13 @@ pa_stop (VmAudioStream *stream)
   g_byte_array_unref (s->pieces);
 }
 
-/* What was under way to the old device is lost. */
 static void
 pa_choose (VmAudiodev *dev, bool recording)
 {
   Pa *pa = vm_audiodev_state (dev);
 
   pa_threaded_mainloop_lock (pa->loop);
-  for (guint i = 0; i < pa->streams->len; i++)
-    {
-      PaStream *s = g_ptr_array_index (pa->streams, i);
-      if (s->host->recording != recording || !s->stream)
-        continue;
-      close_stream (s);
-      open_stream (s);
-    }
+  open_anew (pa, recording);
   pa_threaded_mainloop_unlock (pa->loop);
 }
 

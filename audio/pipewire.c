@@ -188,6 +188,20 @@ open_stream (PwStream *s)
     retry_later (s->pw);
 }
 
+/* What was under way to the old device is lost. */
+static void
+open_anew (const Pw *pw, bool recording)
+{
+  for (guint i = 0; i < pw->streams->len; i++)
+    {
+      PwStream *s = g_ptr_array_index (pw->streams, i);
+      if (s->host->recording != recording || !s->stream)
+        continue;
+      close_stream (s);
+      open_stream (s);
+    }
+}
+
 /* --- devices ------------------------------------------------------------------------------------------- */
 
 static void
@@ -213,7 +227,8 @@ tell_devices (Pw *pw, bool recording)
       if (node->recording == recording)
         vm_audio_devices_add (list, node->name, node->description);
     }
-  vm_audiodev_found (pw->dev, recording, list);
+  if (vm_audiodev_found (pw->dev, recording, list))
+    open_anew (pw, recording); /* the session manager has put the streams elsewhere */
 }
 
 static void
@@ -404,21 +419,13 @@ pipewire_stop (VmAudioStream *stream)
   pw_thread_loop_unlock (pw->loop);
 }
 
-/* What was under way to the old device is lost. */
 static void
 pipewire_choose (VmAudiodev *dev, bool recording)
 {
   Pw *pw = vm_audiodev_state (dev);
 
   pw_thread_loop_lock (pw->loop);
-  for (guint i = 0; i < pw->streams->len; i++)
-    {
-      PwStream *s = g_ptr_array_index (pw->streams, i);
-      if (s->host->recording != recording || !s->stream)
-        continue;
-      close_stream (s);
-      open_stream (s);
-    }
+  open_anew (pw, recording);
   pw_thread_loop_unlock (pw->loop);
 }
 

@@ -97,10 +97,10 @@ main (int argc, char **argv)
       VmStream *stream = card.voice->stream;
       bench_run (&b, VM_NS_PER_SEC);
       printf ("frames %" PRIu64 " at %.4f s underruns %" PRIu64 " missing %" PRIu64
-              " level %.2f ms pull %.1f ppm latency %.1f ms rate %u\n",
+              " level %.2f ms pull %.1f ppm latency %.1f ms rate %u chunk %zu\n",
               card.frames, g_get_monotonic_time () / 1e6, stream->underruns, stream->host.ring->missing,
               stream->average * 1e3 / stream->host.format.rate, stream->pull * 1e6, card.latency / MAX (card.calls, 1),
-              stream->host.format.rate);
+              stream->host.format.rate, stream->host.ring->chunk);
       obey (dev);
       fflush (stdout);
       card.latency = card.calls = 0;

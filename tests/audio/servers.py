@@ -5,6 +5,7 @@ killed and started again gets it back. Exit status 77: the server is not install
 
 servers.py PLAY CASE"""
 import array
+import glob
 import math
 import os
 import shutil
@@ -163,8 +164,11 @@ class Server:
         self.until('pw-cli', 'info', '0')
         begun.append(self.start('wireplumber'))
         self.until('sh', '-c', 'pw-cli ls Client | grep -q WirePlumber')
+        begun.append(self.make_nodes(sinks, sources))
+        return begun
+
+    def make_nodes(self, sinks, sources=()):
         nodes = self.start('pw-cli', stdin=subprocess.PIPE)  # what it makes goes with it
-        begun.append(nodes)
         for name, kind in [(sink, 'Sink') for sink in sinks] + [(source, 'Source/Virtual') for source in sources]:
             nodes.stdin.write(f'create-node adapter {{ factory.name=support.null-audio-sink node.name={name} '
                               f'media.class=Audio/{kind} object.linger=true audio.position=[FL FR] '
@@ -172,7 +176,7 @@ class Server:
         nodes.stdin.flush()
         for name in (*sinks, *sources):
             self.until('sh', '-c', f'pw-link -io | grep -q {name}:')
-        return begun
+        return nodes
 
     def record(self, path, device='testsink.monitor'):
         child = self.start('parec', '--latency-msec=20', '--rate=48000', '--channels=2', '--format=s16le',
@@ -256,22 +260,42 @@ def case_pa(server, play):
     pa(server, play, PA + ',out.name=testsink,out.stream-name=x,out.format=f32,out.frequency=48000')
 
 
-def case_pa_record(server, play):
-    need('pulseaudio', 'pacat')
-    server.start_pulse()
+def start_tone(server):
+    """Of another program's, into testsink."""
     tone = array.array('h')
-    for i in range(48000 * 10):
+    for i in range(48000 * 30):
         v = round(8000 * math.sin(2 * math.pi * HZ * i / 48000))
         tone.extend((v, v))
     path = os.path.join(server.folder, 'tone')
     with open(path, 'wb') as f:
         f.write(tone.tobytes())
-    server.start('pacat', '--rate=48000', '--channels=2', '--format=s16le', '-d', 'testsink', path)
+    child = server.start('pacat', '--rate=48000', '--channels=2', '--format=s16le', '-d', 'testsink', path)
     time.sleep(1)
-    raw = os.path.join(server.folder, 'raw')
-    player = server.start(play, f'pa,id=a,in.name=testsink.monitor,in.latency={LATENCY_MS}000', '6', raw, stdout=subprocess.PIPE)
-    finish(player, [])
-    check(server, left_of(read(raw)), 48000, 4, 'recording', time.monotonic_ns())
+    return child
+
+
+def record(server, play, options, look=()):
+    """LOOK: a command that succeeds while it records."""
+    tone, raw = start_tone(server), os.path.join(server.folder, 'raw')
+    player, lines = server.start(play, options, '6', raw, stdout=subprocess.PIPE), []
+    if look:
+        server.until(*look)
+    finish(player, lines)
+    check(server, left_of(read(raw)), 48000, 4, options, time.monotonic_ns())
+    tone.terminate()
+    return lines
+
+
+def chunk(lines):
+    """Frames that the host moves at once, as the player says."""
+    return int([line for line in lines if ' chunk ' in line][-1].split(' chunk ')[1])
+
+
+def case_pa_record(server, play):
+    need('pulseaudio', 'pacat')
+    server.start_pulse()
+    record(server, play, f'pa,id=a,in.name=testsink.monitor,in.latency={LATENCY_MS}000,in.stream-name=ear',
+           ('sh', '-c', 'pactl list source-outputs | grep -q \'media.name = "ear"\''))
 
 
 def case_pa_restart(server, play):
@@ -299,6 +323,25 @@ def case_pa_default(server, play):
     hear(server, raw, 'testsink.monitor', 1, 'the first default device')
     assert server.run('pactl', 'set-default-sink', 'other').returncode == 0
     hear(server, raw, 'other.monitor', 2, 'the new default device')
+    stop(player)
+
+
+def case_pa_device(server, play):
+    """The device that the options name goes away and comes back; the server is named, too."""
+    need('pulseaudio', 'parec', 'pactl')
+    server.start_pulse()
+
+    def plug():
+        return server.run('pactl', 'load-module', 'module-null-sink', 'sink_name=other', 'rate=48000').stdout.strip()
+    module, raw = plug(), os.path.join(server.folder, 'raw')
+    player = server.start('env', '-u', 'PULSE_SERVER', play, f'pa,id=a,server={server.env["PULSE_SERVER"]},out.name=other,'
+                          f'out.stream-name=voice,out.latency={LATENCY_MS}000', '100', str(HZ), stdout=subprocess.PIPE)
+    hear(server, raw, 'other.monitor', 1, 'the device')
+    server.until('sh', '-c', 'pactl list sink-inputs | grep -q \'media.name = "voice"\'')
+    assert server.run('pactl', 'unload-module', module).returncode == 0
+    time.sleep(2)
+    plug()
+    hear(server, raw, 'other.monitor', 2, 'the device that came back')
     stop(player)
 
 
@@ -386,7 +429,9 @@ def case_sdl(server, play):
     need('pulseaudio', 'parec')
     server.start_pulse()
     server.env['SDL_AUDIODRIVER'] = 'pulseaudio'
-    pa(server, play, f'sdl,id=a,out.buffer-length={LATENCY_MS}000')
+    few = pa(server, play, f'sdl,id=a,out.buffer-length={LATENCY_MS}000,out.buffer-count=2')
+    many = record(server, play, f'sdl,id=a,in.buffer-length={LATENCY_MS}000,in.buffer-count=16')
+    assert chunk(few) >= 4 * chunk(many), (chunk(few), chunk(many))
 
 
 def case_alsa(server, play):
@@ -408,61 +453,142 @@ def case_alsa_pulse(server, play):
     server.start_pulse()
     conf = os.path.join(server.folder, 'asound.conf')
     with open(conf, 'w') as f:
-        f.write('pcm.!default { type pulse }\n')
+        f.write('pcm.!default { type pulse }\npcm.mic { type pulse device testsink.monitor }\n')
     server.env['ALSA_CONFIG_PATH'] = '/usr/share/alsa/alsa.conf:' + conf
     pa(server, play, f'alsa,id=a,out.try-poll=off,out.buffer-length={LATENCY_MS}000')
-    pa(server, play, f'alsa,id=a,out.period-length=20000,threshold=20000,out.buffer-length={LATENCY_MS}000')
+    lines = pa(server, play, f'alsa,id=a,out.period-length=20000,threshold=20000,out.buffer-length={LATENCY_MS}000')
+    assert chunk(lines) == 882, chunk(lines)
+    record(server, play, f'alsa,id=a,in.dev=mic,in.buffer-length={LATENCY_MS}000')
+    lines = record(server, play, f'alsa,id=a,in.dev=mic,in.try-poll=off,in.period-length=10000,in.buffer-length={LATENCY_MS}000')
+    assert chunk(lines) == 441, chunk(lines)
+
+
+def case_oss(server, play):
+    """By what PulseAudio preloads for programs that want /dev/dsp; it plays."""
+    need('pulseaudio', 'parec')
+    library = glob.glob('/usr/lib*/pulseaudio/libpulsedsp.so') + glob.glob('/usr/lib/*/pulseaudio/libpulsedsp.so')
+    if not library or b'libasan' in read(play):
+        skip('libpulsedsp.so is not installed, or sanitizers want to be the first that is loaded')
+    server.start_pulse()
+    wrapped = os.path.join(server.folder, 'play')
+    with open(wrapped, 'w') as f:
+        f.write(f'#!/bin/sh\nLD_PRELOAD={library[0]} exec {play} "$@"\n')
+    os.chmod(wrapped, 0o700)
+    pa(server, wrapped, f'oss,id=a,out.buffer-length={LATENCY_MS}000')
+    pa(server, wrapped, f'oss,id=a,dsp-policy=-1,out.buffer-count=8,out.try-poll=off,out.buffer-length={LATENCY_MS}000')
+
+
+def case_sndio(server, play):
+    """A raw device of libsndio's, which is one of alsa-lib's."""
+    need('pulseaudio', 'parec')
+    server.start_pulse()
+    conf = os.path.join(server.folder, 'asound.conf')
+    with open(conf, 'w') as f:
+        f.write('pcm.!hw { @args [ CARD DEV SUBDEV ] @args.CARD { type string } @args.DEV { type integer default 0 } '
+                '@args.SUBDEV { type integer default 0 } type pulse }\n')
+    server.env['ALSA_CONFIG_PATH'] = '/usr/share/alsa/alsa.conf:' + conf
+    pa(server, play, f'sndio,id=a,out.dev=rsnd/0,out.latency={LATENCY_MS}000')
+    record(server, play, f'sndio,id=a,in.dev=rsnd/0,in.latency={LATENCY_MS}000')
 
 
 def case_jack(server, play):
-    need('jackd')
+    need('jackd', 'jack_lsp')
     server.env['JACK_NO_AUDIO_RESERVATION'] = '1'
-    server.start('jackd', '--no-realtime', '-n', 'vitrine-test', '-d', 'dummy', '-r', '48000', '-p', '512')
-    time.sleep(2)
-    raw = os.path.join(server.folder, 'raw')
-    lines = []
+    jackd = ('jackd', '--no-realtime', '-n', 'vitrine-test', '-d', 'dummy', '-r', '48000', '-p', '512')
+
+    def start_jack():
+        child = server.start(*jackd)
+        server.until('jack_lsp', '-s', 'vitrine-test')
+        return child
+
+    def wait_for_port(name):
+        server.until('sh', '-c', f'jack_lsp -s vitrine-test | grep -q "^{name}:output 1"')
+
+    def hear_tone(what):
+        raw = os.path.join(server.folder, 'raw')
+        recorder = server.start(play, 'jack,id=a,in.server-name=vitrine-test,in.client-name=ear,in.connect-ports=^tone:', '4',
+                                raw, stdout=subprocess.PIPE)
+        finish(recorder, [])
+        check(server, left_of(read(raw)), 48000, 2, what, time.monotonic_ns(), 512 / 48)
+
+    def start_player(seconds, options, **how):
+        return server.start(play, f'jack,id=a,out.server-name=vitrine-test,{options}', seconds, str(HZ), '44100',
+                            stdout=subprocess.PIPE, **how)
+    jack = start_jack()
     # One plays, another one records what it plays.
-    player = server.start(play, 'jack,id=a,out.server-name=vitrine-test,out.client-name=tone', '8', str(HZ), '44100',
-                          stdout=subprocess.PIPE)
+    player = start_player('100', 'out.client-name=tone')
+    wait_for_port('tone')
+    hear_tone('jack')
+    # Names are free, or they are not.
+    second = start_player('100', 'out.client-name=tone')
+    wait_for_port('tone-01')
+    second.terminate()
+    second.wait()
+    refused = start_player('2', 'out.client-name=tone,out.exact-name=on', stderr=subprocess.STDOUT)
+    assert "the client name 'tone' is in use" in finish(refused, [])
+    jack.kill()
+    jack.wait()
     time.sleep(2)
-    recorder = server.start(play, 'jack,id=a,in.server-name=vitrine-test,in.client-name=ear,in.connect-ports=^tone:', '4', raw,
-                            stdout=subprocess.PIPE)
-    finish(recorder, lines)
+    start_jack()
+    wait_for_port('tone')
+    hear_tone('after the server came back')
+    player.terminate()
+    player.wait()
+    # One that is begun for us, as ~/.jackdrc says.
+    with open(os.path.join(server.folder, '.jackdrc'), 'w') as f:
+        f.write('/usr/bin/jackd --no-realtime -d dummy -r 48000 -p 512\n')
+    player = server.start(play, 'jack,id=a,out.server-name=vitrine-own,out.start-server=on', '30', str(HZ), stdout=subprocess.PIPE)
+    assert any(b' rate 48000 chunk 512' in line for line in player.stdout), 'no server was begun'
+    player.terminate()
+    player.wait()
+
+
+def hear_pipewire(server, sink, seconds, what):
+    """SECONDS of what SINK plays, from when the tone is there."""
+    raw = os.path.join(server.folder, 'x.wav')
+    recorder = server.start('pw-record', '--target', sink, '-P', '{ stream.capture.sink=true }', '--rate', '48000',
+                            '--channels', '2', '--format', 's16', raw)
+    for _ in range(200):
+        if os.path.exists(raw) and max(left_of(read(raw)[44:][-19200:]), default=0) > 7000:
+            break
+        time.sleep(0.1)
+    time.sleep(seconds + 1)
+    recorder.send_signal(signal.SIGINT)
+    recorder.wait()
     ended = time.monotonic_ns()
-    finish(player, lines)
-    check(server, left_of(read(raw)), 48000, 2, 'jack', ended, 512 / 48)
+    with wave.open(raw) as f:  # a cycle of the graph is 1024 frames
+        check(server, left_of(f.readframes(f.getnframes())), 48000, seconds, what, ended, 1024 / 48)
+    os.unlink(raw)
 
 
 def case_pipewire(server, play):
     need('pipewire', 'wireplumber', 'pw-cli', 'pw-link', 'pw-record', 'dbus-daemon')
     server.start_bus()
     begun = server.start_pipewire()
-    raw = os.path.join(server.folder, 'x.wav')
     player = server.start(play, 'pipewire,id=a,out.latency=200000,out.stream-name=tone', '100', str(HZ), stdout=subprocess.PIPE)
-
-    def record(seconds, what):
-        """From when the tone is there."""
-        recorder = server.start('pw-record', '--target', 'testsink', '-P', '{ stream.capture.sink=true }', '--rate', '48000',
-                                '--channels', '2', '--format', 's16', raw)
-        for _ in range(200):
-            if os.path.exists(raw) and max(left_of(read(raw)[44:][-19200:]), default=0) > 7000:
-                break
-            time.sleep(0.1)
-        time.sleep(seconds + 1)
-        recorder.send_signal(signal.SIGINT)
-        recorder.wait()
-        ended = time.monotonic_ns()
-        with wave.open(raw) as f:  # a cycle of the graph is 1024 frames
-            check(server, left_of(f.readframes(f.getnframes())), 48000, seconds, what, ended, 1024 / 48)
-        os.unlink(raw)
-    record(3, 'pipewire')
+    server.until('sh', '-c', 'pw-link -o | grep -q ^tone:')
+    hear_pipewire(server, 'testsink', 3, 'pipewire')
     begun[0].kill()
     for child in begun:
         child.terminate()
         child.wait()
     time.sleep(0.5)
     server.start_pipewire()
-    record(3, 'after the server came back')
+    hear_pipewire(server, 'testsink', 3, 'after the server came back')
+    stop(player)
+
+
+def case_pipewire_device(server, play):
+    """The device that the options name goes away and comes back."""
+    need('pipewire', 'wireplumber', 'pw-cli', 'pw-link', 'pw-record', 'dbus-daemon')
+    server.start_bus()
+    server.start_pipewire(('testsink', 'other'))
+    player = server.start(play, 'pipewire,id=a,out.latency=200000,out.name=other', '100', str(HZ), stdout=subprocess.PIPE)
+    hear_pipewire(server, 'other', 1, 'the device')
+    assert server.run('pw-cli', 'destroy', 'other').returncode == 0
+    time.sleep(2)
+    server.make_nodes(('other',))
+    hear_pipewire(server, 'other', 2, 'the device that came back')
     stop(player)
 
 
@@ -470,7 +596,11 @@ def case_pipewire_choose(server, play):
     need('pipewire', 'wireplumber', 'pw-cli', 'pw-link', 'pw-metadata', 'pw-record', 'dbus-daemon')
     server.start_bus()
     server.start_pipewire(('testsink', 'other'))
-    assert server.run('pw-metadata', '0', 'default.configured.audio.sink', '{ "name": "testsink" }').returncode == 0
+
+    def make_default(sink):
+        assert server.run('pw-metadata', '0', 'default.configured.audio.sink', f'{{ "name": "{sink}" }}',
+                          'Spa:String:JSON').returncode == 0
+    make_default('testsink')
 
     def rival(sink, path):
         return ('pw-record', '--target', sink, '-P', '{ stream.capture.sink=true }', '--rate', '48000', '--channels', '2',
@@ -478,7 +608,12 @@ def case_pipewire_choose(server, play):
 
     def remove():
         assert server.run('pw-cli', 'destroy', 'other').returncode == 0
-    choose(server, Chooser(server, play, 'pipewire,id=a,out.latency=200000', rival), remove)
+    chooser = Chooser(server, play, 'pipewire,id=a,out.latency=200000', rival)
+    chooser.plays_to('testsink', 'other')
+    make_default('other')
+    chooser.plays_to('other', 'testsink')
+    make_default('testsink')
+    choose(server, chooser, remove)
 
 
 def main():

@@ -817,6 +817,42 @@ test_mute (void)
   bench_clear (&b);
 }
 
+static bool
+host_has (VmAudiodev *dev, const char *names)
+{
+  GPtrArray *devices = vm_audio_devices_new ();
+
+  for (; *names; names++)
+    vm_audio_devices_add (devices, (char[]){ *names, 0 }, NULL);
+  return vm_audiodev_found (dev, false, devices);
+}
+
+/* The device that the options name goes away, and is told of when it is back; a choice is dropped. */
+static void
+test_devices (void)
+{
+  Bench b;
+
+  bench_init (&b, true);
+  VmAudiodev *dev = bench_add (&b, "none,id=a");
+  g_assert_false (host_has (dev, "x"));
+  vm_audiodev_set_device (dev, false, "y");
+  g_assert_false (host_has (dev, "xy"));
+  g_assert_false (host_has (dev, "x"));
+  g_assert_false (host_has (dev, ""));
+  g_assert_true (host_has (dev, "xy"));
+  g_assert_false (host_has (dev, "xyz"));
+  g_free (dev->side[0].hosts.wanted);
+  dev->side[0].hosts.wanted = g_strdup ("z");
+  g_assert_false (host_has (dev, "y"));
+  g_assert_cmpstr (dev->side[0].hosts.wanted, ==, "y");
+  g_assert_false (host_has (dev, "x"));
+  g_assert_false (vm_audiodev_found (dev, false, NULL)); /* the server has gone, too: then all begins anew */
+  g_assert_false (host_has (dev, "xy"));
+  drop_devices (&b);
+  bench_clear (&b);
+}
+
 /* --- what is refused ------------------------------------------------------------------------------------------ */
 
 static void
@@ -863,6 +899,7 @@ main (int argc, char **argv)
   g_test_add_func ("/audio/recording", test_recording);
   g_test_add_func ("/audio/even", test_even);
   g_test_add_func ("/audio/mute", test_mute);
+  g_test_add_func ("/audio/devices", test_devices);
   g_test_add_func ("/audio/options", test_options);
   return g_test_run ();
 }
