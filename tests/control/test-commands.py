@@ -201,4 +201,31 @@ def parts_that_are_not_there():
     m.quit()
 
 
-sys.exit(program.main([objects, character_back_ends, media, descriptors, core_dumps, pci, parts_that_are_not_there]))
+def sound_captures():
+    m = Machine('-S', '-machine', 'none', '-audiodev', 'none,id=a')
+    m.negotiate()
+    path = os.path.join(m.folder.name, 'x.wav')
+    failed = '\nFailed to add wave capture\n'
+    for words, why in ((f'{path} b', "Audiodev 'b' not found\n"),
+                       (f'{path} a 44100 12', 'incorrect bit count 12, must be 8 or 16' + failed),
+                       (f'{path} a 44100 16 3', 'incorrect channel count 3, must be 1 or 2' + failed),
+                       (f'{path} a 999', 'incorrect frequency 999, must be from 1000 to 768000' + failed),
+                       ('/nowhere/x a', "Failed to open wave file `/nowhere/x': No such file or directory" + failed)):
+        assert m.hmp(f'wavcapture {words}') == why, words
+    assert m.hmp('info capture') == '' and not os.path.exists(path)
+    assert m.hmp(f'wavcapture {path} a 8000 8 1') == ''
+    assert m.hmp(f'wavcapture {path}2 a') == ''
+    assert m.hmp('info capture') == (f'[0]: Capturing audio(8000,8,1) to {path}: 0 bytes\n'
+                                     f'[1]: Capturing audio(44100,16,2) to {path}2: 0 bytes\n')
+    assert m.hmp('stopcapture 2') == m.hmp('stopcapture 0') == ''
+    assert m.hmp('info capture').startswith('[0]: Capturing audio(44100,16,2)')
+    with open(path, 'rb') as file:
+        header = file.read()
+    assert (len(header), header[8:16], struct.unpack('<HHIIHH', header[20:36])) == (44, b'WAVEfmt ', (1, 1, 8000, 8000, 1, 8))
+    os.unlink(path)
+    os.unlink(path + '2')
+    m.quit()
+
+
+sys.exit(program.main([objects, character_back_ends, media, descriptors, core_dumps, pci, parts_that_are_not_there,
+                       sound_captures]))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A sound card on the bench and a driver out of its mind: FUZZ_SOUND says which card. */
 #include "devices/audio/intel-hda.h"
+#include "devices/audio/pcspk.h"
 #include "devices/timer/i8257.h"
 #include "tests/devices/audio-double.h"
 #include "tests/devices/disk-rig.h"
@@ -46,6 +47,11 @@ static const Target targets[] = {
     true,
     { { 0x240, 0x10 }, { 0x340, 8 } },
     { 0x102, 0x103, 0x104, 0x105, 0x103, 0x104, 0x103, 0x105, 0x107, 0x8, 0x9, 0x0 } },
+  { "speaker",
+    &vm_pcspk_type,
+    true,
+    { { 0x40, 0x22 } },
+    { 0x3, 0x2, 0x2, 0x21, 0x3, 0x2, 0x2, 0x21, 0x3, 0x2, 0x2, 0x21 } },
 };
 
 /* Second ports are 100h after the first ones, in HOT and where they are, or but for the place. */
@@ -139,7 +145,18 @@ fit_isa (DiskRig *r, const Target *t)
       dma->dshift = i;
       rig_add (&r->rig, dma, vm_bus_find_type (&r->rig.env, VM_ISA_BUS_TYPE));
     }
-  rig_add (&r->rig, vm_device_new (t->type), vm_bus_find_type (&r->rig.env, VM_ISA_BUS_TYPE));
+  VmDevice *card = vm_device_new (t->type);
+  if (t->type == &vm_pcspk_type)
+    {
+      VmI8254 *pit = (VmI8254 *) vm_device_new (&vm_i8254_type);
+      VmPcspk *speaker = (VmPcspk *) card;
+
+      pit->iobase = 0x40;
+      rig_add (&r->rig, pit, vm_bus_find_type (&r->rig.env, VM_ISA_BUS_TYPE));
+      speaker->pit = vm_object_ref (&pit->parent.parent.parent);
+      speaker->card.audiodev = g_strdup ("s");
+    }
+  rig_add (&r->rig, card, vm_bus_find_type (&r->rig.env, VM_ISA_BUS_TYPE));
   for (unsigned channel = 0; channel < 8; channel++)
     {
       rig_out (&r->rig, channel < 4 ? 0x0b : 0xd6, 0x58 | (channel & 3), 1);

@@ -62,18 +62,23 @@ def boot(card, modules=(), rate=48000, append='', machine=(), out=''):
 
 
 def play(card, modules, mixer='', rate=48000):
-    """By the card's driver, at a rate the file has too: byte for byte."""
+    """By the card's driver, at a rate the file has too: byte for byte; and so hears the monitor's capture."""
     m, path = boot(card, modules, rate)
+    capture = vm.scratch() / 'capture.wav'
     with m:
         m.shell('for i in $(seq 20); do [ -e /dev/snd/pcmC0D0p ] && break; sleep 0.5; done; [ -e /dev/snd/pcmC0D0p ]', 30)
         controls = m.shell(f'sound mixer {mixer}', 60)
+        assert not m.hmp(f'wavcapture {capture} w {rate} 16 2')
         for _ in range(3):
             told = m.shell(f'sound play {rate} 2 {COUNT} 2>&1', 60)
             if 'played' in told:
                 break
         assert f'played {COUNT} of {COUNT}' in told, (told, controls)
+        captures = m.hmp('info capture')
+        assert captures.startswith(f'[0]: Capturing audio({rate},16,2) to {capture}: '), captures
+        assert not m.hmp('stopcapture 0') and not m.hmp('info capture')
         m.quit()
-    assert check_count(path, 2 * COUNT) == rate
+    assert check_count(path, 2 * COUNT) == check_count(capture, 2 * COUNT) == rate
     return told
 
 
