@@ -292,18 +292,22 @@ vga_draw_line (VgaCore *vga, const VgaMode *mode, const LineSource *source, uint
 static bool
 vga_all_written (VgaCore *vga, const VgaMode *mode)
 {
-  uint64_t first = vga_line_source (vga, mode, 0).first, pages = 0, written = 0;
-  uint64_t end = MIN (first + (uint64_t) mode->pitch * mode->height, vga->vram_size);
+  uint64_t begin = vga_line_source (vga, mode, 0).first, first = begin / VM_PAGE_SIZE * VM_PAGE_SIZE, pages = 0;
+  uint64_t end = MIN (begin + (uint64_t) mode->pitch * mode->height, vga->vram_size);
 
   if (vga->blind)
     {
       vga->blind--;
       return true;
     }
-  vm_region_take_dirty (&vga->vram, VM_DIRTY_VGA, 0, vga->vram_size, vga->dirty);
+  if (vm_console_surface (vga->console)->ram) /* what viewers look at is in one piece */
+    vm_region_take_dirty (&vga->vram, VM_DIRTY_VGA, first, end - first, vga->dirty);
+  else
+    vm_region_take_dirty (&vga->vram, VM_DIRTY_VGA, 0, vga->vram_size, vga->dirty);
+  vga->written = 0;
   for (uint64_t at = first; at < end; at += VM_PAGE_SIZE, pages++)
-    written += vga_pages_dirty (vga, at, 1);
-  vga->rush = mode->depth >= 8 && written > pages * 7 / 8 ? vga->rush + 1 : 0;
+    vga->written += vga_pages_dirty (vga, at, 1);
+  vga->rush = mode->depth >= 8 && vga->written > pages * 7 / 8 ? vga->rush + 1 : 0;
   if (vga->rush == RUSH_LOOKS)
     {
       vga->rush = RUSH_LOOKS - 2;
@@ -322,6 +326,8 @@ vga_draw_graphics (VgaCore *vga, const VgaMode *mode, VmSurface *surface, bool a
       vm_console_damage (vga->console, 0, 0, mode->width, mode->height);
       return;
     }
+  if (surface->ram && !vga->written)
+    return;
 
   vm_console_lock (vga->console);
   for (uint32_t y = 0; y < mode->height; y++)

@@ -80,6 +80,7 @@ struct VgaCore {
   unsigned long *dirty;     /* a bit a VRAM page */
   bool paging;              /* the guest shows now this, now that part of VRAM */
   unsigned rush, blind;     /* looks in a row that found all of the picture new; frames until the next look */
+  unsigned written;         /* pages of the picture that the last look found new */
 };
 G_STATIC_ASSERT (sizeof (VgaMode) == sizeof ((VgaCore *) 0)->drawn);
 

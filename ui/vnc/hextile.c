@@ -103,27 +103,31 @@ find_colour (const Tile *t, uint32_t colour, Row *rows)
       rows[y] = same (row_of (t, y), plain);
       every &= rows[y];
     }
+  for (unsigned y = t->height; y < TILE; y++) /* a higher tile's */
+    rows[y] = 0;
   return every != 0xffff;
 }
 
-/* Without an instruction for it, which not every processor has. */
+/* Of four rows at once, without an instruction for it, which not every processor has. */
 static unsigned
-ones (Row row)
+ones (const Row *rows)
 {
-  unsigned bits = row - (row >> 1 & 0x5555u);
+  uint64_t bits;
 
-  bits = (bits & 0x3333) + (bits >> 2 & 0x3333);
-  bits = (bits + (bits >> 4)) & 0x0f0f;
-  return (bits + (bits >> 8)) & 31;
+  memcpy (&bits, rows, sizeof bits);
+  bits -= bits >> 1 & 0x5555555555555555;
+  bits = (bits & 0x3333333333333333) + (bits >> 2 & 0x3333333333333333);
+  bits = (bits + (bits >> 4)) & 0x0f0f0f0f0f0f0f0f;
+  return (unsigned) (bits * 0x0101010101010101 >> 56);
 }
 
 static unsigned
-count (const Row *rows, unsigned n)
+count (const Row *rows)
 {
   unsigned sum = 0;
 
-  for (unsigned y = 0; y < n; y++)
-    sum += ones (rows[y]);
+  for (unsigned y = 0; y < TILE; y += 4)
+    sum += ones (rows + y);
   return sum;
 }
 
@@ -145,7 +149,7 @@ choose_colours (Tile *t, uint32_t *background, uint32_t *other, const Row **rows
   find_colour (t, second, t->second);
   for (y = 0; y < t->height; y++)
     more |= (t->first[y] | t->second[y]) ^ 0xffffu;
-  if (count (t->second, t->height) > count (t->first, t->height))
+  if (count (t->second) > count (t->first))
     {
       *background = second;
       *rows = t->second;
@@ -161,15 +165,20 @@ choose_colours (Tile *t, uint32_t *background, uint32_t *other, const Row **rows
 static bool
 find_neighbours (Tile *t, const Row *background, size_t most)
 {
-  size_t corners = 0;
+  Row corners[TILE] = { 0 };
+  size_t n = 0;
 
-  for (unsigned y = 0; y < t->height && corners <= most; y++)
+  for (unsigned top = 0; top < t->height && n <= most; top += 4)
     {
-      t->left[y] = same (row_of (t, y), row_of (t, y) - 1) & 0xfffe;
-      t->above[y] = y ? same (row_of (t, y), row_of (t, y - 1)) : 0;
-      corners += ones ((Row) ~(t->left[y] | t->above[y] | background[y]));
+      for (unsigned y = top; y < MIN (top + 4, t->height); y++)
+        {
+          t->left[y] = same (row_of (t, y), row_of (t, y) - 1) & 0xfffe;
+          t->above[y] = y ? same (row_of (t, y), row_of (t, y - 1)) : 0;
+          corners[y] = (Row) ~(t->left[y] | t->above[y] | background[y]);
+        }
+      n += ones (corners + top);
     }
-  return corners <= most;
+  return n <= most;
 }
 
 static inline uint8_t *

@@ -196,13 +196,11 @@ search_everywhere (Search *q)
 static bool
 same_pixels (const uint32_t *a, const uint32_t *b, int n)
 {
-  VncFour differ = { 0 };
-
   if (n != VNC_CELL)
     return memcmp (a, b, (size_t) n * 4) == 0;
-  for (int i = 0; i < VNC_CELL; i += 4)
-    differ |= vnc_load_four (a + i) ^ vnc_load_four (b + i);
-  return !(differ[0] | differ[1] | differ[2] | differ[3]);
+  return !vnc_is_any ((vnc_load_four (a) ^ vnc_load_four (b)) | (vnc_load_four (a + 4) ^ vnc_load_four (b + 4))
+                      | (vnc_load_four (a + 8) ^ vnc_load_four (b + 8))
+                      | (vnc_load_four (a + 12) ^ vnc_load_four (b + 12)));
 }
 
 /* Which cells of ROW, from LEFT to RIGHT, show what was DX, DY away. Row by row of pixels, as memory likes it. */
@@ -222,8 +220,12 @@ mark_moved (const VncScreen *s, uint8_t *marks, unsigned row, unsigned left, uns
     for (unsigned column = left; column <= right; column++)
       if (marks[first + column])
         {
-          int x = (int) column * VNC_CELL, n = MIN (VNC_CELL, s->width - x);
-          marks[first + column] = same_pixels (new_at (s, x, y), old_at (s, x + dx, y + dy), n);
+          int x = (int) column * VNC_CELL;
+          const uint32_t *new = new_at (s, x, y), *old = old_at (s, x + dx, y + dy);
+
+          __builtin_prefetch (new + s->width); /* the next page, as in take_pixels() */
+          __builtin_prefetch (old + s->width);
+          marks[first + column] = same_pixels (new, old, MIN (VNC_CELL, s->width - x));
         }
 }
 

@@ -254,13 +254,26 @@ resize (VncScreen *s, int width, int height)
     }
 }
 
-/* Compares a row of cells with NOW, and takes what differs there, or all of it to NEXT: what has been compared is what
- * is kept, whatever the guest draws meanwhile. The bits that differ are left over each other in columns of pixels
- * (ACROSS) and in each cell's rows (DOWN). Row by row, as memory likes it. */
+static inline void
+store_four (uint32_t *at, VncFour four)
+{
+  memcpy (at, &four, sizeof four);
+}
+
+static inline void
+add_bits (uint32_t *at, VncFour bits)
+{
+  store_four (at, vnc_load_four (at) | bits);
+}
+
+/* Compares a row of cells with NOW, and takes what differs there, or all that NEXT does not have: what has been
+ * compared is what is kept, whatever the guest draws meanwhile. What differs is left in columns of pixels (ACROSS) and in
+ * each cell's rows (DOWN), as something other than 0. Row by row, as memory likes it. */
 static void
 take_pixels (VncScreen *s, const VmSurface *surface, VmRect r, uint32_t *to)
 {
   unsigned cells = (unsigned) (r.width + VNC_CELL - 1) / VNC_CELL;
+  const uint8_t *stale = s->stale + (unsigned) (r.y / VNC_CELL) * s->columns + (unsigned) r.x / VNC_CELL;
 
   memset (s->across, 0, cells * VNC_CELL * sizeof *s->across);
   memset (s->down, 0, cells * VNC_CELL * sizeof *s->down);
@@ -274,25 +287,30 @@ take_pixels (VncScreen *s, const VmSurface *surface, VmRect r, uint32_t *to)
 
       for (; G_BYTE_ORDER == G_LITTLE_ENDIAN && x + VNC_CELL <= r.width; x += VNC_CELL, down += VNC_CELL)
         {
-          VncFour pixels[VNC_CELL / 4], differ[VNC_CELL / 4], all = { 0 };
+          VncFour a = vnc_load_four (from + x) & 0xffffff, b = vnc_load_four (from + x + 4) & 0xffffff;
+          VncFour c = vnc_load_four (from + x + 8) & 0xffffff, d = vnc_load_four (from + x + 12) & 0xffffff;
+          VncFour in_a = a ^ vnc_load_four (now + x), in_b = b ^ vnc_load_four (now + x + 4);
+          VncFour in_c = c ^ vnc_load_four (now + x + 8), in_d = d ^ vnc_load_four (now + x + 12);
 
           /* The guest has just written it, on another processor; and rows are pages, where the processor's own guessing
            * ends. */
           __builtin_prefetch (from + x + surface->stride / 4);
           __builtin_prefetch (now + x + s->width);
-          for (int i = 0; i < VNC_CELL / 4; i++)
+          *down = vnc_is_any (in_a | in_b | in_c | in_d);
+          if (*down)
             {
-              pixels[i] = vnc_load_four (from + x + 4 * i) & 0xffffff;
-              all |= differ[i] = pixels[i] ^ vnc_load_four (now + x + 4 * i);
+              add_bits (across + x, in_a);
+              add_bits (across + x + 4, in_b);
+              add_bits (across + x + 8, in_c);
+              add_bits (across + x + 12, in_d);
             }
-          *down = all[0] | all[1] | all[2] | all[3];
-          for (int i = 0; *down && i < VNC_CELL / 4; i++)
+          if (*down || (to != s->now && stale[x / VNC_CELL]))
             {
-              VncFour sum = vnc_load_four (across + x + 4 * i) | differ[i];
-              memcpy (across + x + 4 * i, &sum, sizeof sum);
+              store_four (row + x, a);
+              store_four (row + x + 4, b);
+              store_four (row + x + 8, c);
+              store_four (row + x + 12, d);
             }
-          if (*down || to != s->now)
-            memcpy (row + x, pixels, sizeof pixels);
         }
       for (; x < r.width; x++)
         {
@@ -408,15 +426,11 @@ take_row (VncScreen *s, const VmSurface *surface, VmRect cells, uint32_t *to)
       if (!differs)
         continue;
       extent (s->across + i * VNC_CELL, r.width, &box.left, &box.right);
-      if (s->serials[cell] == serial) /* it was in another rectangle, too, and the guest draws on */
-        s->boxes[cell] = vnc_join_boxes (s->boxes[cell], box);
-      else
-        {
-          s->before[cell] = s->serials[cell];
-          s->serials[cell] = serial;
-          s->boxes[cell] = box;
-          s->heat[cell] = (uint8_t) MIN (255, s->heat[cell] + WARMER);
-        }
+      /* Where rectangles overlap and the guest draws on, twice the same serial: all of the cell is sent. */
+      s->before[cell] = s->serials[cell];
+      s->serials[cell] = serial;
+      s->boxes[cell] = box;
+      s->heat[cell] = (uint8_t) MIN (255, s->heat[cell] + WARMER);
       changed = join (changed, r);
     }
   return changed;

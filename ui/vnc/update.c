@@ -739,7 +739,8 @@ prepare_encoder (VncClient *c)
 static void
 make_update (VncClient *c)
 {
-  vnc_screen_update (c->screen);
+  if (c->requested) /* what nobody waits for may change again */
+    vnc_screen_update (c->screen);
   prepare_encoder (c);
   if (send_sizes (c) && vnc_wire_pending (&c->wire))
     return;

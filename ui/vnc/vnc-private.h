@@ -120,6 +120,14 @@ vnc_load_four (const uint32_t *at)
   return four;
 }
 
+static inline bool
+vnc_is_any (VncFour bits)
+{
+  typedef uint64_t Two __attribute__ ((vector_size (16)));
+
+  return ((Two) bits)[0] | ((Two) bits)[1];
+}
+
 /* --- servers ------------------------------------------------------------------------------------------------ */
 
 typedef enum VncAuth
