@@ -13,7 +13,9 @@ scsi_disk_blocks (const VmScsiDisk *disk)
 bool
 scsi_disk_readonly (const VmScsiDisk *disk)
 {
-  return disk->is_cd || (disk->conf.drive->block && vm_block_readonly (disk->conf.drive->block));
+  const VmDrive *drive = disk->conf.drive;
+
+  return disk->is_cd || (drive && drive->block && vm_block_readonly (drive->block));
 }
 
 bool
@@ -393,10 +395,11 @@ scsi_disk_realize (VmDevice *device, GError **error)
 {
   VmScsiDisk *disk = (VmScsiDisk *) device;
   bool can_change = disk->is_cd || disk->removable;
+  bool readonly = can_change ? disk->is_cd : scsi_disk_readonly (disk); /* other media may be written */
 
   if (disk->is_cd && !disk->conf.logical_block_size)
     disk->conf.logical_block_size = VM_MMC_BLOCK;
-  if (!vm_block_conf_claim (&disk->conf, &device->parent, disk->is_cd, can_change ? scsi_disk_medium_changed : NULL,
+  if (!vm_block_conf_claim (&disk->conf, &device->parent, readonly, can_change ? scsi_disk_medium_changed : NULL,
                             error))
     return false;
   disk->conf.drive->resized = scsi_disk_resized;
