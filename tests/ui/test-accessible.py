@@ -53,10 +53,10 @@ DISKS = '''[{"device":"big","qdev":"v0","inserted":{"file":"%s","drv":"qcow2","r
   "image":{"virtual-size":2147483648,"actual-size":1048576}}},
  {"device":"old","qdev":"v1","inserted":{"file":"/a/old.vmdk","drv":"vmdk","ro":false}},
  {"device":"ro_1","qdev":"v2","inserted":{"file":"/a/ro","drv":"raw","ro":true}},
- {"device":"dir","qdev":"v3","inserted":{"file":"fat:/a","drv":"raw","ro":false}},
+ {"device":"dir","qdev":"v3","inserted":{"file":"json:{\\"driver\\":\\"vvfat\\",\\"dir\\":\\"/a/dir\\"}","drv":"raw","ro":false}},
  {"device":"lv","qdev":"v4","inserted":{"file":"/dev/vg/lv","drv":"raw","ro":false}}]'''
 GROWTH = ['1 Disk big…', '2 Disk old (“vmdk” images have the size they were made with)', '3 Disk ro_1 (it is read-only)',
-          '4 Disk dir (it is a folder)', '5 Disk lv (it is a device of the host)']
+          '4 Shared folder dir (it is a folder)', '5 Disk lv (it is a device of the host)']
 STATS = '[{"qdev":"cd","stats":{"rd_bytes":%d,"wr_bytes":0}}]'
 SOUND = {'out-mute': 'false', 'in-mute': 'true', 'out-device': '""', 'in-device': '""', 'out-devices': 'null',
          'in-devices': 'null', 'underruns': '2'}

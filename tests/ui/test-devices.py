@@ -126,13 +126,16 @@ class Devices(unittest.TestCase):
         time.sleep(0.4)
         return window
 
+    def clipboard(self):
+        return subprocess.run(['xclip', '-o', '-selection', 'clipboard'], env=self.desktop.env, capture_output=True, text=True,
+                              timeout=10).stdout
+
     def problem(self):
         """What the dialog says, as its button copies it; it is closed."""
         self.dialog('Problem')
         self.desktop.key('alt+o')  # "Copy"
         time.sleep(0.3)
-        text = subprocess.run(['xclip', '-o', '-selection', 'clipboard'], env=self.desktop.env, capture_output=True, text=True,
-                              timeout=10).stdout
+        text = self.clipboard()
         self.desktop.key('Escape')
         wait_for('closed', lambda: not self.desktop.find('^Problem'))
         return text
@@ -272,6 +275,21 @@ class Devices(unittest.TestCase):
         wait_for('folder', lambda: any('vvfat' in drive.get('inserted', {}).get('file', '') for drive in self.qmp('query-block')))
         drive = next(drive for drive in self.qmp('query-block') if 'vvfat' in drive.get('inserted', {}).get('file', ''))
         self.assertTrue(drive['inserted']['ro'])
+        # The menu has it, and the line with which a Linux guest gets at it (tests/system/shares.py types it there).
+        time.sleep(0.7)
+        self.picture('share')
+        self.menu('Devices', '3')
+        self.picture('share-menu')
+        self.desktop.key('m')
+        time.sleep(0.3)
+        self.assertEqual(self.clipboard(), 'sudo mount -o ro /dev/disk/by-label/SHARED-1 /mnt')
+        # One that only the command line knows.
+        self.qmp('quit')
+        self.machine.process.wait(10)
+        self.start('-blockdev', f'vvfat,node-name=v,dir={folder},label=My disk,rw=on', '-device', 'virtio-blk-pci,drive=v')
+        self.menu('Devices', '3', 'm')
+        time.sleep(0.3)
+        self.assertEqual(self.clipboard(), r'sudo mount -o rw /dev/disk/by-label/My\\x20disk /mnt')
 
     # --- network
 

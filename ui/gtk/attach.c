@@ -340,6 +340,7 @@ typedef struct Disk
 {
   VmAttach *attach;
   char *path, *format, *node;
+  char *label; /* of a folder's file system */
   const char *driver;
   bool folder, readonly, cd;
 } Disk;
@@ -350,6 +351,7 @@ disk_free (Disk *disk)
   g_free (disk->path);
   g_free (disk->format);
   g_free (disk->node);
+  g_free (disk->label);
   g_free (disk);
 }
 
@@ -373,6 +375,49 @@ disk_failed (Disk *disk, const char *cause)
   disk_free (disk);
 }
 
+/* "PHOTOS-1": what Windows shows and Linux goes by; unlike that of any other share of this machine, and 11 characters
+ * at most (FAT). */
+static char *
+make_label (const char *path, unsigned number)
+{
+  g_autofree char *base = g_path_get_basename (path), *tail = g_strdup_printf ("-%u", number);
+  GString *label = g_string_new (NULL);
+  size_t room = 11 - strlen (tail);
+
+  for (const char *at = base; *at && label->len < room; at++)
+    if (g_ascii_isalnum (*at))
+      g_string_append_c (label, g_ascii_toupper (*at));
+  if (!label->len)
+    g_string_append (label, "SHARE");
+  g_string_truncate (label, room);
+  return g_string_free (g_string_append (label, tail), FALSE);
+}
+
+static void
+copy_mount_line (gpointer bars)
+{
+  const char *line = g_object_get_data (bars, "vitrine-mount-line");
+
+  gtk_clipboard_set_text (gtk_widget_get_clipboard (bars, GDK_SELECTION_CLIPBOARD), line, -1);
+}
+
+/* A folder is of use to those who know how to get at it. */
+static void
+tell_share (Disk *disk)
+{
+  const VmMedium medium = { .label = disk->label, .readonly = true };
+  const VmChoice copy = { _ ("Copy _Mount Line"), copy_mount_line };
+  g_autofree char *shown = g_filename_display_basename (disk->path), *line = vm_medium_mount_line (&medium);
+  /* Translators: a folder, a kind of disk, a command line. */
+  g_autofree char *text
+      = g_strdup_printf (_ ("The folder “%s” is a disk now (%s), which the guest can only read. Windows and "
+                            "macOS show it as a drive of its own; in Linux type: %s"),
+                         shown, disk->driver, line);
+
+  vm_bars_show (disk->attach->bars, "attach", GTK_MESSAGE_INFO, text, &copy, 1, disk->attach->bars);
+  g_object_set_data_full (G_OBJECT (disk->attach->bars), "vitrine-mount-line", g_steal_pointer (&line), g_free);
+}
+
 static void
 disk_plugged (gpointer owner, json_object *result, const GError *error, gpointer data)
 {
@@ -387,10 +432,14 @@ disk_plugged (gpointer owner, json_object *result, const GError *error, gpointer
       disk_failed (disk, error->message);
       return;
     }
+  if (disk->folder)
+    {
+      tell_share (disk);
+      disk_free (disk);
+      return;
+    }
   g_autofree char *text
-      = disk->folder ? g_strdup_printf (_ ("The folder “%s” is a disk now (%s), which the guest can only read."), shown,
-                                        disk->driver)
-        : disk->cd ? g_strdup_printf (_ ("“%s” is in a new CD drive (%s)."), shown, disk->driver)
+      = disk->cd ? g_strdup_printf (_ ("“%s” is in a new CD drive (%s)."), shown, disk->driver)
         : disk->readonly
             ? g_strdup_printf (_ ("“%s” is a disk now (%s, %s), which the guest can only read: it is in use, or you "
                                   "may not write it."),
@@ -451,7 +500,12 @@ disk_open (Disk *disk)
   g_free (disk->node);
   disk->node = g_strdup_printf ("added%u", disk->attach->serial++);
   if (disk->folder)
-    file = vm_json_dict ("driver", VM_TEXT ("vvfat"), "dir", VM_TEXT (disk->path), NULL);
+    {
+      g_free (disk->label);
+      disk->label = make_label (disk->path, disk->attach->serial);
+      file = vm_json_dict ("driver", VM_TEXT ("vvfat"), "dir", VM_TEXT (disk->path), "label", VM_TEXT (disk->label),
+                           NULL);
+    }
   else
     file = vm_json_dict ("driver",
                          VM_TEXT (stat (disk->path, &st) == 0 && S_ISBLK (st.st_mode) ? "host_device" : "file"),

@@ -62,6 +62,8 @@ media_free (gpointer data)
   g_free (media->file);
   g_free (media->format);
   g_free (media->node);
+  g_free (media->folder);
+  g_free (media->label);
   g_free (media);
 }
 
@@ -181,6 +183,22 @@ replace_place (Place *old, Place *new)
 
 /* --- asking ------------------------------------------------------------------------------------------------- */
 
+/* "json:{"driver":"raw","file":{"driver":"vvfat","dir":FOLDER,"label":LABEL}}" */
+static void
+read_share (VmMedium *media)
+{
+  json_object *image = g_str_has_prefix (media->file, "json:") ? json_tokener_parse (media->file + 5) : NULL;
+  json_object *file = vm_json_get (image, "file") ? vm_json_get (image, "file") : image;
+
+  if (media->kind != VM_MEDIUM_FLOPPY && !strcmp (vm_json_text (file, "driver"), "vvfat"))
+    {
+      media->kind = VM_MEDIUM_DISK; /* one that is only read is told with a tray */
+      media->folder = g_strdup (vm_json_text (file, "dir"));
+      media->label = g_strdup (vm_json_get (file, "label") ? vm_json_text (file, "label") : "VVFAT");
+    }
+  json_object_put (image);
+}
+
 static void
 add_media (VmDevices *self, json_object *block)
 {
@@ -205,6 +223,7 @@ add_media (VmDevices *self, json_object *block)
       media->format = g_strdup (vm_json_text (inserted, "drv"));
       media->node = g_strdup (vm_json_text (inserted, "node-name"));
       media->readonly = vm_json_flag (inserted, "ro");
+      read_share (media);
     }
   VmMedium *before = vm_devices_find_medium (self, qdev);
   if (before)
@@ -770,7 +789,11 @@ vm_medium_title (const VmMedium *media)
     case VM_MEDIUM_FLOPPY:
       return g_strdup_printf (_ ("Floppy drive %s"), media->name);
     default:
-      return g_strdup_printf (_ ("Disk %s"), media->name);
+      if (!media->folder)
+        return g_strdup_printf (_ ("Disk %s"), media->name);
+      g_autofree char *base = g_path_get_basename (media->folder), *shown = g_filename_display_name (base);
+      /* Translators: %s is its name. */
+      return g_strdup_printf (_ ("Shared folder %s"), shown);
     }
 }
 
@@ -783,17 +806,10 @@ vm_medium_describe (const VmMedium *media)
 
   if (!media->file)
     return g_strdup (media->open ? _ ("empty, tray open") : _ ("empty"));
-  g_autofree char *base = g_path_get_basename (media->file);
+  g_autofree char *base = media->folder ? g_strdup (media->folder) : g_path_get_basename (media->file);
   g_autofree char *shown = g_filename_display_name (base);
   /* Translators: a file's name, and what is done with it: "debian.iso, reading". */
   return g_strdup_printf (media->readonly ? _ ("%s (read-only), %s") : _ ("%s, %s"), shown, doing);
-}
-
-static bool
-is_folder (const VmMedium *media)
-{
-  return !g_strcmp0 (media->format, "vvfat") || g_str_has_prefix (media->file, "fat:")
-         || (g_str_has_prefix (media->file, "json:") && strstr (media->file, "\"vvfat\""));
 }
 
 char *
@@ -809,7 +825,7 @@ vm_medium_no_growth (const VmMedium *media)
     return g_strdup (_ ("a floppy disk has the size it has"));
   if (!media->file)
     return g_strdup (_ ("there is nothing in it"));
-  if (is_folder (media))
+  if (media->folder)
     return g_strdup (_ ("it is a folder"));
   if (media->readonly)
     return g_strdup (_ ("it is read-only"));
@@ -819,6 +835,21 @@ vm_medium_no_growth (const VmMedium *media)
     /* Translators: %s is a format of disk images, such as "vmdk". */
     return g_strdup_printf (_ ("“%s” images have the size they were made with"), media->format);
   return media->busy ? g_strdup (_ ("a job works on disks")) : NULL;
+}
+
+/* Whichever bus it went to: udev goes by what is on the disk, and writes what is no letter as its code. */
+char *
+vm_medium_mount_line (const VmMedium *media)
+{
+  GString *line = g_string_new (NULL);
+
+  g_string_printf (line, "sudo mount -o %s /dev/disk/by-label/", media->readonly ? "ro" : "rw");
+  for (const char *at = media->label; *at; at++)
+    if (g_ascii_isalnum (*at) || strchr ("#+-.:=@_", *at))
+      g_string_append_c (line, *at);
+    else
+      g_string_append_printf (line, "\\\\x%02x", (unsigned char) *at);
+  return g_string_free (g_string_append (line, " /mnt"), FALSE);
 }
 
 char *

@@ -24,6 +24,8 @@ typedef struct VmMedium
   char *name; /* what people call it */
   char *file; /* path or URL of what is in it; NULL: nothing */
   char *format, *node;
+  char *folder; /* that a FAT disk shows; NULL: another file */
+  char *label;  /* of its file system */
   bool locked; /* by the guest */
   bool open;   /* the tray */
   bool readonly;
@@ -93,6 +95,8 @@ char *vm_medium_title (const VmMedium *media);
 char *vm_medium_describe (const VmMedium *media);
 /* Why it cannot be made larger, as part of a sentence; NULL: it can. Free the result. */
 char *vm_medium_no_growth (const VmMedium *media);
+/* What is typed in a Linux guest to get at a shared folder. */
+char *vm_medium_mount_line (const VmMedium *media);
 /* "Network card e1000.0"; "cable in, sending". */
 char *vm_nic_title (const VmNic *nic);
 char *vm_nic_describe (const VmNic *nic);

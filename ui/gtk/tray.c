@@ -73,7 +73,10 @@ fill_disk (GMenu *menu, const VmMedium *media)
   g_autofree char *what = vm_medium_describe (media), *label = escape (what);
 
   append_impossible (menu, label);
-  append_growth (menu, _ ("_Grow Disk"), media);
+  if (media->folder)
+    append (menu, _ ("Copy _Mount Line for Linux"), "win.copy-mount-line", media->qdev);
+  else
+    append_growth (menu, _ ("_Grow Disk"), media);
 }
 
 static void
@@ -231,14 +234,14 @@ vm_tray_fill_menu (GMenu *menu, VmDevices *devices)
     {
       const VmMedium *one = media->pdata[i];
       g_autoptr (GMenu) sub = g_menu_new ();
+      if (one->kind == VM_MEDIUM_DISK && !one->folder)
+        continue;
       g_autofree char *title = vm_medium_title (one), *name = escape (title);
       g_autofree char *label = g_strdup_printf ("_%u %s", ++drives, name);
-      if (one->kind == VM_MEDIUM_DISK)
-        {
-          drives--;
-          continue;
-        }
-      fill_media (sub, one);
+      if (one->folder)
+        fill_disk (sub, one);
+      else
+        fill_media (sub, one);
       g_menu_append_submenu (section, label, G_MENU_MODEL (sub));
     }
   if (!drives)
@@ -432,7 +435,7 @@ tray_fill (VmDevices *devices, Tray *tray)
         fill_disk (menu, one);
       else
         fill_media (menu, one);
-      add_button (tray, icons[one->kind], menu, one->qdev, NULL);
+      add_button (tray, one->folder ? "folder-symbolic" : icons[one->kind], menu, one->qdev, NULL);
     }
   for (guint i = 0; i < nics->len; i++)
     {

@@ -124,6 +124,17 @@ action_grow (GSimpleAction *action, GVariant *parameter, gpointer user_data)
 }
 
 static void
+action_copy_mount_line (GSimpleAction *action, GVariant *parameter, gpointer user_data)
+{
+  VmMachineWindow *self = user_data;
+  const VmMedium *media = vm_devices_find_medium (self->devices, g_variant_get_string (parameter, NULL));
+  g_autofree char *line = media && media->folder ? vm_medium_mount_line (media) : NULL;
+
+  if (line)
+    gtk_clipboard_set_text (gtk_widget_get_clipboard (GTK_WIDGET (self), GDK_SELECTION_CLIPBOARD), line, -1);
+}
+
+static void
 action_forwards (GSimpleAction *action, GVariant *parameter, gpointer user_data)
 {
   VmMachineWindow *self = user_data;
@@ -460,6 +471,7 @@ static const GActionEntry action_entries[] = {
   { .name = "eject", .parameter_type = "s", .activate = action_eject },
   { .name = "attach-disk", .activate = action_attach_disk },
   { .name = "attach-folder", .activate = action_attach_folder },
+  { .name = "copy-mount-line", .parameter_type = "s", .activate = action_copy_mount_line },
   { .name = "send-files", .activate = action_send_files },
   { .name = "copy-files", .activate = action_copy_files },
   { .name = "grow", .parameter_type = "s", .activate = action_grow },
