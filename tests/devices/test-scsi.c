@@ -364,6 +364,25 @@ test_mode (void)
   bench_clear (&b);
 }
 
+/* A disk whose image is only read is one, and says so. */
+static void
+test_write_protected (void)
+{
+  Bench b;
+
+  bench_init (&b, &whole_ops);
+  bench_drive (&b, "d1", b.path, true);
+  bench_add (&b, &vm_scsi_hd_type, "d1", NULL);
+  take_power_on (&b);
+  g_assert_cmphex (COMMAND (&b, 255, 0x1a, 0, 0x3f, 0, 255), ==, VM_SCSI_GOOD);
+  g_assert_cmphex (b.data[2] & 0x80, ==, 0x80);
+  g_assert_cmphex (COMMAND (&b, 512, 0x2a, 0, 0, 0, 0, 7, 0, 0, 1), ==, VM_SCSI_CHECK_CONDITION);
+  assert_sense (&b, VM_SCSI_SENSE_WRITE_PROTECTED);
+  g_assert_cmphex (COMMAND (&b, 512, 0x28, 0, 0, 0, 0, 7, 0, 0, 1), ==, VM_SCSI_GOOD);
+  g_assert_cmphex (b.data[0], ==, 7);
+  bench_clear (&b);
+}
+
 static void
 test_units (void)
 {
@@ -534,6 +553,7 @@ main (int argc, char **argv)
   g_test_add_data_func ("/scsi/read-write/windows", &windowed_ops, test_read_write);
   g_test_add_func ("/scsi/sense", test_sense);
   g_test_add_func ("/scsi/mode", test_mode);
+  g_test_add_func ("/scsi/write-protected", test_write_protected);
   g_test_add_func ("/scsi/units", test_units);
   g_test_add_func ("/scsi/addresses", test_addresses);
   g_test_add_func ("/scsi/cdrom", test_cdrom);
