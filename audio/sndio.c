@@ -48,6 +48,7 @@ sndio_thread_open (void *device, VmAudioFormat *format, size_t *chunk, GError **
   par.rate = format->rate;
   *(s->recording ? &par.rchan : &par.pchan) = format->channels;
   par.appbufsz = vm_muldiv64 (s->buffer_ns, format->rate, VM_NS_PER_SEC);
+  par.round = MAX (par.appbufsz / 4, 1);
   if (!sio_setpar (s->handle, &par) || !sio_getpar (s->handle, &par))
     return vm_fail (error, "sndio device '%s': it refuses the format", s->name);
   if (par.bps != par.bits / 8 || (par.bps != 1 && par.bps != 2 && par.bps != 4) || par.le != SIO_LE_NATIVE)
