@@ -353,6 +353,31 @@ open_class (VmAudiodev *dev, GError **error)
   return false;
 }
 
+/* All numbers are of 32 bits and without a sign, but for OSS's policy. */
+static bool
+check_numbers (json_object *options, GError **error)
+{
+  json_object_object_foreach (options, key, value)
+  {
+    int64_t number = json_object_is_type (value, json_type_int) ? json_object_get_int64 (value) : 0;
+    if ((number < 0 || number > UINT32_MAX) && strcmp (key, "dsp-policy") != 0)
+      return vm_fail (error, "Parameter '%s' expects uint32_t", key);
+    if (json_object_is_type (value, json_type_object) && !check_numbers (value, error))
+      return false;
+  }
+  return true;
+}
+
+static bool
+check_options (VmqAudiodev *options, GError **error)
+{
+  json_object *json = vm_schema_write (&vmq_type_audiodev, &options);
+  bool ok = check_numbers (json, error);
+
+  json_object_put (json);
+  return ok;
+}
+
 VmAudiodev *
 vm_audiodev_new (VmMachine *machine, VmqAudiodev *options, bool standard, GError **error)
 {
@@ -371,7 +396,7 @@ vm_audiodev_new (VmMachine *machine, VmqAudiodev *options, bool standard, GError
   dev->options = options;
   vm_object_set_id (&dev->parent, options->id);
   vm_timer_init (&dev->timer, machine->env.clocks, VM_CLOCK_VIRTUAL, vm_audiodev_tick, dev);
-  if (!settle (dev, &why) || !open_class (dev, &why))
+  if (!check_options (options, &why) || !settle (dev, &why) || !open_class (dev, &why))
     {
       g_propagate_error (error, g_steal_pointer (&why));
       vm_object_unref (&dev->parent);

@@ -873,6 +873,10 @@ test_options (void)
   bench_refuse (&b, "none,id=b,in.frequency=1", "in.frequency");
   bench_refuse (&b, "wav,id=b,path=/nowhere/x", "Failed to open wave file `/nowhere/x': No such file or directory");
   bench_refuse (&b, "oss,id=b,dsp-policy=11", "dsp-policy");
+  bench_refuse (&b, "oss,id=b,dsp-policy=-2", "dsp-policy");
+  bench_refuse (&b, "none,id=b,timer-period=-1", "Parameter 'timer-period' expects uint32_t");
+  bench_refuse (&b, "oss,id=b,in.buffer-count=-1", "Parameter 'buffer-count' expects uint32_t");
+  bench_refuse (&b, "none,id=b,out.buffer-length=4294967296", "Parameter 'buffer-length' expects uint32_t");
   g_assert_false (vm_audio_card_attach (&card, bench_env (&b), bench_env (&b)->root, "AC97", &error));
   g_assert_cmpstr (error->message, ==, "Property 'AC97.audiodev' can't find value 'zz'");
   vm_audio_card_detach (&card);
