@@ -68,6 +68,11 @@ qemu-img measure -O qcow2 --object secret,id=s,data=a -o encrypt.format=luks,enc
 qemu-img convert --bitmaps a.qcow2 x
 qemu-img convert --bitmaps -O vmdk a.qcow2 x
 qemu-img convert --bitmaps -f raw -O qcow2 a.raw x
+qemu-img create -q -f qcow2 -b a.raw -F raw am.qcow2
+qemu-img amend -o backing_file=a.raw am.qcow2
+qemu-img amend -o backing_file=a.raw,backing_fmt=raw am.qcow2
+qemu-img amend -o backing_file=nonex,backing_fmt=raw am.qcow2
+qemu-img amend -o backing_fmt=qcow2 am.qcow2
 qemu-img foo
 qemu-img
 qemu-img create --foo
