@@ -6,6 +6,8 @@ folder of $VITRINE_PICTURES, if set.
 Usage: dbus-run-session -- test-remote-access.py VITRINE"""
 import os
 import re
+import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -255,6 +257,25 @@ def of_the_command_line(desktop):
         client.close()
 
 
+def by_spice(desktop):
+    """A viewer of several channels is one, which is only listed."""
+    if not shutil.which('spicy') or not os.path.exists(os.path.join(os.path.dirname(VITRINE), '../ui/spice/vitrine-spice.so')):
+        return
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    with Machine(desktop, '-S', '-spice', f'addr=127.0.0.1,port={port},disable-ticketing=on') as m:
+        m.open()
+        wait_for('server', lambda: m.others() == [f'SPICE at 127.0.0.1:{port}, without a password'])
+        with Program(desktop, 'spicy', '-h', '127.0.0.1', '-p', port):
+            m.wait_viewers(r'SPICE: 127\.0\.0\.1:\d+')
+            wait_for('told', lambda: m.told() == '1 viewer looks on')
+            button = m.part('push button', 'Disconnect')
+            assert not button.get_state_set().contains(Atspi.StateType.SENSITIVE)
+        m.wait_viewers()
+        wait_for('not told', lambda: m.told() is None)
+
+
 def open_to_others(desktop):
     """A folder that others may use is not good enough."""
     with Machine(desktop, '-S') as m:
@@ -267,7 +288,7 @@ def open_to_others(desktop):
         os.chmod(m.folder, 0o700)
 
 
-TESTS = [unix_socket, loopback, of_the_command_line, open_to_others]
+TESTS = [unix_socket, loopback, of_the_command_line, by_spice, open_to_others]
 
 
 def main():
