@@ -267,8 +267,8 @@ add_bits (uint32_t *at, VncFour bits)
 }
 
 /* Compares a row of cells with NOW, and takes what differs there, or all that NEXT does not have: what has been
- * compared is what is kept, whatever the guest draws meanwhile. What differs is left in columns of pixels (ACROSS) and in
- * each cell's rows (DOWN), as something other than 0. Row by row, as memory likes it. */
+ * compared is what is kept, whatever the guest draws meanwhile. What differs is left in columns of pixels (ACROSS) and
+ * in each cell's rows (DOWN), as something other than 0. Row by row, as memory likes it. */
 static void
 take_pixels (VncScreen *s, const VmSurface *surface, VmRect r, uint32_t *to)
 {
