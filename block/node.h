@@ -299,6 +299,7 @@ struct VmBlockDriver {
   bool  (*snapshot_create) (VmNode *node, VmSnapshotInfo *info, GError **error); /* fills in id */
   bool  (*snapshot_apply) (VmNode *node, const char *id_or_name, GError **error);
   bool  (*snapshot_delete) (VmNode *node, const char *id, const char *name, GError **error); /* either may be NULL */
+  bool  (*snapshot_rename) (VmNode *node, const char *id, const char *name, GError **error); /* NAME: the new one */
   GPtrArray *(*snapshot_list) (VmNode *node); /* VmSnapshotInfo *; free with its element function */
   bool  (*snapshot_load) (VmNode *node, const char *id, const char *name, GError **error); /* read-only view of one */
   int   (*vmstate_read) (VmNode *node, uint64_t offset, VmVec vec);

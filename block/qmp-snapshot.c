@@ -148,6 +148,15 @@ vm_qmp_snapshot_delete (VmMonitor *mon, const VmqSnapshotDeleteArg *args, GError
   return start (mon, &call, error);
 }
 
+/* At once: a name is a few bytes. */
+bool
+vm_qmp_x_snapshot_rename (VmMonitor *mon, const VmqXSnapshotRenameArg *args, GError **error)
+{
+  const VmSnapshotPlace place = { .devices = args->devices };
+
+  return vm_snapshot_rename (vm_monitor_machine (mon), args->tag, args->name, &place, error);
+}
+
 /* --- for people --------------------------------------------------------------------------------------------------- */
 
 static void

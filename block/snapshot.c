@@ -22,7 +22,7 @@ typedef struct Work
   VmMachine *machine;
   VmBlockGraph *graph;
   const VmSnapshotPlace *place;
-  const char *tag;
+  const char *tag, *name; /* NAME: what TAG is to become */
   bool (*func) (struct Work *work, GError **error);
   GPtrArray *images; /* Image * */
   VmNode *vmstate;   /* of the images */
@@ -235,6 +235,73 @@ check_new (Work *w, GError **error)
   for (guint i = 0; i < w->images->len; i++)
     if (has_snapshot (((Image *) w->images->pdata[i])->node, w->tag, false))
       return vm_fail (error, "Snapshot '%s' already exists in one or more devices", w->tag);
+  return true;
+}
+
+static bool
+check_name (Work *w, GError **error)
+{
+  bool found = false;
+
+  if (!*w->name)
+    return vm_fail (error, "A snapshot needs a name");
+  for (guint i = 0; i < w->images->len; i++)
+    {
+      const Image *image = g_ptr_array_index (w->images, i);
+      if (!image->node->driver->snapshot_rename)
+        return vm_fail (error, "Device '%s' has snapshots that keep their names", image->label);
+      if (has_snapshot (image->node, w->name, false))
+        return vm_fail (error, "Snapshot '%s' already exists in one or more devices", w->name);
+      found |= has_snapshot (image->node, w->tag, false);
+    }
+  return found || vm_fail (error, "Snapshot '%s' does not exist in any device", w->tag);
+}
+
+static bool
+rename_one (const Image *image, const char *from, const char *to, GError **error)
+{
+  VmSnapshotInfo *found = find_snapshot (image->node, from, false);
+  bool ok = !found || image->node->driver->snapshot_rename (image->node, found->id, to, error);
+
+  vm_snapshot_info_free (found);
+  if (!ok)
+    g_prefix_error (error, "Could not rename snapshot '%s' on '%s': ", from, image->label);
+  return ok;
+}
+
+/* The first N: also the last of these, which may have failed when all was written. */
+static void
+rename_back (Work *w, guint n, GError **error)
+{
+  g_autoptr (GString) left = g_string_new (NULL);
+
+  for (guint i = 0; i < n; i++)
+    {
+      const Image *image = g_ptr_array_index (w->images, i);
+      if (!rename_one (image, w->name, w->tag, NULL))
+        g_string_append_printf (left, "%s'%s'", left->len ? ", " : "", image->label);
+    }
+  g_autoptr (GError) why = g_steal_pointer (error);
+  if (left->len)
+    vm_fail (error, "%s. It has the new name on %s now and the old one on the others", why->message, left->str);
+  else
+    vm_fail (error, "%s. It has its old name on all disks", why->message);
+}
+
+static bool
+rename_all (Work *w, GError **error)
+{
+  GError *why = NULL;
+
+  if (!check_name (w, error))
+    return false;
+  for (guint i = 0; i < w->images->len; i++)
+    if (!rename_one (g_ptr_array_index (w->images, i), w->tag, w->name, &why))
+      {
+        rename_back (w, i + 1, &why);
+        g_propagate_error (error, why);
+        return false;
+      }
   return true;
 }
 
@@ -504,6 +571,18 @@ vm_snapshot_delete (VmMachine *machine, const char *tag, const VmSnapshotPlace *
   Work w;
   bool ok = begin (&w, machine, tag, place, error) && in_graph (&w, delete_all, error);
 
+  end (&w);
+  return ok;
+}
+
+bool
+vm_snapshot_rename (VmMachine *machine, const char *tag, const char *name, const VmSnapshotPlace *place, GError **error)
+{
+  Work w;
+  bool ok = begin (&w, machine, tag, place, error);
+
+  w.name = name;
+  ok = ok && in_graph (&w, rename_all, error);
   end (&w);
   return ok;
 }

@@ -18,6 +18,9 @@ bool vm_snapshot_save (VmMachine *machine, const char *tag, bool replace, const 
 /* By its tag, else (loadvm) by its id. */
 bool vm_snapshot_load (VmMachine *machine, const char *tag, const VmSnapshotPlace *place, GError **error);
 bool vm_snapshot_delete (VmMachine *machine, const char *tag, const VmSnapshotPlace *place, GError **error);
+/* NAME instead of TAG, on all images that have it or on none; ERROR says so where that did not go well. */
+bool vm_snapshot_rename (VmMachine *machine, const char *tag, const char *name, const VmSnapshotPlace *place,
+                         GError **error);
 /* Names of those there are, for completion; ends with NULL. */
 char **vm_snapshot_tags (VmMachine *machine);
 /* As "info snapshots" shows them; NULL with ERROR: no image can have one. */

@@ -443,6 +443,7 @@ int qcow2_snapshots_mend (Qcow2 *s);
 bool qcow2_snapshot_create (VmNode *node, VmSnapshotInfo *info, GError **error);
 bool qcow2_snapshot_apply (VmNode *node, const char *id_or_name, GError **error);
 bool qcow2_snapshot_delete (VmNode *node, const char *id, const char *name, GError **error);
+bool qcow2_snapshot_rename (VmNode *node, const char *id, const char *name, GError **error);
 GPtrArray *qcow2_snapshot_list (VmNode *node);
 bool qcow2_snapshot_load (VmNode *node, const char *id, const char *name, GError **error);
 int qcow2_snapshots_write (Qcow2 *s); /* a new table */

@@ -70,6 +70,7 @@ const VmBlockDriver vm_qcow2_driver = {
   .snapshot_create = qcow2_snapshot_create,
   .snapshot_apply = qcow2_snapshot_apply,
   .snapshot_delete = qcow2_snapshot_delete,
+  .snapshot_rename = qcow2_snapshot_rename,
   .snapshot_list = qcow2_snapshot_list,
   .snapshot_load = qcow2_snapshot_load,
   .vmstate_read = qcow2_vmstate_read,

@@ -670,6 +670,48 @@ qcow2_snapshot_delete (VmNode *node, const char *id, const char *name, GError **
   return status >= 0 || (error && *error) || fail (error, status, "Failed to remove snapshot");
 }
 
+/* --- rename ----------------------------------------------------------------------------------- */
+
+/* The header points to the table of before or to the new one, and no reference but those to the tables changes: so the
+ * image need not be marked meanwhile. */
+static int
+rename_locked (Qcow2 *s, Qcow2Snapshot *snapshot, const char *name)
+{
+  char *before = snapshot->name;
+  int status;
+
+  if ((status = qcow2_usable (s, true)) < 0 || (status = qcow2_begin_changes (s)) < 0)
+    return status;
+  snapshot->name = g_strdup (name);
+  if ((status = qcow2_snapshots_write (s)) < 0)
+    { /* the header may point there all the same: it is to name the old ones again */
+      g_free (snapshot->name);
+      snapshot->name = before;
+      qcow2_snapshots_write (s);
+      return status;
+    }
+  g_free (before);
+  return qcow2_barrier (s);
+}
+
+bool
+qcow2_snapshot_rename (VmNode *node, const char *id, const char *name, GError **error)
+{
+  Qcow2 *s = node->state;
+  Qcow2Snapshot *snapshot;
+  int status;
+
+  if (strlen (name) > UINT16_MAX / 2)
+    return fail (error, -EINVAL, "Snapshot name");
+  vm_fiber_rw_write (&s->gate);
+  vm_fiber_mutex_lock (&s->lock);
+  snapshot = find (s, id, NULL);
+  status = snapshot ? rename_locked (s, snapshot, name) : -ENOENT;
+  vm_fiber_mutex_unlock (&s->lock);
+  vm_fiber_rw_unlock (&s->gate);
+  return status >= 0 || fail (error, status, "Failed to rename snapshot");
+}
+
 /* --- list and load ---------------------------------------------------------------------------- */
 
 GPtrArray *

@@ -2,7 +2,7 @@
 /* A hand on images for scripts of tests: one command to a line of the standard input, one answer to a line.
  *   create FORMAT SIZE PATH [OPTIONS]       open PATH [FORMAT [ro] [JSON members...]]   close
  *   write OFFSET LEN SEED | wc ... (compressed) | zero OFFSET LEN [unmap] | discard OFFSET LEN | flush
- *   read OFFSET LEN (answers with a checksum) | snap create|apply|delete NAME | snap list
+ *   read OFFSET LEN (answers with a checksum) | snap create|apply|delete NAME | snap rename NAME NEW | snap list
  *   resize SIZE [MODE] | check [leaks|all] | amend OPTIONS | info | map | save OFFSET LEN SEED | load OFFSET LEN
  *   bitmap add NAME GRANULARITY | bitmap remove NAME | bitmap list
  * "&" before a command: it runs beside those that follow, until "wait". Data of SEED: bytes by offset and seed. */
@@ -159,6 +159,14 @@ snapshot (Io *io, char **w, unsigned n)
     d->snapshot_apply (io->node, w[2], &error);
   else if (n > 2 && !strcmp (w[1], "delete"))
     d->snapshot_delete (io->node, NULL, w[2], &error);
+  else if (n > 3 && !strcmp (w[1], "rename"))
+    {
+      g_autoptr (GPtrArray) list = d->snapshot_list (io->node);
+
+      for (guint i = 0; i < list->len; i++)
+        if (!strcmp (((VmSnapshotInfo *) list->pdata[i])->name, w[2]))
+          d->snapshot_rename (io->node, ((VmSnapshotInfo *) list->pdata[i])->id, w[3], &error);
+    }
   else if (n > 2 && !strcmp (w[1], "load"))
     d->snapshot_load (io->node, NULL, w[2], &error);
   else

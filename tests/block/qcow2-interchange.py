@@ -138,11 +138,11 @@ class Image:
                 if 'corruptions=0' not in line or '&' not in ''.join(lines):
                     raise Failed('\n'.join(out[-30:]) + '\n' + '\n'.join(lines))
 
-    def snapshot_lines(self):
+    def snapshot_lines(self, rename=True):
         r = self.rng
         if self.refcount_bits == 1:
             return []
-        kind = r.choice(['create', 'create', 'apply', 'delete'])
+        kind = r.choice(['create', 'create', 'apply', 'delete'] + ['rename'] * rename)
         if kind == 'create' and (len(self.snapshots) < 2 or self.refcount_bits > 4):
             name = f's{r.randrange(1000)}'
             if name in self.snapshots:
@@ -154,6 +154,10 @@ class Image:
         if not self.snapshots or kind == 'create':
             return []
         name = r.choice(list(self.snapshots))
+        if kind == 'rename':
+            new = f'r{r.randrange(1000000)}' + 'x' * r.choice([0, 200])
+            self.snapshots[new] = self.snapshots.pop(name)
+            return [f'snap rename {name} {new}']
         if kind == 'apply':
             if self.refcount_bits <= 4 and len(self.snapshots) + 2 > (1 << self.refcount_bits) - 1:
                 return []
@@ -181,7 +185,7 @@ class Image:
             if 'failed' in out:
                 raise Failed(out)
         if self.rng.random() < 0.3 and not self.external and self.refcount_bits > 4:
-            for line in self.snapshot_lines():
+            for line in self.snapshot_lines(rename=False):  # it cannot
                 if line.startswith('snap'):
                     _, kind, name = line.split()
                     run('qemu-img', 'snapshot', '-q', {'create': '-c', 'apply': '-a', 'delete': '-d'}[kind], name, self.path)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Programs that are killed while they make, apply and delete snapshots of qcow2 images, resize and amend them, keep bitmaps,
+"""Programs that are killed while they make, apply, rename and delete snapshots of qcow2 images, resize and amend them, keep bitmaps,
 commit and rebase: the image is never corrupt, and holds what it held before or what it was to hold then, never a mixture.
 Arguments: see images.rounds(); VITRINE_IMG is the program that commits and rebases."""
 import json
@@ -24,7 +24,7 @@ class State:
 def change(rng, state, cluster, narrow):
     """A command and the state after it."""
     after = state.copy()
-    kind = rng.choice(['write'] * 3 + ['create', 'create', 'apply', 'delete', 'resize', 'amend', 'bitmap', 'reopen'])
+    kind = rng.choice(['write'] * 3 + ['create', 'create', 'apply', 'delete', 'rename', 'resize', 'amend', 'bitmap', 'reopen'])
     if kind == 'write':
         length = min(rng.choice([512, cluster, cluster * 3]), len(state.data))
         offset = rng.randrange(len(state.data) - length + 512 >> 9) << 9
@@ -35,8 +35,12 @@ def change(rng, state, cluster, narrow):
         name = f's{rng.randrange(10000)}'
         after.snapshots[name] = bytes(state.data)
         return f'snap create {name}', after
-    if kind in ('apply', 'delete') and state.snapshots:
+    if kind in ('apply', 'delete', 'rename') and state.snapshots:
         name = rng.choice(list(state.snapshots))
+        if kind == 'rename':  # also to one that needs a larger table
+            new = f'r{rng.randrange(10000)}' + 'x' * rng.choice([0, 0, 200])
+            after.snapshots[new] = after.snapshots.pop(name)
+            return f'snap rename {name} {new}', after
         if kind == 'delete':
             del after.snapshots[name]
         else:

@@ -32,6 +32,7 @@ typedef enum ReplayKind
   REPLAY_FLUSH,
   REPLAY_SNAPSHOT,
   REPLAY_DROP, /* the snapshot */
+  REPLAY_RENAME,
 } ReplayKind;
 
 typedef struct ReplayOp
@@ -173,7 +174,7 @@ replay_make (GRand *rand, uint32_t number, bool snapshots)
   ReplayOp op = { .kind = kinds[g_rand_int_range (rand, 0, G_N_ELEMENTS (kinds))], .number = number };
 
   if (snapshots && g_rand_int_range (rand, 0, 12) == 0)
-    op.kind = g_rand_boolean (rand) ? REPLAY_SNAPSHOT : REPLAY_DROP;
+    op.kind = (ReplayKind) g_rand_int_range (rand, REPLAY_SNAPSHOT, REPLAY_RENAME + 1);
   op.n = (uint64_t) g_rand_int_range (rand, 1, g_rand_boolean (rand) ? 17 : 400);
   op.sector = (uint64_t) g_rand_int_range (rand, 0, (gint32) (REPLAY_SECTORS - op.n));
   if (g_rand_boolean (rand))
@@ -184,17 +185,20 @@ replay_make (GRand *rand, uint32_t number, bool snapshots)
 }
 
 static inline int
-replay_snapshot (VmNode *node, bool drop)
+replay_snapshot (VmNode *node, ReplayKind kind)
 {
   VmSnapshotInfo info = { .name = (char *) "s", .date_sec = 1, .icount = UINT64_MAX };
   g_autoptr (GPtrArray) list = node->driver->snapshot_list (node);
   g_autoptr (GError) error = NULL;
   bool ok;
 
-  if ((list->len > 0) != drop)
+  const VmSnapshotInfo *first = list->len ? g_ptr_array_index (list, 0) : NULL;
+
+  if (!first != (kind == REPLAY_SNAPSHOT))
     return 0;
-  ok = drop ? node->driver->snapshot_delete (node, NULL, "s", &error)
-            : node->driver->snapshot_create (node, &info, &error);
+  ok = kind == REPLAY_SNAPSHOT ? node->driver->snapshot_create (node, &info, &error)
+       : kind == REPLAY_DROP   ? node->driver->snapshot_delete (node, first->id, NULL, &error)
+                             : node->driver->snapshot_rename (node, first->id, *first->name == 's' ? "t" : "s", &error);
   g_free (info.id);
   return ok ? 0 : -EIO;
 }
@@ -218,6 +222,6 @@ replay_do (VmNode *node, const ReplayOp *op)
     case REPLAY_FLUSH:
       return vm_node_flush (node);
     default:
-      return replay_snapshot (node, op->kind == REPLAY_DROP);
+      return replay_snapshot (node, op->kind);
     }
 }

@@ -98,7 +98,7 @@ class Machine:
         self.send(text)
         return self.answer()
 
-    def command(self, name, **arguments):
+    def command(self, name, /, **arguments):
         request = {'execute': name}
         if arguments:
             request['arguments'] = {k.replace('_', '-'): v for k, v in arguments.items()}

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""savevm, loadvm, delvm, info snapshots, the jobs and -loadvm: which images are meant, and what is said."""
+"""savevm, loadvm, delvm, info snapshots, the jobs, x-snapshot-rename and -loadvm: which images are meant, and what is said."""
 import functools
+import itertools
+import json
 import os
 import subprocess
 import sys
@@ -126,4 +128,111 @@ def jobs(folder):
     m.quit()
 
 
-sys.exit(program.main([people, raw, jobs]))
+def node(name, path, **faults):
+    """FAULTS: options of a blkdebug below."""
+    file = {'driver': 'file', 'filename': path}
+    if faults:
+        file = {'driver': 'blkdebug', 'image': file, **{key.replace('_', '-'): value for key, value in faults.items()}}
+    return ['-blockdev', json.dumps({'driver': 'qcow2', 'node-name': name, 'file': file}), '-device', f'virtio-blk-pci,drive={name}']
+
+
+def fault(kind, number, once):
+    """What fails: the write of that number, or the flush that follows it; once, or all of the kind from then on."""
+    states = [{'event': 'pwritev', 'state': i, 'new_state': i + 1} for i in range(1, number)]
+    return {'set_state': states,
+            'inject_error': [{'event': 'pwritev', 'state': number, 'iotype': kind, 'errno': 5, 'once': once}]}
+
+
+def listed(path):
+    """What the peer says of the snapshots of an image."""
+    out = subprocess.run(['qemu-img', 'snapshot', '-U', '-l', path], capture_output=True, text=True, check=True).stdout
+    return out.splitlines()[2:]
+
+
+def tags(m, name):
+    """What the program says of those of a node."""
+    found, = [b['inserted'] for b in m.command('query-block')['return'] if b.get('inserted', {}).get('node-name') == name]
+    return {s['name'] for s in found['image'].get('snapshots', [])}
+
+
+def rename_error(m, tag, name, devices=('n', 'o')):
+    return m.command('x-snapshot-rename', tag=tag, name=name, devices=list(devices)).get('error', {}).get('desc')
+
+
+@in_folder
+def rename(folder):
+    """The name is another, everything else of a snapshot as it was, on all disks that have it."""
+    paths = disk(folder, 'n'), disk(folder, 'o')
+    both = {'vmstate': 'n', 'devices': ['n', 'o']}
+    m = Machine('-m', '16', '-S', *node('n', paths[0]), *node('o', paths[1]))
+    m.negotiate()
+    for tag in 'one', 'two':
+        assert job(m, 'snapshot-save', tag=tag, **both) is None
+    assert job(m, 'snapshot-save', tag='only', vmstate='n', devices=['n']) is None
+    before = [listed(path) for path in paths]
+    assert rename_error(m, 'none', 'x') == "Snapshot 'none' does not exist in any device"
+    assert rename_error(m, 'one', 'two') == "Snapshot 'two' already exists in one or more devices"
+    assert rename_error(m, 'two', 'only') == "Snapshot 'only' already exists in one or more devices"
+    assert rename_error(m, 'one', '') == 'A snapshot needs a name'
+    assert rename_error(m, 'one', 'x', []) == 'At least one device is required for snapshot'
+    assert rename_error(m, 'one', 'x' * 40000) == \
+        "Could not rename snapshot 'one' on 'n': Snapshot name: Invalid argument. It has its old name on all disks"
+    assert [listed(path) for path in paths] == before
+    assert rename_error(m, 'one', 'Größe') is None and rename_error(m, 'only', 'lonely') is None
+    after = [[line.replace('Größe', 'one').replace('lonely', 'only').split() for line in listed(path)] for path in paths]
+    assert after == [[line.split() for line in lines] for lines in before], (before, after)
+    assert job(m, 'snapshot-load', tag='one', **both) == "Snapshot 'one' does not exist in one or more devices"
+    assert job(m, 'snapshot-load', tag='Größe', **both) is None
+    m.quit()
+    for path in paths:
+        subprocess.run(['qemu-img', 'check', '-q', path], check=True)
+
+
+@in_folder
+def rename_fails(folder):
+    """On all disks or on none, and where that cannot be, it is said how it stands."""
+    paths = disk(folder, 'n'), disk(folder, 'o')
+    m = Machine('-m', '16', '-S', *node('n', paths[0]), *node('o', paths[1]))
+    m.negotiate()
+    assert job(m, 'snapshot-save', tag='old', vmstate='n', devices=['n', 'o']) is None
+    m.quit()
+    refused = {'write': 0, 'flush': 0}
+    for kind, number in itertools.product(refused, range(1, 9)):
+        m = Machine('-m', '16', '-S', *node('n', paths[0]), *node('o', paths[1], **fault(kind, number, True)))
+        m.negotiate()
+        error = rename_error(m, 'old', 'new')
+        refused[kind] += error is not None
+        assert not error or error.startswith("Could not rename snapshot 'old' on 'o': "), error
+        assert not error or error.endswith('. It has its old name on all disks'), error
+        assert tags(m, 'n') == tags(m, 'o') == {'old' if error else 'new'}, (kind, number, error)
+        m.quit()
+        for path in paths:
+            assert [line.split()[1] for line in listed(path)] == ['old' if error else 'new'], (kind, number, error)
+            assert subprocess.run(['qemu-img', 'check', '-q', path], capture_output=True).returncode in (0, 3), (kind, number, error)
+        if not error:  # there are fewer than that
+            m = Machine('-m', '16', '-S', *node('n', paths[0]), *node('o', paths[1]))
+            m.negotiate()
+            assert rename_error(m, 'new', 'old') is None
+            m.quit()
+    assert min(refused.values()) >= 2, refused
+    split = 0
+    for number in range(1, 9):
+        m = Machine('-m', '16', '-S', *node('n', paths[0], **fault('write', number, False)),
+                    *node('o', paths[1], **fault('write', 1, False)))
+        m.negotiate()
+        error = rename_error(m, 'old', 'new')
+        new = 'new' in tags(m, 'n')
+        split += new
+        assert tags(m, 'o') == {'old'} and error
+        assert error.endswith(". It has the new name on 'n' now and the old one on the others" if new else
+                              '. It has its old name on all disks'), error
+        m.quit()
+        m = Machine('-m', '16', '-S', *node('n', paths[0]), *node('o', paths[1]))
+        m.negotiate()
+        assert 'new' not in tags(m, 'n') or rename_error(m, 'new', 'old', ['n']) is None
+        m.quit()
+        assert [line.split()[1] for path in paths for line in listed(path)] == ['old', 'old']
+    assert split, 'it was always put back'
+
+
+sys.exit(program.main([people, raw, jobs, rename, rename_fails]))

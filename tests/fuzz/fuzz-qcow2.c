@@ -140,6 +140,8 @@ use (VmNode *node, bool write)
   if (snapshots->len)
     node->driver->snapshot_apply (node, ((VmSnapshotInfo *) snapshots->pdata[0])->id, NULL);
   if (snapshots->len)
+    node->driver->snapshot_rename (node, ((VmSnapshotInfo *) snapshots->pdata[0])->id, "renamed", NULL);
+  if (snapshots->len)
     node->driver->snapshot_delete (node, ((VmSnapshotInfo *) snapshots->pdata[0])->id, NULL, NULL);
 }
 
