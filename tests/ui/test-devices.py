@@ -453,6 +453,53 @@ class Devices(unittest.TestCase):
         self.desktop.key('alt+l')
         wait_for('no snapshot', lambda: 'first' not in self.qmp.hmp('info snapshots'))
 
+    def test_rename_snapshot(self):
+        """On both disks that have it; F2 and the button; a name that there is already is refused."""
+        images = [self.path(name) for name in ('rename-a.qcow2', 'rename-b.qcow2')]
+        for image in images:
+            subprocess.run(['qemu-img', 'create', '-q', '-f', 'qcow2', image, '8M'], check=True)
+        self.start(*(word for image in images for word in ('-drive', f'file={image},if=virtio')))
+        self.qmp.hmp('savevm first')
+        self.qmp.hmp('savevm second')
+        before = [subprocess.run(['qemu-img', 'snapshot', '-U', '-l', image], capture_output=True, text=True, check=True).stdout
+                  for image in images]
+
+        def tags():
+            return [{snapshot['name'] for snapshot in self.qmp.drive(drive)['inserted']['image']['snapshots']}
+                    for drive in ('virtio0', 'virtio1')]
+        self.menu('Snapshots', 'm')
+        self.dialog('Snapshots')
+        self.desktop.key('Home', 'F2')
+        self.dialog('Rename Snapshot')
+        self.picture('rename-snapshot')
+        self.desktop.key('ctrl+a')
+        self.desktop.type('second')
+        time.sleep(0.3)
+        self.picture('rename-taken')
+        self.desktop.key('Return')  # does nothing
+        time.sleep(0.3)
+        self.assertEqual(tags(), [{'first', 'second'}] * 2)
+        self.dialog('Rename Snapshot')
+        self.desktop.key('ctrl+a')
+        self.desktop.type('before the update')
+        self.desktop.key('Return')
+        wait_for('renamed', lambda: tags() == [{'before the update', 'second'}] * 2)
+        # It is still the one that is chosen.
+        time.sleep(0.5)
+        self.dialog('Snapshots')
+        self.picture('renamed')
+        self.desktop.key('alt+r')
+        self.dialog('Rename Snapshot')
+        self.desktop.key('ctrl+a')
+        self.desktop.type('1st')
+        self.desktop.key('Return')
+        wait_for('renamed', lambda: tags() == [{'1st', 'second'}] * 2)
+        self.qmp('quit')
+        self.machine.process.wait(10)
+        for image, text in zip(images, before):
+            self.assertEqual(self.snapshots_of(image).replace('1st', 'first').split(), text.split())
+            subprocess.run(['qemu-img', 'check', '-q', image], check=True)
+
     def test_snapshots_impossible(self):
         with open(self.path('plain'), 'wb') as file:
             file.write(bytes(1 << 20))

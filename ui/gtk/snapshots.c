@@ -139,15 +139,22 @@ job_ended (gpointer owner, const char *error)
     vm_snapshots_ask (self, snapshots_fill);
 }
 
+static json_object *
+node_names (const VmSnapshots *self)
+{
+  json_object *names = json_object_new_array ();
+
+  for (guint i = 0; i < self->nodes->len; i++)
+    json_object_array_add (names, json_object_new_string (self->nodes->pdata[i]));
+  return names;
+}
+
 void
 vm_snapshots_start (VmSnapshots *self, const char *command, const char *tag, const char *title, VmJobEnded ended)
 {
   g_autofree char *id = vm_jobs_new_id (self->jobs);
-  json_object *devices = json_object_new_array ();
-  json_object *args = vm_json_dict ("job-id", VM_TEXT (id), "tag", VM_TEXT (tag), "devices", devices, NULL);
+  json_object *args = vm_json_dict ("job-id", VM_TEXT (id), "tag", VM_TEXT (tag), "devices", node_names (self), NULL);
 
-  for (guint i = 0; i < self->nodes->len; i++)
-    json_object_array_add (devices, json_object_new_string (self->nodes->pdata[i]));
   if (strcmp (command, "snapshot-delete") != 0)
     json_object_object_add (args, "vmstate", json_object_new_string (self->vmstate));
   vm_jobs_start (self->jobs, command, args, title, self->parent, ended);
@@ -212,7 +219,7 @@ ask_delete (VmSnapshots *self, const char *name)
           G_OBJECT (self->parent));
 }
 
-/* --- taking one ------------------------------------------------------------------------------------------------- */
+/* --- names -------------------------------------------------------------------------------------------------------- */
 
 static void
 take_answered (GtkDialog *dialog, int response, VmSnapshots *self)
@@ -230,35 +237,27 @@ name_changed (GtkEditable *entry, GtkDialog *dialog)
 {
   VmSnapshots *self = g_object_get_data (G_OBJECT (dialog), "self");
   g_autofree char *name = g_strdup (gtk_entry_get_text (GTK_ENTRY (entry)));
+  const char *old = g_object_get_data (G_OBJECT (dialog), "old");
   bool taken = false;
 
   g_strstrip (name);
   for (guint i = 0; i < self->list->len; i++)
     taken |= !strcmp (((Snapshot *) self->list->pdata[i])->name, name);
-  gtk_widget_set_visible (g_object_get_data (G_OBJECT (dialog), "taken"), taken);
+  gtk_widget_set_visible (g_object_get_data (G_OBJECT (dialog), "taken"), taken && g_strcmp0 (name, old) != 0);
   gtk_dialog_set_response_sensitive (dialog, GTK_RESPONSE_ACCEPT, *name && !taken);
 }
 
+/* OLD: the name there is; NULL: it is one to come. */
 static void
-show_take (VmSnapshots *self)
+ask_name (VmSnapshots *self, const char *title, const char *accept, const char *old, const char *name, const char *text,
+          void (*answered) (GtkDialog *dialog, int response, VmSnapshots *self))
 {
-  if (self->reason)
-    {
-      vm_report_failure (front (self), self->session, _ ("This machine cannot have snapshots now."), self->reason,
-                         _ ("“vitrine-img convert -O qcow2” makes a qcow2 image of another."));
-      return;
-    }
-  GtkWidget *dialog = gtk_dialog_new_with_buttons (_ ("Take Snapshot"), front (self),
-                                                   GTK_DIALOG_MODAL | GTK_DIALOG_DESTROY_WITH_PARENT, _ ("_Cancel"),
-                                                   GTK_RESPONSE_CANCEL, _ ("_Take"), GTK_RESPONSE_ACCEPT, NULL);
+  GtkWidget *dialog
+      = gtk_dialog_new_with_buttons (title, front (self), GTK_DIALOG_MODAL | GTK_DIALOG_DESTROY_WITH_PARENT,
+                                     _ ("_Cancel"), GTK_RESPONSE_CANCEL, accept, GTK_RESPONSE_ACCEPT, NULL);
   GtkWidget *box = gtk_dialog_get_content_area (GTK_DIALOG (dialog));
   GtkWidget *label = gtk_label_new_with_mnemonic (_ ("_Name:")), *entry = gtk_entry_new ();
-  GtkWidget *note
-      = gtk_label_new (_ ("It holds processors, memory and all disks that the machine may write. The machine "
-                          "stands still while it is made."));
-  GtkWidget *taken = gtk_label_new (_ ("There is a snapshot of that name."));
-  g_autoptr (GDateTime) now = g_date_time_new_now_local ();
-  g_autofree char *name = g_date_time_format (now, "%Y-%m-%d %H:%M:%S");
+  GtkWidget *note = gtk_label_new (text), *taken = gtk_label_new (_ ("There is a snapshot of that name."));
 
   gtk_dialog_set_default_response (GTK_DIALOG (dialog), GTK_RESPONSE_ACCEPT);
   gtk_box_set_spacing (GTK_BOX (box), 6);
@@ -278,17 +277,73 @@ show_take (VmSnapshots *self)
   g_object_set_data (G_OBJECT (dialog), "entry", entry);
   g_object_set_data (G_OBJECT (dialog), "taken", taken);
   g_object_set_data (G_OBJECT (dialog), "self", self);
+  g_object_set_data_full (G_OBJECT (dialog), "old", g_strdup (old), g_free);
   g_signal_connect (entry, "changed", G_CALLBACK (name_changed), dialog);
-  g_signal_connect (dialog, "response", G_CALLBACK (take_answered), self);
+  g_signal_connect (dialog, "response", G_CALLBACK (answered), self);
   gtk_entry_set_text (GTK_ENTRY (entry), name);
   gtk_widget_show_all (box);
   gtk_window_present (GTK_WINDOW (dialog));
+}
+
+static void
+show_take (VmSnapshots *self)
+{
+  if (self->reason)
+    {
+      vm_report_failure (front (self), self->session, _ ("This machine cannot have snapshots now."), self->reason,
+                         _ ("“vitrine-img convert -O qcow2” makes a qcow2 image of another."));
+      return;
+    }
+  g_autoptr (GDateTime) now = g_date_time_new_now_local ();
+  g_autofree char *name = g_date_time_format (now, "%Y-%m-%d %H:%M:%S");
+
+  ask_name (self, _ ("Take Snapshot"), _ ("_Take"), NULL, name,
+            _ ("It holds processors, memory and all disks that the machine may write. The machine "
+               "stands still while it is made."),
+            take_answered);
 }
 
 void
 vm_snapshots_take (VmSnapshots *self)
 {
   vm_snapshots_ask (self, show_take);
+}
+
+static void
+renamed (gpointer owner, json_object *result, const GError *error, gpointer failure)
+{
+  VmSnapshots *self = vm_snapshots_of (owner);
+
+  if (self && error)
+    vm_report_failure (front (self), self->session, failure, error->message,
+                       _ ("Another name, or another attempt when no job works on the disks, may do."));
+  if (self && self->dialog)
+    vm_snapshots_ask (self, snapshots_fill);
+  g_free (failure);
+}
+
+static void
+rename_answered (GtkDialog *dialog, int response, VmSnapshots *self)
+{
+  g_autofree char *name = g_strdup (gtk_entry_get_text (GTK_ENTRY (g_object_get_data (G_OBJECT (dialog), "entry"))));
+  g_autofree char *old = g_strdup (g_object_get_data (G_OBJECT (dialog), "old"));
+
+  gtk_widget_destroy (GTK_WIDGET (dialog));
+  g_strstrip (name);
+  if (response != GTK_RESPONSE_ACCEPT || !*name)
+    return;
+  g_free (self->chosen);
+  self->chosen = g_strdup (name);
+  vm_call (self->session, self->parent, "x-snapshot-rename",
+           vm_json_dict ("tag", VM_TEXT (old), "name", VM_TEXT (name), "devices", node_names (self), NULL), renamed,
+           g_strdup_printf (_ ("“%s” was not renamed."), old));
+}
+
+static void
+ask_rename (VmSnapshots *self, const char *name)
+{
+  ask_name (self, _ ("Rename Snapshot"), _ ("_Rename"), name, name,
+            _ ("Its date, and what it holds, stay as they are."), rename_answered);
 }
 
 static void
@@ -317,6 +372,7 @@ enum
 {
   RESPONSE_TAKE = 1,
   RESPONSE_REVERT,
+  RESPONSE_RENAME,
   RESPONSE_DELETE
 };
 
@@ -342,6 +398,7 @@ selection_changed (GtkTreeSelection *selection, VmSnapshots *self)
   g_autofree char *name = selected_name (self, &whole);
 
   gtk_dialog_set_response_sensitive (GTK_DIALOG (self->dialog), RESPONSE_REVERT, name && whole);
+  gtk_dialog_set_response_sensitive (GTK_DIALOG (self->dialog), RESPONSE_RENAME, name != NULL);
   gtk_dialog_set_response_sensitive (GTK_DIALOG (self->dialog), RESPONSE_DELETE, name != NULL);
 }
 
@@ -351,6 +408,7 @@ snapshots_fill (VmSnapshots *self)
   if (!self->dialog)
     return;
   GtkListStore *store = GTK_LIST_STORE (gtk_tree_view_get_model (GTK_TREE_VIEW (self->view)));
+  GtkTreeIter at;
 
   gtk_list_store_clear (store);
   for (guint i = 0; i < self->list->len; i++)
@@ -362,8 +420,10 @@ snapshots_fill (VmSnapshots *self)
       g_autofree char *size = !everywhere      ? g_strdup (_ ("only on some disks"))
                               : snapshot->size ? g_format_size ((guint64) snapshot->size)
                                                : g_strdup (_ ("disks only"));
-      gtk_list_store_insert_with_values (store, NULL, -1, COLUMN_NAME, snapshot->name, COLUMN_DATE, when, COLUMN_SIZE,
+      gtk_list_store_insert_with_values (store, &at, -1, COLUMN_NAME, snapshot->name, COLUMN_DATE, when, COLUMN_SIZE,
                                          size, COLUMN_WHOLE, everywhere && snapshot->size > 0, -1);
+      if (!g_strcmp0 (snapshot->name, self->chosen)) /* what something was done to */
+        gtk_tree_selection_select_iter (gtk_tree_view_get_selection (GTK_TREE_VIEW (self->view)), &at);
     }
   gtk_label_set_text (GTK_LABEL (self->note), self->reason      ? self->reason
                                               : self->list->len ? ""
@@ -383,10 +443,21 @@ list_answered (GtkDialog *dialog, int response, VmSnapshots *self)
     vm_snapshots_take (self);
   else if (response == RESPONSE_REVERT && name)
     ask_revert (self, name);
+  else if (response == RESPONSE_RENAME && name)
+    ask_rename (self, name);
   else if (response == RESPONSE_DELETE && name)
     ask_delete (self, name);
   else
     gtk_widget_destroy (GTK_WIDGET (dialog));
+}
+
+static gboolean
+list_key (GtkWidget *view, const GdkEventKey *event, VmSnapshots *self)
+{
+  if (event->keyval != GDK_KEY_F2)
+    return GDK_EVENT_PROPAGATE;
+  gtk_dialog_response (GTK_DIALOG (self->dialog), RESPONSE_RENAME);
+  return GDK_EVENT_STOP;
 }
 
 static void
@@ -404,9 +475,10 @@ show_list (VmSnapshots *self)
       gtk_window_present (GTK_WINDOW (self->dialog));
       return;
     }
-  self->dialog = gtk_dialog_new_with_buttons (_ ("Snapshots"), self->parent, GTK_DIALOG_DESTROY_WITH_PARENT,
-                                              _ ("_Take…"), RESPONSE_TAKE, _ ("_Go Back…"), RESPONSE_REVERT,
-                                              _ ("_Delete…"), RESPONSE_DELETE, _ ("_Close"), GTK_RESPONSE_CLOSE, NULL);
+  self->dialog
+      = gtk_dialog_new_with_buttons (_ ("Snapshots"), self->parent, GTK_DIALOG_DESTROY_WITH_PARENT, _ ("_Take…"),
+                                     RESPONSE_TAKE, _ ("_Go Back…"), RESPONSE_REVERT, _ ("_Rename…"), RESPONSE_RENAME,
+                                     _ ("_Delete…"), RESPONSE_DELETE, _ ("_Close"), GTK_RESPONSE_CLOSE, NULL);
   GtkWidget *box = gtk_dialog_get_content_area (GTK_DIALOG (self->dialog)),
             *scrolled = gtk_scrolled_window_new (NULL, NULL);
   g_autoptr (GtkListStore) store
@@ -419,6 +491,7 @@ show_list (VmSnapshots *self)
   vm_list_add_column (self->view, _ ("State of memory and devices"), COLUMN_SIZE, false);
   g_signal_connect (gtk_tree_view_get_selection (GTK_TREE_VIEW (self->view)), "changed", G_CALLBACK (selection_changed),
                     self);
+  g_signal_connect (self->view, "key-press-event", G_CALLBACK (list_key), self);
   gtk_scrolled_window_set_shadow_type (GTK_SCROLLED_WINDOW (scrolled), GTK_SHADOW_IN);
   gtk_container_add (GTK_CONTAINER (scrolled), self->view);
   self->note = gtk_label_new (NULL);
