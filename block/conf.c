@@ -111,7 +111,6 @@ vm_block_conf_claim (VmBlockConf *conf, VmObject *device, bool readonly, void (*
     return vm_fail (error, "Block node is read-only");
   drive->share_rw = conf->share_rw;
   drive->only_reads = readonly;
-  drive->cdrom |= readonly; /* it has a tray */
   drive->rerror = conf->rerror != VM_ON_ERROR_AUTO ? conf->rerror : drive->spec_rerror;
   drive->werror = conf->werror != VM_ON_ERROR_AUTO ? conf->werror : drive->spec_werror;
   if (!check_sizes (conf, error) || !vm_drive_claim (drive, device, changed, error))

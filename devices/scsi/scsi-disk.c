@@ -402,6 +402,7 @@ scsi_disk_realize (VmDevice *device, GError **error)
   if (!vm_block_conf_claim (&disk->conf, &device->parent, readonly, can_change ? scsi_disk_medium_changed : NULL,
                             error))
     return false;
+  disk->conf.drive->cdrom |= disk->is_cd; /* it has a tray */
   disk->conf.drive->resized = scsi_disk_resized;
   if (vm_scsi_device_bus (&disk->parent)->loop)
     vm_drive_set_loop (disk->conf.drive, vm_scsi_device_bus (&disk->parent)->loop, device->bus->lock);

@@ -168,6 +168,7 @@ ide_device_realize (VmDevice *device, GError **error)
       || !vm_block_conf_claim (&dev->conf, &device->parent, dev->is_cd, dev->is_cd ? atapi_medium_changed : NULL,
                                error))
     return false;
+  dev->conf.drive->cdrom |= dev->is_cd; /* it has a tray */
   ide_device_fill_in (dev);
   vm_timer_init (&dev->standby, device->env->clocks, VM_CLOCK_VIRTUAL, ide_standby_expired, dev);
   disk = g_strdup_printf ("/disk@%x", dev->unit_number);

@@ -72,10 +72,13 @@ def media():
         for path in image, disk:
             with open(path, 'wb') as f:
                 f.truncate(1 << 20)
-        m = Machine('-S', '-drive', 'if=ide,index=2,media=cdrom,id=cd', '-drive', f'file={disk},format=raw,id=hd')
+        m = Machine('-S', '-drive', 'if=ide,index=2,media=cdrom,id=cd', '-drive', f'file={disk},format=raw,id=hd',
+                    '-drive', f'if=virtio,file={image},format=raw,readonly=on,id=ro')
         m.negotiate()
         block = {b['device']: b for b in m.command('query-block')['return']}
         assert block['cd']['removable'] and 'inserted' not in block['cd'] and block['cd']['tray_open'] is False
+        # What is only read is no CD drive.
+        assert not block['ro']['removable'] and 'tray_open' not in block['ro'] and block['ro']['inserted']['ro']
         assert not block['hd']['removable'] and block['hd']['inserted']['image']['virtual-size'] == 1 << 20
         assert error(m.command('eject', device='hd')) == ('GenericError', "Device 'hd' is not removable")
         assert error(m.command('eject', device='no')) == ('DeviceNotFound', "Device 'no' not found")
