@@ -102,7 +102,7 @@ vm_audio_pipe_adjust (VmAudioPipe *pipe, double adjust)
 const float *
 vm_audio_pipe_out (const VmAudioPipe *pipe)
 {
-  return pipe->fifo + pipe->start * pipe->channels_out;
+  return pipe->fifo ? pipe->fifo + pipe->start * pipe->channels_out : NULL; /* nothing has come yet */
 }
 
 void
