@@ -24,7 +24,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, '../vnc'), os.path.join(HERE, '../contr
 # pylint: disable=wrong-import-position
 import screen
 import wire
-from program import main, run
+from program import Machine, main, run
 from screen import free_port, make_certificates
 
 VIEWER = os.environ.get('SPICE_VIEWER')
@@ -668,6 +668,25 @@ def the_agent_is_asked():
         m.quit()
 
 
+def the_agent_hears_no_millimetres():
+    """Of windows: spice-vdagent 0.22 refuses sizes that have them. This card takes no sizes itself."""
+    monitors = struct.pack('<IIIii', 600, 800, 32, 0, 0) * 2
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'spice')
+        m = Machine('-vga', 'cirrus', '-spice', f'unix=on,addr={path},{OPEN}', '-chardev', 'spicevmc,id=a,name=vdagent', '-device',
+                    'isa-serial,chardev=a', qtest=True)
+        m.negotiate()
+        m.command('cont')
+        client = wire.Client(path)
+        for n, (flags, millimetres) in enumerate(((3, bytes(8)), (1, b''), (3, bytes(8)))):
+            client.tell_agent(wire.MONITORS, struct.pack('<II', 2, flags) + monitors + millimetres, start=not n)
+            want = struct.pack('<IIIIQIII', 1, 68, 1, wire.MONITORS, 0, 48, 2, 1) + monitors
+            heard = Screen.serial(m, len(want))
+            assert heard == want, (flags, heard.hex())
+        client.close()
+        m.quit()
+
+
 def the_agent_is_heard():
     """For as long as the viewer gives it tokens, and it gave it two to begin with."""
     m = Screen(OPEN, '-chardev', 'spicevmc,id=a,name=vdagent', '-device', 'isa-serial,chardev=a')
@@ -1059,7 +1078,7 @@ if __name__ == '__main__':
     ALONE = [queries_and_events, words] if not VIEWER else [
         pictures_are_exact, sizes_follow, small_changes, in_a_browser, what_moves, several_heads, clients_say_the_size, hands, pointing, the_wheel,
         a_tablet, lights, tickets, certificates, logging_in_by_name, handed_over, queries_and_events, words, ports, sound, recording,
-        the_agent_is_asked, the_agent_is_heard, which_head, the_silent_make_room, machines_outlive_viewers, machines_outlive_viewers_of_tls,
+        the_agent_is_asked, the_agent_hears_no_millimetres, the_agent_is_heard, which_head, the_silent_make_room, machines_outlive_viewers, machines_outlive_viewers_of_tls,
         machines_outlive_viewers_with_names, machines_outlive_viewers_of_the_web, nobody_comes_from_elsewhere,
         addresses, dies_at_random, real_viewers, windows, the_app]
     SLOW = [those_who_dawdle_go]
