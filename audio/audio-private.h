@@ -54,6 +54,8 @@ typedef struct VmAudioRing
   size_t level;                /* atomic: what the reader should find at most, or the writer leave */
   uint64_t written, taken;     /* atomic */
   size_t chunk;                /* atomic: what the host moves at once, on the average */
+  size_t burst, chunk_before;  /* the host's: pieces that came together, CHUNK without them */
+  int64_t burst_ns;            /* the host's: when the first of them came */
   unsigned fresh;              /* atomic: next calls of a host that fills its buffers first */
   uint64_t missing;            /* atomic: frames that the host got as silence, or that found no room */
   int64_t host_delay;          /* atomic, ns; 0: nobody knows. See vm_audio_stream_set_host_delay() */

@@ -4,6 +4,7 @@
 #include "audio/audio-private.h"
 
 #define RING_MS 500
+#define BURST_NS (2 * VM_NS_PER_MS) /* what was recorded comes in pieces, so close together */
 
 VmAudioRing *
 vm_audio_ring_new (const VmAudioFormat *format)
@@ -104,14 +105,24 @@ note_chunk (const VmAudioStream *stream, size_t frames)
   VmAudioRing *ring = stream->ring;
   size_t chunk = __atomic_load_n (&ring->chunk, __ATOMIC_RELAXED);
   unsigned fresh = __atomic_load_n (&ring->fresh, __ATOMIC_RELAXED);
+  int64_t now = stream->dev->audio->now_ns ();
 
-  __atomic_store_n (&ring->moved_ns, stream->dev->audio->now_ns (), __ATOMIC_RELAXED);
+  if (stream->recording && ring->burst && now - ring->burst_ns < BURST_NS)
+    {
+      frames += ring->burst;
+      chunk = ring->chunk_before;
+    }
+  else
+    ring->burst_ns = now;
+  ring->burst = frames;
+  ring->chunk_before = chunk;
+  __atomic_store_n (&ring->moved_ns, now, __ATOMIC_RELAXED);
   if (fresh)
     {
       __atomic_store_n (&ring->fresh, fresh - 1, __ATOMIC_RELAXED);
       return;
     }
-  chunk = chunk ? (chunk * 15 + frames + 15) / 16 : frames;
+  chunk = chunk && (!stream->recording || frames < chunk) ? (chunk * 15 + frames + 15) / 16 : frames;
   __atomic_store_n (&ring->chunk, chunk, __ATOMIC_RELAXED);
 }
 

@@ -460,7 +460,7 @@ def case_alsa_pulse(server, play):
     assert chunk(lines) == 882, chunk(lines)
     record(server, play, f'alsa,id=a,in.dev=mic,in.buffer-length={LATENCY_MS}000')
     lines = record(server, play, f'alsa,id=a,in.dev=mic,in.try-poll=off,in.period-length=10000,in.buffer-length={LATENCY_MS}000')
-    assert chunk(lines) == 441, chunk(lines)
+    assert 441 <= chunk(lines) < 1653, chunk(lines)  # some come together; else it is a quarter of 150 ms
 
 
 def case_oss(server, play):

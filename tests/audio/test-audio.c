@@ -717,6 +717,44 @@ test_recording (void)
     }
 }
 
+/* Pieces that come together count as one; the largest so far counts at once, and pieces in a row are no endless one. */
+static void
+test_bursts (void)
+{
+  Host host = { .chunk = 441 };
+  Recorder r = { .heard = g_array_new (FALSE, FALSE, 2) };
+  VmAudioFormat format = format_of (44100, 1, VM_AUDIO_S16);
+  static const int16_t frames[2 * 441];
+  Bench b;
+
+  bench_init (&b, true);
+  vm_audio_provide (bench_env (&b), &host_class, &host);
+  bench_add (&b, "spice,id=a");
+  r.voice = vm_audio_open_in (&b.card, "adc", &format, recorder_func, &r);
+  vm_audio_set_active (r.voice, true);
+  for (int i = 0; i < 20; i++)
+    {
+      bench_advance (&b, 10 * VM_NS_PER_MS);
+      vm_audio_stream_give (host.stream, frames, 4 * 300);
+      vm_audio_stream_give (host.stream, frames, 4 * 141);
+      g_assert_cmpuint (host.stream->ring->chunk, ==, 441);
+    }
+  bench_advance (&b, 10 * VM_NS_PER_MS);
+  vm_audio_stream_give (host.stream, frames, 4 * 441);
+  vm_audio_stream_give (host.stream, frames, 4 * 441);
+  g_assert_cmpuint (host.stream->ring->chunk, ==, 882);
+  for (int i = 0; i < 400; i++)
+    {
+      bench_advance (&b, VM_NS_PER_MS);
+      vm_audio_stream_give (host.stream, frames, 4 * 44);
+    }
+  g_assert_cmpuint (host.stream->ring->chunk, <=, 120);
+  vm_audio_close (r.voice);
+  drop_devices (&b);
+  g_array_unref (r.heard);
+  bench_clear (&b);
+}
+
 /* Frames that a recording waits between the host and a card. */
 static double
 waiting (bool even)
@@ -901,6 +939,7 @@ main (int argc, char **argv)
   g_test_add_func ("/audio/drift", test_drift);
   g_test_add_func ("/audio/host-gone", test_host_gone);
   g_test_add_func ("/audio/recording", test_recording);
+  g_test_add_func ("/audio/bursts", test_bursts);
   g_test_add_func ("/audio/even", test_even);
   g_test_add_func ("/audio/mute", test_mute);
   g_test_add_func ("/audio/devices", test_devices);
