@@ -21,14 +21,14 @@ vm_voice_drop (VmAudioVoice *voice, size_t bytes)
 uint8_t *
 vm_voice_room (VmAudioVoice *voice, size_t bytes)
 {
-  if (voice->raw_start + voice->raw_filled + bytes > voice->raw_size)
+  if (!voice->raw || voice->raw_start + voice->raw_filled + bytes > voice->raw_size)
     {
       if (voice->raw_start)
         memmove (voice->raw, voice->raw + voice->raw_start, voice->raw_filled);
       voice->raw_start = 0;
-      if (voice->raw_filled + bytes > voice->raw_size)
+      if (!voice->raw || voice->raw_filled + bytes > voice->raw_size)
         {
-          voice->raw_size = voice->raw_filled + bytes;
+          voice->raw_size = MAX (voice->raw_filled + bytes, 1);
           voice->raw = g_realloc (voice->raw, voice->raw_size);
         }
     }
