@@ -443,6 +443,18 @@ vm_node_break (VmNode *node, VmBreak what, VmqBlkdebugEvent event, const char *t
   return node ? node->driver->breakpoint (node, what, event, tag) : -ENOTSUP;
 }
 
+bool
+vm_node_has_job (const VmNode *node)
+{
+  for (guint i = 0; i < node->parents->len; i++)
+    {
+      const VmEdge *edge = g_ptr_array_index (node->parents, i);
+      if (edge->root && !strcmp (edge->root->kind, "job"))
+        return true;
+    }
+  return false;
+}
+
 /* --- to all parents ---------------------------------------------------------------------------------------- */
 
 void

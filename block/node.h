@@ -170,6 +170,7 @@ void vm_node_drain_end (VmNode *node);
 VmNode *vm_node_skip_filters (VmNode *node);
 VmNode *vm_node_backing (VmNode *node);        /* below, filters looked through; NULL: none */
 bool    vm_node_chain_contains (VmNode *top, VmNode *base);
+bool    vm_node_has_job (const VmNode *node); /* works on it */
 /* An image is damaged: marks it so (when the format can), makes it read-only and tells who watches. OFFSET and SIZE:
  * -1 unknown. FATAL: no further requests. */
 void    vm_node_corrupt (VmNode *node, bool fatal, int64_t offset, int64_t size, const char *format, ...)

@@ -298,6 +298,9 @@ resize (Call *call, GError **error)
     return false;
   if (args->size < 0)
     return vm_fail (error, "Parameter 'size' expects a >0 size");
+  /* It copies what was there when it began, and in the end the disk would have the old size again. */
+  if (vm_node_has_job (node))
+    return vm_fail (error, "Node '%s' is busy: block device is in use by a block job", node->name);
   vm_node_ref (node);
   vm_node_drain_begin (node);
   status = vm_node_truncate (node, (uint64_t) args->size, false, VM_PREALLOC_OFF, 0, error);

@@ -133,18 +133,6 @@ add_writable (Work *w)
 }
 
 static bool
-is_busy (const VmNode *node)
-{
-  for (guint i = 0; i < node->parents->len; i++)
-    {
-      const VmEdge *edge = g_ptr_array_index (node->parents, i);
-      if (edge->root && !strcmp (edge->root->kind, "job"))
-        return true;
-    }
-  return false;
-}
-
-static bool
 find_vmstate (Work *w, GError **error)
 {
   const char *name = w->place ? w->place->vmstate : NULL;
@@ -173,7 +161,7 @@ find_images (Work *w, GError **error)
       const Image *image = g_ptr_array_index (w->images, i);
       if (!image->node->driver->snapshot_create)
         return vm_fail (error, "Device '%s' is writable but does not support snapshots", image->label);
-      if (is_busy (image->node))
+      if (vm_node_has_job (image->node))
         return vm_fail (error, "Node '%s' is busy: a job works on it", image->label);
     }
   return true;

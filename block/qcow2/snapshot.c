@@ -162,14 +162,16 @@ qcow2_snapshots_write (Qcow2 *s)
     return status;
   vm_store_be32 (header, s->snapshots->len);
   vm_store_be64 (header + 4, offset);
-  if ((status = qcow2_write_back (s)) < 0 || (status = qcow2_meta_flush (s)) < 0
-      || (status = qcow2_meta_write (s, HEADER_NB_SNAPSHOTS, header, sizeof header, OVERLAP_MAIN_HEADER)) < 0
-      || (status = qcow2_meta_flush (s)) < 0)
+  if ((status = qcow2_write_back (s)) < 0 || (status = qcow2_meta_flush (s)) < 0)
     {
       if (clusters)
         qcow2_free_now (s, offset, clusters);
       return status;
     }
+  /* Where that fails, the file may point to the new table all the same: it stays, as clusters that are leaked. */
+  if ((status = qcow2_meta_write (s, HEADER_NB_SNAPSHOTS, header, sizeof header, OVERLAP_MAIN_HEADER)) < 0
+      || (status = qcow2_meta_flush (s)) < 0)
+    return status;
   s->snapshots_offset = offset;
   s->snapshots_len = bytes->len;
   qcow2_overlap_forget (s);

@@ -75,6 +75,8 @@ def mirror():
             assert ready['device'] == 'd0' and ready['type'] == 'mirror' and ready['len'] == ready['offset'], ready
             job = ok(m.command('query-block-jobs'))[0]
             assert job['ready'] and job['status'] == 'ready' and job['io-status'] == 'ok', job
+            answer = m.command('block_resize', device='d0', size=64 << 20)  # the copy would not have it
+            assert 'is busy' in answer['error']['desc'], answer
             ok(m.command('block-job-complete', device='d0'))
             m.wait_event('BLOCK_JOB_COMPLETED')
             assert ok(m.command('query-block'))[0]['inserted']['file'] == b.file('copy')

@@ -235,4 +235,28 @@ def rename_fails(folder):
     assert split, 'it was always put back'
 
 
-sys.exit(program.main([people, raw, jobs, rename, rename_fails]))
+@in_folder
+def changes_fail(folder):
+    """A snapshot that is not made or not deleted for the host's sake leaves an image that is whole."""
+    path = disk(folder, 'n')
+    refused = {'save': 0, 'delete': 0}
+    for kind, what, number in itertools.product(('write', 'flush'), refused, range(1, 13)):
+        m = Machine('-m', '16', '-S', *node('n', path))
+        m.negotiate()
+        for tag in {'old', 'new'} & tags(m, 'n'):
+            assert job(m, 'snapshot-delete', tag=tag, devices=['n']) is None
+        assert job(m, 'snapshot-save', tag='old', vmstate='n', devices=['n']) is None
+        m.quit()
+        m = Machine('-m', '16', '-S', *node('n', path, **fault(kind, number, True)))
+        m.negotiate()
+        why = job(m, 'snapshot-delete', tag='old', devices=['n']) if what == 'delete' else \
+            job(m, 'snapshot-save', tag='new', vmstate='n', devices=['n'])
+        refused[what] += why is not None
+        m.process.kill()
+        m.process.wait()
+        check = subprocess.run(['qemu-img', 'check', path], capture_output=True, text=True)
+        assert check.returncode in (0, 3), (kind, what, number, why, check)
+    assert min(refused.values()) >= 2, refused
+
+
+sys.exit(program.main([people, raw, jobs, rename, rename_fails, changes_fail]))
