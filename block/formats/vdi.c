@@ -230,7 +230,7 @@ vdi_open_image (VmNode *node, GError **error)
   s->data = vm_load_le32 (h + AT_DATA);
   s->blocks = vm_load_le32 (h + AT_BLOCKS);
   node->size = VM_ALIGN_UP (vm_load_le64 (h + AT_DISK_SIZE), 512);
-  if (!vm_map_within (s->table, 4 * (uint64_t) s->blocks, MAX (node->file->node->size, s->data)))
+  if (!vm_map_within (s->table, 4 * (uint64_t) s->blocks, VM_ALIGN_UP (node->file->node->size, 512)))
     return vm_fail (error, "The image is cut off: the block map lies behind its end");
   int err = vdi_scan (node, &used, &end);
   if (err)

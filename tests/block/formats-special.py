@@ -264,10 +264,22 @@ def vmdk_names():
             sys.exit(said)
 
 
+def vdi_cut_off():
+    """A block map that would lie behind the end of its file is not searched for minutes."""
+    run(IMG, 'create', '-q', '-f', 'vdi', 'far.vdi', '1M')
+    with open('far.vdi', 'r+b') as f:
+        f.seek(0x158)
+        f.write(struct.pack('<I', 0xfffffe00))  # where the data begins
+        f.seek(0x180)
+        f.write(struct.pack('<I', 500_000_000))  # blocks
+    text = run(IMG, 'info', '-f', 'vdi', 'far.vdi', ok=(1,))
+    assert 'the block map lies behind its end' in text, text
+
+
 def main():
     work = tempfile.mkdtemp(prefix='formats-', dir=os.environ.get('TMPDIR', '/tmp'))
     os.chdir(work)
-    for test in (vhdx_log, vpc_differencing, vmdk_esx, vmdk_se, vmdk_split, vmdk_names):
+    for test in (vhdx_log, vpc_differencing, vmdk_esx, vmdk_se, vmdk_split, vmdk_names, vdi_cut_off):
         test()
     os.chdir('/')
     shutil.rmtree(work)
