@@ -12,6 +12,9 @@ except (ImportError, ValueError):
     print('skipped: no Atspi for Python')
     sys.exit(SKIP)
 
+# A program that begins, or a busy host, may leave a question unanswered for more than the 0.8 s it has otherwise.
+Atspi.set_timeout(20000, 20000)
+
 __all__ = ['Atspi', 'below', 'children', 'doubled_mnemonics', 'find']
 
 
