@@ -4,6 +4,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / 'system'))
 import vm  # noqa: E402
@@ -148,7 +149,8 @@ def ide():
     with Board('-drive', f'file={disk},format=raw,if=ide,index=0', '-drive',
                f'file={cd},format=raw,if=ide,index=2,media=cdrom') as b:
         def wait(base, mask, value):
-            for _ in range(2000):
+            end = time.monotonic() + 30  # the host's disk may be busy
+            while time.monotonic() < end:
                 b.pass_time(100000)
                 status = b.inb(base + 7)
                 if status & 0x80 == 0 and status & mask == value:

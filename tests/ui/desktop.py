@@ -56,8 +56,9 @@ class Picture:
 
 
 class Desktop:
-    def __init__(self, width=1280, height=800, variables=None):
-        missing = [tool for tool in NEEDED if not shutil.which(tool)]
+    def __init__(self, width=1280, height=800, variables=None, bus=False):
+        """With BUS there is a session bus, and the services it begins are at home here, too."""
+        missing = [tool for tool in NEEDED + ('dbus-daemon',) * bus if not shutil.which(tool)]
         if missing:
             print('skipped: no', *missing)
             sys.exit(SKIP)
@@ -79,6 +80,10 @@ class Desktop:
                         HOME=self.home, XDG_CONFIG_HOME=self.home, XDG_CACHE_HOME=self.home, XDG_STATE_HOME=self.home,
                         XDG_RUNTIME_DIR=self.home, GSETTINGS_BACKEND='keyfile', GIO_USE_VFS='local',
                         DBUS_SESSION_BUS_ADDRESS='disabled:', GTK_THEME='Adwaita', G_DEBUG='fatal-criticals')
+        self.bus = bus and subprocess.Popen(['dbus-daemon', '--session', '--nofork', '--nopidfile', '--print-address'], env=self.env,
+                                            preexec_fn=die_with_parent, stdout=subprocess.PIPE, text=True)
+        if bus:
+            self.env['DBUS_SESSION_BUS_ADDRESS'] = self.bus.stdout.readline().strip()
         self.env.update(variables or {})
         self.manager = subprocess.Popen(['openbox', '--sm-disable'], env=self.env, preexec_fn=die_with_parent,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -94,7 +99,9 @@ class Desktop:
             file.write('[org/vitrine/Vitrine]\n' + ''.join(f'{key}={value}\n' for key, value in values.items()))
 
     def close(self):
-        for process in (self.manager, self.server):
+        for process in (self.bus, self.manager, self.server):
+            if not process:
+                continue
             process.terminate()
             try:
                 process.wait(10)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the desktop sees of a window on the session bus, and what it says there, with services that are not real.
 
-Usage: dbus-run-session -- test-session-bus.py FAKE-MACHINE"""
+Usage: test-session-bus.py FAKE-MACHINE"""
 import os
 import struct
 import sys
@@ -295,7 +295,8 @@ def without(desktop):
 
 FAKE = sys.argv[1]
 TESTS = [with_portal, with_manager, darkness, keep_running, job_ends, portal_by_variable, portal_in_sandbox, without]
-with Desktop(variables={'DBUS_SESSION_BUS_ADDRESS': os.environ['DBUS_SESSION_BUS_ADDRESS'], 'GTK_THEME': ''}) as desktop:
+with Desktop(variables={'GTK_THEME': ''}, bus=True) as desktop:
+    os.environ['DBUS_SESSION_BUS_ADDRESS'] = desktop.env['DBUS_SESSION_BUS_ADDRESS']
     del desktop.env['GTK_THEME']  # it would win over what the portal says
     print(f'1..{len(TESTS)}')
     for i, test in enumerate(TESTS):
