@@ -358,7 +358,7 @@ def clean(text):
     return re.sub(r'\x1b\[[0-9;?]*[A-Za-z]|[^\x20-\x7e\n]', '', text)
 
 
-def wait_for(what, condition, seconds=10, pause=0.03):
+def wait_for(what, condition, seconds=30, pause=0.03):
     """Until CONDITION gives something true, which is returned."""
     deadline = time.monotonic() + seconds
     while True:

@@ -53,10 +53,10 @@ class AgentDouble:
                 self.messages.put((struct.unpack_from('<I', part, 4)[0], bytes(part[20:end])))
                 del part[:end]
 
-    def next(self, seconds=10):
+    def next(self, seconds=30):
         return self.messages.get(timeout=seconds)
 
-    def expect(self, kind, seconds=10):
+    def expect(self, kind, seconds=30):
         """The data of the next message, which is of this kind."""
         found, data = self.next(seconds)
         assert found == kind, (found, data)

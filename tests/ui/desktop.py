@@ -22,7 +22,7 @@ def die_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
-def wait_for(what, condition, seconds=10):
+def wait_for(what, condition, seconds=30):
     """Until CONDITION gives something true, which is returned."""
     end = time.monotonic() + seconds
     while True:
@@ -238,7 +238,7 @@ class Program:
         self.process.stdin.write(line + '\n')
         self.process.stdin.flush()
 
-    def command(self, line, seconds=10):
+    def command(self, line, seconds=30):
         """Sends and waits until it is done; what was said before is dropped."""
         self.send(line)
         end = time.monotonic() + seconds

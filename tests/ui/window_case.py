@@ -63,7 +63,7 @@ class WindowCase(unittest.TestCase):
 
     def wait_title(self, title, window=None):
         try:
-            wait_for('title', lambda: self.desktop.title(window or self.id) == title, 5)
+            wait_for('title', lambda: self.desktop.title(window or self.id) == title)
         except AssertionError:
             self.assertEqual(self.desktop.title(window or self.id), title)
 

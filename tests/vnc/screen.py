@@ -92,7 +92,7 @@ class Screen(Machine):
                 return
             (self.moved if status & 0x20 else self.typed).append(int(self.test('inb 0x60').split()[1], 16))
 
-    def scan_codes(self, n, seconds=10):
+    def scan_codes(self, n, seconds=30):
         """The next N bytes of the keyboard."""
         end = time.monotonic() + seconds
         while len(self.typed) < n:
