@@ -172,6 +172,20 @@ gather_add (Gather *g, void *base, uint64_t len, VmVirtqPiece piece, bool write)
   return true;
 }
 
+/* Memory that is no RAM is somebody's registers; the card's own do not answer, whoever it is that made it come here
+ * (a device that is being unplugged, say). Machine lock held. */
+static VmMemResult
+access_memory (const VmVirtioBus *bus, uint64_t addr, void *buf, uint64_t len, bool write)
+{
+  VmMemResult result;
+  VmReentry mark;
+
+  vm_memory_owner_enter (bus->as->memory, &mark, bus->owner);
+  result = write ? vm_as_write (bus->as, addr, bus->attrs, buf, len) : vm_as_read (bus->as, addr, bus->attrs, buf, len);
+  vm_memory_owner_leave (bus->as->memory, &mark);
+  return result;
+}
+
 /* A buffer that is no RAM is copied. */
 static bool
 gather_copy (Gather *g, uint64_t addr, uint64_t len, bool write)
@@ -189,7 +203,7 @@ gather_copy (Gather *g, uint64_t addr, uint64_t len, bool write)
   g->copied += len;
   v->copied += len;
   if (!write)
-    vm_as_read (bus->as, addr, bus->attrs, copy, len);
+    access_memory (bus, addr, copy, len, false);
   return gather_add (g, copy, len, (VmVirtqPiece) { NULL, addr }, write);
 }
 
@@ -234,7 +248,7 @@ virtio_read_memory (const VmVirtio *v, uint64_t addr, void *buf, uint32_t len)
   const VmVirtioBus *bus = vm_virtio_bus (v);
 
   if (!v->lock)
-    return vm_as_read (bus->as, addr, bus->attrs, buf, len) == VM_MEM_OK;
+    return access_memory (bus, addr, buf, len, false) == VM_MEM_OK;
   for (uint64_t part = len; len; len -= part, part = len)
     {
       VmRamBlock *block;
@@ -305,7 +319,7 @@ pieces_release (VmVirtio *v, const struct iovec *iov, const VmVirtqPiece *pieces
           continue;
         }
       if (part && bus)
-        vm_as_write (bus->as, pieces[i].addr, bus->attrs, iov[i].iov_base, part);
+        access_memory (bus, pieces[i].addr, iov[i].iov_base, part, true);
       v->copied -= len;
       g_free (iov[i].iov_base);
     }

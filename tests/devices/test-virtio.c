@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Virtio devices as their drivers see them: both interfaces, both layouts, and drivers that break the rules. */
+#include "devices/scsi/scsi.h"
 #include "devices/virtio/virtio-serial.h"
 #include "engine/state/state.h"
 #include "tests/devices/virtio-rig.h"
 
 extern const VmType vm_virtio_blk_pci_type, vm_virtio_blk_pci_non_transitional_type, vm_virtio_rng_pci_type,
-  vm_virtio_balloon_pci_type, vm_virtio_serial_pci_type, vm_virtserialport_type;
+  vm_virtio_balloon_pci_type, vm_virtio_serial_pci_type, vm_virtserialport_type, vm_virtio_scsi_pci_type;
 
 enum { HEADER = 0x200000, DATA = 0x210000, STATUS = 0x220000, OTHER = 0x230000 };
 enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8, T_DISCARD = 11, T_WRITE_ZEROES = 13 };
@@ -533,6 +534,33 @@ test_serial (void)
   virtio_rig_clear (&r);
 }
 
+/* --- scsi ------------------------------------------------------------------------------------------------ */
+
+/* The news of a disk that goes are to be put into the card's own registers, where a zero would reset it, and with it the
+ * disk that is half gone. */
+static void
+test_scsi_event (void)
+{
+  static const VirtioRigPiece news = { VIRTIO_RIG_MODERN + MODERN_STATUS - 1, 2, true };
+  VmDevice *disk = vm_device_new (&vm_scsi_hd_type);
+  VirtioRig r;
+
+  virtio_rig_init (&r);
+  virtio_rig_make_drive (&r, VM_MIB);
+  virtio_rig_add (&r, &vm_virtio_scsi_pci_type, NULL);
+  disk->parent.scope = r.rig.env.root;
+  g_assert_true (vm_object_set (&disk->parent, "drive", "d", NULL));
+  rig_add (&r.rig, disk, g_ptr_array_index (r.dev->vdev->parent.buses, 0));
+  virtio_rig_start (&r, UINT64_MAX, 3, 16);
+  virtio_rig_add_chain (&r, 1, &news, 1, false);
+  virtio_rig_ring (&r, 1);
+  rig_remove (disk);
+  virtio_rig_settle (&r);
+  g_assert_cmphex (virtio_rig_read (&r, MODERN_STATUS, 1), ==, 0xf);
+  g_assert_cmpint (virtio_rig_take (&r, 1), ==, 2);
+  virtio_rig_clear (&r);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -548,5 +576,6 @@ main (int argc, char **argv)
   g_test_add_func ("/virtio/rng", test_rng);
   g_test_add_func ("/virtio/balloon", test_balloon);
   g_test_add_func ("/virtio/serial", test_serial);
+  g_test_add_func ("/virtio/scsi/event", test_scsi_event);
   return g_test_run ();
 }
