@@ -544,7 +544,7 @@ fake_command (Fake *fake, const char *line)
   else if (g_str_equal (w[0], "files") && n >= 2)
     vm_agent_send_files (fake->display, (const char *const *) w + 1, NULL, files_told, NULL);
   else if (g_str_equal (w[0], "answer") && n == 3) /* a command, or a line with "_" for blanks; what it returns from now on */
-    g_hash_table_insert (fake->answers, g_strdelimit (g_strdup (w[1]), "_", ' '), g_strcompress (w[2]));
+    g_hash_table_insert (fake->answers, g_strdup (w[1]), g_strcompress (w[2]));
   else if (g_str_equal (w[0], "say") && n == 3) /* the text, how often */
     {
       g_autofree char *text = g_strcompress (w[1]);
@@ -705,12 +705,12 @@ asked_answer (gpointer user_data)
 {
   g_autofree Asked *asked = user_data;
   json_object *arguments = json_tokener_parse (asked->arguments ? asked->arguments : "{}"), *property = NULL;
-  /* "qom-get PROPERTY" before "qom-get" */
+  /* "qom-get_PROPERTY" before "qom-get" */
   json_object_object_get_ex (arguments, "property", &property);
-  g_autofree char *what = g_strdup_printf ("%s %s", asked->what, property ? json_object_get_string (property) : "");
+  g_autofree char *what = g_strdup_printf ("%s_%s", asked->what, property ? json_object_get_string (property) : "");
   const char *answer = g_hash_table_lookup (asked->session->fake->answers, what);
   if (!answer)
-    answer = g_hash_table_lookup (asked->session->fake->answers, asked->what);
+    answer = g_hash_table_lookup (asked->session->fake->answers, g_strdelimit (asked->what, " ", '_'));
   json_object_put (arguments);
   g_autoptr (GError) error = NULL;
 
@@ -759,10 +759,11 @@ vm_session_run_hmp (VmSession *session, const char *line, VmSessionDone done, vo
 void
 vm_session_find_place (VmSession *session, const char *driver, VmSessionDone done, void *opaque)
 {
-  GError *error = g_error_new_literal (G_IO_ERROR, G_IO_ERROR_FAILED, "no bus takes it");
+  g_autofree char *what = g_strconcat ("place_", driver, NULL);
+  const char *answer = g_hash_table_lookup (session->fake->answers, what);
+  g_autoptr (GError) error = answer ? NULL : g_error_new_literal (G_IO_ERROR, G_IO_ERROR_FAILED, "no bus takes it");
 
-  done (session, NULL, error, opaque);
-  g_error_free (error);
+  done (session, answer, error, opaque);
 }
 
 bool

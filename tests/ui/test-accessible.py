@@ -3,6 +3,7 @@
 """What a screen reader finds: the menu tree that users of the command line know, with its keys, and the display.
 
 Usage: test-accessible.py FAKE-MACHINE"""
+import json
 import os
 import re
 import shutil
@@ -62,7 +63,9 @@ SOUND = {'out-mute': 'false', 'in-mute': 'true', 'out-device': '""', 'in-device'
          'in-devices': 'null', 'underruns': '2'}
 DRIVE = 'CD drive cd_0'
 JOB = '[{"id":"copy","type":"mirror","status":"running","current-progress":1000000,"total-progress":4000000}]'
-NETWORK = 'e1000.0: index=0,type=nic,model=e1000,macaddr=52:54:00:12:34:56\n \\ net0: index=0,type=user,net=10.0.2.0\n'
+TYPES = ('name "e1000", bus PCI, desc Intel\r\nname "virtio-net-pci", bus PCI, desc Virtio\r\nname "ne2k_isa", bus ISA, desc NE2000\r\n'
+         'name "VGA", bus PCI\r\n')
+NETWORK = 'e1000.0: index=0,type=nic,model=e1000,macaddr=52:54:00:12:34:56\r\n \\ net0: index=0,type=user,net=10.0.2.0\r\n'
 
 
 def item(node):
@@ -82,7 +85,7 @@ def main():
             machine.command('mode 320 200')
             machine.command('second')
             def answer(command, text):
-                text = text.replace('\n ', '').replace('\\', '\\\\').replace('\n', '\\n').replace('"', '\\"').replace(' ', '\\040')
+                text = text.replace('\\', '\\\\').replace('\r', '\\r').replace('\n', '\\n').replace('"', '\\"').replace(' ', '\\040')
                 machine.command(f'answer {command} {text}')
             answer('query-block', BLOCK.replace('\n', ''))
             answer('info_network', NETWORK)
@@ -267,6 +270,103 @@ def main():
                 desktop.key('Escape')
                 time.sleep(0.3)
 
+            # Network cards: why none can come and go; then one comes, and goes once the guest lets go of it.
+            def shows(begin, end=''):
+                wait_for(begin + end, lambda: app.clear_cache() or find(
+                    app, lambda node: re.match(f'{begin}.*{end}', (node.get_name() or '').replace('\xa0', ' '))
+                    and node.get_state_set().contains(Atspi.StateType.SHOWING)))
+
+            def asked(*commands):
+                lines = []
+
+                def all_there():
+                    lines.extend(line.split(' ', 2) for line in machine.said() if line.startswith('command '))
+                    return [line for line in lines if line[1] in commands][:len(commands)] if \
+                        {line[1] for line in lines} >= set(commands) else None
+                found = wait_for(commands, all_there)
+                assert [line[1] for line in found] == list(commands), lines
+                return [json.loads(line[2]) for line in found]
+
+            def network():
+                app.clear_cache()
+                menu = find(bar, lambda node: node.get_name() == 'Network' and node.get_role_name() == 'menu')
+                return [(node.get_name(), [child.get_name() for child in children(node)]) for node in children(menu)]
+
+            def activate(action, *parameter):
+                machine.said()
+                Gio.bus_get_sync(Gio.BusType.SESSION, None).call_sync(
+                    f'org.vitrine.Vitrine.p{machine.process.pid}', '/org/vitrine/Vitrine/window/1', 'org.gtk.Actions', 'Activate',
+                    GLib.Variant('(sava{sv})', (action, [GLib.Variant('s', text) for text in parameter], {})), None, 0, 5000, None)
+            answer('info_network', NETWORK)
+            machine.command('event DEVICE_DELETED {}')
+            assert network() == [
+                ('1 Cable of e1000.0 to net0', []), ('', []), ('Add Network Card (no bus of this machine takes one while it is on)', []),
+                ('Remove Network Card', ['1 e1000.0 (this machine keeps it while it is on)']), ('', []), ('Port Forwards…', [])], network()
+            for kind in 'e1000', 'virtio-net-pci', 'VGA':
+                answer('place_' + kind, '{"bus":"pci.0"}')
+            answer('info_qdm', TYPES)
+            answer('device-list-properties', '[{"name":"netdev","type":"str"}]')
+            answer('qom-list', '[{"name":"device[7]","type":"child<e1000>"}]')
+            answer('qom-get_netdev', '"net0"')
+            machine.command('event DEVICE_DELETED {}')
+            wait_for('a bus', lambda: network()[2:4] == [('Add Network Card…', []), ('Remove Network Card', ['1 e1000.0'])])
+            assert not doubled_mnemonics(bar), doubled_mnemonics(bar)
+
+            def add_nic(mac, wrong=None):
+                activate('add-nic')
+                entry = wait_for('dialog', lambda: app.clear_cache() or find(app, lambda node: node.get_name() == 'MAC address'))
+                assert not nameless(), nameless()
+                kinds = find(app, lambda node: node.get_role_name() == 'combo box' and node.get_name() == 'Kind of card')
+                names = [node.get_name() for node in below(kinds) if node.get_role_name() == 'menu item']
+                assert names == ['e1000 (Intel)', 'virtio-net-pci (Virtio)', 'VGA'], names
+                add = find(app, lambda node: node.get_name() == 'Add' and node.get_role_name() == 'push button')
+                for text, cause in wrong or ():
+                    Atspi.EditableText.set_text_contents(entry, text)
+                    shows(cause)
+                    wait_for('off', lambda: add.clear_cache() or not add.get_state_set().contains(Atspi.StateType.SENSITIVE))
+                Atspi.EditableText.set_text_contents(entry, mac)
+                wait_for('on', lambda: add.clear_cache() or add.get_state_set().contains(Atspi.StateType.SENSITIVE))
+                add.do_action(0)
+                wait_for('closed', lambda: app.clear_cache() or not find(app, lambda node: node.get_name() == 'MAC address'))
+            add_nic('', [('52:54:00:12:34', 'A MAC address is written'), ('01:00:5e:00:00:01', 'No card can have'),
+                         ('52:54:00:12:34:56', 'e1000.0 has this address')])
+            back_end, card = asked('netdev_add', 'device_add')
+            assert back_end['type'] == 'user' and card == {'driver': 'e1000', 'bus': 'pci.0', 'netdev': back_end['id'],
+                                                           'id': card['id']}, (back_end, card)
+            shows('Network card added-card.* is in the machine now')
+            # The back end does not stay without its card.
+            answer('device_add', '!no room on the bus')
+            add_nic('52:54:00:00:00:01')
+            back_end, card, undone = asked('netdev_add', 'device_add', 'netdev_del')
+            assert card['mac'] == '52:54:00:00:00:01' and undone == {'id': back_end['id']}, (card, undone)
+            shows('The network card was not added.')
+            shows('no room on the bus')
+            desktop.key('Escape')
+            answer('device_add', '{}')
+            answer('netdev_add', '!no network')
+            add_nic('')
+            asked('netdev_add')
+            shows('no network')
+            assert not [line for line in machine.said() if 'device_add' in line]
+            desktop.key('Escape')
+
+            activate('remove-nic', 'e1000.0')
+            assert asked('device_del') == [{'id': '/machine/peripheral/device[7]'}]
+            shows('Network card e1000.0 is still in use: the guest has been asked')
+            # Asked once.
+            activate('remove-nic', 'e1000.0')
+            machine.command('event DEVICE_DELETED {"path":"/machine/peripheral/device[8]"}')
+            time.sleep(0.5)
+            assert not [line for line in machine.said() if '_del ' in line]
+            machine.command('event DEVICE_DELETED {"path":"/machine/peripheral/device[7]"}')
+            assert asked('netdev_del') == [{'id': 'net0'}]
+            shows('Network card e1000.0 is no longer in the machine')
+            answer('device_del', '!it is nailed down')
+            activate('remove-nic', 'e1000.0')
+            shows('Network card e1000.0 was not removed.')
+            shows('it is nailed down')
+            desktop.key('Escape')
+
             image = desktop.home + '/big.qcow2'
             with open(image, 'w'):
                 pass
@@ -288,15 +388,8 @@ def main():
             machine.command('event JOB_STATUS_CHANGE {"id":"copy","status":"concluded"}')
             wait_for('not busy', lambda: growth() == GROWTH)
 
-            def shows(begin, end=''):
-                wait_for(begin + end, lambda: app.clear_cache() or find(
-                    app, lambda node: re.match(f'{begin}.*{end}', (node.get_name() or '').replace('\xa0', ' '))
-                    and node.get_state_set().contains(Atspi.StateType.SHOWING)))
-
             def grow(size):
-                Gio.bus_get_sync(Gio.BusType.SESSION, None).call_sync(
-                    f'org.vitrine.Vitrine.p{machine.process.pid}', '/org/vitrine/Vitrine/window/1', 'org.gtk.Actions', 'Activate',
-                    GLib.Variant('(sava{sv})', ('grow', [GLib.Variant('s', 'v0')], {})), None, 0, 5000, None)
+                activate('grow', 'v0')
                 spin = wait_for('dialog', lambda: app.clear_cache() or find(app, lambda node: node.get_name() == 'New size in GiB'))
                 assert not nameless(), nameless()
                 shows('The image is sparse: it takes 1.0 MiB of the host')

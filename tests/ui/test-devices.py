@@ -306,6 +306,70 @@ class Devices(unittest.TestCase):
         self.menu('Devices', 'n', '1')
         wait_for('cable', self.link)
 
+    def cards(self):
+        """{name: what the monitor says of it}, and the back ends that no card has."""
+        lines = self.qmp.hmp('info network').splitlines()
+        cards = {lines[i].split(':')[0]: lines[i] + lines[i + 1] for i in range(len(lines) - 1) if lines[i + 1].startswith(' \\ ')}
+        return cards, [line for i, line in enumerate(lines) if 'type=user' in line and not line.startswith(' \\ ')]
+
+    def test_add_and_remove_nic(self):
+        """A card more while the machine runs, of the kind that the guest knows already; both go again."""
+        self.start('-nic', 'user,model=e1000e')
+        self.menu('Devices', 'n', 'a')
+        self.dialog('Add Network Card')
+        self.desktop.key('alt+m')
+        self.desktop.type('52:54:00:ab:cd')
+        time.sleep(0.3)
+        self.picture('add-nic-wrong')
+        self.desktop.key('Return')  # not yet
+        time.sleep(0.3)
+        self.assertEqual(len(self.cards()[0]), 1)
+        self.desktop.type(':ef')
+        time.sleep(0.3)
+        self.picture('add-nic')
+        self.desktop.key('Return')
+        wait_for('card', lambda: len(self.cards()[0]) == 2)
+        name, text = next(pair for pair in self.cards()[0].items() if pair[0] != 'e1000e.0')
+        self.assertIn('model=e1000e,macaddr=52:54:00:ab:cd:ef', text)
+        self.assertIn('type=user', text)
+        self.assertIn(name, [rule['name'] for rule in self.qmp('query-rx-filter')])
+        time.sleep(0.7)
+        self.picture('nic-added')
+        # The same address again.
+        self.menu('Devices', 'n', 'a')
+        self.dialog('Add Network Card')
+        self.desktop.key('alt+m')
+        self.desktop.type('52:54:00:AB:CD:EF')
+        time.sleep(0.3)
+        self.picture('add-nic-twice')
+        self.desktop.key('Return')
+        time.sleep(0.5)
+        self.assertEqual(len(self.cards()[0]), 2)
+        self.desktop.key('Escape')
+        wait_for('closed', lambda: not self.desktop.find('Add Network Card'))
+        # No guest answers; with a reset they go all the same, and their networks: that of the command line, too.
+        for number in '2', '1':
+            self.menu('Devices', 'n', 'r', number)
+        time.sleep(5.5)
+        self.picture('nic-waits')
+        self.assertEqual(len(self.cards()[0]), 2)
+        self.qmp('system_reset')
+        wait_for('no card', lambda: self.cards() == ({}, []))
+        self.assertEqual(self.qmp('query-rx-filter'), [])
+        time.sleep(0.7)
+        self.picture('nic-removed')
+
+    def test_no_nic_hotplug(self):
+        """A bus that takes nothing says so instead."""
+        self.start('-nic', 'user', machine='isapc')
+        for key in 'a', 'r':
+            self.menu('Devices', 'n', key)
+            time.sleep(0.5)
+            self.picture('nic-greyed-' + key)
+            self.assertEqual(self.desktop.find('Add Network Card'), [])
+            self.desktop.key('Escape', 'Escape', 'Escape')
+        self.assertEqual(len(self.cards()[0]), 1)
+
     # --- the window
 
     def test_kept_by_uuid(self):

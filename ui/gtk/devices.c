@@ -11,9 +11,23 @@
 #define ACTIVITY_MS 200 /* five looks a second */
 #define SOUND_LOOKS 5   /* of these one at what the host has for sound */
 
+enum
+{
+  PLACE_DISK,
+  PLACE_CD,
+  PLACE_NIC,
+  N_PLACES
+};
+
 /* Types to try, the best first. */
-static const char *const disk_drivers[] = { "virtio-blk-pci", "scsi-hd", "usb-storage" };
-static const char *const cd_drivers[] = { "scsi-cd", "usb-storage" };
+static const struct
+{
+  unsigned place;
+  const char *driver;
+} tries[] = {
+  { PLACE_DISK, "virtio-blk-pci" }, { PLACE_DISK, "scsi-hd" },   { PLACE_DISK, "usb-storage" },
+  { PLACE_CD, "scsi-cd" },          { PLACE_CD, "usb-storage" }, { PLACE_NIC, "virtio-net-pci" },
+};
 
 typedef struct Place
 {
@@ -29,12 +43,12 @@ struct _VmDevices
   GSource *waker;
   GPtrArray *media, *nics, *forwards;
   GPtrArray *sounds;
-  Place disk, cd;
+  Place places[N_PLACES];
   /* being gathered */
   bool asking, again;
   bool jobs; /* work on disks */
   GPtrArray *new_media, *new_nics, *new_forwards, *new_sounds;
-  Place new_disk, new_cd;
+  Place new_places[N_PLACES];
   guint activity; /* timer; 0: nobody looks */
   bool asked_activity;
   unsigned looks;
@@ -76,6 +90,7 @@ nic_free (gpointer data)
   g_free (nic->model);
   g_free (nic->netdev);
   g_free (nic->type);
+  g_free (nic->mac);
   g_free (nic);
 }
 
@@ -116,7 +131,8 @@ media_equal (const VmMedium *a, const VmMedium *b)
 static bool
 nic_equal (const VmNic *a, const VmNic *b)
 {
-  return !g_strcmp0 (a->name, b->name) && !g_strcmp0 (a->netdev, b->netdev) && a->link == b->link;
+  return !g_strcmp0 (a->name, b->name) && !g_strcmp0 (a->netdev, b->netdev) && !g_strcmp0 (a->mac, b->mac)
+         && a->link == b->link && a->fixed == b->fixed;
 }
 
 static bool
@@ -257,6 +273,15 @@ got_block (gpointer owner, json_object *result, const GError *error, gpointer da
     add_media (owner, json_object_array_get_idx (result, i));
 }
 
+/* What comes after KEY, up to a comma or the line's end. */
+static char *
+told (const char *text, const char *key)
+{
+  const char *value = strstr (text, key);
+
+  return value ? g_strndup (value + strlen (key), strcspn (value + strlen (key), ",\r")) : g_strdup ("");
+}
+
 /* "e1000.0: index=0,type=nic,model=e1000,macaddr=..." and below it " \ net0: index=0,type=user,..." */
 static void
 got_network (gpointer owner, json_object *result, const GError *error, gpointer data)
@@ -269,11 +294,10 @@ got_network (gpointer owner, json_object *result, const GError *error, gpointer 
     {
       bool below = g_str_has_prefix (*line, " \\ ");
       const char *text = *line + (below ? 3 : strspn (*line, " ")), *colon = strstr (text, ": index=");
-      const char *type = strstr (text, "type=");
-      if (!colon || !type || !g_str_has_prefix (colon, ": index=0,"))
+      if (!colon || !g_str_has_prefix (colon, ": index=0,"))
         continue;
       g_autofree char *name = g_strndup (text, colon - text);
-      g_autofree char *kind = g_strndup (type + 5, strcspn (type + 5, ","));
+      g_autofree char *kind = told (text, "type=");
       if (below && last)
         {
           g_free (last->netdev);
@@ -283,10 +307,10 @@ got_network (gpointer owner, json_object *result, const GError *error, gpointer 
         }
       else if (!strcmp (kind, "nic"))
         {
-          const char *model = strstr (text, "model=");
           last = g_new0 (VmNic, 1);
           last->name = g_steal_pointer (&name);
-          last->model = model ? g_strndup (model + 6, strcspn (model + 6, ",")) : g_strdup ("");
+          last->model = told (text, "model=");
+          last->mac = told (text, "macaddr=");
           last->link = true;
           for (guint i = 0; i < self->nics->len; i++)
             {
@@ -403,14 +427,12 @@ got_audiodevs (gpointer owner, json_object *result, const GError *error, gpointe
 static void
 got_place (gpointer owner, json_object *result, const GError *error, gpointer data)
 {
-  VmDevices *self = owner;
-  const char *const *driver = data;
-  bool cd = driver >= cd_drivers && driver < cd_drivers + G_N_ELEMENTS (cd_drivers);
-  Place *place = cd ? &self->new_cd : &self->new_disk;
+  guint i = GPOINTER_TO_UINT (data);
+  Place *place = &VM_DEVICES (owner)->new_places[tries[i].place];
 
   if (!result || place->driver)
     return;
-  *place = (Place){ *driver, g_strdup (vm_json_text (result, "bus")) };
+  *place = (Place){ tries[i].driver, g_strdup (vm_json_text (result, "bus")) };
 }
 
 static void devices_ask (VmDevices *self);
@@ -425,8 +447,8 @@ got_last (gpointer owner, json_object *result, const GError *error, gpointer dat
   changed |= replace_list (&self->nics, &self->new_nics, nic_equal_of);
   changed |= replace_list (&self->forwards, &self->new_forwards, forward_equal_of);
   changed |= replace_list (&self->sounds, &self->new_sounds, sound_equal_of);
-  changed |= replace_place (&self->disk, &self->new_disk);
-  changed |= replace_place (&self->cd, &self->new_cd);
+  for (unsigned i = 0; i < N_PLACES; i++)
+    changed |= replace_place (&self->places[i], &self->new_places[i]);
   self->asking = false;
   if (self->again)
     devices_ask (self);
@@ -444,6 +466,17 @@ got_link (gpointer owner, json_object *result, const GError *error, gpointer dat
     ((VmNic *) self->new_nics->pdata[index])->link = json_object_get_boolean (result);
 }
 
+/* Where one more would find no place, one that is there does not leave it either. */
+static void
+got_nic_place (gpointer owner, json_object *result, const GError *error, gpointer data)
+{
+  VmDevices *self = owner;
+  guint index = GPOINTER_TO_UINT (data);
+
+  if (index < self->new_nics->len)
+    ((VmNic *) self->new_nics->pdata[index])->fixed = error != NULL;
+}
+
 /* Cards and their back ends are known now. */
 static void
 ask_links (gpointer owner, json_object *result, const GError *error, gpointer data)
@@ -453,6 +486,7 @@ ask_links (gpointer owner, json_object *result, const GError *error, gpointer da
   for (guint i = 0; i < self->new_nics->len; i++)
     {
       const VmNic *nic = self->new_nics->pdata[i];
+      vm_call_find_place (self->session, self, nic->model, got_nic_place, GUINT_TO_POINTER (i));
       if (!nic->netdev)
         continue;
       g_autofree char *path = g_strconcat ("/netdevs/", nic->netdev, NULL);
@@ -477,10 +511,8 @@ devices_ask (VmDevices *self)
   vm_call (self->session, self, "query-audiodevs", NULL, got_audiodevs, NULL);
   vm_call_hmp (self->session, self, "info network", got_network, NULL);
   vm_call_hmp (self->session, self, "info usernet", got_usernet, NULL);
-  for (unsigned i = 0; i < G_N_ELEMENTS (disk_drivers); i++)
-    vm_call_find_place (self->session, self, disk_drivers[i], got_place, (gpointer) &disk_drivers[i]);
-  for (unsigned i = 0; i < G_N_ELEMENTS (cd_drivers); i++)
-    vm_call_find_place (self->session, self, cd_drivers[i], got_place, (gpointer) &cd_drivers[i]);
+  for (guint i = 0; i < G_N_ELEMENTS (tries); i++)
+    vm_call_find_place (self->session, self, tries[i].driver, got_place, GUINT_TO_POINTER (i));
   vm_call (self->session, self, "query-status", NULL, ask_links, NULL);
 }
 
@@ -672,10 +704,11 @@ devices_finalize (GObject *object)
   g_ptr_array_unref (self->sounds);
   g_clear_pointer (&self->new_forwards, g_ptr_array_unref);
   g_clear_pointer (&self->new_sounds, g_ptr_array_unref);
-  g_free (self->disk.bus);
-  g_free (self->cd.bus);
-  g_free (self->new_disk.bus);
-  g_free (self->new_cd.bus);
+  for (unsigned i = 0; i < N_PLACES; i++)
+    {
+      g_free (self->places[i].bus);
+      g_free (self->new_places[i].bus);
+    }
   G_OBJECT_CLASS (vm_devices_parent_class)->finalize (object);
 }
 
@@ -767,15 +800,30 @@ vm_devices_first_medium (VmDevices *self, VmMediumKind kind)
 const char *
 vm_devices_disk_driver (VmDevices *self, const char **bus)
 {
-  *bus = self->disk.bus;
-  return self->disk.driver;
+  *bus = self->places[PLACE_DISK].bus;
+  return self->places[PLACE_DISK].driver;
 }
 
 const char *
 vm_devices_cd_driver (VmDevices *self, const char **bus)
 {
-  *bus = self->cd.bus;
-  return self->cd.driver;
+  *bus = self->places[PLACE_CD].bus;
+  return self->places[PLACE_CD].driver;
+}
+
+bool
+vm_devices_take_nics (VmDevices *self)
+{
+  return self->places[PLACE_NIC].driver != NULL;
+}
+
+const VmNic *
+vm_devices_find_nic (VmDevices *self, const char *name)
+{
+  for (guint i = 0; i < self->nics->len; i++)
+    if (!g_strcmp0 (((const VmNic *) self->nics->pdata[i])->name, name))
+      return self->nics->pdata[i];
+  return NULL;
 }
 
 char *

@@ -37,7 +37,9 @@ typedef struct VmMedium
 typedef struct VmNic
 {
   char *name, *model, *netdev, *type; /* TYPE of the back end: "user"; NETDEV NULL: not plugged in */
+  char *mac;
   bool link;                          /* the cable is in */
+  bool fixed;                         /* stays while the machine is on */
   unsigned activity;                  /* VM_ACTIVITY_*: the guest receives, sends */
   int64_t received, sent;             /* bytes so far */
 } VmNic;
@@ -86,6 +88,9 @@ VmMedium *vm_devices_first_medium (VmDevices *self, VmMediumKind kind);
 const char *vm_devices_disk_driver (VmDevices *self, const char **bus);
 /* The same for a CD drive with a medium. */
 const char *vm_devices_cd_driver (VmDevices *self, const char **bus);
+/* Whether network cards can be plugged in while the machine runs. */
+bool vm_devices_take_nics (VmDevices *self);
+const VmNic *vm_devices_find_nic (VmDevices *self, const char *name);
 /* Whether the guest has an agent that takes files. */
 bool vm_devices_agent_takes_files (VmDevices *self);
 /* Whether one of those that query-block-jobs has told of is not over. */

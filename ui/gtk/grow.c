@@ -8,6 +8,7 @@
 #include <glib/gi18n-lib.h>
 
 #include "ui/gtk/bars.h"
+#include "ui/gtk/form.h"
 #include "ui/gtk/report.h"
 
 #define MIB (INT64_C (1) << 20)
@@ -187,29 +188,6 @@ ask_room (Grow *grow, GtkWidget *dialog, const char *file)
 }
 
 static GtkWidget *
-note (const char *text)
-{
-  GtkWidget *label = gtk_label_new (text);
-
-  gtk_label_set_xalign (GTK_LABEL (label), 0);
-  gtk_label_set_line_wrap (GTK_LABEL (label), TRUE);
-  gtk_label_set_max_width_chars (GTK_LABEL (label), 60);
-  return label;
-}
-
-static void
-add_row (GtkGrid *grid, int row, const char *name, GtkWidget *value)
-{
-  GtkWidget *label = gtk_label_new_with_mnemonic (name);
-
-  gtk_label_set_mnemonic_widget (GTK_LABEL (label), value);
-  gtk_label_set_xalign (GTK_LABEL (label), 0);
-  gtk_widget_set_halign (value, GTK_ALIGN_START);
-  gtk_grid_attach (grid, label, 0, row, 1, 1);
-  gtk_grid_attach (grid, value, 1, row, 1, 1);
-}
-
-static GtkWidget *
 make_spin (const Grow *grow)
 {
   /* At least a MiB more; the next whole GiB is offered. */
@@ -235,14 +213,12 @@ make_fields (Grow *grow, const char *file)
 
   gtk_label_set_ellipsize (GTK_LABEL (image), PANGO_ELLIPSIZE_MIDDLE);
   gtk_label_set_max_width_chars (GTK_LABEL (image), 45);
-  gtk_grid_set_column_spacing (GTK_GRID (grid), 12);
-  gtk_grid_set_row_spacing (GTK_GRID (grid), 6);
   grow->spin = make_spin (grow);
   gtk_box_pack_start (GTK_BOX (size), grow->spin, FALSE, FALSE, 0);
   gtk_box_pack_start (GTK_BOX (size), gtk_label_new (_ ("GiB")), FALSE, FALSE, 0);
-  add_row (GTK_GRID (grid), 0, _ ("Image:"), image);
-  add_row (GTK_GRID (grid), 1, _ ("Size now:"), gtk_label_new (now));
-  add_row (GTK_GRID (grid), 2, _ ("_New size:"), size);
+  vm_form_add_row (GTK_GRID (grid), 0, _ ("Image:"), image);
+  vm_form_add_row (GTK_GRID (grid), 1, _ ("Size now:"), gtk_label_new (now));
+  vm_form_add_row (GTK_GRID (grid), 2, _ ("_New size:"), size);
   gtk_label_set_mnemonic_widget (GTK_LABEL (gtk_grid_get_child_at (GTK_GRID (grid), 0, 2)), grow->spin);
   return grid;
 }
@@ -250,9 +226,7 @@ make_fields (Grow *grow, const char *file)
 static void
 grow_ask (Grow *grow, const char *file)
 {
-  GtkWidget *dialog = gtk_dialog_new_with_buttons (_ ("Grow Disk"), grow->attach->parent,
-                                                   GTK_DIALOG_MODAL | GTK_DIALOG_DESTROY_WITH_PARENT, _ ("_Cancel"),
-                                                   GTK_RESPONSE_CANCEL, _ ("_Grow"), GTK_RESPONSE_ACCEPT, NULL);
+  GtkWidget *dialog = vm_form_new (grow->attach->parent, _ ("Grow Disk"), _ ("_Grow"));
   GtkWidget *box = gtk_dialog_get_content_area (GTK_DIALOG (dialog)),
             *host = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
   g_autofree char *taken = format_size (grow->taken);
@@ -261,7 +235,7 @@ grow_ask (Grow *grow, const char *file)
                                : _ ("The image takes %s of the host, and for what is added only as the guest writes."),
       taken);
 
-  grow->host = note (NULL);
+  grow->host = vm_form_note (NULL);
   grow->warning = gtk_image_new_from_icon_name ("dialog-warning-symbolic", GTK_ICON_SIZE_MENU);
   atk_object_set_name (gtk_widget_get_accessible (grow->warning), _ ("Warning"));
   gtk_widget_set_valign (grow->warning, GTK_ALIGN_START);
@@ -269,17 +243,14 @@ grow_ask (Grow *grow, const char *file)
   gtk_widget_set_no_show_all (grow->warning, TRUE);
   gtk_box_pack_start (GTK_BOX (host), grow->warning, FALSE, FALSE, 0);
   gtk_box_pack_start (GTK_BOX (host), grow->host, FALSE, FALSE, 0);
-  GtkWidget *title = note (grow->title), *fields = make_fields (grow, file);
-  GtkWidget *parts[] = { title, fields, note (image), host,
-                         note (_ ("Partitions and file systems on it are to be enlarged in the guest then: on Linux by "
-                                  "“growpart” and “resize2fs”, on Windows in the Disk Management. Some guests see the "
-                                  "new size only when they are started again.")) };
+  GtkWidget *title = vm_form_note (grow->title), *fields = make_fields (grow, file);
+  GtkWidget *parts[]
+      = { title, fields, vm_form_note (image), host,
+          vm_form_note (_ ("Partitions and file systems on it are to be enlarged in the guest then: on Linux by "
+                           "“growpart” and “resize2fs”, on Windows in the Disk Management. Some guests see the "
+                           "new size only when they are started again.")) };
   for (unsigned i = 0; i < G_N_ELEMENTS (parts); i++)
     gtk_box_pack_start (GTK_BOX (box), parts[i], FALSE, FALSE, 0);
-  gtk_box_set_spacing (GTK_BOX (box), 9);
-  gtk_container_set_border_width (GTK_CONTAINER (box), 12);
-  gtk_window_set_resizable (GTK_WINDOW (dialog), FALSE);
-  gtk_dialog_set_default_response (GTK_DIALOG (dialog), GTK_RESPONSE_ACCEPT);
   g_object_set_data_full (G_OBJECT (dialog), "grow", grow, grow_free);
   g_signal_connect (grow->spin, "changed", G_CALLBACK (size_changed), grow);
   g_signal_connect (dialog, "response", G_CALLBACK (grow_answered), grow);

@@ -10,6 +10,7 @@
 #include "ui/gtk/bars.h"
 #include "ui/gtk/drop.h"
 #include "ui/gtk/fullscreen-bar.h"
+#include "ui/gtk/nics.h"
 #include "ui/gtk/notice.h"
 #include "ui/gtk/saved-state.h"
 #include "ui/gtk/send-keys.h"
@@ -803,6 +804,7 @@ vm_machine_window_session_event (VmMachineWindow *self, VmSessionEvent event, co
       window_tell_event (self, name, data);
       vm_jobs_event (VM_JOBS (self->jobs), name, data);
       vm_remote_event (self->remote, name);
+      vm_nics_event (&self->attach, name, data);
       if (event_is_of_devices (name))
         vm_devices_refresh (self->devices);
       return;

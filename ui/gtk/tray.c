@@ -98,6 +98,45 @@ fill_cable (GMenu *menu, const VmNic *nic, guint index)
 }
 
 static void
+fill_new_nic (GMenu *menu, VmDevices *devices)
+{
+  if (vm_devices_take_nics (devices))
+    append (menu, _ ("_Add Network Card…"), "win.add-nic", NULL);
+  else
+    append_impossible (menu, _ ("_Add Network Card (no bus of this machine takes one while it is on)"));
+}
+
+/* LABEL names the card or what becomes of it. */
+static void
+append_removal (GMenu *menu, const char *label, const VmNic *nic)
+{
+  g_autofree char *text = nic->fixed
+                              ? g_strdup_printf (_ ("%s (%s)"), label, _ ("this machine keeps it while it is on"))
+                              : g_strdup (label);
+
+  append (menu, text, nic->fixed ? "win.impossible" : "win.remove-nic", nic->fixed ? NULL : nic->name);
+}
+
+static void
+fill_removal (GMenu *menu, VmDevices *devices)
+{
+  const GPtrArray *nics = vm_devices_nics (devices);
+  g_autoptr (GMenu) cards = g_menu_new ();
+
+  for (guint i = 0; i < nics->len; i++)
+    {
+      const VmNic *nic = nics->pdata[i];
+      g_autofree char *name = escape (nic->name);
+      g_autofree char *label = i < 9 ? g_strdup_printf ("_%u %s", i + 1, name) : g_strdup (name);
+      append_removal (cards, label, nic);
+    }
+  if (nics->len)
+    g_menu_append_submenu (menu, _ ("_Remove Network Card"), G_MENU_MODEL (cards));
+  else
+    append_impossible (menu, _ ("_Remove Network Card (this machine has none)"));
+}
+
+static void
 fill_forwards (GMenu *menu, VmDevices *devices)
 {
   if (vm_forwards_possible (devices))
@@ -196,6 +235,9 @@ fill_network (GMenu *menu, VmDevices *devices)
     fill_cable (cables, nics->pdata[i], i);
   if (!nics->len)
     append_impossible (cables, _ ("_Cable (this machine has no network card)"));
+  GMenu *cards = add_section (menu);
+  fill_new_nic (cards, devices);
+  fill_removal (cards, devices);
   fill_forwards (add_section (menu), devices);
 }
 
@@ -358,17 +400,6 @@ set_light (const Button *button, unsigned activity, const char *sign, const char
   describe_button (button->button, name, what);
 }
 
-static const VmNic *
-find_nic (VmDevices *devices, const char *name)
-{
-  const GPtrArray *nics = vm_devices_nics (devices);
-
-  for (guint i = 0; i < nics->len; i++)
-    if (!g_strcmp0 (((const VmNic *) nics->pdata[i])->name, name))
-      return nics->pdata[i];
-  return NULL;
-}
-
 static void
 describe_audio (const Tray *tray)
 {
@@ -394,7 +425,7 @@ tray_light (VmDevices *devices, Tray *tray)
     {
       const Button *button = &g_array_index (tray->buttons, Button, i);
       const VmMedium *media = button->qdev ? vm_devices_find_medium (devices, button->qdev) : NULL;
-      const VmNic *nic = button->nic ? find_nic (devices, button->nic) : NULL;
+      const VmNic *nic = button->nic ? vm_devices_find_nic (devices, button->nic) : NULL;
       if (media)
         {
           g_autofree char *name = vm_medium_title (media), *what = vm_medium_describe (media);
@@ -443,6 +474,8 @@ tray_fill (VmDevices *devices, Tray *tray)
       g_autoptr (GMenu) menu = g_menu_new ();
       bool on = nic->link && nic->netdev;
       fill_cable (menu, nic, i);
+      fill_new_nic (menu, devices);
+      append_removal (menu, _ ("_Remove Network Card"), nic);
       fill_forwards (menu, devices);
       add_button (tray, on ? "network-wired-symbolic" : "network-offline-symbolic", menu, NULL, nic->name);
     }

@@ -9,6 +9,7 @@
 #include "ui/gtk/forwards.h"
 #include "ui/gtk/grow.h"
 #include "ui/gtk/machine-window-private.h"
+#include "ui/gtk/nics.h"
 #include "ui/gtk/report.h"
 #include "ui/gtk/text-request.h"
 #include "ui/gtk/tray.h"
@@ -140,6 +141,18 @@ action_forwards (GSimpleAction *action, GVariant *parameter, gpointer user_data)
   VmMachineWindow *self = user_data;
 
   vm_forwards_show (GTK_WINDOW (self), self->devices);
+}
+
+static void
+action_add_nic (GSimpleAction *action, GVariant *parameter, gpointer user_data)
+{
+  vm_nics_show_add (&VM_MACHINE_WINDOW (user_data)->attach);
+}
+
+static void
+action_remove_nic (GSimpleAction *action, GVariant *parameter, gpointer user_data)
+{
+  vm_nics_remove (&VM_MACHINE_WINDOW (user_data)->attach, g_variant_get_string (parameter, NULL));
 }
 
 static void
@@ -476,6 +489,8 @@ static const GActionEntry action_entries[] = {
   { .name = "copy-files", .activate = action_copy_files },
   { .name = "grow", .parameter_type = "s", .activate = action_grow },
   { .name = "forwards", .activate = action_forwards },
+  { .name = "add-nic", .activate = action_add_nic },
+  { .name = "remove-nic", .parameter_type = "s", .activate = action_remove_nic },
   { .name = "remote-access", .activate = action_remote_access },
   { .name = "impossible", .activate = action_impossible },
   { .name = "take-snapshot", .activate = action_take_snapshot },
