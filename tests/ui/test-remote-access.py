@@ -258,7 +258,7 @@ def of_the_command_line(desktop):
 
 
 def by_spice(desktop):
-    """A viewer of several channels is one, which is only listed."""
+    """A viewer of several channels is one, which is told of and only listed."""
     if not shutil.which('spicy') or not os.path.exists(os.path.join(os.path.dirname(VITRINE), '../ui/spice/vitrine-spice.so')):
         return
     with socket.socket() as free:
@@ -268,6 +268,8 @@ def by_spice(desktop):
         m.open()
         wait_for('server', lambda: m.others() == [f'SPICE at 127.0.0.1:{port}, without a password'])
         with Program(desktop, 'spicy', '-h', '127.0.0.1', '-p', port):
+            wait_for('bar', lambda: m.look(lambda node: re.fullmatch(r'127\.0\.0\.1:\d+ sees and operates this machine\.',
+                                                                    node.get_name() or '')))
             m.wait_viewers(r'SPICE: 127\.0\.0\.1:\d+')
             wait_for('told', lambda: m.told() == '1 viewer looks on')
             button = m.part('push button', 'Disconnect')

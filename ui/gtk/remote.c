@@ -33,6 +33,7 @@ struct VmRemote
   bool asking, again;
   bool opened;  /* the server is ours */
   int64_t told; /* the newest viewer that was spoken of */
+  GHashTable *connections; /* of SPICE that were: ids */
   bool tcp;
   int port;
   char *password;
@@ -288,20 +289,37 @@ words_of_viewer (json_object *viewer, const char *auth)
   return g_strdup_printf (_ ("%s, since %s, %s"), where, time, how);
 }
 
-/* One for each connection of several channels. */
+typedef struct SpiceViewer
+{
+  int connection;
+  char *address;
+} SpiceViewer;
+
+static void
+spice_viewer_free (gpointer data)
+{
+  g_free (((SpiceViewer *) data)->address);
+  g_free (data);
+}
+
+/* SpiceViewer *: one for each connection of several channels. */
 static GPtrArray *
 spice_viewers (VmRemote *self)
 {
   json_object *channels = vm_json_get (self->spice, "channels");
-  GPtrArray *list = g_ptr_array_new_with_free_func (g_free);
+  GPtrArray *list = g_ptr_array_new_with_free_func (spice_viewer_free);
   g_autoptr (GHashTable) seen = g_hash_table_new (NULL, NULL);
 
   for (size_t i = 0; i < vm_json_length (channels); i++)
     {
       json_object *channel = json_object_array_get_idx (channels, i);
       const char *host = vm_json_text (channel, "host"), *port = vm_json_text (channel, "port");
-      if (g_hash_table_add (seen, GINT_TO_POINTER ((int) vm_json_number (channel, "connection-id"))))
-        g_ptr_array_add (list, *port ? g_strdup_printf ("%s:%s", host, port) : g_strdup ("unix:"));
+      int connection = (int) vm_json_number (channel, "connection-id");
+      if (!g_hash_table_add (seen, GINT_TO_POINTER (connection)))
+        continue;
+      SpiceViewer *viewer = g_new (SpiceViewer, 1);
+      *viewer = (SpiceViewer){ connection, *port ? g_strdup_printf ("%s:%s", host, port) : g_strdup ("unix:") };
+      g_ptr_array_add (list, viewer);
     }
   return list;
 }
@@ -312,10 +330,21 @@ spice_viewers (VmRemote *self)
 static void
 remote_tell (VmRemote *self)
 {
-  g_autoptr (GPtrArray) names = spice_viewers (self);
+  g_autoptr (GPtrArray) by_spice = spice_viewers (self);
+  GHashTable *connections = g_hash_table_new (NULL, NULL);
   int64_t newest = self->told;
   const char *newcomer = NULL;
+  guint n = by_spice->len;
 
+  for (guint i = 0; i < by_spice->len; i++)
+    {
+      const SpiceViewer *viewer = by_spice->pdata[i];
+      g_hash_table_add (connections, GINT_TO_POINTER (viewer->connection));
+      if (!g_hash_table_contains (self->connections, GINT_TO_POINTER (viewer->connection)))
+        newcomer = viewer->address;
+    }
+  g_hash_table_unref (self->connections);
+  self->connections = connections;
   for (size_t i = 0; i < vm_json_length (self->vncs); i++)
     {
       json_object *viewers = vm_json_get (json_object_array_get_idx (self->vncs, i), "viewers");
@@ -324,7 +353,7 @@ remote_tell (VmRemote *self)
           json_object *viewer = json_object_array_get_idx (viewers, k);
           if (!vm_json_flag (viewer, "looks"))
             continue;
-          g_ptr_array_add (names, g_strdup (vm_json_text (viewer, "address")));
+          n++;
           if (vm_json_number (viewer, "number") <= newest)
             continue;
           newest = vm_json_number (viewer, "number");
@@ -339,13 +368,12 @@ remote_tell (VmRemote *self)
       vm_bars_show (self->bars, "viewers", GTK_MESSAGE_INFO, text, NULL, 0, NULL);
       self->told = newest;
     }
-  g_autofree char *count = g_strdup_printf ("%u", names->len);
-  g_autofree char *text
-      = g_strdup_printf (ngettext ("%u viewer looks on", "%u viewers look on", names->len), names->len);
+  g_autofree char *count = g_strdup_printf ("%u", n);
+  g_autofree char *text = g_strdup_printf (ngettext ("%u viewer looks on", "%u viewers look on", n), n);
   gtk_label_set_text (GTK_LABEL (self->count), count);
   gtk_widget_set_tooltip_text (self->button, text);
   atk_object_set_description (gtk_widget_get_accessible (self->button), text);
-  gtk_widget_set_visible (self->button, names->len > 0);
+  gtk_widget_set_visible (self->button, n > 0);
 }
 
 /* --- the dialog -----------------------------------------------------------------------------------------------------
@@ -409,7 +437,7 @@ fill_viewers (VmRemote *self)
     add_viewers (self, json_object_array_get_idx (self->vncs, i));
   for (guint i = 0; i < by_spice->len; i++)
     {
-      g_autofree char *where = words_of_address (by_spice->pdata[i]);
+      g_autofree char *where = words_of_address (((const SpiceViewer *) by_spice->pdata[i])->address);
       g_autofree char *text = g_strdup_printf ("SPICE: %s", where);
       add_viewer (self, text, 0);
     }
@@ -734,6 +762,7 @@ vm_remote_new (GtkWindow *parent, VmSession *session, GtkWidget *bars)
 
   *self = (VmRemote){ .parent = parent, .session = session, .bars = bars, .port = BASE_PORT };
   self->password = make_password ();
+  self->connections = g_hash_table_new (NULL, NULL);
   self->button = g_object_ref_sink (make_status (self));
   g_object_set_data (G_OBJECT (parent), KEY, self);
   return self;
@@ -754,6 +783,7 @@ vm_remote_free (VmRemote *self)
   g_object_unref (self->button);
   json_object_put (self->vncs);
   json_object_put (self->spice);
+  g_hash_table_unref (self->connections);
   g_free (self->password);
   g_free (self);
 }
