@@ -62,7 +62,7 @@ STATS = '[{"qdev":"cd","stats":{"rd_bytes":%d,"wr_bytes":0}}]'
 SOUND = {'out-mute': 'false', 'in-mute': 'true', 'out-device': '""', 'in-device': '""', 'out-devices': 'null',
          'in-devices': 'null', 'underruns': '2'}
 DRIVE = 'CD drive cd_0'
-JOB = '[{"id":"copy","type":"mirror","status":"running","current-progress":1000000,"total-progress":4000000}]'
+JOB = '[{"id":"copy","type":"mirror","status":"running","current-progress":1048576,"total-progress":4194304}]'
 TYPES = ('name "e1000", bus PCI, desc Intel\r\nname "virtio-net-pci", bus PCI, desc Virtio\r\nname "ne2k_isa", bus ISA, desc NE2000\r\n'
          'name "VGA", bus PCI\r\n')
 NETWORK = 'e1000.0: index=0,type=nic,model=e1000,macaddr=52:54:00:12:34:56\r\n \\ net0: index=0,type=user,net=10.0.2.0\r\n'
@@ -173,7 +173,7 @@ def main():
             machine.command('event JOB_STATUS_CHANGE {"id":"copy","status":"running"}')
             stop = wait_for('job', lambda: find(app, lambda node: node.get_name() == 'Cancel'))
             wait_for('how far it is', lambda: find(app, lambda node: ' '.join(node.get_name().split()).startswith(
-                'Job mirror “copy”: 1.0 MB of 4.0 MB')))
+                'Job mirror “copy”: 1.0 MiB of 4.0 MiB')))
             machine.said()
             stop.do_action(0)
             said = wait_for('cancelled', lambda: [line for line in machine.said() if line.startswith('command job-cancel')])

@@ -16,6 +16,7 @@
 #include "ui/gtk/iso.h"
 #include "ui/gtk/question.h"
 #include "ui/gtk/report.h"
+#include "ui/gtk/size.h"
 
 /* --- probing -------------------------------------------------------------------------------------------------- */
 
@@ -711,7 +712,7 @@ static void
 copy_show (Copy *copy, const VmAgentProgress *progress)
 {
   const VmChoice cancel = { _ ("_Cancel"), copy_cancel };
-  g_autofree char *sent = g_format_size (progress->sent), *total = g_format_size (progress->total);
+  g_autofree char *sent = vm_format_size (progress->sent), *total = vm_format_size (progress->total);
   /* Translators: a file's name; bytes so far, and of all. */
   g_autofree char *text
       = g_strdup_printf (_ ("Copying “%s” to the guest: %s of %s"), progress->name ? progress->name : "", sent, total);

@@ -10,6 +10,7 @@
 #include "ui/gtk/bars.h"
 #include "ui/gtk/form.h"
 #include "ui/gtk/report.h"
+#include "ui/gtk/size.h"
 
 #define MIB (INT64_C (1) << 20)
 #define GIB (INT64_C (1) << 30)
@@ -32,12 +33,6 @@ grow_free (gpointer data)
   g_free (grow->qdev);
   g_free (grow->title);
   g_free (grow);
-}
-
-static char *
-format_size (int64_t size)
-{
-  return g_format_size_full ((guint64) size, G_FORMAT_SIZE_IEC_UNITS);
 }
 
 /* Frees GROW. */
@@ -78,7 +73,7 @@ grow_done (gpointer owner, json_object *result, const GError *error, gpointer da
                    _ ("It has the size it had. Is there a place on the host for a file so large?"));
       return;
     }
-  g_autofree char *size = format_size (grow->wanted);
+  g_autofree char *size = vm_format_size ((guint64) grow->wanted);
   /* Translators: a disk, and its size. */
   g_autofree char *text = g_strdup_printf (
       _ ("%s has %s now. Partitions and file systems on it are to be enlarged in the guest."), grow->title, size);
@@ -98,7 +93,7 @@ grow_compared (gpointer owner, json_object *result, const GError *error, gpointe
   int64_t size = vm_json_number (vm_json_get (inserted, "image"), "virtual-size");
   if (size >= grow->wanted)
     {
-      g_autofree char *has = format_size (size), *cause = g_strdup_printf (_ ("It has %s by now."), has);
+      g_autofree char *has = vm_format_size ((guint64) size), *cause = g_strdup_printf (_ ("It has %s by now."), has);
       grow_failed (grow, cause, NULL);
       return;
     }
@@ -147,7 +142,7 @@ size_changed (GtkEntry *spin, Grow *grow)
 
   if (grow->room >= 0)
     {
-      g_autofree char *room = format_size (grow->room);
+      g_autofree char *room = vm_format_size ((guint64) grow->room);
       g_autofree char *text = g_strdup_printf (
           scarce ? _ ("The host has %s left, which is less than the disk may come to take. When that "
                       "is used up, the machine stops until there is room.")
@@ -207,7 +202,7 @@ static GtkWidget *
 make_fields (Grow *grow, const char *file)
 {
   GtkWidget *grid = gtk_grid_new (), *size = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
-  g_autofree char *now = format_size (grow->size), *base = g_path_get_basename (file);
+  g_autofree char *now = vm_format_size ((guint64) grow->size), *base = g_path_get_basename (file);
   g_autofree char *shown = g_filename_display_name (base);
   GtkWidget *image = gtk_label_new (shown);
 
@@ -229,7 +224,7 @@ grow_ask (Grow *grow, const char *file)
   GtkWidget *dialog = vm_form_new (grow->attach->parent, _ ("Grow Disk"), _ ("_Grow"));
   GtkWidget *box = gtk_dialog_get_content_area (GTK_DIALOG (dialog)),
             *host = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
-  g_autofree char *taken = format_size (grow->taken);
+  g_autofree char *taken = vm_format_size ((guint64) grow->taken);
   g_autofree char *image = g_strdup_printf (
       grow->taken < grow->size ? _ ("The image is sparse: it takes %s of the host, and more only as the guest writes.")
                                : _ ("The image takes %s of the host, and for what is added only as the guest writes."),

@@ -456,7 +456,7 @@ add_file (Iso *iso, const char *path, guint64 *total, GError **error)
   if (file->size > G_MAXUINT32)
     {
       g_set_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
-                   _ ("“%s” is bigger than the 4 GB a file on a CD can have."), file->base);
+                   _ ("“%s” is bigger than the 4 GiB a file on a CD can have."), file->base);
       return false;
     }
   return true;

@@ -5,6 +5,8 @@
 
 #include "ui/gtk/jobs.h"
 
+#include "ui/gtk/size.h"
+
 #include <glib/gi18n-lib.h>
 
 #define LOOK_MS 250
@@ -104,9 +106,9 @@ job_show (Job *job)
 static char *
 job_text (const Job *job, double seconds)
 {
-  g_autofree char *done = g_format_size (job->done), *total = g_format_size (job->total);
+  g_autofree char *done = vm_format_size (job->done), *total = vm_format_size (job->total);
   double rate = seconds > 0 ? job->done / seconds : 0;
-  g_autofree char *speed = g_format_size ((guint64) rate);
+  g_autofree char *speed = vm_format_size ((guint64) rate);
 
   if (job->total <= 1)
     /* Translators: what is done, and for how long already. */

@@ -9,6 +9,7 @@
 #include "ui/gtk/list.h"
 #include "ui/gtk/question.h"
 #include "ui/gtk/report.h"
+#include "ui/gtk/size.h"
 
 enum
 {
@@ -418,7 +419,7 @@ snapshots_fill (VmSnapshots *self)
       g_autoptr (GDateTime) date = g_date_time_new_from_unix_local (snapshot->date);
       g_autofree char *when = date ? g_date_time_format (date, "%x %X") : g_strdup ("");
       g_autofree char *size = !everywhere      ? g_strdup (_ ("only on some disks"))
-                              : snapshot->size ? g_format_size ((guint64) snapshot->size)
+                              : snapshot->size ? vm_format_size ((guint64) snapshot->size)
                                                : g_strdup (_ ("disks only"));
       gtk_list_store_insert_with_values (store, &at, -1, COLUMN_NAME, snapshot->name, COLUMN_DATE, when, COLUMN_SIZE,
                                          size, COLUMN_WHOLE, everywhere && snapshot->size > 0, -1);

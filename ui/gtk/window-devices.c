@@ -11,6 +11,7 @@
 #include "ui/gtk/machine-window-private.h"
 #include "ui/gtk/nics.h"
 #include "ui/gtk/report.h"
+#include "ui/gtk/size.h"
 #include "ui/gtk/text-request.h"
 #include "ui/gtk/tray.h"
 
@@ -418,8 +419,8 @@ vm_window_show_pasting (VmMachineWindow *self, VmTerminalPage *page)
   vm_bars_hide (self->bars, "pasting");
   if (!left_out)
     return;
-  g_autofree char *first = g_format_size (pasted), *all = g_format_size (pasted + left_out);
-  /* Translators: both are sizes, such as "16.8 MB". */
+  g_autofree char *first = vm_format_size (pasted), *all = vm_format_size (pasted + left_out);
+  /* Translators: both are sizes, such as "16.0 MiB". */
   g_autofree char *text = g_strdup_printf (_ ("Only the first %s of the %s in the clipboard were pasted."), first, all);
   vm_bars_show (self->bars, "pasting", GTK_MESSAGE_WARNING, text, NULL, 0, NULL);
 }
