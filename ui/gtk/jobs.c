@@ -5,9 +5,9 @@
 
 #include "ui/gtk/jobs.h"
 
-#include "ui/gtk/size.h"
-
 #include <glib/gi18n-lib.h>
+
+#include "ui/gtk/size.h"
 
 #define LOOK_MS 250
 #define SHOW_US 500000    /* what ends before is not worth a row */
