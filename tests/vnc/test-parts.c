@@ -354,6 +354,110 @@ test_console_goes (void)
   vnc_double_free (d);
 }
 
+static void
+request_changes (Viewer *v, int width, int height)
+{
+  uint8_t m[10] = { 3, 1 };
+
+  vm_store_be16 (m + 6, (uint16_t) width);
+  vm_store_be16 (m + 8, (uint16_t) height);
+  say (v, m, sizeof m);
+}
+
+typedef struct Change
+{
+  VncDouble *d;
+  bool awaited, draw, done, told;
+} Change;
+
+/* While the servers' thread is ours: would the guest's drawing wake it? */
+static void
+do_change (void *opaque)
+{
+  Change *change = opaque;
+  VncScreen *s = g_ptr_array_index (change->d->vnc->screens, 0);
+
+  change->done = g_atomic_int_get (&s->awaited) == change->awaited && !g_atomic_int_get (&s->posted);
+  if (!change->done || !change->draw)
+    return;
+  change->d->surface->data[0] ^= 0xff;
+  vm_console_damage (change->d->console, 0, 0, 1, 1);
+  change->told = g_atomic_int_get (&s->posted);
+}
+
+/* Once it is so whether somebody waits. */
+static bool
+change_tells (VncDouble *d, bool awaited, bool draw)
+{
+  Change change = { .d = d, .awaited = awaited, .draw = draw };
+
+  for (int64_t end = g_get_monotonic_time () + 10 * G_USEC_PER_SEC; !change.done; g_usleep (200))
+    {
+      g_assert_cmpint (g_get_monotonic_time (), <, end);
+      vm_loop_call (d->vnc->loop, do_change, &change);
+    }
+  return change.told;
+}
+
+/* Who went to a console by keys is back at the first one when it goes, and is shown it if he has asked. */
+static void
+test_shown_console_goes (void)
+{
+  static const VmConsoleOps ops = { 0 };
+  const uint32_t keys[] = { 0xffe3, 0xffe9, '2' }; /* Ctrl+Alt+2 */
+  VncDouble *d = vnc_double_new ("none", 64, 48);
+  VmConsole *other = vm_console_new (d->machine.env.display, NULL, 0, &ops, NULL);
+  VmSurface *surface = vm_surface_new (64, 48);
+  uint8_t b[4 + 12 + 64 * 48 * 4];
+  Viewer v;
+
+  memset (surface->data, 0x11, surface->size);
+  vm_console_set_surface (other, surface);
+  log_in (&v, d);
+  for (unsigned i = 0; i < G_N_ELEMENTS (keys); i++)
+    {
+      uint8_t m[8] = { 4, 1 };
+      vm_store_be32 (m + 4, keys[i]);
+      say (&v, m, sizeof m);
+    }
+  request (&v, 64, 48);
+  hear (&v, b, sizeof b);
+  g_assert_cmphex (vm_load_le32 (b + 16), ==, 0x111111);
+  request_changes (&v, 64, 48);
+  change_tells (d, true, false);
+  vm_console_free (other);
+  hear (&v, b, sizeof b);
+  g_assert_cmphex (vm_load_le32 (b + 16), ==, 0);
+  close (v.fd);
+  vnc_double_settle (d);
+  vnc_double_free (d);
+}
+
+/* Nobody is woken for what nobody waits for; it is there when somebody asks. */
+static void
+test_told_when_asked (void)
+{
+  VncDouble *d = vnc_double_new ("none", 64, 48);
+  Viewer v;
+  uint8_t b[4 + 12 + 64 * 48 * 4];
+
+  log_in (&v, d);
+  request (&v, 64, 48);
+  hear (&v, b, 4 + 12 + 64 * 48 * 4);
+  for (int i = 0; i < 3; i++)
+    {
+      g_assert_false (change_tells (d, false, true));
+      request_changes (&v, 64, 48);
+      hear (&v, b, 4 + 12 + 4);
+      request_changes (&v, 64, 48);
+      g_assert_true (change_tells (d, true, true));
+      hear (&v, b, 4 + 12 + 4);
+    }
+  close (v.fd);
+  vnc_double_settle (d);
+  vnc_double_free (d);
+}
+
 /* The double plays a hundred frames to everybody who begins to listen. */
 static void
 test_sound (void)
@@ -421,12 +525,12 @@ paint (Painter *p, int x, int y, int width, int height)
 }
 
 static void
-scroll (Painter *p, int lines)
+scroll (Painter *p, VmRect r, int lines)
 {
-  for (int y = 200; y < 600 - lines; y++)
-    memcpy (painted_row (p->d, y) + 100, painted_row (p->d, y + lines) + 100, 600 * 4);
-  for (int y = 600 - lines; y < 600; y++)
-    for (int x = 100; x < 700; x++)
+  for (int y = r.y; y < r.y + r.height - lines; y++)
+    memcpy (painted_row (p->d, y) + r.x, painted_row (p->d, y + lines) + r.x, (size_t) r.width * 4);
+  for (int y = r.y + r.height - lines; y < r.y + r.height; y++)
+    for (int x = r.x; x < r.x + r.width; x++)
       painted_row (p->d, y)[x] = g_rand_int (p->rand);
 }
 
@@ -444,16 +548,6 @@ paint_on (gpointer data)
       paint (p, x, g_rand_int_range (p->rand, over ? OVERLAP : 0, SIDE - height), width, height);
     }
   return NULL;
-}
-
-static void
-request_changes (Viewer *v)
-{
-  uint8_t m[10] = { 3, 1 };
-
-  vm_store_be16 (m + 6, SIDE);
-  vm_store_be16 (m + 8, SIDE);
-  say (v, m, sizeof m);
 }
 
 /* Half of all is told of, in pieces, until there is an update: once, if the painter had begun. */
@@ -523,9 +617,53 @@ catch_up (Viewer *v, uint32_t *picture)
     {
       vm_console_damage (v->d->console, 0, 0, SIDE, SIDE);
       copies += hear_update (v, picture);
-      request_changes (v);
+      request_changes (v, SIDE, SIDE);
     }
   return copies;
+}
+
+static const VmRect scrolled = { 100, 200, 600, 400 };
+
+/* Until it is told as copies: who found none for a while looks for them again, in the end. */
+static void
+scroll_in_copies (Viewer *v, Painter *p, uint32_t *picture)
+{
+  int n = 0;
+
+  do
+    {
+      g_assert_cmpint (n++, <, 50);
+      scroll (p, scrolled, 16);
+    }
+  while (!catch_up (v, picture));
+}
+
+/* Beside what scrolls: what once went as far, too little to be a move, stays where it is in the next one. */
+static void
+test_small_moves (void)
+{
+  const VmRect small = { 704, 208, 64, 64 };
+  g_autofree uint32_t *picture = g_new0 (uint32_t, SIDE * SIDE);
+  VncDouble *d = vnc_double_new ("none", SIDE, SIDE);
+  Painter p = { .d = d, .rand = g_rand_new_with_seed (g_test_rand_int ()) };
+  Viewer v;
+
+  scroll (&p, scrolled, scrolled.height);
+  scroll (&p, small, small.height);
+  log_in (&v, d);
+  set_encoding (&v, VNC_COPY_RECT);
+  request (&v, SIDE, SIDE);
+  hear_update (&v, picture);
+  request_changes (&v, SIDE, SIDE);
+  scroll_in_copies (&v, &p, picture);
+  scroll (&p, small, 16);
+  g_assert_cmpint (catch_up (&v, picture), ==, 0);
+  scroll (&p, scrolled, 16);
+  g_assert_cmpint (catch_up (&v, picture), >, 0);
+  close (v.fd);
+  vnc_double_settle (d);
+  g_rand_free (p.rand);
+  vnc_double_free (d);
 }
 
 static void
@@ -539,27 +677,21 @@ test_draws_meanwhile (void)
   log_in (&v, d);
   request (&v, SIDE, SIDE);
   hear_update (&v, picture);
-  request_changes (&v);
+  request_changes (&v, SIDE, SIDE);
   for (int i = 0; i < 80; i++)
     {
       bool copies = i % 8 == 0;
 
       set_encoding (&v, copies ? VNC_COPY_RECT : VNC_RAW);
-      /* Who found none for a while looks for moves again, in the end. */
-      for (int n = 0; n < 50 && copies; n++)
-        {
-          scroll (&p, 16);
-          if (catch_up (&v, picture))
-            break;
-          g_assert_cmpint (n, <, 49);
-        }
+      if (copies)
+        scroll_in_copies (&v, &p, picture);
       p.stop = 0;
       GThread *thread = g_thread_new ("painter", paint_on, &p);
       for (int n = 0; n < 5; n++)
         {
           await_update (&v, n);
           hear_update (&v, picture);
-          request_changes (&v);
+          request_changes (&v, SIDE, SIDE);
         }
       g_atomic_int_set (&p.stop, 1);
       g_thread_join (thread);
@@ -579,7 +711,10 @@ main (int argc, char **argv)
   g_test_add_func ("/vnc/clipboard/extended", test_extended);
   g_test_add_func ("/vnc/cursor", test_cursor);
   g_test_add_func ("/vnc/console-goes", test_console_goes);
+  g_test_add_func ("/vnc/shown-console-goes", test_shown_console_goes);
+  g_test_add_func ("/vnc/told-when-asked", test_told_when_asked);
   g_test_add_func ("/vnc/sound", test_sound);
+  g_test_add_func ("/vnc/small-moves", test_small_moves);
   g_test_add_func ("/vnc/draws-meanwhile", test_draws_meanwhile);
   return g_test_run ();
 }

@@ -89,6 +89,7 @@ vnc_client_show (VncClient *c, VmConsole *console)
   if (before)
     vnc_screen_leave (before, c);
   vnc_client_resized (c);
+  vnc_client_update (c); /* it may have asked already */
 }
 
 /* --- ClientInit and ServerInit ---------------------------------------------------------------- */

@@ -203,11 +203,14 @@ same_pixels (const uint32_t *a, const uint32_t *b, int n)
                       | (vnc_load_four (a + 12) ^ vnc_load_four (b + 12)));
 }
 
-/* Which cells of ROW, from LEFT to RIGHT, show what was DX, DY away. Row by row of pixels, as memory likes it. */
-static void
-mark_moved (const VncScreen *s, uint8_t *marks, unsigned row, unsigned left, unsigned right, int dx, int dy)
+/* Row by row of pixels, as memory likes it. */
+void
+vnc_screen_mark_moved (VncScreen *s, int row, int from, int end)
 {
-  unsigned first = row * s->columns;
+  unsigned left = (unsigned) from / VNC_CELL, right = (unsigned) (end - 1) / VNC_CELL;
+  unsigned first = (unsigned) row * s->columns;
+  int dx = s->move_dx, dy = s->move_dy;
+  uint8_t *marks = s->marks;
   VmRect r = { 0 };
 
   for (unsigned column = left; column <= right; column++)
@@ -289,16 +292,26 @@ add_move (VncScreen *s, VncMove move)
   return changed;
 }
 
-/* Returns how many changed cells the moves explain. */
 static unsigned
-collect (VncScreen *s, VmRect box, int dx, int dy)
+count_changed (const VncScreen *s, VmRect box)
 {
-  g_autofree uint8_t *marks = g_malloc0 ((size_t) s->columns * s->rows);
+  unsigned n = 0;
+
+  for (int y = box.y; y < box.y + box.height; y += VNC_CELL)
+    for (int x = box.x; x < box.x + box.width; x += VNC_CELL)
+      n += s->serials[(unsigned) (y / VNC_CELL) * s->columns + (unsigned) (x / VNC_CELL)] == s->serial;
+  return n;
+}
+
+/* From marks to moves, unless they explain less of what changed than one in SHARE. */
+static bool
+collect (VncScreen *s, VmRect box, unsigned share)
+{
+  uint8_t *marks = s->marks;
+  int dx = s->move_dx, dy = s->move_dy;
   unsigned left = (unsigned) box.x / VNC_CELL, right = (unsigned) (box.x + box.width - 1) / VNC_CELL;
   unsigned top = (unsigned) box.y / VNC_CELL, bottom = (unsigned) (box.y + box.height - 1) / VNC_CELL, explained = 0;
 
-  for (unsigned row = top; row <= bottom; row++)
-    mark_moved (s, marks, row, left, right, dx, dy);
   /* From where the picture goes to, so that sources are still there. */
   for (unsigned i = 0; i <= bottom - top; i++)
     for (unsigned column = left; column <= right; column++)
@@ -313,18 +326,11 @@ collect (VncScreen *s, VmRect box, int dx, int dy)
         if (cells >= MOVE_CELLS_MIN)
           explained += add_move (s, (VncMove){ to, dx, dy });
       }
-  return explained;
-}
-
-static unsigned
-count_changed (const VncScreen *s, VmRect box)
-{
-  unsigned n = 0;
-
-  for (int y = box.y; y < box.y + box.height; y += VNC_CELL)
-    for (int x = box.x; x < box.x + box.width; x += VNC_CELL)
-      n += s->serials[(unsigned) (y / VNC_CELL) * s->columns + (unsigned) (x / VNC_CELL)] == s->serial;
-  return n;
+  if (explained >= MAX (16, count_changed (s, box) / share))
+    return true;
+  g_array_set_size (s->moves, 0);
+  memset (s->moved, 0, (size_t) s->columns * s->rows);
+  return false;
 }
 
 static bool
@@ -345,15 +351,13 @@ try_moves (VncScreen *s, VmRect box)
     return false;
   s->move_dx = best->dx;
   s->move_dy = best->dy;
-  if (collect (s, box, best->dx, best->dy) >= MAX (16, count_changed (s, box) / 4))
-    return true;
-  g_array_set_size (s->moves, 0);
-  memset (s->moved, 0, (size_t) s->columns * s->rows);
-  return false;
+  for (int y = box.y; y < box.y + box.height; y += VNC_CELL)
+    vnc_screen_mark_moved (s, y / VNC_CELL, box.x, box.x + box.width);
+  return collect (s, box, 4);
 }
 
 void
-vnc_screen_find_moves (VncScreen *s, VmRect box)
+vnc_screen_find_moves (VncScreen *s, VmRect box, bool marked)
 {
   if (box.width < 2 * STRIP || box.height < 2 * VNC_CELL)
     return;
@@ -362,8 +366,11 @@ vnc_screen_find_moves (VncScreen *s, VmRect box)
       s->move_pause--;
       return;
     }
-  if (try_moves (s, box))
-    s->move_wait = 0;
+  if ((marked && collect (s, box, 2)) || try_moves (s, box))
+    {
+      s->move_box = box;
+      s->move_wait = 0;
+    }
   else
     { /* a film never moves as a whole: look less often */
       s->move_wait = MIN (WAIT_MAX, s->move_wait * 2 + 1);

@@ -78,6 +78,7 @@ screen_free (VncScreen *s)
   g_free (s->down);
   g_free (s->heat);
   g_free (s->moved);
+  g_free (s->marks);
   g_free (s->stale);
   g_free (s);
 }
@@ -128,17 +129,18 @@ told (void *opaque)
   VncScreen *s = opaque;
 
   g_atomic_int_set (&s->posted, 0);
-  if (!s->clients->len) /* nobody looks any more, and the listener is gone */
+  s->telling = true;
+  if (s->clients->len)
     {
-      screen_free (s);
-      return;
+      take_cursor (s);
+      look_elsewhere (s);
     }
-  s->damaged = true;
-  take_cursor (s);
-  look_elsewhere (s);
   for (guint i = s->clients->len; i-- > 0;)
     if (i < s->clients->len)
       vnc_client_update (g_ptr_array_index (s->clients, i));
+  s->telling = false;
+  if (!s->clients->len && !g_atomic_int_get (&s->posted)) /* nobody looks any more, and the listener is gone */
+    screen_free (s);
 }
 
 static void
@@ -148,8 +150,19 @@ tell (VncScreen *s)
     vm_loop_post (s->vnc->loop, told, s);
 }
 
+/* Waking a thread is much of what a picture costs: who asks for the next one looks here himself. */
 static void
 on_damaged (VmListener *listener, VmConsole *console)
+{
+  VncScreen *s = VM_CONTAINER_OF (listener, VncScreen, listener);
+
+  g_atomic_int_set (&s->damaged, true);
+  if (g_atomic_int_get (&s->awaited))
+    tell (s);
+}
+
+static void
+on_cursor (VmListener *listener, VmConsole *console)
 {
   tell (VM_CONTAINER_OF (listener, VncScreen, listener));
 }
@@ -162,7 +175,7 @@ on_consoles (VmListener *listener)
 
 static const VmListenerOps listener_ops = {
   .damaged = on_damaged,
-  .cursor_changed = on_damaged,
+  .cursor_changed = on_cursor,
   .consoles_changed = on_consoles,
 };
 
@@ -208,7 +221,7 @@ vnc_screen_leave (VncScreen *s, VncClient *client)
   vm_source_clear (&s->pace);
   vm_listener_remove (s->vnc->machine->env.display, &s->listener);
   g_ptr_array_remove (s->vnc->screens, s);
-  if (!g_atomic_int_get (&s->posted)) /* else when that arrives */
+  if (!g_atomic_int_get (&s->posted) && !s->telling) /* else when that arrives, or ends */
     screen_free (s);
 }
 
@@ -233,6 +246,7 @@ resize (VncScreen *s, int width, int height)
   g_free (s->boxes);
   g_free (s->heat);
   g_free (s->moved);
+  g_free (s->marks);
   g_free (s->stale);
   s->serials = g_new (uint64_t, cells);
   s->before = g_new (uint64_t, cells);
@@ -243,6 +257,7 @@ resize (VncScreen *s, int width, int height)
   s->down = g_new (uint32_t, s->columns * VNC_CELL);
   s->heat = g_new0 (uint8_t, cells);
   s->moved = g_new0 (uint8_t, cells);
+  s->marks = g_new0 (uint8_t, cells);
   s->stale = g_new (uint8_t, cells);
   g_array_set_size (s->moves, 0);
   s->serial++;
@@ -436,8 +451,9 @@ take_row (VncScreen *s, const VmSurface *surface, VmRect cells, uint32_t *to)
   return changed;
 }
 
+/* MOVING: what moved last time may go on; whether it does is seen while its pixels are at hand. */
 static VmRect
-mark_changed (VncScreen *s, const VmSurface *surface, VmRect rect, uint32_t *to)
+mark_changed (VncScreen *s, const VmSurface *surface, VmRect rect, uint32_t *to, bool moving)
 {
   VmRect changed = { 0 };
   int left = rect.x / VNC_CELL * VNC_CELL, top = rect.y / VNC_CELL * VNC_CELL;
@@ -450,6 +466,11 @@ mark_changed (VncScreen *s, const VmSurface *surface, VmRect rect, uint32_t *to)
       vm_console_unlock (s->console);
       if (row.width)
         changed = join (changed, row);
+      if (moving && changed.width)
+        {
+          VmRect both = join (s->move_box, changed); /* but only what has been taken */
+          vnc_screen_mark_moved (s, y / VNC_CELL, MAX (left, both.x), MIN (right, both.x + both.width));
+        }
     }
   return changed;
 }
@@ -472,11 +493,13 @@ take_changes (VncScreen *s, const VmSurface *surface, const VmRect *rects, unsig
   VmRect box = { 0 };
   bool copies = somebody_copies (s);
   /* What was there before is needed by those who look where it went; else one picture does. */
-  bool twice = copies && !s->move_pause;
+  bool twice = copies && !s->move_pause, moving = twice && s->moves->len;
 
+  if (twice)
+    memset (s->marks, 0, (size_t) s->columns * s->rows);
   for (unsigned i = 0; i < n; i++)
     {
-      VmRect changed = mark_changed (s, surface, rects[i], twice ? s->next : s->now);
+      VmRect changed = mark_changed (s, surface, rects[i], twice ? s->next : s->now, moving);
       if (changed.width)
         box = join (box, changed);
     }
@@ -489,7 +512,7 @@ take_changes (VncScreen *s, const VmSurface *surface, const VmRect *rects, unsig
   g_array_set_size (s->moves, 0);
   s->serial++;
   if (box.width * box.height >= MOVE_PIXELS_MIN && copies)
-    vnc_screen_find_moves (s, box);
+    vnc_screen_find_moves (s, box, moving);
   for (unsigned cell = 0; s->moves->len && cell < s->columns * s->rows; cell++)
     if (s->moved[cell] && s->serials[cell] == s->serial) /* what moves is no film */
       s->heat[cell] = (uint8_t) MAX (0, s->heat[cell] - WARMER);
@@ -517,9 +540,8 @@ vnc_screen_update (VncScreen *s)
   unsigned n = 0;
   bool changed = false;
 
-  if (!s->damaged)
+  if (!g_atomic_int_compare_and_exchange (&s->damaged, true, false))
     return;
-  s->damaged = false;
   VmSurface *surface = s->console ? vm_listener_pull (&s->listener, s->console, rects, MAX_RECTS, &n, &changed) : NULL;
   if (!surface)
     {

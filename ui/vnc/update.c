@@ -512,7 +512,7 @@ refresh (gpointer opaque)
   vm_source_clear (&c->refresh);
   if (!c->screen)
     return G_SOURCE_REMOVE;
-  c->screen->damaged = true; /* an update also lets cells cool */
+  g_atomic_int_set (&c->screen->damaged, true); /* an update also lets cells cool */
   vnc_screen_update (c->screen);
   for (unsigned i = 0; i < c->screen->columns * c->screen->rows; i++)
     if (c->cells[i] & VNC_CELL_LOSSY)
@@ -736,11 +736,25 @@ prepare_encoder (VncClient *c)
   c->encoder.subsampling = c->subsampling;
 }
 
+/* First said, then looked: what comes in between is told. */
+static void
+set_awaited (VncScreen *s)
+{
+  bool awaited = false;
+
+  for (guint i = 0; i < s->clients->len && !awaited; i++)
+    awaited = ((VncClient *) g_ptr_array_index (s->clients, i))->requested;
+  g_atomic_int_set (&s->awaited, awaited);
+}
+
 static void
 make_update (VncClient *c)
 {
   if (c->requested) /* what nobody waits for may change again */
-    vnc_screen_update (c->screen);
+    {
+      set_awaited (c->screen);
+      vnc_screen_update (c->screen);
+    }
   prepare_encoder (c);
   if (send_sizes (c) && vnc_wire_pending (&c->wire))
     return;
@@ -760,7 +774,10 @@ make_update (VncClient *c)
     return;
   /* News alone do not answer a request for pictures. */
   if (c->pieces->len || c->n_rects > news)
-    c->requested = false;
+    {
+      c->requested = false;
+      set_awaited (c->screen);
+    }
   if (!c->pieces->len)
     {
       end_update (c);

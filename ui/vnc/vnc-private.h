@@ -67,7 +67,9 @@ struct VncScreen
   VmListener listener;
   GPtrArray *clients; /* VncClient * */
   int posted;         /* atomic: a message of the console is on its way to us */
-  bool damaged;
+  bool telling;       /* that message is being read */
+  int damaged;        /* atomic: there may be something new */
+  int awaited;        /* atomic: a viewer waits for that */
   int width, height;
   unsigned columns, rows; /* of cells */
   uint32_t *now;          /* what the cells' serials speak of; rows are WIDTH apart */
@@ -78,10 +80,12 @@ struct VncScreen
   uint32_t *across, *down;        /* while differences are looked for, a cell's worth for each column */
   uint8_t *heat;                  /* of cells: how often lately */
   uint8_t *moved;                 /* of cells: in the last update, the move explains them */
+  uint8_t *marks;                 /* of cells: while moves are looked for, they show what was as far away as that */
   uint8_t *stale;                 /* of cells: NEXT has something older */
   GArray *moves;                  /* VncMove of the last update */
   unsigned move_pause, move_wait; /* updates to come in which nobody looks for moves */
   int move_dx, move_dy;           /* the last that was found */
+  VmRect move_box;                /* and what had changed with it */
   int64_t changed_at, cooled_at;  /* monotonic */
   unsigned interval_ms;
   GSource *pace;
@@ -99,8 +103,10 @@ void vnc_screen_leave (VncScreen *screen, VncClient *client);
 void vnc_screen_update (VncScreen *screen);
 /* Somebody typed: what comes of it should show soon. */
 void vnc_screen_hurry (VncScreen *screen);
-/* Looks for what moved from NOW to NEXT within BOX; fills moved and moves. */
-void vnc_screen_find_moves (VncScreen *screen, VmRect box);
+/* Looks for what moved from NOW to NEXT within BOX; fills moved and moves. MARKED: MARKS know of the last move. */
+void vnc_screen_find_moves (VncScreen *screen, VmRect box, bool marked);
+/* Marks the cells of ROW, between these pixels, that moved as the last ones did. */
+void vnc_screen_mark_moved (VncScreen *screen, int row, int from, int end);
 static inline VmRect
 vnc_screen_cell (const VncScreen *s, unsigned cell)
 {
