@@ -12,6 +12,9 @@ typedef struct Qcow2Check
   uint64_t file_size;
   uint32_t *count; /* references found, by cluster */
   uint64_t n;
+  uint32_t times;     /* that a reference found now counts */
+  GHashTable *tables; /* offset of an L2 table -> how often it is referred to */
+  uint64_t left;      /* bytes of tables that are still believed: in a sound image each has a place of its own */
   uint8_t *table;     /* a cluster's worth of room */
   uint64_t next_host; /* where the next cluster lies when the disk is not fragmented */
   bool rebuild;       /* refcount blocks cannot be used, or there are clusters that look free */

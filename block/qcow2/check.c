@@ -44,8 +44,21 @@ refer (Qcow2Check *c, uint64_t offset, uint64_t len)
   first = offset >> c->s->cluster_bits;
   last = (offset + len - 1) >> c->s->cluster_bits;
   for (uint64_t i = first; i <= last && i < c->n; i++)
-    if (c->count[i] < UINT32_MAX)
-      c->count[i]++;
+    c->count[i] += MIN (c->times, UINT32_MAX - c->count[i]);
+}
+
+/* Is a table of LEN bytes to be looked through? An image whose tables lie on each other would take for ever. */
+static bool
+believe (Qcow2Check *c, uint64_t len)
+{
+  if (len > c->left)
+    {
+      qcow2_check_say (c, "ERROR tables overlap: there is no room for all of them in the file");
+      c->result->check_errors++;
+      return false;
+    }
+  c->left -= len;
+  return true;
 }
 
 static void
@@ -176,6 +189,38 @@ count_l2 (Qcow2Check *c, uint64_t table, uint64_t guest, bool statistics)
   return 0;
 }
 
+/* The first time at once; what snapshots share is looked through once more, for all of them. */
+static int
+count_table (Qcow2Check *c, uint64_t table, uint64_t guest, bool statistics)
+{
+  gsize times = GPOINTER_TO_SIZE (g_hash_table_lookup (c->tables, GSIZE_TO_POINTER (table)));
+
+  g_hash_table_insert (c->tables, GSIZE_TO_POINTER (table), GSIZE_TO_POINTER (times + 1));
+  if (times)
+    return 0;
+  return believe (c, c->s->cluster_size) ? count_l2 (c, table, guest, statistics) : -EIO;
+}
+
+static int
+count_shared (Qcow2Check *c)
+{
+  GHashTableIter iter;
+  gpointer table, times;
+  int status = 0;
+
+  if (qcow2_external (c->s))
+    return 0; /* nothing in there refers to this file */
+  g_hash_table_iter_init (&iter, c->tables);
+  while (status >= 0 && g_hash_table_iter_next (&iter, &table, &times))
+    {
+      c->times = (uint32_t) MIN (GPOINTER_TO_SIZE (times) - 1, UINT32_MAX);
+      if (c->times)
+        status = count_l2 (c, GPOINTER_TO_SIZE (table), 0, false);
+    }
+  c->times = 1;
+  return status;
+}
+
 static int
 count_l1 (Qcow2Check *c, const uint64_t *l1, uint64_t offset, uint32_t n, bool active)
 {
@@ -202,7 +247,7 @@ count_l1 (Qcow2Check *c, const uint64_t *l1, uint64_t offset, uint32_t n, bool a
           qcow2_check_say (c, "ERROR l2_offset=%" PRIx64 ": Table is not cluster aligned; L1 entry corrupted", table);
           c->result->corruptions++;
         }
-      status = count_l2 (c, table, (uint64_t) i << (s->cluster_bits + s->l2_bits), active);
+      status = count_table (c, table, (uint64_t) i << (s->cluster_bits + s->l2_bits), active);
     }
   return status;
 }
@@ -237,6 +282,8 @@ count_snapshots (Qcow2Check *c)
           c->result->corruptions++;
           continue;
         }
+      if (!believe (c, snapshot->l1_size * UINT64_C (8)))
+        return -EIO;
       l1 = g_try_malloc0_n (snapshot->l1_size + 1, 8);
       status = l1 ? qcow2_meta_read (s, snapshot->l1_offset, l1, snapshot->l1_size * sizeof *l1) : -ENOMEM;
       for (uint32_t k = 0; k < snapshot->l1_size && status >= 0; k++)
@@ -260,8 +307,11 @@ count_bitmaps (Qcow2Check *c)
   for (guint i = 0; i < s->bitmaps->len && status >= 0; i++)
     {
       const Qcow2Bitmap *b = s->bitmaps->pdata[i];
-      g_autofree uint64_t *table = g_try_malloc0_n (b->table_size + 1, 8);
+      g_autofree uint64_t *table = NULL;
 
+      if (!believe (c, b->table_size * UINT64_C (8)))
+        return -EIO;
+      table = g_try_malloc0_n (b->table_size + 1, 8);
       refer (c, b->table_offset, b->table_size * UINT64_C (8));
       status = table ? qcow2_meta_read (s, b->table_offset, table, b->table_size * sizeof *table) : -ENOMEM;
       for (uint32_t k = 0; k < b->table_size && status >= 0; k++)
@@ -331,7 +381,8 @@ count_all (Qcow2Check *c)
   int status;
 
   refer (c, 0, s->cluster_size);
-  if ((status = count_l1 (c, s->l1, s->l1_offset, s->l1_size, true)) < 0 || (status = count_snapshots (c)) < 0)
+  if ((status = count_l1 (c, s->l1, s->l1_offset, s->l1_size, true)) < 0 || (status = count_snapshots (c)) < 0
+      || (status = count_shared (c)) < 0)
     return status;
   if (s->crypt_method == CRYPT_LUKS)
     refer (c, s->crypt_offset, s->crypt_len);
@@ -473,6 +524,7 @@ static int
 check_flags (Qcow2Check *c)
 {
   Qcow2 *s = c->s;
+  g_autoptr (GHashTable) seen = g_hash_table_new (NULL, NULL);
   int status = 0;
 
   for (uint32_t i = 0; i < s->l1_size && status >= 0; i++)
@@ -494,7 +546,8 @@ check_flags (Qcow2Check *c)
               s->l1_dirty_to = s->l1_size;
             }
         }
-      status = check_flags_l2 (c, table);
+      if (g_hash_table_add (seen, GSIZE_TO_POINTER (table)))
+        status = check_flags_l2 (c, table);
     }
   return status < 0 || !c->fix ? status : qcow2_write_back (s);
 }
@@ -546,28 +599,46 @@ run (Qcow2Check *c)
   return status;
 }
 
+/* False: there is no memory. check_end () either way. */
+static bool
+check_begin (Qcow2Check *c, uint64_t file_size)
+{
+  c->file_size = file_size;
+  c->n = qcow2_clusters (c->s, file_size) + 1;
+  c->left = c->n << c->s->cluster_bits;
+  c->times = 1;
+  c->tables = g_hash_table_new (NULL, NULL);
+  c->count = g_try_malloc0_n (c->n, sizeof *c->count);
+  c->table = g_try_malloc (c->s->cluster_size);
+  return c->count && c->table;
+}
+
+static void
+check_end (Qcow2Check *c)
+{
+  g_hash_table_unref (c->tables);
+  g_free (c->count);
+  g_free (c->table);
+}
+
 /* With the image for itself. */
 int
 qcow2_check_image (Qcow2 *s, VmCheckResult *result, unsigned fix)
 {
-  Qcow2Check c = { .s = s, .result = result, .fix = fix, .file_size = qcow2_file (s)->size };
+  Qcow2Check c = { .s = s, .result = result, .fix = fix };
   bool locked = s->lock.owner && s->lock.owner == vm_fiber_self ();
   int status = -ENOMEM;
 
-  c.n = qcow2_clusters (s, c.file_size) + 1;
   result->total_clusters = qcow2_clusters (s, s->size);
-  c.count = g_try_malloc0_n (c.n, sizeof *c.count);
-  c.table = g_try_malloc (s->cluster_size);
   if (!locked)
     vm_fiber_mutex_lock (&s->lock);
-  if (c.count && c.table)
+  if (check_begin (&c, qcow2_file (s)->size))
     status = s->opened_readonly ? 0 : qcow2_barrier (s);
   if (status >= 0)
     status = run (&c);
   if (!locked)
     vm_fiber_mutex_unlock (&s->lock);
-  g_free (c.count);
-  g_free (c.table);
+  check_end (&c);
   return status;
 }
 
@@ -600,19 +671,17 @@ bool
 qcow2_change_refcount_width (Qcow2 *s, unsigned order, GError **error)
 {
   VmCheckResult result = { 0 };
-  Qcow2Check c = { .s = s, .result = &result, .fix = VM_CHECK_FIX_LEAKS | VM_CHECK_FIX_ERRORS, .file_size = 0 };
+  Qcow2Check c = { .s = s, .result = &result, .fix = VM_CHECK_FIX_LEAKS | VM_CHECK_FIX_ERRORS };
   unsigned old = s->refcount_order;
   uint64_t highest = 0;
   int status;
 
   vm_fiber_mutex_lock (&s->lock);
   status = qcow2_barrier (s);
-  c.file_size = MAX (qcow2_file (s)->size, s->high);
-  c.n = qcow2_clusters (s, c.file_size) + 1;
-  c.count = g_try_malloc0_n (c.n, sizeof *c.count);
-  c.table = g_try_malloc (s->cluster_size);
+  if (!check_begin (&c, MAX (qcow2_file (s)->size, s->high)))
+    status = -ENOMEM;
   if (status >= 0)
-    status = c.count && c.table ? count_all (&c) : -ENOMEM;
+    status = count_all (&c);
   if (status >= 0 && result.corruptions)
     status = -EIO;
   for (uint64_t i = 0; i < c.n && status >= 0; i++)
@@ -635,8 +704,7 @@ qcow2_change_refcount_width (Qcow2 *s, unsigned order, GError **error)
         status = qcow2_meta_flush (s);
     }
   vm_fiber_mutex_unlock (&s->lock);
-  g_free (c.count);
-  g_free (c.table);
+  check_end (&c);
   if (status == -EOVERFLOW)
     g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
                  "Cannot decrease refcount entry width to %u bits: a cluster has a refcount of "

@@ -381,6 +381,36 @@ def far_clusters():
         assert time.monotonic() - began < 20
 
 
+def tables_overlap():
+    """What many entries lead to is looked through once or twice; where all tables together are longer than the file, that is
+    said. An image of 8 MiB would take hours else. What snapshots share is counted for each of them."""
+    with Bench() as b:
+        b.img('create', '-q', '-f', 'qcow2', '-o', 'cluster_size=2M', 'a', '64M')
+        b.io('a', 'write 0 4M')
+        with open(b.file('a'), 'r+b') as f:
+            f.seek(40)
+            f.seek(int.from_bytes(f.read(8), 'big'))
+            l2 = int.from_bytes(f.read(8), 'big') & (1 << 56) - 512
+            l1 = os.path.getsize(b.file('a')) + (1 << 21) - 1 >> 21 << 21
+            f.seek(36)
+            f.write((1 << 18).to_bytes(4, 'big') + l1.to_bytes(8, 'big'))
+            f.seek(l1)
+            f.write((l2 | 1 << 63).to_bytes(8, 'big') * (1 << 18))
+        status, out, err = b.run('qemu-img', 'check', 'a')
+        assert status == 2 and f'ERROR cluster {l2 >> 21} refcount=1 reference={1 << 18}' in out + err, (status, out[-500:], err)
+        with open(b.file('a'), 'r+b') as f:
+            f.seek(l1)
+            f.write(b''.join((n << 9 | 1 << 63).to_bytes(8, 'big') for n in range(1 << 18)))
+        status, out, err = b.run('qemu-img', 'check', '-r', 'all', 'a')
+        assert status == 1 and 'ERROR tables overlap: there is no room' in out + err, (status, out[-500:], err[-500:])
+        b.img('create', '-q', '-f', 'qcow2', 'b', '64M')
+        b.io('b', 'write 0 4M', 'write -c 8M 64k')
+        for n in range(5):
+            b.img('snapshot', '-c', str(n), 'b')
+        b.io('b', 'write 0 64k')
+        assert 'No errors were found' in b.img('check', 'b')
+
+
 def commit_through_layers():
     with Bench() as b:
         b.img('create', '-q', '-f', 'qcow2', 'base', '8M')
@@ -612,6 +642,6 @@ def names_in_images():
 
 
 if __name__ == '__main__':
-    sys.exit(main([help_and_version, side_by_side, interchange, long_runs, progress, check_repairs, far_clusters,
+    sys.exit(main([help_and_version, side_by_side, interchange, long_runs, progress, check_repairs, far_clusters, tables_overlap,
                    commit_through_layers, rebase_keeps_content, rebase_at_random, convert_forms, long_copies_leave_memory, luks_sizes, old_image_stays,
                    objects, names_in_images]))
