@@ -20,6 +20,7 @@ from desktop import SKIP, SYSTEM_PYTHON, Desktop, Program, wait_for
 from window_case import MENUS
 
 VITRINE = sys.argv.pop(1)
+FILES = '/usr/lib/debian-installer/images/12/amd64/gtk/debian-installer/amd64'
 
 
 class Qmp:
@@ -358,6 +359,29 @@ class Devices(unittest.TestCase):
         self.assertEqual(self.qmp('query-rx-filter'), [])
         time.sleep(0.7)
         self.picture('nic-removed')
+
+    def test_nic_of_a_guest(self):
+        """A guest that runs finds the card, and lets go of it and of its first one."""
+        if not os.path.exists(FILES):
+            self.skipTest('no package debian-installer-12-netboot-amd64')
+        serial = self.path('serial')
+
+        def printed(text):
+            with open(serial, errors='replace') as file:
+                return text in file.read()
+        self.start('-m', '512', '-kernel', FILES + '/linux', '-initrd', FILES + '/initrd.gz', '-append',
+                   'console=ttyS0 mitigations=off rdinit=/bin/sh', '-serial', 'file:' + serial, '-nic', 'user,model=e1000', stopped=False)
+        wait_for('shell', lambda: os.path.exists(serial) and printed('job control turned off'), 200)
+        self.menu('Devices', 'n', 'a')
+        self.dialog('Add Network Card')
+        self.desktop.key('alt+a')
+        name = wait_for('card', lambda: [name for name in self.cards()[0] if name != 'e1000.0'])[0]
+        wait_for('found', lambda: printed('0000:00:04.0: BAR 0 [mem'), 60)
+        for number, gone in ('2', name), ('1', 'e1000.0'):
+            time.sleep(0.7)
+            self.menu('Devices', 'n', 'r', number)
+            wait_for('no card', lambda gone=gone: gone not in self.cards()[0], 60)
+        wait_for('no network', lambda: self.cards() == ({}, []))
 
     def test_no_nic_hotplug(self):
         """A bus that takes nothing says so instead."""
