@@ -391,7 +391,8 @@ tear_down (App *app)
     vm_gdb_stop (app->machine);
   g_clear_pointer (&app->qtest, vm_qtest_free);
   g_clear_pointer (&app->vnc, vm_vnc_free);
-  g_clear_pointer (&app->spice, vm_spice_close);
+  if (app->spice)
+    vm_spice_close (app->spice);
   g_clear_pointer (&app->monitors, vm_monitors_free);
   g_clear_pointer (&app->machine, vm_machine_free);
   g_clear_pointer (&app->spice, vm_spice_free);
