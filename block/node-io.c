@@ -8,7 +8,6 @@
 #include <errno.h>
 
 #define MAX_SIZE ((uint64_t) INT64_MAX - VM_GIB)
-#define ZERO_CHUNK (512 * VM_KIB)
 #define MAX_CHUNK VM_GIB /* of one request to a driver */
 #define MAX_PIECES 1024  /* of the vector of one request to a driver */
 
@@ -391,21 +390,22 @@ vm_node_pwrite (VmNode *node, uint64_t offset, const void *buffer, size_t len)
 
 /* --- zeros ------------------------------------------------------------------------------------------------ */
 
+/* In .bss, which nobody writes to. */
+static _Alignas (VM_PAGE_SIZE) uint8_t zeros[VM_ZEROS_SIZE];
+const uint8_t *const vm_zeros = zeros;
+
 static int
 write_zero_buffer (VmNode *node, uint64_t offset, uint64_t len, unsigned flags)
 {
-  size_t size = MIN (len, ZERO_CHUNK);
-  void *zeros = g_malloc0 (size);
   int status = 0;
 
   for (uint64_t done = 0; status >= 0 && done < len;)
     {
-      uint64_t part = MIN (len - done, size);
+      uint64_t part = MIN (len - done, VM_ZEROS_SIZE);
       struct iovec iov;
-      status = write_data (node, offset + done, vm_vec_buffer (&iov, zeros, part), flags & VM_REQ_UNCHANGED);
+      status = write_data (node, offset + done, vm_vec_buffer (&iov, vm_zeros, part), flags & VM_REQ_UNCHANGED);
       done += part;
     }
-  g_free (zeros);
   return status;
 }
 

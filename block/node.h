@@ -83,6 +83,10 @@ int vm_node_write (VmNode *node, uint64_t offset, VmVec vec, unsigned flags);
 int vm_node_pread (VmNode *node, uint64_t offset, void *buffer, size_t len);
 int vm_node_pwrite (VmNode *node, uint64_t offset, const void *buffer, size_t len);
 int vm_node_write_zeroes (VmNode *node, uint64_t offset, uint64_t len, unsigned flags);
+/* VM_ZEROS_SIZE zeros from a page's boundary on. The kernel's copy of memory nobody has touched stops at a page's end,
+ * for good where the program is killed, and a sector is to be old or new. */
+#define VM_ZEROS_SIZE (512 * VM_KIB)
+extern const uint8_t *const vm_zeros;
 int vm_node_discard (VmNode *node, uint64_t offset, uint64_t len);
 int vm_node_flush (VmNode *node); /* down to stable storage */
 /* An ioctl of the host's device that NODE shows as it is; -ENOTTY: there is none. */

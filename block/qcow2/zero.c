@@ -138,13 +138,16 @@ qcow2_discard_at (Qcow2 *s, uint64_t offset, uint64_t len, Qcow2Free kind, bool 
 static int
 write_zero_bytes (Qcow2 *s, uint64_t offset, uint64_t len)
 {
-  g_autofree uint8_t *zeros = NULL;
-  struct iovec iov;
+  int status = 0;
 
   if (!len || qcow2_reads_zero (s, offset, len))
     return 0;
-  zeros = g_try_malloc0 (len);
-  return zeros ? qcow2_write_at (s, offset, vm_vec_buffer (&iov, zeros, len)) : -ENOMEM;
+  for (uint64_t done = 0; status >= 0 && done < len; done += VM_ZEROS_SIZE)
+    {
+      struct iovec iov;
+      status = qcow2_write_at (s, offset + done, vm_vec_buffer (&iov, vm_zeros, MIN (len - done, VM_ZEROS_SIZE)));
+    }
+  return status;
 }
 
 /* Whether single subclusters can be marked at OFFSET: not in compressed clusters, nor where others share it. */
