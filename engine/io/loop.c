@@ -466,7 +466,9 @@ run_work (gpointer data, gpointer loop)
 }
 
 /* Threads are shared with other loops' pools. Their number bounds how much the host is asked at once, not how much may
- * be waiting. */
+ * be waiting. They do not end before the program does: nobody can wait for GLib's, and what a library keeps for a
+ * thread is let go of when the thread ends, which must not meet what lets go of it for all threads at exit (libssh's
+ * OpenSSL freed it twice). */
 void
 vm_loop_work (VmLoop *loop, VmPostFunc func, VmPostFunc done, void *opaque)
 {
@@ -475,7 +477,11 @@ vm_loop_work (VmLoop *loop, VmPostFunc func, VmPostFunc done, void *opaque)
   *work = (Work) { func, done, opaque };
   pthread_mutex_lock (&loop->mutex);
   if (!loop->workers)
-    loop->workers = g_thread_pool_new (run_work, loop, (int) MAX (16, 2 * g_get_num_processors ()), FALSE, NULL);
+    {
+      g_thread_pool_set_max_unused_threads (-1);
+      g_thread_pool_set_max_idle_time (0);
+      loop->workers = g_thread_pool_new (run_work, loop, (int) MAX (16, 2 * g_get_num_processors ()), FALSE, NULL);
+    }
   pthread_mutex_unlock (&loop->mutex);
   g_thread_pool_push (loop->workers, work, NULL);
 }

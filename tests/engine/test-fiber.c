@@ -265,6 +265,50 @@ test_other_thread (char *fixture, const void *data)
   g_assert_cmpstr (trace->str, ==, "there");
 }
 
+/* --- workers --- */
+
+static int n_ended, n_met;
+
+static void
+count_end (void *value)
+{
+  g_atomic_int_inc (&n_ended);
+}
+
+static void
+meet (void *opaque)
+{
+  static GPrivate mark = G_PRIVATE_INIT (count_end);
+
+  g_private_set (&mark, &mark);
+  g_atomic_int_inc (&n_met);
+  while (g_atomic_int_get (&n_met) < 8)
+    g_usleep (100);
+}
+
+static void
+work_with_others (void *opaque)
+{
+  vm_fiber_work (meet, NULL);
+  (*(int *) opaque)--;
+}
+
+/* A thread that ends while the program ends meets its libraries' last words. */
+static void
+test_workers_stay (char *fixture, const void *data)
+{
+  int left = 8;
+
+  for (int i = 0; i < 8; i++)
+    vm_fiber_spawn (loop, work_with_others, &left);
+  while (left)
+    vm_loop_iterate (loop, true);
+  vm_loop_free (loop);
+  loop = NULL;
+  g_usleep (100 * 1000);
+  g_assert_cmpint (g_atomic_int_get (&n_ended), ==, 0);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -280,6 +324,7 @@ main (int argc, char **argv)
     { "/fiber/mutex", test_mutex },
     { "/fiber/rw-lock", test_rw_lock },
     { "/fiber/other-thread", test_other_thread },
+    { "/fiber/workers-stay", test_workers_stay },
   };
 
   g_test_init (&argc, &argv, NULL);
