@@ -20,6 +20,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../control'))
 # pylint: disable=wrong-import-position
 import rfb
+import watch
 from program import PROGRAM, main, run
 from rfb import Client, Closed, Format, Refused
 from screen import EVERYTHING, Screen, check_pictures, free_port, make_certificates, until
@@ -695,6 +696,26 @@ def viewers_of_one_kind():
     m.quit()
 
 
+def slow_viewers_are_paced():
+    """Who reads slowly is sent a part of the picture at a time, each in its turn; who asks for all of it is sent all."""
+    m = Screen(size=(1024, 768))
+    w = watch.Watcher(m.path, [rfb.RAW], 2 << 20)
+    w.request(False)
+    w.update()
+    sizes, rows = [], set()
+    for _ in range(12):
+        m.write(0, os.urandom(m.width * m.height * 4))
+        w.request()
+        w.update()
+        sizes.append(sum(width * height for _, _, width, height in w.areas))
+        rows.update(row for _, y, _, height in w.areas for row in range(y, y + height))
+    assert max(sizes) < m.width * m.height / 2 and len(rows) == m.height, (sizes, len(rows))
+    w.request(False)
+    w.update()
+    assert sum(width * height for _, _, width, height in w.areas) == m.width * m.height, w.areas
+    m.quit()
+
+
 def relay(ours, theirs, limit, abrupt):
     """Both ways, until LIMIT bytes have gone in all; then the connection is cut."""
     ways = {ours: theirs, theirs: ours}
@@ -921,8 +942,8 @@ def logging_in_by_name():
 TESTS = [encodings_are_exact, formats_are_exact, sizes_that_are_no_multiples, small_changes_are_small, scrolling_is_copied,
          lossy_becomes_exact, versions_and_names, passwords, events_and_queries, handed_over, reverse, free_displays,
          websockets, exclusive, sizes_follow, hands, text_consoles, sound, layouts, nonsense_is_the_end, silent_strangers_go,
-         strangers_cost_little, many_viewers, viewers_of_one_kind, dies_at_random, certificates, keys_shared_before,
-         logging_in_by_name]
+         strangers_cost_little, many_viewers, viewers_of_one_kind, slow_viewers_are_paced, dies_at_random, certificates,
+         keys_shared_before, logging_in_by_name]
 SLOW = [dies_a_thousand_times, those_who_dawdle_go]
 
 if __name__ == '__main__':

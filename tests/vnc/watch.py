@@ -41,7 +41,8 @@ class Watcher:
         self.room = memoryview(bytearray(SOME if not rate else 16384))
         self.at = self.end = 0
         self.rate = rate
-        self.bytes = self.frames = self.rectangles = self.copies = 0
+        self.bytes = self.frames = self.rectangles = self.copies = self.pixels = 0
+        self.areas = []  # of pictures in the last update
         self.encodings = encodings
         self.log_in()
 
@@ -103,7 +104,7 @@ class Watcher:
             kind = self.read(1)[0]
             if kind == 0:
                 n = self.take('xH')[0]
-                pictures = 0
+                pictures, self.areas = 0, []
                 while n:
                     n -= 1
                     code = self.rectangle()
@@ -137,6 +138,9 @@ class Watcher:
             self.width, self.height = w, h
         else:
             assert code == LAST_RECT, (x, y, code)
+        if code >= 0 or code == TIGHT_PNG:
+            self.areas.append((x, y, w, h))
+            self.pixels += w * h
         return code
 
     def hextile(self, w, h):
@@ -178,7 +182,7 @@ class Watcher:
 
     def counts(self):
         return {'bytes': self.bytes, 'frames': self.frames, 'rectangles': self.rectangles, 'copies': self.copies,
-                'time': time.monotonic()}
+                'pixels': self.pixels, 'time': time.monotonic()}
 
 
 def codes_of(text):

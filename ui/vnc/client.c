@@ -326,6 +326,7 @@ update_request (VncClient *c)
   c->asked = true;
   if (!incremental)
     {
+      c->whole = true;
       vnc_client_dirty (c, area);
       if (c->features & VNC_HAS_EXTENDED_SIZE)
         c->news |= VNC_NEWS_SIZE;
@@ -527,7 +528,7 @@ drained (void *opaque)
   if (c->closing)
     vnc_wire_poke (&c->wire);
   else
-    vnc_client_update (c);
+    vnc_client_drained (c);
 }
 
 static void

@@ -6,6 +6,10 @@
 #include "engine/display/damage.h"
 
 #define PIXELS_MAX (1u << 22)   /* of one update; the rest comes with the next */
+#define PIXELS_MIN (1u << 14)   /* likewise, for the slowest of clients */
+#define WHOLE_MAX (1u << 24)    /* of an update for who asked for all: some look at no more than one */
+#define QUICK_US 200000         /* an update that is gone by then could have been larger */
+#define SLOW_US 500000          /* what is on its way for longer is old when it comes */
 #define PIECE_MAX (1 << 17)     /* pixels of one rectangle: others have their turn after a few */
 #define FEW_PIXELS 8192         /* done sooner than told another thread */
 #define LIGHT_PIXELS (1u << 19) /* of hextiles: a millisecond or two */
@@ -38,7 +42,30 @@ static void
 end_update (VncClient *c)
 {
   vm_store_be16 (c->update->data + 2, (uint16_t) c->n_rects);
+  c->sent_at = g_get_monotonic_time ();
   vnc_wire_give_picture (&c->wire, &c->update);
+}
+
+/* Who reads slowly is sent less at a time, so that it is not shown what was there long ago. */
+static void
+set_pace (VncClient *c)
+{
+  unsigned sent = c->sent_pixels;
+  int64_t took = g_get_monotonic_time () - c->sent_at;
+
+  c->sent_pixels = 0;
+  if (sent && took > SLOW_US)
+    c->pixels_max = (unsigned) CLAMP ((int64_t) sent * QUICK_US / took, PIXELS_MIN, PIXELS_MAX);
+  else if (sent >= c->pixels_max && took < QUICK_US)
+    c->pixels_max = MIN (c->pixels_max * 2, PIXELS_MAX);
+}
+
+void
+vnc_client_drained (VncClient *c)
+{
+  if (!c->busy) /* else what has gone was sound or other news */
+    set_pace (c);
+  vnc_client_update (c);
 }
 
 static void
@@ -444,19 +471,22 @@ collect (VncClient *c)
   const VncScreen *s = c->screen;
   VmRect all = { 0, 0, s->width, s->height }, clip;
   bool lossy = c->encoder.quality && (c->encoding == VNC_TIGHT || c->encoding == VNC_TIGHT_PNG);
-  unsigned pixels = 0;
+  unsigned pixels = 0, most = c->whole ? WHOLE_MAX : c->pixels_max;
   guint above = 0;
 
   g_array_set_size (c->pieces, 0);
   if (!meet (c->area, all, &clip))
     return;
-  for (unsigned row = (unsigned) clip.y / VNC_CELL;
-       row <= (unsigned) (clip.y + clip.height - 1) / VNC_CELL && pixels < PIXELS_MAX; row++)
+  unsigned first = (unsigned) clip.y / VNC_CELL, end = (unsigned) (clip.y + clip.height - 1) / VNC_CELL + 1;
+  unsigned row = c->next_row >= first && c->next_row < end ? c->next_row : first, left = end - first;
+  for (; left && pixels < most; left--, row = row + 1 < end ? row + 1 : first)
     {
       guint before = c->pieces->len;
       pixels += collect_row (c, row, clip, lossy, above);
       above = before > 64 ? before - 64 : 0; /* how far back a run is looked for */
     }
+  c->next_row = left ? row : 0; /* else what changes all the time above would be all that is sent */
+  c->sent_pixels = pixels;
 }
 
 /* Returns how many. */
@@ -611,6 +641,7 @@ encoded (void *opaque)
 void
 vnc_client_init_update (VncClient *c)
 {
+  c->pixels_max = PIXELS_MAX;
   c->job = (VncJob){ .turn = encode, .done = encoded, .opaque = c };
 }
 
@@ -775,7 +806,7 @@ make_update (VncClient *c)
   /* News alone do not answer a request for pictures. */
   if (c->pieces->len || c->n_rects > news)
     {
-      c->requested = false;
+      c->requested = c->whole = false;
       set_awaited (c->screen);
     }
   if (!c->pieces->len)

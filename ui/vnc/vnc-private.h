@@ -301,12 +301,17 @@ struct VncClient
   VncBox *boxes;         /* of those that are dirty: what of them is */
   bool asked, requested; /* ASKED: ever */
   VmRect area;           /* of the request */
+  bool whole;            /* it is not incremental */
+  unsigned next_row;     /* of cells: where the next update begins to look */
   uint64_t cursor_serial, cursor_moves;
   bool cursor_sent;    /* it has one of ours */
   VmRect drawn_cursor; /* in the picture, for a client that draws none */
   GSource *refresh;    /* of lossy cells */
   /* the update under way */
   bool busy, updating;
+  int64_t sent_at;      /* monotonic, us: when the last one was made */
+  unsigned sent_pixels; /* of it; 0: it has gone */
+  unsigned pixels_max;  /* of one that answers an incremental request */
   VncJob job;
   GArray *pieces; /* VncPiece */
   guint next_piece;
@@ -341,6 +346,7 @@ bool vnc_client_log_in (VncClient *client);
 void vnc_client_serve (VncClient *client);
 /* Sends an update if there is reason to and the client is ready for one. */
 void vnc_client_update (VncClient *client);
+void vnc_client_drained (VncClient *client); /* what it was sent is on its way */
 void vnc_client_show (VncClient *client, VmConsole *console);
 /* The screen has another size, or is another. */
 void vnc_client_resized (VncClient *client);
