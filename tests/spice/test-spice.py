@@ -736,15 +736,22 @@ def which_head():
 
 # --- the rest ---
 
-def dies_at_random():
+def die(times):
     m = Screen()
     r = random.Random(3)
     m.draw(m.noise())
-    for _ in range(12):
+    before = None
+    for n in range(times):
+        if n == times // 4:  # all that stays is there
+            m.viewer().close()
+            before = descriptors(m)
         v = m.viewer(wait=None)
+        if n % 16 == 0:
+            m.draw(m.noise())
         time.sleep(r.random() * 0.15)
         v.kill()
-    for _ in range(60):  # and those that do not know how to speak
+        assert m.process.poll() is None, f'death {n}'
+    for _ in range(times * 5):  # and those that do not know how to speak
         s = socket.socket(socket.AF_UNIX)
         s.connect(m.path)
         s.sendall(r.choice([b'', b'REDQ', b'REDQ' + r.randbytes(12), b'REDQ\2\0\0\0\2\0\0\0' + r.randbytes(4) + r.randbytes(200),
@@ -755,8 +762,16 @@ def dies_at_random():
     v = m.viewer()
     v.until(m.dump())
     v.close()
-    m.process.poll()
+    until(lambda: descriptors(m), lambda: descriptors(m) <= before + 8)
     m.quit()
+
+
+def dies_at_random():
+    die(12)
+
+
+def dies_a_thousand_times():
+    die(1000)
 
 
 def descriptors(m):
@@ -1081,6 +1096,6 @@ if __name__ == '__main__':
         the_agent_is_asked, the_agent_hears_no_millimetres, the_agent_is_heard, which_head, the_silent_make_room, machines_outlive_viewers, machines_outlive_viewers_of_tls,
         machines_outlive_viewers_with_names, machines_outlive_viewers_of_the_web, nobody_comes_from_elsewhere,
         addresses, dies_at_random, real_viewers, windows, the_app]
-    SLOW = [those_who_dawdle_go]
+    SLOW = [those_who_dawdle_go, dies_a_thousand_times]
     chosen = [t for t in ALONE + SLOW if t.__name__ in sys.argv[1:]] if len(sys.argv) > 1 else ALONE
     sys.exit(main(chosen))
