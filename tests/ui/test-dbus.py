@@ -5,13 +5,17 @@ add_client, and clients that behave badly. To be run inside dbus-run-session.
 
 Usage: test-dbus.py VITRINE SOURCE"""
 import array
+import contextlib
 import json
 import mmap
 import os
+import random
+import select
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -62,24 +66,71 @@ def glyphs():
     return table
 
 
+RELAYS = []
+
+
+def relay(ours, theirs, limit):
+    """Both ways, descriptors too, until LIMIT bytes have gone in all; then the connection is cut."""
+    ways = {ours: theirs, theirs: ours}
+    try:
+        while limit:
+            for source in select.select(list(ways), [], [], TIMEOUT)[0]:
+                data, fds, _, _ = socket.recv_fds(source, min(65536, limit), 4)
+                if not data:
+                    limit = 0
+                    break
+                socket.send_fds(ways[source], [data], fds)
+                for fd in fds:
+                    os.close(fd)
+                limit -= len(data)
+    except OSError:
+        pass
+    ours.close()
+    theirs.close()
+
+
+def socket_pair(limit=None):
+    """Two ends; with LIMIT, of a connection that is cut after as many bytes."""
+    ours, theirs = socket.socketpair()
+    if limit is None:
+        return ours, theirs
+    middle, end = socket.socketpair()
+    thread = threading.Thread(target=relay, args=(theirs, middle, limit))
+    RELAYS.append((thread, middle))
+    thread.start()
+    return ours, end
+
+
+def cut_relays():
+    for thread, middle in RELAYS:
+        with contextlib.suppress(OSError):  # it has gone
+            middle.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    RELAYS.clear()
+
+
 class Listener:
     """A client's view of a console over a connection of its own."""
 
-    def __init__(self, bus, path, maps=False, answers=True):
+    def __init__(self, bus, path, maps=False, answers=True, limit=None):
         self.size, self.pixels, self.calls, self.maps, self.answers = None, None, [], maps, answers
         self.connection = self.map = None
-        ours, theirs = socket.socketpair()
+        ours, theirs = socket_pair(limit)
         fds = Gio.UnixFDList()
         handle = fds.append(theirs.fileno())
         theirs.close()
-        bus.call_with_unix_fd_list_sync('org.qemu' if bus.get_unique_name() else None, path, NAME + 'Console', 'RegisterListener',
-                                        GLib.Variant('(h)', (handle,)), None, 0, TIMEOUT * 1000, fds, None)
-        stream = Gio.Socket.new_from_fd(ours.detach()).connection_factory_create_connection()
+        with ours:  # closed where it is refused
+            bus.call_with_unix_fd_list_sync('org.qemu' if bus.get_unique_name() else None, path, NAME + 'Console', 'RegisterListener',
+                                            GLib.Variant('(h)', (handle,)), None, 0, TIMEOUT * 1000, fds, None)
+            stream = Gio.Socket.new_from_fd(ours.detach()).connection_factory_create_connection()
         Gio.DBusConnection.new(stream, None, Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT |
                                Gio.DBusConnectionFlags.DELAY_MESSAGE_PROCESSING, None, None, self.connected)
 
     def connected(self, _, result):
-        self.connection = Gio.DBusConnection.new_finish(result)
+        try:
+            self.connection = Gio.DBusConnection.new_finish(result)
+        except GLib.Error:  # it was cut meanwhile
+            return
         for interface in Gio.DBusNodeInfo.new_for_xml(LISTENER).interfaces:
             self.connection.register_object(ROOT + '/Listener', interface, self.called, self.get, None)
         self.connection.start_message_processing()
@@ -196,6 +247,9 @@ class Machine:
         for index, value in ((4, 0), (1, width), (2, height), (3, 32), (4, 0x41)):
             self.test(f'outw 0x1ce {index}')
             self.test(f'outw 0x1cf {value:#x}')
+
+    def descriptors(self):
+        return len(os.listdir(f'/proc/{self.process.pid}/fd'))
 
     def quit(self):
         if self.process.poll() is None:
@@ -434,8 +488,8 @@ class Display(unittest.TestCase):
         self.refused('Failed', 'Clipboard', 'Clipboard', 'Unregister')
         machine.quit()
 
-    def add_client(self, machine):
-        ours, theirs = socket.socketpair()
+    def add_client(self, machine, limit=None):
+        ours, theirs = socket_pair(limit)
         self.assertEqual(machine.command('getfd', fd=theirs.fileno(), fdname='client'), {'return': {}})
         theirs.close()
         self.assertEqual(machine.command('add_client', protocol='@dbus-display', fdname='client'), {'return': {}})
@@ -470,6 +524,44 @@ class Display(unittest.TestCase):
         self.assertEqual(self.get('VM', 'VM', 'Name', bus=second), 'peer')
         wait_for('the end of the first', first.is_closed)
         machine.quit()
+
+    def die(self, times):
+        """Clients whose connections, or those of their listeners, end after any number of bytes."""
+        machine = self.start('-nodefaults', '-device', 'VGA', '-device', 'virtio-multitouch-pci', '-S', display='dbus,p2p=yes')
+        r = random.Random(7)
+        calls = [('Console_0', 'Console', 'SetUIInfo', '(qqiiuu)', 300, 200, 0, 0, 1000, 700),
+                 ('Console_0', 'Keyboard', 'Press', '(u)', 0x1e), ('Console_0', 'Keyboard', 'Release', '(u)', 0x1e),
+                 ('Console_0', 'MultiTouch', 'SendEvent', '(utdd)', 0, 1, 5.0, 5.0), ('Clipboard', 'Clipboard', 'Register'),
+                 ('Clipboard', 'Clipboard', 'Grab', '(uuas)', 0, 1, ['text/plain;charset=utf-8'])]
+        cut = {False: 0, True: 0}
+        for n in range(times):
+            if n == times // 4:  # all that stays is there
+                before = machine.descriptors()
+            bus = None
+            try:
+                bus = self.add_client(machine, int(2 ** r.uniform(0, 13)))
+                for _ in range(r.randrange(3)):
+                    Listener(bus, ROOT + '/Console_0', limit=int(2 ** r.uniform(0, 22)), maps=r.random() < 0.3)
+                for _ in range(r.randrange(30)):
+                    turn()
+                for call in r.sample(calls, r.randrange(len(calls))):
+                    self.call(*call, bus=bus)
+            except GLib.Error:
+                pass
+            cut[bus is None or bus.is_closed()] += 1
+            cut_relays()
+            self.assertIsNone(machine.process.poll())
+        self.assertTrue(all(cut.values()), cut)
+        last = self.add_client(machine)  # whom the one before makes room for
+        wait_for('their end', lambda: machine.descriptors() <= before + 8)
+        self.same_picture(machine, Listener(last, ROOT + '/Console_0'))
+        machine.quit()
+
+    def test_dies_at_random(self):
+        self.die(30)
+
+    def dies_a_thousand_times(self):
+        self.die(1000)
 
     def test_no_peer_without_saying(self):
         machine = self.start('-S')
