@@ -61,10 +61,10 @@ def ten_viewers():
             sizes.append(resident(m))
         rate = drawing.rate()
         end = [viewer.counts() for viewer in viewers]
-        frames = [b['frames'] - a['frames'] for a, b in zip(start, end)]
+        frames = [(b['pixels'] - a['pixels']) / SIZE[0] / SIZE[1] for a, b in zip(start, end)]
         after = alone(m)
         note = (f'{before:.1f} {rate:.1f} {after:.1f} pictures a second, {min(sizes[5:]) >> 20} to {max(sizes) >> 20} MiB, '
-                f'viewers got {frames}')
+                f'viewers got {" ".join(f"{count:.2f}" for count in frames)}')
         assert rate >= 0.95 * min(before, after), note
         assert max(sizes[10:]) <= max(sizes[3:10]) * 1.05 + (4 << 20), (note, sizes)
         assert all(count > 0 for count in frames), note
