@@ -142,6 +142,11 @@ test_silent (void)
       g_assert_cmpuint (slept, >, VM_NS_PER_SEC);
       /* Seen again, it is in phase. */
       uint64_t next = GET (0x108, size);
+      if ((uint32_t) (next - GET (0xf0, size)) < 2000) /* too soon to be told in time */
+        {
+          rig_advance (&b->rig, 20000);
+          next = GET (0x108, size);
+        }
       g_assert_cmpint (b->irq[2].rises, ==, 0);
       PUT (0x100, 2 << 9 | mode | 1 << 2, 4);
       g_assert_cmphex (GET (0x108, size), ==, next);
