@@ -75,6 +75,7 @@ typedef struct Run
   Input in;
   GDBusConnection *client;
   GPtrArray *friends;       /* GDBusConnection *: at the other ends of some of its descriptors */
+  unsigned connecting;      /* those that are yet to come */
   int strangers[STRANGERS]; /* -1: none */
   unsigned n_strangers;
   bool asked_last;
@@ -335,6 +336,7 @@ on_friend (GObject *source, GAsyncResult *result, gpointer data)
   Run *r = data;
   GDBusConnection *connection = g_dbus_connection_new_finish (result, NULL);
 
+  r->connecting--;
   if (!connection)
     return;
   g_dbus_connection_add_filter (connection, on_message, NULL, NULL);
@@ -371,6 +373,7 @@ make_fd (Run *r)
   if (kind % 8 >= 5)
     {
       connect_end (r, ends[1], on_friend);
+      r->connecting++;
       return ends[0];
     }
   int *place = &r->strangers[r->n_strangers++ % STRANGERS];
@@ -569,7 +572,10 @@ fuzz_one (const uint8_t *data, size_t size)
   while (g_main_context_iteration (NULL, FALSE))
     ;
   g_clear_object (&r->client);
+  r->asked_last = true;
   tear_down (r);
+  while (r->connecting) /* nobody has the other ends any more */
+    g_main_context_iteration (NULL, TRUE);
   g_free (r);
 }
 
