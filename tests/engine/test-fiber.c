@@ -309,6 +309,51 @@ test_workers_stay (char *fixture, const void *data)
   g_assert_cmpint (g_atomic_int_get (&n_ended), ==, 0);
 }
 
+static void
+do_nothing (void *opaque)
+{
+}
+
+static void
+work_a_little (void *opaque)
+{
+  vm_fiber_work (do_nothing, NULL);
+  (*(int *) opaque)--;
+}
+
+static int
+count_threads (void)
+{
+  g_autoptr (GDir) dir = g_dir_open ("/proc/self/task", 0, NULL);
+  int n = 0;
+
+  while (g_dir_read_name (dir))
+    n++;
+  return n;
+}
+
+/* They serve the loops that come after theirs. */
+static void
+test_workers_are_shared (char *fixture, const void *data)
+{
+  int before = 0;
+
+  for (int i = 0; i < 300; i++)
+    {
+      int left = 4;
+      if (i == 30)
+        before = count_threads ();
+      for (int n = 0; n < 4; n++)
+        vm_fiber_spawn (loop, work_a_little, &left);
+      while (left)
+        vm_loop_iterate (loop, true);
+      vm_loop_free (loop);
+      loop = vm_loop_new ("test", NULL);
+      vm_loop_iterate (loop, false);
+    }
+  g_assert_cmpint (count_threads (), <=, before + 16);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -325,6 +370,7 @@ main (int argc, char **argv)
     { "/fiber/rw-lock", test_rw_lock },
     { "/fiber/other-thread", test_other_thread },
     { "/fiber/workers-stay", test_workers_stay },
+    { "/fiber/workers-are-shared", test_workers_are_shared },
   };
 
   g_test_init (&argc, &argv, NULL);
