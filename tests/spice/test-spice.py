@@ -904,8 +904,19 @@ def promises_much(come, look):
     client.close()
 
 
+def promises_little(come, look):
+    """Compressed words to the guest without all of their head, or with a size that nothing has."""
+    for body in (b'', b'\1', b'\1\0\0\0', struct.pack('<BI', 1, 0xbebebebe)):
+        client = come()
+        channel = client.channel(wire.PORT)
+        channel.send(102, body)
+        sent_away(channel)
+        client.close()
+
+
 # what the attacked speak for
-GUESTS = ['-chardev', 'spicevmc,id=a,name=vdagent', '-device', 'isa-serial,chardev=a', '-audiodev', 'spice,id=s']
+GUESTS = ['-chardev', 'spicevmc,id=a,name=vdagent', '-device', 'isa-serial,chardev=a', '-audiodev', 'spice,id=s',
+          '-chardev', 'spiceport,id=d,name=org.example.door']
 
 
 def attacks(m, place, password='', properties=None):
@@ -916,7 +927,7 @@ def attacks(m, place, password='', properties=None):
         v = m.viewer(**properties or {})
         v.until(m.dump())
         v.close()
-    for attack in (hangs_up, says_nothing, speaks_of_migration, gives_tokens, speaks_out_of_turn, promises_much):
+    for attack in (hangs_up, says_nothing, speaks_of_migration, gives_tokens, speaks_out_of_turn, promises_much, promises_little):
         attack(come, look)
         look()
 

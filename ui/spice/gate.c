@@ -88,7 +88,9 @@ say (End *e, const uint8_t *bytes, size_t len)
     return true;
   if (e->tls)
     return spice_tls_say (e->tls, bytes, len, e->out);
-  ssize_t n = e->out->len || !len ? 0 : send (e->fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (!len)
+    return true;
+  ssize_t n = e->out->len ? 0 : send (e->fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
   n = MAX (n, 0); /* flush() sees why not */
   g_byte_array_append (e->out, bytes + n, (guint) (len - (size_t) n));
   return true;

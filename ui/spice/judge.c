@@ -276,8 +276,12 @@ read_header (SpiceJudge *j, GByteArray *out)
     }
   else if (is_main && header.type == SPICE_MSGC_MAIN_AGENT_START && header.size == sizeof (uint32_t))
     await (j, BODY, j->held->len + header.size);
-  else if (is_compressed (j, header.type) && header.size >= COMPRESSED_HEAD)
-    await (j, BODY, j->held->len + COMPRESSED_HEAD);
+  else if (is_compressed (j, header.type))
+    { /* of a shorter one the library reads what lies behind it */
+      if (header.size < COMPRESSED_HEAD)
+        return false;
+      await (j, BODY, j->held->len + COMPRESSED_HEAD);
+    }
   else if (is_display && !j->begun)
     { /* whole, so that there can still be a first word when the client goes */
       if (!may_come_first (&header))
