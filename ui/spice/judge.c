@@ -277,7 +277,7 @@ read_header (SpiceJudge *j, GByteArray *out)
   else if (is_main && header.type == SPICE_MSGC_MAIN_AGENT_START && header.size == sizeof (uint32_t))
     await (j, BODY, j->held->len + header.size);
   else if (is_compressed (j, header.type))
-    { /* of a shorter one the library reads what lies behind it */
+    { /* else it is one that is compressed in no way: see read_compressed() */
       if (header.size < COMPRESSED_HEAD)
         return false;
       await (j, BODY, j->held->len + COMPRESSED_HEAD);
