@@ -468,12 +468,13 @@ run_work (gpointer data, gpointer loop)
 /* They do not end before the program does: nobody can wait for GLib's threads, and what a library keeps for a thread is
  * let go of when the thread ends, which must not meet what lets go of it for all threads at exit (libssh's OpenSSL freed
  * it twice). Said once: each time wakes those that wait, and who asks for one meanwhile gets a new one. */
-static gpointer
-keep_threads (gpointer unused)
+static void
+keep_threads (void)
 {
+  if (g_thread_pool_get_max_unused_threads () < 0)
+    return;
   g_thread_pool_set_max_unused_threads (-1);
   g_thread_pool_set_max_idle_time (0);
-  return NULL;
 }
 
 /* Threads are shared with other loops' pools. Their number bounds how much the host is asked at once, not how much may
@@ -481,14 +482,15 @@ keep_threads (gpointer unused)
 void
 vm_loop_work (VmLoop *loop, VmPostFunc func, VmPostFunc done, void *opaque)
 {
-  static GOnce once = G_ONCE_INIT;
   Work *work = g_new (Work, 1);
 
   *work = (Work) { func, done, opaque };
-  g_once (&once, keep_threads, NULL);
   pthread_mutex_lock (&loop->mutex);
   if (!loop->workers)
-    loop->workers = g_thread_pool_new (run_work, loop, (int) MAX (16, 2 * g_get_num_processors ()), FALSE, NULL);
+    {
+      keep_threads ();
+      loop->workers = g_thread_pool_new (run_work, loop, (int) MAX (16, 2 * g_get_num_processors ()), FALSE, NULL);
+    }
   pthread_mutex_unlock (&loop->mutex);
   g_thread_pool_push (loop->workers, work, NULL);
 }
