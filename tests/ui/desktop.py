@@ -135,6 +135,13 @@ class Desktop:
             return self.active() == window
         wait_for(f'window {window} in front', in_front)
 
+    def ask_to_close(self):
+        """Alt+F4 to the window in front, and what it asks then."""
+        window = self.active()
+        self.key('alt+F4')
+        wait_for('the question', lambda: self.active() not in (None, window))
+        time.sleep(0.5)
+
     def key(self, *chords):
         self.xdotool('key', '--delay', 20, *chords)
 

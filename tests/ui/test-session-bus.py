@@ -185,8 +185,7 @@ def keep_running(desktop):
     services.heard('Inhibit', 'Inhibit')
     for way in 'notification', 'action':
         desktop.activate(machine.window())
-        desktop.key('alt+F4')
-        time.sleep(1)
+        desktop.ask_to_close()
         desktop.key('alt+r')
         wait_for('no window', lambda: not desktop.find('^Vitrine'))
         arguments = services.heard('Notifications', 'Notify')
